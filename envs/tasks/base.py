@@ -1,0 +1,66 @@
+"""What a task is: prompts, demonstrations, and whatever is known exactly about them."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from seqil import Prefixes, Trajectories, Vocabulary
+
+SPLITS = {"train": range(0, 90), "valid": range(90, 95), "test": range(95, 100)}
+
+
+class Task(ABC):
+    """A source of prompts and demonstrations with, where they are known, an exact teacher and a judge.
+
+    Attributes:
+        name: the id, as on the command line.
+        vocabulary: the ids of its tokens.
+        max_length: most generated tokens that a text of the task needs, `eos` not counted.
+        min_length: fewest generated tokens before `eos`; equal to `max_length` on a fixed-horizon task.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    max_length: int
+    min_length: int = 0
+
+    @abstractmethod
+    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
+        """The prompts of the first `n` items of a split: at least one token each."""
+
+    @abstractmethod
+    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
+        """The first `n` items of a split, without backspaces, each ended by `eos`; same prompts as `prompts`."""
+
+    def next_distribution(self, prefixes: Prefixes) -> Tensor | None:
+        """The teacher's law of the next token, float64 [B, V], rows that sum to 1; None where there is no teacher.
+
+        After an error the row is the teacher's law at some continuation that the task defines, or uniform.
+        """
+        return None
+
+    def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
+        """Index into `tokens` (the generated text) of the first one that is wrong; None if there is none or no judge."""
+        return None
+
+    def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool | None:
+        """Whether the generated text, `eos` included, is right; None where that is not defined."""
+        return None
+
+    def confusions(self, prefixes: Prefixes) -> Tensor | None:
+        """Plausible wrong tokens at each prefix, as weights float [B, V]; None where the task has none of its own."""
+        return None
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Token ids as readable text."""
+        return " ".join("</s>" if t == self.vocabulary.eos else str(t) for t in tokens)
+
+
+def split_of(task: str, item: str) -> str:
+    """The split that an item belongs to: sha256 of task and canonical item, modulo 100 (90 train, 5 valid, 5 test)."""
+    bucket = int.from_bytes(hashlib.sha256(f"{task}\n{item}".encode()).digest(), "big") % 100
+    return next(name for name, buckets in SPLITS.items() if bucket in buckets)

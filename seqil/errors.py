@@ -1,0 +1,25 @@
+"""The errors that seqil raises on purpose: one line that names the culprit and the remedy."""
+
+
+class SeqilError(Exception):
+    """Base of all errors of the library; the command line turns it into one line and exit status 2."""
+
+
+class InvalidInputError(SeqilError, ValueError):
+    """An argument, file or setting that cannot be used."""
+
+
+class UnsupportedModelError(SeqilError, TypeError):
+    """A model whose state is not indexed by position, or whose head is not a plain linear map."""
+
+
+class NonFiniteError(SeqilError, ArithmeticError):
+    """NaN or infinity where a finite number is needed; parameters are untouched."""
+
+
+class CheckpointError(SeqilError):
+    """A checkpoint or run folder that is damaged, foreign or in use."""
+
+
+class MissingExtraError(SeqilError, ImportError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,238 @@
+"""Trajectories: what was done, and nothing that can be rebuilt from it.
+
+Only prompts, actions and lengths are stored. The text after any number of actions, the prefix tree and the
+states themselves follow by replay, vectorised over rows and steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+
+from .errors import InvalidInputError
+from .prefix import Prefixes, Prompts, check_lengths, legal_kinds, pad, pad_prompts, start
+from .vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """A batch of legal action sequences. Build it with `Trajectories.from_actions`.
+
+    Attributes:
+        vocabulary: the ids.
+        prompts: int64 [B, P], right-padded with `vocabulary.size`.
+        actions: int64 [B, T], padded with `vocabulary.size` from `lengths` on.
+        lengths: int64 [B], the number of actions (a backspace is an action).
+        imitate: bool [B, T], whether a step counts in an objective; False beyond `lengths`.
+        ended: bool [B], whether the last action was `eos`; a row that is not ended was truncated.
+        max_length: most generated tokens of the MDP that the actions were taken in.
+        min_length: fewest generated tokens before `eos` is legal there.
+        log_prob: float32 [B, T] or None, log-probability of each action under the law that sampled it.
+    """
+
+    vocabulary: Vocabulary
+    prompts: Tensor
+    actions: Tensor
+    lengths: Tensor
+    imitate: Tensor
+    ended: Tensor
+    max_length: int
+    min_length: int = 0
+    log_prob: Tensor | None = None
+
+    @classmethod
+    def from_actions(
+        cls,
+        vocabulary: Vocabulary,
+        prompts: Prompts,
+        actions: Sequence[Sequence[int]] | Tensor,
+        *,
+        max_length: int | None = None,
+        min_length: int = 0,
+        lengths: Tensor | None = None,
+        imitate: Tensor | None = None,
+        log_prob: Tensor | None = None,
+    ) -> Trajectories:
+        """Check and store actions.
+
+        Args:
+            vocabulary: the ids.
+            prompts: id lists, or int64 [B, P] right-padded with `vocabulary.size`.
+            actions: id lists, or int64 [B, T] whose cells from `lengths` on are ignored.
+            max_length: most generated tokens; None: the most that any row holds at any time (at least 1).
+            min_length: fewest generated tokens before `eos` is legal.
+            lengths: int64 [B], actions per row; None: all of them (of a list: its length).
+            imitate: bool [B, T], steps that count; None: all.
+            log_prob: float [B, T], kept as it is.
+
+        Raises:
+            InvalidInputError: shapes that differ, an id out of range, or an illegal action (names row and step).
+        """
+        prompt_cells, _ = pad_prompts(vocabulary, prompts)
+        device = prompt_cells.device
+        if isinstance(actions, Tensor):
+            cells = actions.long().to(device).clone()
+            if cells.dim() != 2:
+                raise InvalidInputError(f"actions have shape {tuple(actions.shape)}; they must be [rows, steps]")
+            lengths = torch.full((cells.shape[0],), cells.shape[1]) if lengths is None else torch.as_tensor(lengths)
+        else:
+            cells, listed = pad([*actions], -1, "action list")
+            cells, lengths = cells.to(device), listed if lengths is None else torch.as_tensor(lengths)
+        B, T = cells.shape
+        lengths = lengths.to(device, torch.int64)
+        if prompt_cells.shape[0] != B or lengths.shape != (B,):
+            raise InvalidInputError(
+                f"{prompt_cells.shape[0]} prompts, {B} rows of actions and lengths of shape {tuple(lengths.shape)} "
+                "do not belong together"
+            )
+        if ((lengths < 0) | (lengths > T)).any():
+            raise InvalidInputError(f"lengths must lie in 0..{T}, the number of actions given")
+        inside = torch.arange(T, device=device) < lengths[:, None]
+        cells = torch.where(inside, cells, vocabulary.size)
+        imitate = inside.clone() if imitate is None else torch.as_tensor(imitate, device=device).bool() & inside
+        if imitate.shape != (B, T):
+            raise InvalidInputError(f"imitate has shape {tuple(imitate.shape)}; it must be {(B, T)}")
+        before, after = held(vocabulary, cells, inside)
+        if max_length is None:
+            eos = (cells == vocabulary.eos) & inside
+            max_length = max(1, int((after - eos.long()).max()) if T else 1)
+        check_lengths(max_length, min_length)
+        _check_legal(vocabulary, cells, inside, before, max_length, min_length)
+        ended = ((cells == vocabulary.eos) & inside).any(1)
+        return cls(vocabulary, prompt_cells, cells, lengths, imitate, ended, max_length, min_length, log_prob)
+
+    def __len__(self) -> int:
+        return self.actions.shape[0]
+
+    @cached_property
+    def inside(self) -> Tensor:
+        """Whether a step lies within its row: bool [B, T]."""
+        return torch.arange(self.actions.shape[1], device=self.actions.device) < self.lengths[:, None]
+
+    @cached_property
+    def prompt_lengths(self) -> Tensor:
+        """Tokens per prompt: int64 [B]."""
+        return (self.prompts != self.vocabulary.size).sum(1)
+
+    def replay(self) -> Prefixes:
+        """The states after the last action of each row."""
+        v = self.vocabulary
+        final = start(v, self.prompts, self.max_length, self.min_length)
+        _, after = held(v, self.actions, self.inside)
+        push = self.inside & (self.actions != v.backspace)
+        # A push survives iff the row never again holds fewer tokens than right after it.
+        lowest_later = after.flip(1).cummin(1).values.flip(1)
+        kept = push & (lowest_later >= after)
+        spare = final.tokens.shape[1]
+        cell = torch.where(kept, self.prompt_lengths[:, None] + after - 1, spare)
+        tokens = torch.cat([final.tokens, final.tokens.new_full((len(self), 1), v.size)], 1)
+        tokens = tokens.scatter(1, cell, torch.where(kept, self.actions, v.size))[:, :spare]
+        length = self.prompt_lengths + (after[:, -1] if after.shape[1] else 0)
+        return replace(final, tokens=tokens, length=length, ended=self.ended)
+
+    def select(self, rows: Tensor | slice) -> Trajectories:
+        """Some rows (an index tensor, a boolean mask or a slice), without columns that became pure padding."""
+        lengths, prompt_lengths = self.lengths[rows], self.prompt_lengths[rows]
+        T, P = (int(n.max()) if len(n) else 0 for n in (lengths, prompt_lengths))
+        return replace(
+            self,
+            prompts=self.prompts[rows, :P],
+            actions=self.actions[rows, :T],
+            lengths=lengths,
+            imitate=self.imitate[rows, :T],
+            ended=self.ended[rows],
+            log_prob=None if self.log_prob is None else self.log_prob[rows, :T],
+        )
+
+    def to(self, device: torch.device | str) -> Trajectories:
+        """The same trajectories on another device."""
+        names = ("prompts", "actions", "lengths", "imitate", "ended")
+        log_prob = None if self.log_prob is None else self.log_prob.to(device)
+        return replace(self, log_prob=log_prob, **{name: getattr(self, name).to(device) for name in names})
+
+    def to_tensordict(self, prompt_cells: int | None = None, steps: int | None = None) -> TensorDict:
+        """A TensorDict of batch size [B] with the keys `prompts`, `actions`, `lengths`, `imitate`, `ended`,
+        `max_length`, `min_length` and, if present, `log_prob`; padded to `prompt_cells` and `steps` columns.
+        """
+        P, T = prompt_cells or self.prompts.shape[1], steps or self.actions.shape[1]
+        data = {
+            "prompts": _widen(self.prompts, P, self.vocabulary.size),
+            "actions": _widen(self.actions, T, self.vocabulary.size),
+            "lengths": self.lengths,
+            "imitate": _widen(self.imitate, T, False),
+            "ended": self.ended,
+            "max_length": self.lengths.new_full((len(self),), self.max_length),
+            "min_length": self.lengths.new_full((len(self),), self.min_length),
+        }
+        if self.log_prob is not None:
+            data["log_prob"] = _widen(self.log_prob, T, 0.0)
+        return TensorDict(data, batch_size=[len(self)])
+
+    @classmethod
+    def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
+        """The trajectories that `to_tensordict` stored. Rows are trusted to be legal; limits must be equal in all rows."""
+        limits = {}
+        for name in ("max_length", "min_length"):
+            values = data[name].unique().tolist()
+            if len(values) != 1:
+                raise InvalidInputError(f"{name} differs between rows ({values}); batch only rows of one task")
+            limits[name] = int(values[0])
+        names = ("prompts", "actions", "lengths", "imitate", "ended")
+        whole = cls(vocabulary, **{name: data[name] for name in names}, log_prob=data.get("log_prob", None), **limits)
+        return whole.select(slice(None))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Trajectories]) -> Trajectories:
+        """All rows of several batches of one vocabulary and one pair of length limits."""
+        first = parts[0]
+        for part in parts[1:]:
+            if part.vocabulary != first.vocabulary:
+                raise InvalidInputError(f"cannot join trajectories over {first.vocabulary} and {part.vocabulary}")
+        P, T = max(p.prompts.shape[1] for p in parts), max(p.actions.shape[1] for p in parts)
+        keys = set.intersection(*(set(p.to_tensordict().keys()) for p in parts))
+        joined = torch.cat([p.to_tensordict(P, T).select(*sorted(keys)) for p in parts])
+        return cls.from_tensordict(first.vocabulary, joined)
+
+
+def held(vocabulary: Vocabulary, actions: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Generated tokens held before and after each step: two int64 [B, T]; padding changes nothing."""
+    change = torch.where(actions == vocabulary.backspace, -1, 1) * inside.long()
+    after = change.cumsum(1)
+    return after - change, after
+
+
+def _check_legal(
+    v: Vocabulary, actions: Tensor, inside: Tensor, before: Tensor, max_length: int, min_length: int
+) -> None:
+    is_eos = (actions == v.eos) & inside
+    ended = (is_eos.long().cumsum(1) - is_eos.long()) > 0
+    in_range = (actions >= 0) & (actions <= v.size)
+    token, eos, pop = legal_kinds(before, ended, max_length, min_length)
+    legal = torch.where(actions == v.backspace, pop, torch.where(is_eos, eos & ~ended, token)) & in_range
+    wrong = inside & ~legal
+    if wrong.any():
+        row, step = wrong.nonzero()[0].tolist()
+        action, n = int(actions[row, step]), int(before[row, step])
+        if not 0 <= action <= v.size:
+            why = f"ids go from 0 to {v.size}"
+        elif ended[row, step]:
+            why = "the row has already ended with eos"
+        elif action == v.backspace:
+            why = "no generated token is left to delete"
+        elif action == v.eos:
+            why = f"eos needs min_length={min_length} generated tokens, there are {n}"
+        else:
+            why = f"max_length={max_length} tokens are already there"
+        raise InvalidInputError(f"row {row}, step {step}: action {action} is illegal: {why}")
+
+
+def _widen(cells: Tensor, width: int, fill: float) -> Tensor:
+    missing = width - cells.shape[1]
+    if missing < 0:
+        raise InvalidInputError(f"{cells.shape[1]} columns do not fit into {width}")
+    return torch.nn.functional.pad(cells, (0, missing), value=fill)
