@@ -1,0 +1,271 @@
+"""A Hugging Face causal language model as a policy over tokens and backspace; its logits are soft Q-values."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import Tensor, nn
+
+from .cache import SlotCache, additive
+from .errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from .prefix import Prefixes, legal_actions
+from .trajectory import Trajectories
+from .tree import pack
+from .values import StepValues, step_values
+from .vocabulary import Vocabulary
+
+_SETTINGS = "seqil.json"
+
+
+class TokenPolicy(TensorDictModuleBase):
+    """`pi(a|s) = softmax l(a|s)` over the legal actions, with `l` the logits of a causal language model.
+
+    Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
+    token rows, so that `pi(backspace) <= 1 / (V + 1)` everywhere and a pretrained model is barely disturbed. Rows
+    beyond it (of a padded head) are ignored. The backspace is only ever an action: it is never fed to the model.
+
+    As a TensorDictModule it reads `observation` (int64 [B, C] cells, empty = V) and `action_mask` (bool [B, A])
+    and writes `logits` (float32 [B, A], illegal actions at -inf), which TorchRL's `MaskedCategorical` and
+    `ProbabilisticActor` take as they are.
+
+    Args:
+        model: any Hugging Face causal LM; it is copied, not modified.
+        vocabulary: the ids.
+        backspace: whether the policy may delete.
+
+    Raises:
+        UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space),
+            or which a prefix tree does not describe (checked by a small forward).
+        InvalidInputError: a head smaller than the vocabulary.
+    """
+
+    def __init__(self, model: nn.Module, vocabulary: Vocabulary, backspace: bool = True) -> None:
+        super().__init__()
+        _refuse_stateful(model)
+        self.vocabulary = Vocabulary.of(vocabulary)
+        self.backspace = bool(backspace)
+        self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
+        self.model = copy.deepcopy(model)
+        if self._head_rows() < self.vocabulary.size:
+            raise InvalidInputError(
+                f"the head of {_name(model)} has {self._head_rows()} rows, fewer than the {self.vocabulary.size} tokens "
+                "of the vocabulary; resize_token_embeddings, or give the vocabulary of this model"
+            )
+        if self.backspace:
+            self._add_backspace_row()
+        _refuse_unlike_tree(self)
+
+    # -- the model ---------------------------------------------------------------------------------------------------
+
+    @property
+    def weight(self) -> Tensor:
+        """Head matrix [at least A, D]; row i belongs to action i."""
+        return self.model.get_output_embeddings().weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Head bias [at least A], or None."""
+        return getattr(self.model.get_output_embeddings(), "bias", None)
+
+    @property
+    def max_positions(self) -> int | None:
+        """Most cells of a prefix that the model can hold; None if it has no such limit."""
+        config = self.model.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+    def hidden(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None) -> Tensor:
+        """Last hidden states of the trunk: [B, N, D].
+
+        Args:
+            tokens: int64 [B, N]; empty cells may hold `vocabulary.size`.
+            positions: int64 [B, N].
+            mask: additive [B, 1, N, keys] in the dtype of the model.
+            cache: write and read keys there, else see only these tokens.
+        """
+        ids = torch.where(tokens == self.vocabulary.size, 0, tokens)
+        out = self.model.base_model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return out.last_hidden_state
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
+        V, A = self.vocabulary.size, self.vocabulary.num_actions
+        n = A if self.backspace else V
+        bias = self.bias
+        logits = nn.functional.linear(hidden, self.weight[:n], None if bias is None else bias[:n])
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
+
+    # -- what it says of states and trajectories -----------------------------------------------------------------------
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Write `logits`, with illegal actions at -inf. Leading batch dimensions may be any."""
+        cells, legal = (tensordict[key] for key in self.in_keys)
+        flat = cells.reshape(-1, cells.shape[-1])
+        logits = self._logits(flat, (flat != self.vocabulary.size).sum(-1))
+        legal = nn.functional.pad(legal.bool(), (0, self.vocabulary.num_actions - legal.shape[-1]), value=False)
+        logits = logits.reshape(*cells.shape[:-1], -1).masked_fill(~legal, -torch.inf)
+        return tensordict.set(self.out_keys[0], logits)
+
+    def log_probs(self, prefixes: Prefixes) -> Tensor:
+        """Log-probabilities of all actions at any states: float [B, A], illegal ones -inf.
+
+        The slow way, one plain forward over each prefix: the reference that trees and caches are tested against.
+        """
+        self.check_positions(int(prefixes.length.max()))
+        legal = legal_actions(self.vocabulary, prefixes, self.backspace)
+        logits = self._logits(prefixes.tokens, prefixes.length)
+        return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+
+    def step_values(self, trajectories: Trajectories) -> StepValues:
+        """q, V and V of the next state for every step of trajectories, by one forward over their prefix tree."""
+        if trajectories.vocabulary != self.vocabulary:
+            raise InvalidInputError(
+                f"the trajectories are over {trajectories.vocabulary}, the policy over {self.vocabulary}"
+            )
+        if not self.backspace and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
+            raise InvalidInputError("the trajectories contain backspaces; this policy has none (backspace=False)")
+        tree = pack(self.vocabulary, trajectories)
+        self.check_positions(int(tree.depth.max()) + 1)
+        mask = additive(tree.visible(), self.weight.dtype)[:, None]
+        hidden = self.hidden(tree.tokens, tree.depth, mask)
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, self.backspace)
+
+    def check_positions(self, cells: int) -> None:
+        """Refuse a prefix of more cells than the model has positions."""
+        if self.max_positions is not None and cells > self.max_positions:
+            raise InvalidInputError(
+                f"prompt and text take {cells} positions, {_name(self.model)} has {self.max_positions}; "
+                "shorten the prompt or max_length"
+            )
+
+    # -- files -----------------------------------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
+        folder = Path(folder)
+        self.model.save_pretrained(folder)
+        settings = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace}
+        (folder / _SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, vocabulary: Vocabulary | None = None) -> TokenPolicy:
+        """Load what `save_pretrained` wrote; `vocabulary`, if given, must be the one it was saved with.
+
+        A folder without `seqil.json` is a plain language model: load it with transformers and pass it to TokenPolicy.
+        """
+        from transformers import AutoModelForCausalLM
+
+        path = Path(folder) / _SETTINGS
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            saved, backspace = Vocabulary.of(settings["vocabulary"]), bool(settings["backspace"])
+        except FileNotFoundError:
+            raise CheckpointError(f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained") from None
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
+        if vocabulary is not None and vocabulary != saved:
+            raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        policy = cls.__new__(cls)
+        TensorDictModuleBase.__init__(policy)
+        policy.vocabulary, policy.backspace, policy.model = saved, backspace, model
+        policy.in_keys, policy.out_keys = ["observation", "action_mask"], ["logits"]
+        if policy._head_rows() < (saved.num_actions if backspace else saved.size):
+            raise CheckpointError(f"{folder}: the head has {policy._head_rows()} rows, too few for {saved}")
+        return policy
+
+    # -- construction ------------------------------------------------------------------------------------------------------
+
+    def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
+        real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
+        ids = torch.where(real, cells, 0)
+        width = int(length.max())
+        out = self.model.base_model(
+            input_ids=ids[:, :width], attention_mask=real[:, :width].long(), use_cache=False
+        ).last_hidden_state
+        return self.head(out[torch.arange(len(cells), device=cells.device), length - 1])
+
+    def _head_rows(self) -> int:
+        head = self.model.get_output_embeddings()
+        if not isinstance(head, nn.Linear):
+            raise UnsupportedModelError(f"{_name(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)")
+        return head.weight.shape[0]
+
+    @torch.no_grad()
+    def _add_backspace_row(self) -> None:
+        V = self.vocabulary.size
+        if self._head_rows() == V:
+            with torch.random.fork_rng(devices=_cuda_devices(self.weight)):
+                self.model.resize_token_embeddings(V + 1, mean_resizing=False)
+        tables = [self.weight, self.model.get_input_embeddings().weight]
+        if self.bias is not None:
+            tables.append(self.bias)
+        for table in tables:
+            if len(table) > V:
+                table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)
+
+
+def _name(model: nn.Module) -> str:
+    return f"{type(model).__name__} ({getattr(getattr(model, 'config', None), 'model_type', 'unknown type')})"
+
+
+def _cuda_devices(tensor: Tensor) -> list[torch.device]:
+    return [tensor.device] if tensor.device.type == "cuda" else []
+
+
+def _refuse_stateful(model: nn.Module) -> None:
+    """A backspace rewinds by position: refuse by name what carries a state that is not indexed by position."""
+    if not hasattr(model, "config") or not hasattr(model, "get_output_embeddings"):
+        raise UnsupportedModelError(f"{type(model).__name__} is not a Hugging Face causal LM; pass a …ForCausalLM")
+    config = model.config.get_text_config()
+    layers: Sequence[str] = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or ()
+    other = sorted({str(kind) for kind in layers} - {"full_attention", "global"})
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    reason = (
+        "it is an encoder-decoder" if getattr(config, "is_encoder_decoder", False)
+        else f"its layers are of type {', '.join(other)}" if other
+        else f"it attends to a sliding window of {window}" if window and not layers
+        else "its state is recurrent" if getattr(model, "_is_stateful", False)
+        else None
+    )  # fmt: skip
+    if reason:
+        raise UnsupportedModelError(
+            f"{_name(model)} cannot be rewound by a backspace: {reason}; use a model with full causal attention"
+        )
+
+
+@torch.no_grad()
+def _refuse_unlike_tree(policy: TokenPolicy) -> None:
+    """Compare a small tree, read through mask and positions, with plain forwards of the whole model."""
+    v, model, device = policy.vocabulary, policy.model, policy.weight.device
+    a, b, c = ((v.eos + k) % v.size for k in (1, 2, 3))
+    a, b, c = (x if x != v.eos else (x + 1) % v.size for x in (a, b, c))
+    walk = [a, b, v.backspace, c, v.backspace, v.backspace, c]  # ends at the prefix [a, c]
+    tree = pack(v, Trajectories.from_actions(v, torch.tensor([[a]], device=device), torch.tensor([walk], device=device)))
+    training = model.training
+    model.eval()
+    try:
+        hidden = policy.hidden(tree.tokens, tree.depth, additive(tree.visible(), policy.weight.dtype)[:, None])
+        ours = policy.head(hidden[0, tree.node_at[0, -1]])[: v.size]
+        theirs = model(input_ids=torch.tensor([[a, c]], device=device), use_cache=False).logits[0, -1, : v.size]
+    finally:
+        model.train(training)
+    tolerance = 1e-3 if policy.weight.dtype in (torch.float32, torch.float64) else 5e-2
+    if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
+        raise UnsupportedModelError(
+            f"{_name(model)} gives other logits when its prefixes are packed into a tree (off by "
+            f"{float((ours - theirs).abs().max()):.2g}): it scales its logits, or ignores position ids or the attention mask"
+        )
