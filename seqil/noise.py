@@ -96,7 +96,9 @@ def mistype(
     if not 0 <= rate < 1:
         raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
     rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
-    tries = torch.empty(len(rows)).geometric_(1 - rate, generator=generator).long() - 1 if rate else torch.zeros(0).long()
+    tries = (
+        torch.empty(len(rows)).geometric_(1 - rate, generator=generator).long() - 1 if rate else torch.zeros(0).long()
+    )
     at = torch.arange(len(rows)).repeat_interleave(tries) if rate else tries
     inserted: dict[tuple[int, int], list[list[int]]] = {}
     if len(at):
@@ -149,7 +151,9 @@ def _wrong_tokens(
             break
         point = torch.rand(len(rows), 1, generator=generator, dtype=torch.float64).to(weights.device)
         cdf = weights.cumsum(1)
-        drawn = torch.searchsorted(cdf, torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(()))), right=True)[:, 0]
+        drawn = torch.searchsorted(
+            cdf, torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(()))), right=True
+        )[:, 0]
         for i in open_.nonzero()[:, 0].tolist():
             mistakes[i].append(int(drawn[i]))
         here = open_.nonzero()[:, 0]

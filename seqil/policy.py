@@ -135,7 +135,9 @@ class TokenPolicy(TensorDictModuleBase):
             raise InvalidInputError(
                 f"the trajectories are over {trajectories.vocabulary}, the policy over {self.vocabulary}"
             )
-        if not self.backspace and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
+        if not self.backspace and bool(
+            (trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()
+        ):
             raise InvalidInputError("the trajectories contain backspaces; this policy has none (backspace=False)")
         tree = pack(self.vocabulary, trajectories)
         self.check_positions(int(tree.depth.max()) + 1)
@@ -173,7 +175,9 @@ class TokenPolicy(TensorDictModuleBase):
             settings = json.loads(path.read_text(encoding="utf-8"))
             saved, backspace = Vocabulary.of(settings["vocabulary"]), bool(settings["backspace"])
         except FileNotFoundError:
-            raise CheckpointError(f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained") from None
+            raise CheckpointError(
+                f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
+            ) from None
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
         if vocabulary is not None and vocabulary != saved:
@@ -201,7 +205,9 @@ class TokenPolicy(TensorDictModuleBase):
     def _head_rows(self) -> int:
         head = self.model.get_output_embeddings()
         if not isinstance(head, nn.Linear):
-            raise UnsupportedModelError(f"{_name(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)")
+            raise UnsupportedModelError(
+                f"{_name(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)"
+            )
         return head.weight.shape[0]
 
     @torch.no_grad()
@@ -254,7 +260,9 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
     a, b, c = ((v.eos + k) % v.size for k in (1, 2, 3))
     a, b, c = (x if x != v.eos else (x + 1) % v.size for x in (a, b, c))
     walk = [a, b, v.backspace, c, v.backspace, v.backspace, c]  # ends at the prefix [a, c]
-    tree = pack(v, Trajectories.from_actions(v, torch.tensor([[a]], device=device), torch.tensor([walk], device=device)))
+    tree = pack(
+        v, Trajectories.from_actions(v, torch.tensor([[a]], device=device), torch.tensor([walk], device=device))
+    )
     training = model.training
     model.eval()
     try:

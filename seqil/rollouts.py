@@ -67,9 +67,7 @@ def rollout(
     return _finish(initial, v, actions, lengths, log_prob)
 
 
-def _decode(
-    policy: TokenPolicy, initial: Prefixes, sampler: Sampler
-) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+def _decode(policy: TokenPolicy, initial: Prefixes, sampler: Sampler) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
     """Yield (step, rows, actions, log-probabilities) until every row has ended; `rows` are those still running."""
     v, dtype = policy.vocabulary, policy.weight.dtype
     cells, length, prompt_length = initial.tokens.clone(), initial.length.clone(), initial.prompt_length
@@ -173,7 +171,9 @@ class Sampler:
         """
         if not torch.isfinite(logits.amax(-1)).all():
             row = int(rows[~torch.isfinite(logits.amax(-1))][0])
-            raise NonFiniteError(f"logits of row {row} at action {step} are not finite; the model is broken or has diverged")
+            raise NonFiniteError(
+                f"logits of row {row} at action {step} are not finite; the model is broken or has diverged"
+            )
         if self.temperature == 0:
             action = logits.argmax(-1)
             return action, torch.zeros_like(logits[:, 0])
@@ -181,7 +181,9 @@ class Sampler:
         cdf = log_p.exp().cumsum(-1, dtype=torch.float64)
         total = cdf[:, -1:]
         # Strictly below the total, so that the first larger entry has a positive probability.
-        point = torch.minimum(uniforms(self.key, rows, step)[:, None] * total, torch.nextafter(total, total.new_zeros(())))
+        point = torch.minimum(
+            uniforms(self.key, rows, step)[:, None] * total, torch.nextafter(total, total.new_zeros(()))
+        )
         action = torch.searchsorted(cdf, point, right=True)
         return action[:, 0], log_p.gather(1, action)[:, 0]
 

@@ -28,7 +28,9 @@ class Vocabulary:
             except TypeError:
                 raise InvalidInputError(f"Vocabulary: {name}={getattr(self, name)!r} is not an integer") from None
         if self.size < 2:
-            raise InvalidInputError(f"Vocabulary: size={self.size} is too small; it needs eos and at least one more token")
+            raise InvalidInputError(
+                f"Vocabulary: size={self.size} is too small; it needs eos and at least one more token"
+            )
         if not 0 <= self.eos < self.size:
             raise InvalidInputError(f"Vocabulary: eos={self.eos} is not a token; choose an id in 0..{self.size - 1}")
 

@@ -9,7 +9,9 @@ V = 7
 
 
 def gpt2():
-    return GPT2LMHeadModel(GPT2Config(vocab_size=V, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=6))
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=V, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=6)
+    )
 
 
 def llama():
