@@ -1,0 +1,1 @@
+"""Agents: one file each, its loss module and its agent."""

@@ -88,5 +88,5 @@ def slot_mask(length: Tensor, extent: int, dtype: torch.dtype) -> Tensor:
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `seen`, else the most negative number: the form of a mask that every attention kernel takes for what it is."""
+    """0 where `seen`, else the most negative number: the one form of mask that every attention kernel reads alike."""
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)

@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDictBase
@@ -20,6 +20,9 @@ from .trajectory import Trajectories
 from .tree import pack
 from .values import StepValues, step_values
 from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _SETTINGS = "seqil.json"
 
@@ -46,6 +49,8 @@ class TokenPolicy(TensorDictModuleBase):
         InvalidInputError: a head smaller than the vocabulary.
     """
 
+    model: PreTrainedModel
+
     def __init__(self, model: nn.Module, vocabulary: Vocabulary, backspace: bool = True) -> None:
         super().__init__()
         _refuse_stateful(model)
@@ -62,7 +67,7 @@ class TokenPolicy(TensorDictModuleBase):
             self._add_backspace_row()
         _refuse_unlike_tree(self)
 
-    # -- the model ---------------------------------------------------------------------------------------------------
+    # -- the model ---------------------------------------------------------------------------------
 
     @property
     def weight(self) -> Tensor:
@@ -108,7 +113,7 @@ class TokenPolicy(TensorDictModuleBase):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
 
-    # -- what it says of states and trajectories -----------------------------------------------------------------------
+    # -- what it says of states and trajectories ---------------------------------------------------
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """Write `logits`, with illegal actions at -inf. Leading batch dimensions may be any."""
@@ -153,7 +158,7 @@ class TokenPolicy(TensorDictModuleBase):
                 "shorten the prompt or max_length"
             )
 
-    # -- files -----------------------------------------------------------------------------------------------------------
+    # -- files -------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
@@ -191,7 +196,7 @@ class TokenPolicy(TensorDictModuleBase):
             raise CheckpointError(f"{folder}: the head has {policy._head_rows()} rows, too few for {saved}")
         return policy
 
-    # -- construction ------------------------------------------------------------------------------------------------------
+    # -- construction ------------------------------------------------------------------------------
 
     def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
         real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
@@ -232,7 +237,7 @@ def _cuda_devices(tensor: Tensor) -> list[torch.device]:
     return [tensor.device] if tensor.device.type == "cuda" else []
 
 
-def _refuse_stateful(model: nn.Module) -> None:
+def _refuse_stateful(model: Any) -> None:
     """A backspace rewinds by position: refuse by name what carries a state that is not indexed by position."""
     if not hasattr(model, "config") or not hasattr(model, "get_output_embeddings"):
         raise UnsupportedModelError(f"{type(model).__name__} is not a Hugging Face causal LM; pass a …ForCausalLM")
@@ -269,11 +274,16 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
         hidden = policy.hidden(tree.tokens, tree.depth, additive(tree.visible(), policy.weight.dtype)[:, None])
         ours = policy.head(hidden[0, tree.node_at[0, -1]])[: v.size]
         theirs = model(input_ids=torch.tensor([[a, c]], device=device), use_cache=False).logits[0, -1, : v.size]
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise UnsupportedModelError(
+            f"{_name(model)} does not take position ids and a 4D attention mask "
+            f"({type(error).__name__}: {str(error).splitlines()[0]}); use a model that does, GPT-2 or Llama say"
+        ) from None
     finally:
         model.train(training)
     tolerance = 1e-3 if policy.weight.dtype in (torch.float32, torch.float64) else 5e-2
     if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
         raise UnsupportedModelError(
             f"{_name(model)} gives other logits when its prefixes are packed into a tree (off by "
-            f"{float((ours - theirs).abs().max()):.2g}): it scales its logits, or ignores position ids or the attention mask"
+            f"{float((ours - theirs).abs().max()):.2g}): it scales its logits, or ignores position ids or the mask"
         )

@@ -59,7 +59,7 @@ class Prefixes:
         return replace(self, **{name: getattr(self, name)[rows] for name in _TENSORS})
 
     def texts(self, *, prompt: bool = False, eos: bool = True) -> list[list[int]]:
-        """Token ids per row: the generated part, after the prompt if asked for, without the final `eos` if asked for."""
+        """Token ids per row: the generated part; with the prompt before it or without the final `eos` if asked for."""
         first = torch.zeros_like(self.length) if prompt else self.prompt_length
         last = self.length if eos else self.length - self.ended.long()
         return [row[a:b] for row, a, b in zip(self.tokens.tolist(), first.tolist(), last.tolist(), strict=True)]

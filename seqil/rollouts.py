@@ -35,7 +35,8 @@ def rollout(
         policy: the policy; put into evaluation mode meanwhile.
         prompts: id lists, or int64 [B, P] right-padded with `vocabulary.size`.
         max_length: most generated tokens.
-        max_actions: budget of actions, deletions and `eos` included; None: `4 * max_length`. A row that spends it is truncated.
+        max_actions: budget of actions, deletions and `eos` included; None: `4 * max_length`. A row that spends it is
+            truncated.
         min_length: fewest generated tokens before `eos` is legal.
         generator: one number is drawn from it; it keys one stream of uniforms per row and step, so that a row's
             sample depends neither on its batch mates nor on the order of steps. None: a fixed key.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -175,7 +176,7 @@ class Trajectories:
 
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
-        """The trajectories that `to_tensordict` stored. Rows are trusted to be legal; limits must be equal in all rows."""
+        """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal."""
         limits = {}
         for name in ("max_length", "min_length"):
             values = data[name].unique().tolist()
@@ -183,7 +184,8 @@ class Trajectories:
                 raise InvalidInputError(f"{name} differs between rows ({values}); batch only rows of one task")
             limits[name] = int(values[0])
         names = ("prompts", "actions", "lengths", "imitate", "ended")
-        whole = cls(vocabulary, **{name: data[name] for name in names}, log_prob=data.get("log_prob", None), **limits)
+        fields: dict[str, Any] = {name: data[name] for name in names}
+        whole = cls(vocabulary, **fields, **limits, log_prob=data.get("log_prob", None))
         return whole.select(slice(None))
 
     @classmethod

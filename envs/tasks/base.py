@@ -44,7 +44,7 @@ class Task(ABC):
         return None
 
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
-        """Index into `tokens` (the generated text) of the first one that is wrong; None if there is none or no judge."""
+        """Index into `tokens` (the generated text) of the first wrong one; None if there is none, or no judge."""
         return None
 
     def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool | None:
