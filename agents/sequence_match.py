@@ -1,0 +1,130 @@
+"""SequenceMatch: occupancy matching without an adversary (Cundy & Ermon, ICLR 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from tensordict.nn import dispatch
+from tensordict.utils import NestedKey
+from torchrl.objectives import LossModule
+
+from seqil import TokenPolicy, Trajectories, divergences, objectives
+from seqil.agent import FIELDS, Agent, batch
+
+
+class SequenceMatchLoss(LossModule):
+    """`beta` parts of behavior cloning and `1 - beta` parts of the SequenceMatch objective (algorithm 1 of the paper).
+
+    Reads trajectories below `demonstrations` and, where they are there, `rollouts`. Writes `loss_behavior_cloning`,
+    `loss_sequence_match` and, detached, the parts of the latter with the mean and largest `V` and implicit reward of
+    the demonstrations: a common offset of the logits is almost free, so it is worth watching.
+    """
+
+    @dataclass
+    class _AcceptedKeys:
+        demonstrations: NestedKey = "demonstrations"
+        rollouts: NestedKey = "rollouts"
+
+    default_keys = _AcceptedKeys
+    tensor_keys: _AcceptedKeys
+    out_keys = [  # noqa: RUF012
+        "loss_behavior_cloning",
+        "loss_sequence_match",
+        *("likelihood", "penalty_data", "penalty_tail", "penalty_rollouts"),
+        *("value_mean", "value_max", "reward_mean", "reward_max"),
+    ]
+    beta: torch.Tensor
+
+    def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, *, gamma: float = 0.998) -> None:
+        super().__init__()
+        self.policy = policy
+        self.divergence = divergence
+        self.gamma = gamma
+        self.register_buffer("beta", torch.tensor(1.0, dtype=torch.float64))
+
+    @property
+    def in_keys(self) -> list[NestedKey]:
+        """The fields of demonstrations; those of rollouts are optional and read where they are present."""
+        return [(self.tensor_keys.demonstrations, field) for field in FIELDS]
+
+    def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
+        pass
+
+    @dispatch
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """A TensorDict of scalars, `out_keys`."""
+        keys, vocabulary, beta = self.tensor_keys, self.policy.vocabulary, float(self.beta)
+        values = self.policy.step_values(Trajectories.from_tensordict(vocabulary, tensordict[keys.demonstrations]))
+        own = None
+        if self.divergence.mixture and beta < 1 and keys.rollouts in tensordict.keys():
+            own = self.policy.step_values(Trajectories.from_tensordict(vocabulary, tensordict[keys.rollouts]))
+        cloning, _ = objectives.behavior_cloning(values)
+        matching, parts = objectives.sequence_match(
+            values, divergence=self.divergence, gamma=self.gamma, rollouts=own
+        )
+        seen = values.detach()
+        v, reward = seen.v[seen.mask], (seen.q - self.gamma * seen.v_next)[seen.mask]
+        return TensorDict(
+            {
+                "loss_behavior_cloning": beta * cloning,
+                "loss_sequence_match": (1 - beta) * matching,
+                **parts,
+                "value_mean": v.mean(),
+                "value_max": v.max(),
+                "reward_mean": reward.mean(),
+                "reward_max": reward.max(),
+            }
+        )
+
+
+class SequenceMatch(Agent):
+    """Behavior cloning first, then its mixture with occupancy matching.
+
+    Give `seqil.train` noised demonstrations (`corrupt`), so that deletions are demonstrated; a policy without a
+    backspace trains on clean ones.
+
+    Args:
+        policy: what is trained.
+        divergence: which, with its `alpha`; the paper's by default.
+        gamma: discount per action, in (0, 1).
+        warm_up: share of the steps that only clone.
+        anneal: share of the steps over which `beta`, the weight of cloning, then falls linearly from 1.
+        beta: its final weight.
+        options: of `Agent`.
+    """
+
+    loss: SequenceMatchLoss
+
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        *,
+        divergence: divergences.Divergence | None = None,
+        gamma: float = 0.998,
+        warm_up: float = 0.25,
+        anneal: float = 0.25,
+        beta: float = 0.2,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            policy, SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma), **options
+        )
+        self.warm_up, self.anneal, self.beta = warm_up, anneal, beta
+
+    @property
+    def needs_rollouts(self) -> bool:
+        """True after the warm-up, if the divergence is from a mixture: no other one has a gradient from rollouts."""
+        return self.loss.divergence.mixture and self._beta() < 1
+
+    def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
+        """One step on the weighted sum of both losses."""
+        self.loss.beta.fill_(self._beta())
+        metrics = self.descend(self.loss(batch(demonstrations, rollouts)))
+        return {**metrics, "beta": float(self.loss.beta)}
+
+    def _beta(self) -> float:
+        done = (self.updates / self.steps - self.warm_up) / max(self.anneal, 1e-9)
+        return 1 - (1 - self.beta) * min(1.0, max(0.0, done))

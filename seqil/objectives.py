@@ -1,0 +1,167 @@
+"""The losses, as pure functions of step values.
+
+A step counts if it is imitated. With the implicit reward `x_i = l(a_i|s_i) - gamma V(s_{i+1})`, in the absorbing state
+`r_N = (1 - gamma) V(s_N)`, and `G(z) = z - phi(z)`, SequenceMatch maximises for a row of data
+
+    J = sum g^i log pi(a_i|s_i) - (1/alpha) sum g^i G(alpha x_i) - ended g^N/(1-g) G(alpha r_N)/alpha
+
+over counted steps `i`, less the same two penalties on rollouts where the divergence is from a mixture. This is the
+objective of Cundy & Ermon (2024, equation 9 and algorithm 1) after its value terms `V_i - g V_{i+1}` are telescoped
+along each trajectory: the likelihood appears, and with it the variance of two cancelling estimates disappears.
+`sequence_match_reference` keeps the paper's form, and tests say that the two agree.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .divergences import Divergence
+from .errors import InvalidInputError, NonFiniteError
+from .values import StepValues
+
+Parts = dict[str, Tensor]
+
+
+def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Parts]:
+    """Discounted negative log-likelihood of the counted actions, backspaces included, per unit of weight.
+
+    With `gamma=1` and data without backspaces this is maximum likelihood.
+
+    Returns:
+        The loss (scalar; 0 with gradient 0 if no step counts) and `{"likelihood": loss}`, detached.
+    """
+    if not 0 < gamma <= 1:
+        raise InvalidInputError(f"gamma={gamma} must lie in (0, 1]")
+    check_finite(values)
+    weight = _weight(values, gamma)
+    loss = -(weight * values.log_prob).sum(1).mean() * _per_unit(weight)
+    return loss, {"likelihood": loss.detach()}
+
+
+def sequence_match(
+    values: StepValues, *, divergence: Divergence, gamma: float = 0.998, rollouts: StepValues | None = None
+) -> tuple[Tensor, Parts]:
+    """The SequenceMatch loss in its identity form: minus mean `J`, per unit of weight of the data.
+
+    Args:
+        values: of demonstrations, B rows.
+        divergence: which, and its `alpha`.
+        gamma: discount per action, in (0, 1).
+        rollouts: of the policy's own trajectories, any number of rows. They enter for a mixture only: under any other
+            divergence their gradient is exactly zero. Without them a mixture is its data term alone.
+
+    Returns:
+        The loss (scalar; 0 with gradient 0 if no step counts) and its detached parts, which sum to it: `likelihood`,
+        `penalty_data`, `penalty_tail` (the absorbing state of the data) and `penalty_rollouts`.
+    """
+    _check(values, gamma, rollouts)
+    weight = _weight(values, gamma)
+    unit = _per_unit(weight)
+    steps, tail = _penalties(values, divergence, gamma)
+    parts = {
+        "likelihood": -(weight * values.log_prob).sum(1).mean() * unit,
+        "penalty_data": steps.mean() * unit,
+        "penalty_tail": tail.mean() * unit,
+        "penalty_rollouts": torch.zeros_like(unit),
+    }
+    if divergence.mixture and rollouts is not None:
+        steps, tail = _penalties(rollouts, divergence, gamma)
+        parts["penalty_rollouts"] = (steps + tail).mean() * unit
+    return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+
+
+def sequence_match_reference(
+    values: StepValues, *, divergence: Divergence, gamma: float = 0.998, rollouts: StepValues | None = None
+) -> tuple[Tensor, Parts]:
+    """The same number as `sequence_match` from the paper's form, for tests: `phi` of the rewards less the value terms.
+
+    J = sum g^i [phi(alpha x_i)/alpha - (V_i - g V_{i+1})] + ended [g^N/(1-g) phi(alpha r_N)/alpha - g^N V_N]
+
+    Returns:
+        The loss and its detached parts `phi_data`, `values_data`, `penalty_rollouts`.
+    """
+    _check(values, gamma, rollouts)
+    alpha, unit = divergence.alpha, _per_unit(_weight(values, gamma))
+
+    def phis(v: StepValues) -> Tensor:
+        steps = _weight(v, gamma) * divergence.phi(alpha * _reward(v, gamma)) / alpha
+        return steps.sum(1) + _tail_weight(v, gamma) * divergence.phi(alpha * (1 - gamma) * _final(v)) / alpha
+
+    def telescoping(v: StepValues) -> Tensor:
+        steps = _weight(v, gamma) * (v.v - gamma * v.v_next)
+        return steps.sum(1) + _tail_weight(v, gamma) * (1 - gamma) * _final(v)
+
+    parts = {
+        "phi_data": -phis(values).mean() * unit,
+        "values_data": telescoping(values).mean() * unit,
+        "penalty_rollouts": torch.zeros_like(unit),
+    }
+    if divergence.mixture and rollouts is not None:
+        linear = (_weight(rollouts, gamma) * _reward(rollouts, gamma)).sum(1)
+        linear = linear + _tail_weight(rollouts, gamma) * (1 - gamma) * _final(rollouts)
+        parts["penalty_rollouts"] = (linear - phis(rollouts)).mean() * unit
+    return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+
+
+def check_finite(values: StepValues, name: str = "demonstrations") -> None:
+    """Refuse NaN and infinity at any step inside a row, naming tensor, row and step."""
+    for field in ("q", "v", "v_next"):
+        wrong = values.mask & ~getattr(values, field).isfinite()
+        if wrong.any():
+            row, step = wrong.nonzero()[0].tolist()
+            raise NonFiniteError(
+                f"{field} of the {name} is not finite at row {row}, step {step}; the model has diverged: "
+                "lower the learning rate, or start from a sound checkpoint"
+            )
+
+
+def _check(values: StepValues, gamma: float, rollouts: StepValues | None) -> None:
+    if not 0 < gamma < 1:
+        raise InvalidInputError(f"gamma={gamma} must lie strictly between 0 and 1; 0.998 say")
+    check_finite(values)
+    if rollouts is not None:
+        check_finite(rollouts, "rollouts")
+
+
+def _powers(values: StepValues, gamma: float, exponents: Tensor) -> Tensor:
+    # A float to an integer tensor would be float32 whatever the values are.
+    return torch.pow(torch.tensor(gamma, dtype=values.q.dtype, device=values.q.device), exponents.to(values.q.dtype))
+
+
+def _weight(values: StepValues, gamma: float) -> Tensor:
+    """`g^i` where step `i` counts, else 0: [B, T]."""
+    powers = _powers(values, gamma, torch.arange(values.q.shape[1], device=values.q.device))
+    return torch.where(values.imitate & values.mask, powers, 0)
+
+
+def _per_unit(weight: Tensor) -> Tensor:
+    """One over the mean weight of a row; 0 if nothing counts at all."""
+    mean = weight.sum(1).mean()
+    return torch.where(mean > 0, 1 / torch.where(mean > 0, mean, 1), 0)
+
+
+def _reward(values: StepValues, gamma: float) -> Tensor:
+    """Implicit reward `x_i`, 0 outside the rows: [B, T]."""
+    return torch.where(values.mask, values.q - gamma * values.v_next, 0)
+
+
+def _final(values: StepValues) -> Tensor:
+    """`V(s_N)` of rows that ended, else 0: [B]."""
+    last = (values.mask.sum(1) - 1).clamp(min=0)
+    if values.q.shape[1] == 0:
+        return values.q.new_zeros(len(values.ended))
+    return torch.where(values.ended, values.v_next.gather(1, last[:, None])[:, 0], 0)
+
+
+def _tail_weight(values: StepValues, gamma: float) -> Tensor:
+    """`g^N / (1 - g)` of rows that ended, else 0: [B]."""
+    return torch.where(values.ended, _powers(values, gamma, values.mask.sum(1)) / (1 - gamma), 0)
+
+
+def _penalties(values: StepValues, divergence: Divergence, gamma: float) -> tuple[Tensor, Tensor]:
+    """Penalty of the steps and of the absorbing tail, per row: two [B]."""
+    alpha = divergence.alpha
+    steps = (_weight(values, gamma) * divergence.penalty(alpha * _reward(values, gamma))).sum(1) / alpha
+    tail = _tail_weight(values, gamma) * divergence.penalty(alpha * (1 - gamma) * _final(values)) / alpha
+    return steps, tail
