@@ -48,7 +48,7 @@ class Divergence:
 
     def penalty(self, z: Tensor) -> Tensor:
         """`z - phi(z)` without cancellation near 0."""
-        return self._continued(self._penalty, 1 - self._slope, z)
+        return self._continued(self._penalty, lambda z: 1 - self._slope(z), z)
 
     def _continued(self, function: Function, slope: Callable[[float], float], z: Tensor) -> Tensor:
         if self.edge == -math.inf:
