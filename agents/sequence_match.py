@@ -58,13 +58,11 @@ class SequenceMatchLoss(LossModule):
         """A TensorDict of scalars, `out_keys`."""
         keys, vocabulary, beta = self.tensor_keys, self.policy.vocabulary, float(self.beta)
         values = self.policy.step_values(Trajectories.from_tensordict(vocabulary, tensordict[keys.demonstrations]))
-        own = None
-        if self.divergence.mixture and beta < 1 and keys.rollouts in tensordict.keys():
-            own = self.policy.step_values(Trajectories.from_tensordict(vocabulary, tensordict[keys.rollouts]))
+        own, rollouts = None, tensordict.get(keys.rollouts, None)
+        if self.divergence.mixture and beta < 1 and rollouts is not None:
+            own = self.policy.step_values(Trajectories.from_tensordict(vocabulary, rollouts))
         cloning, _ = objectives.behavior_cloning(values)
-        matching, parts = objectives.sequence_match(
-            values, divergence=self.divergence, gamma=self.gamma, rollouts=own
-        )
+        matching, parts = objectives.sequence_match(values, divergence=self.divergence, gamma=self.gamma, rollouts=own)
         seen = values.detach()
         v, reward = seen.v[seen.mask], (seen.q - self.gamma * seen.v_next)[seen.mask]
         return TensorDict(

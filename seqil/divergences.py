@@ -26,7 +26,7 @@ class Divergence:
     Attributes:
         name: as on the command line.
         alpha: scale of the reward; small alpha is behavior cloning.
-        mixture: whether the rollouts carry the penalty too (the divergence is from the even mixture of data and policy).
+        mixture: whether the rollouts carry the penalty too (a divergence from the even mixture of data and policy).
         edge: below it `phi` continues as its tangent, so that it is finite, concave and C1 on all of R.
     """
 

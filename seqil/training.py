@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -112,7 +112,7 @@ class Training:
     @property
     def policy(self) -> TokenPolicy:
         """What to sample from and to save: the averaged policy, or the agent's own if there is no average."""
-        return self.agent.policy if self._average is None else self._average.module
+        return self.agent.policy if self._average is None else cast(TokenPolicy, self._average.module)
 
     def run(self, steps: int | None = None) -> Iterator[tuple[int, dict[str, float]]]:
         """Yield `(step, metrics)`, steps counted from 1, up to `steps` (None: the agent's own number)."""

@@ -177,7 +177,7 @@ class Trajectories:
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
         """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal."""
-        limits = {}
+        limits: dict[str, Any] = {}
         for name in ("max_length", "min_length"):
             values = data[name].unique().tolist()
             if len(values) != 1:

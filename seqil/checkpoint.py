@@ -1,0 +1,219 @@
+"""Run folders: settings, metrics and checkpoints that survive a crash, a full disk and a second writer.
+
+    run/settings.json              what the run is, and the versions it was started with
+    run/metrics.jsonl              one line per logged step
+    run/checkpoints/000000500/     a Hugging Face checkpoint, seqil.json, state.safetensors, state.json, manifest.json
+
+A checkpoint is written into a temporary folder, flushed to the disk, sealed by a manifest of SHA-256 sums and renamed:
+at every instant the last complete one is on the disk. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from .errors import CheckpointError
+from .policy import TokenPolicy
+
+_TENSOR, _ITEMS = "__tensor__", "__items__"
+
+
+class RunFolder:
+    """One run on the disk. Open it for writing with `writing`; reading needs no lock.
+
+    Args:
+        path: the folder; it need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.metrics = self.path / "metrics.jsonl"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `start` was given."""
+        return read_json(self.path / "settings.json", f"{self.path} is not the folder of a run")
+
+    @contextmanager
+    def writing(self) -> Iterator[RunFolder]:
+        """Hold the folder's lock: a second writer is refused at once, and a crash releases it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CheckpointError(
+                    f"{self.path} is being written by another process; choose another --out"
+                ) from None
+            for orphan in self.checkpoints.glob(".*"):
+                shutil.rmtree(orphan)
+            yield self
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Record the settings of a new run."""
+        if (self.path / "settings.json").exists():
+            raise CheckpointError(f"{self.path} already holds a run; add --resume to go on, or choose another --out")
+        write_json(self.path / "settings.json", settings)
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Append one line of metrics."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(metrics)) + "\n")
+
+    def save(self, step: int, policy: TokenPolicy, state: Any) -> Path:
+        """Write a checkpoint; the one before stays too, older ones go.
+
+        Args:
+            step: names the checkpoint.
+            policy: what users load (`TokenPolicy.from_pretrained`).
+            state: nested dicts and lists of tensors and plain values, to go on from.
+
+        Raises:
+            CheckpointError: the disk refused; every earlier checkpoint is untouched.
+        """
+        final, temporary = self.checkpoints / f"{step:09d}", self.checkpoints / f".{step:09d}"
+        try:
+            temporary.mkdir(parents=True)
+            policy.save_pretrained(temporary)
+            tensors: dict[str, Tensor] = {}
+            write_json(temporary / "state.json", _split(state, tensors))
+            save_file(tensors, temporary / "state.safetensors")
+            files = sorted(p for p in temporary.iterdir())
+            for file in files:
+                _flush(file)
+            write_json(temporary / "manifest.json", {file.name: _sha256(file) for file in files})
+            _flush(temporary)
+            if final.exists():
+                shutil.rmtree(final)
+            temporary.rename(final)
+            _flush(self.checkpoints)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise CheckpointError(f"cannot write {final}: {error}; earlier checkpoints are intact") from error
+        for old in self._complete()[:-2]:
+            shutil.rmtree(old)
+        return final
+
+    def latest(self) -> Path:
+        """The newest checkpoint, every file of it checked against its sum."""
+        complete = self._complete()
+        if not complete:
+            raise CheckpointError(f"{self.path} holds no checkpoint yet; train first: seqil train --out {self.path}")
+        verify(complete[-1])
+        return complete[-1]
+
+    def load(self) -> tuple[int, Any]:
+        """Step and state of the newest checkpoint; lines of metrics written after it are dropped."""
+        folder = self.latest()
+        tensors = load_file(folder / "state.safetensors")
+        step = int(folder.name)
+        if self.metrics.exists():
+            lines = [line for line in self.metrics.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
+            replace_text(self.metrics, "".join(line + "\n" for line in lines))
+        return step, _join(read_json(folder / "state.json", "the checkpoint is incomplete"), tensors)
+
+    def _complete(self) -> list[Path]:
+        return sorted(p.parent for p in self.checkpoints.glob("[0-9]*/manifest.json"))
+
+
+def verify(folder: Path) -> None:
+    """Refuse a checkpoint with a file that is missing, foreign or changed by a single bit."""
+    manifest = read_json(folder / "manifest.json", f"{folder} is not a checkpoint")
+    found = {p.name for p in folder.iterdir()} - {"manifest.json"}
+    for name in sorted(found ^ set(manifest)):
+        raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
+    for name, digest in manifest.items():
+        if _sha256(folder / name) != digest:
+            raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
+
+
+def read_json(path: Path, complaint: str) -> Any:
+    """Parse a JSON file, or say in one line what is wrong with it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{complaint}: {path.name} is missing") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    replace_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a text file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _flush(temporary)
+    temporary.replace(path)
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def _split(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """JSON with references in place of tensors, which go to `tensors`."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        return {_TENSOR: name}
+    if isinstance(value, Mapping):
+        return {_ITEMS: [[key, _split(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_split(item, tensors) for item in value]
+    return value
+
+
+def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        return {key: _join(item, tensors) for key, item in value[_ITEMS]}
+    return [_join(item, tensors) for item in value] if isinstance(value, list) else value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    import platform
+
+    import tensordict
+    import torchrl
+    import transformers
+
+    from . import __version__
+
+    found = {"seqil": __version__, "python": platform.python_version()}
+    return found | {m.__name__: str(m.__version__) for m in (torch, tensordict, torchrl, transformers)}

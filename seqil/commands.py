@@ -1,0 +1,162 @@
+"""What the commands of the command line do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from .checkpoint import RunFolder, versions
+from .errors import InvalidInputError
+from .evaluation import evaluation
+from .experiment import Settings, make_task, make_training
+from .policy import TokenPolicy
+from .rendering import spans
+from .rollouts import rollout
+from .training import Training
+from .trajectory import Trajectories
+
+console = Console(highlight=False)
+
+
+def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
+    """Start a run; nothing is written before its settings have proved sound."""
+    chosen = Settings.of(settings)
+    task = make_task(chosen)
+    training = make_training(chosen, task)
+    run = RunFolder(out)
+    with run.writing():
+        run.start({"settings": chosen.to_json(), "versions": versions(), "threads": torch.get_num_threads()})
+        _loop(run, training, task, save_every)
+
+
+def resume(out: Path, save_every: int) -> None:
+    """Go on with a run from its newest checkpoint."""
+    run = RunFolder(out)
+    chosen = Settings.of(run.settings["settings"])
+    task = make_task(chosen)
+    training = make_training(chosen, task)
+    with run.writing():
+        step, state = run.load()
+        training.load_state_dict(state)
+        console.print(f"resumed at step {step} of {chosen.steps}")
+        _loop(run, training, task, save_every)
+
+
+def sample(out: Path, n: int, split: str, temperature: float, max_length: int | None, seed: int) -> None:
+    """Print samples with their deletions struck out."""
+    task, policy = _load(out)
+    trajectories = _rollout(task, policy, n, split, temperature, seed, max_length)
+    prompts = task.prompts(n, split, seed)
+    for prompt, actions, length in zip(
+        prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True
+    ):
+        line = Text(task.decode(prompt), style="dim")
+        for text, deleted in spans(task.vocabulary, actions[:length], task.decode):
+            line.append(" ")
+            line.append(text, style="strike red" if deleted else "not dim")
+        console.print(line, soft_wrap=True)
+    _print_cost(trajectories)
+
+
+def evaluate(out: Path, n: int, split: str, temperature: float, seed: int, json_file: Path | None) -> None:
+    """Print the metrics of a run on one split."""
+    task, policy = _load(out)
+    demonstrations = task.demonstrations(n, split, seed)
+    measured = evaluation(task, policy, demonstrations, _rollout(task, policy, n, split, temperature, seed))
+    table = Table(title=f"{out} on {task.name}/{split}, {n} samples, temperature {temperature:g}", box=None)
+    table.add_column("metric")
+    table.add_column("value [95 % interval]", justify="right")
+    for name, estimate in measured.items():
+        table.add_row(name.replace("_", " "), str(estimate))
+    console.print(table)
+    if json_file is not None:
+        rows = {name: estimate.to_json() for name, estimate in measured.items()}
+        json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> None:
+    logging.getLogger("torchrl").setLevel(logging.WARNING)
+    total, began, saved = training.agent.steps, time.perf_counter(), training.step
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console) as progress, _stop_signals() as stopped:
+        bar = progress.add_task("", total=total, completed=training.step)
+        for step, metrics in training.run():
+            if step % 10 == 0 or step == total:
+                run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
+            progress.update(bar, completed=step, description=f"loss {metrics['loss']:.3f}")
+            if step % save_every == 0 or step == total or stopped:
+                run.save(step, training.policy, training.state_dict())
+                saved = step
+            if stopped:
+                break
+    if saved < total:
+        console.print(f"stopped at step {saved} of {total}; go on with: seqil train --out {run.path} --resume")
+        raise SystemExit(128 + stopped[0])
+    costs = training.costs()
+    console.print(
+        f"trained on {costs['training_positions']:,} positions, sampled {costs['rollout_positions']:,}, "
+        f"in {time.perf_counter() - began:.0f} s"
+    )
+    _print_cost(_rollout(task, training.policy, 64, "valid", 1.0, 0))
+    console.print(f"seqil sample {run.path}     seqil evaluate {run.path}")
+
+
+def _print_cost(trajectories: Trajectories) -> None:
+    actions, net = int(trajectories.lengths.sum()), int(trajectories.replay().generated.sum())
+    fed = int((trajectories.prompt_lengths - 1 + trajectories.lengths).sum())
+    console.print(
+        f"{actions / max(net, 1):.3f} actions and {fed / max(net, 1):.3f} forward positions per net token, "
+        f"{float((~trajectories.ended).float().mean()):.1%} unfinished"
+    )
+
+
+def _load(out: Path) -> tuple[Any, TokenPolicy]:
+    run = RunFolder(out)
+    task = make_task(Settings.of(run.settings["settings"]))
+    return task, TokenPolicy.from_pretrained(run.latest(), task.vocabulary)
+
+
+def _rollout(
+    task: Any, policy: TokenPolicy, n: int, split: str, temperature: float, seed: int, max_length: int | None = None
+) -> Trajectories:
+    if split not in ("train", "valid", "test"):
+        raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
+    length = max_length or task.max_length
+    return rollout(
+        policy,
+        task.prompts(n, split, seed),
+        max_length=length,
+        min_length=min(task.min_length, length),
+        temperature=temperature,
+        generator=torch.Generator().manual_seed(seed),
+    ).to("cpu")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying from them, so that the step at hand is saved."""
+    caught: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

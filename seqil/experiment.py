@@ -1,0 +1,165 @@
+"""A training run from settings that fit into a JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+from . import divergences, noise, plugins
+from .errors import InvalidInputError
+from .policy import TokenPolicy
+from .randomness import seeded
+from .training import Corruption, Sampling, Training
+from .trajectory import Trajectories
+from .vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a run. Equal settings, versions and thread counts give equal bytes.
+
+    Attributes:
+        task: id of a task, and `task_options` for its constructor.
+        agent: id of an agent, and `agent_options` for its constructor; `divergence` is given by its name there, and
+            `alpha` is the divergence's.
+        model: folder of a Hugging Face causal LM; None: a GPT-2 of `layers`, `width` and `heads` from scratch.
+        backspace: whether the policy may delete.
+        demonstrations: number of training items.
+        steps: updates.
+        batch_size: demonstrations per update.
+        learning_rate: peak.
+        noise: `uniform`, `task` (its own confusions), `model` (the model's own samples) or `none`.
+        noise_rate: probability of a mistake before a token.
+        burst: wrong tokens per mistake.
+        mask_noise: leave the wrong tokens out of the loss.
+        sampling_every, sampling_rows, sampling_capacity: see `Sampling`.
+        average: decay of the average of the weights, or None.
+        seed: of everything.
+        device: of the model.
+    """
+
+    task: str = "automaton"
+    agent: str = "sequence_match"
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    agent_options: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    layers: int = 2
+    width: int = 64
+    heads: int = 4
+    backspace: bool = True
+    demonstrations: int = 4000
+    steps: int = 600
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    noise: str = "uniform"
+    noise_rate: float = 0.05
+    burst: int = 1
+    mask_noise: bool = True
+    sampling_every: int = 8
+    sampling_rows: int = 32
+    sampling_capacity: int = 512
+    average: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """From their JSON form, refusing what is not a setting."""
+        known = {f.name for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise InvalidInputError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The mapping that `of` reads."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def make_task(settings: Settings) -> Any:
+    """The task of the settings."""
+    return plugins.construct("tasks", settings.task, **settings.task_options)
+
+
+def make_training(settings: Settings, task: Any) -> Training:
+    """The run of the settings, before its first step."""
+    s = settings
+    demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
+    cells = demonstrations.prompts.shape[1] + task.max_length + 1
+    policy = make_policy(s, task.vocabulary, cells)
+    policy.check_positions(cells)
+    agent = plugins.construct(
+        "agents", s.agent, policy, steps=s.steps, learning_rate=s.learning_rate, **_agent_options(s.agent_options)
+    )
+    return Training(
+        agent,
+        demonstrations,
+        generator=torch.Generator().manual_seed(s.seed),
+        batch_size=s.batch_size,
+        corrupt=make_corruption(s, task, policy),
+        sampling=Sampling(every=s.sampling_every, rows=s.sampling_rows, capacity=s.sampling_capacity),
+        average=s.average,
+    )
+
+
+def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:
+    """The untrained policy: a small GPT-2 from scratch, or the model in a folder."""
+    s = settings
+    if s.model is not None:
+        if not (Path(s.model) / "config.json").exists():
+            raise InvalidInputError(f"model {s.model!r} is not a folder with a Hugging Face model (no config.json)")
+        model = AutoModelForCausalLM.from_pretrained(s.model, local_files_only=True, use_safetensors=True)
+    else:
+        if s.width % s.heads:
+            raise InvalidInputError(f"width={s.width} is not a multiple of heads={s.heads}")
+        config = GPT2Config(
+            vocab_size=vocabulary.size,
+            n_positions=cells,
+            n_layer=s.layers,
+            n_embd=s.width,
+            n_head=s.heads,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=vocabulary.eos,
+            eos_token_id=vocabulary.eos,
+        )
+        with seeded(s.seed):
+            model = GPT2LMHeadModel(config)
+    return TokenPolicy(model, vocabulary, backspace=s.backspace).to(s.device)
+
+
+def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
+    """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
+    s, v = settings, task.vocabulary
+    makers = {
+        "none": lambda: None,
+        "uniform": lambda: noise.uniform(v, s.burst),
+        "task": lambda: noise.confusions(task.confusions, s.burst),
+        "model": lambda: noise.model(policy, s.burst),
+    }
+    if s.noise not in makers:
+        raise InvalidInputError(f"unknown noise {s.noise!r}; known: {', '.join(makers)}")
+    source = makers[s.noise]() if s.backspace else None
+    if source is None:
+        return None
+    return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, mask_noise=s.mask_noise)
+
+
+def _agent_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    given = dict(options)
+    name = given.pop("divergence", None)
+    if name is None:
+        if "alpha" in given:
+            raise InvalidInputError("alpha scales a divergence; give the divergence too, chi2_mixture say")
+        return given
+    if name not in divergences.DIVERGENCES:
+        raise InvalidInputError(f"unknown divergence {name!r}; known: {', '.join(divergences.DIVERGENCES)}")
+    divergence = divergences.DIVERGENCES[name](float(given.pop("alpha", 0.01)))
+    return given | {"divergence": divergence}
