@@ -1,0 +1,1 @@
+"""Gymnasium and TorchRL faces of the prefix MDP, and the tasks."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from seqil import Prefixes, Trajectories, Vocabulary
+from seqil.errors import InvalidInputError
 
 SPLITS = {"train": range(0, 90), "valid": range(90, 95), "test": range(95, 100)}
 
@@ -64,3 +65,9 @@ def split_of(task: str, item: str) -> str:
     """The split that an item belongs to: sha256 of task and canonical item, modulo 100 (90 train, 5 valid, 5 test)."""
     bucket = int.from_bytes(hashlib.sha256(f"{task}\n{item}".encode()).digest(), "big") % 100
     return next(name for name, buckets in SPLITS.items() if bucket in buckets)
+
+
+def check_split(split: str) -> None:
+    """Refuse a split that does not exist."""
+    if split not in SPLITS:
+        raise InvalidInputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")

@@ -1,0 +1,177 @@
+"""Arithmetic in a base, one right answer: the task of the SequenceMatch paper (section 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from seqil import Prefixes, Trajectories, Vocabulary
+from seqil.errors import InvalidInputError
+
+from . import randomness
+from .base import Task, check_split, split_of
+
+DIGITS = "0123456789abcdef"
+_ALPHABET = "\n" + DIGITS + "".join(sorted(set("In base , what is  + - ?") - set(DIGITS)))
+_UNIT = 10**6  # operands' sizes are drawn in units of 10^-6 digits
+
+
+class AddInBase(Task):
+    """`In base 7, what is 35 + -6?`, answered by the characters of `26`.
+
+    - **Tokens**: the characters that occur, and `eos`.
+    - **Items**: entropy e ~ U(low, high) in decimal digits, split into e1 = max(1, U(0, e)) and e2 = max(1, e - e1);
+      each operand uniform on [-M, M] with M = ceil(10^e_i / 2); base uniform on 2 … 16; + or - with probability 1/2.
+      Digits are lower-case, the sign is a prefix, zero is `0`. All arithmetic is on integers.
+    - **Teacher**: the next character of the right answer, then `eos`; uniform after an error.
+    - **First error**: the first character that is not the right answer's. **Success**: the answer, then `eos`.
+    - **Confusions**: the other digits of the base and the sign.
+
+    Args:
+        low: least entropy.
+        high: largest entropy; answers have at most `3.33 high + 3` characters, in base 2.
+    """
+
+    name = "add_in_base"
+    vocabulary = Vocabulary(size=len(_ALPHABET) + 1, eos=len(_ALPHABET))
+
+    def __init__(self, low: int = 3, high: int = 6) -> None:
+        if not 1 <= low <= high <= 30:
+            raise InvalidInputError(f"add_in_base: low={low}, high={high} must satisfy 1 <= low <= high <= 30")
+        self.low, self.high = low, high
+        self.max_length = len(in_base(2 * -(-(10**high) // 2), 2)) + 1
+
+    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
+        """The questions."""
+        return [encode(question) for question, _ in self._items(n, split, seed)]
+
+    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
+        """The right answers."""
+        items = self._items(n, split, seed)
+        return Trajectories.from_actions(
+            self.vocabulary,
+            [encode(question) for question, _ in items],
+            [[*encode(answer), self.vocabulary.eos] for _, answer in items],
+            max_length=self.max_length,
+        )
+
+    def next_distribution(self, prefixes: Prefixes) -> Tensor:
+        """One-hot on the right answer's next character; uniform once an error stands."""
+        law = torch.zeros(len(prefixes), self.vocabulary.size, dtype=torch.float64)
+        prompts = _prompts(prefixes)
+        for row, (prompt, tokens) in enumerate(zip(prompts, prefixes.texts(), strict=True)):
+            right = self._right(prompt)
+            if tokens[:-1] == right[:-1] and tokens == right:
+                law[row, self.vocabulary.eos] = 1
+            elif tokens == right[: len(tokens)]:
+                law[row, right[len(tokens)]] = 1
+            else:
+                law[row] = 1 / self.vocabulary.size
+        return law.to(prefixes.tokens.device)
+
+    def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
+        """The first character that differs from the right answer."""
+        right = self._right(prompt)
+        for i, token in enumerate(tokens):
+            if i >= len(right) or token != right[i]:
+                return i
+        return None
+
+    def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool:
+        """The whole answer and `eos`."""
+        return list(tokens) == self._right(prompt)
+
+    def confusions(self, prefixes: Prefixes) -> Tensor:
+        """Weight 1 on the digits of the base, and on the sign before the first digit."""
+        weights = torch.zeros(len(prefixes), self.vocabulary.size)
+        for row, prompt in enumerate(_prompts(prefixes)):
+            base = int(self.decode(prompt).removeprefix("In base ").split(",")[0])
+            weights[row, encode(DIGITS[:base])] = 1
+        weights[prefixes.generated == 0, encode("-")[0]] = 1
+        return weights.to(prefixes.tokens.device)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The characters; `eos` is not shown."""
+        return "".join(_ALPHABET[t] for t in tokens if t != self.vocabulary.eos)
+
+    def _right(self, prompt: Sequence[int]) -> list[int]:
+        return [*encode(answer_to(self.decode(prompt))), self.vocabulary.eos]
+
+    def _items(self, n: int, split: str, seed: int) -> list[tuple[str, str]]:
+        check_split(split)
+        return list(islice(_stream(self.low, self.high, split, seed), n))
+
+
+def answer_to(question: str) -> str:
+    """The right answer to a question of this task."""
+    base, _, rest = question.removeprefix("In base ").removesuffix("?").partition(", what is ")
+    left, sign, right = rest.split(" ")
+    p, q, b = int(left, int(base)), int(right, int(base)), int(base)
+    return in_base(p + q if sign == "+" else p - q, b)
+
+
+def in_base(number: int, base: int) -> str:
+    """Lower-case digits with a `-` before a negative number."""
+    digits = ""
+    rest = abs(number)
+    while rest or not digits:
+        rest, digit = divmod(rest, base)
+        digits = DIGITS[digit] + digits
+    return "-" * (number < 0) + digits
+
+
+def encode(text: str) -> list[int]:
+    """Characters as ids."""
+    return [_IDS[character] for character in text]
+
+
+_IDS = {character: i for i, character in enumerate(_ALPHABET)}
+
+
+def _prompts(prefixes: Prefixes) -> list[list[int]]:
+    lengths = prefixes.prompt_length.tolist()
+    return [row[:n] for row, n in zip(prefixes.tokens.tolist(), lengths, strict=True)]
+
+
+def _stream(low: int, high: int, split: str, seed: int) -> Iterator[tuple[str, str]]:
+    chunk = 0
+    while True:
+        for question, answer, where in _chunk(low, high, seed, chunk):
+            if where == split:
+                yield question, answer
+        chunk += 1
+
+
+@lru_cache(maxsize=64)
+def _chunk(low: int, high: int, seed: int, chunk: int) -> list[tuple[str, str, str]]:
+    draws = randomness.words("add_in_base", low, high, seed, chunk, shape=(1024, 6)).tolist()
+    return [_item(low, high, row) for row in draws]
+
+
+def _item(low: int, high: int, draw: Sequence[int]) -> tuple[str, str, str]:
+    entropy = low * _UNIT + draw[0] % ((high - low) * _UNIT + 1)
+    first = max(_UNIT, draw[1] % (entropy + 1))
+    p, q = (_operand(e, d) for e, d in ((first, draw[2]), (max(_UNIT, entropy - first), draw[3])))
+    base, sign = 2 + draw[4] % 15, "+-"[draw[5] % 2]
+    question = f"In base {base}, what is {in_base(p, base)} {sign} {in_base(q, base)}?"
+    return question, answer_to(question), split_of("add_in_base", question)
+
+
+def _operand(entropy: int, draw: int) -> int:
+    """Uniform on [-M, M], M = ceil(10^(entropy / 10^6) / 2), by integer arithmetic."""
+    bound = _half_power_of_ten(entropy)
+    return draw % (2 * bound + 1) - bound
+
+
+@lru_cache(maxsize=4096)
+def _half_power_of_ten(entropy: int) -> int:
+    from decimal import ROUND_CEILING, Decimal, localcontext
+
+    with localcontext() as context:
+        context.prec = 60
+        half = Decimal(10) ** (Decimal(entropy) / _UNIT) / 2
+        return int(half.to_integral_value(ROUND_CEILING))
