@@ -57,13 +57,12 @@ def train(
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train an agent on a task."""
     from . import commands
 
+    commands.quiet()
     if resume:
         commands.resume(out, save_every)
         return
@@ -90,6 +89,7 @@ def sample(
     """Write text and show what was deleted on the way."""
     from . import commands
 
+    commands.quiet()
     commands.sample(run, n, split, temperature, max_length, seed)
 
 
@@ -105,6 +105,7 @@ def evaluate(
     """Measure a run: errors, backspaces and cost, with intervals."""
     from . import commands
 
+    commands.quiet()
     commands.evaluate(run, n, split, temperature, seed, json_file)
 
 

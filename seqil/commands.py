@@ -30,6 +30,14 @@ from .trajectory import Trajectories
 console = Console(highlight=False)
 
 
+def quiet() -> None:
+    """One progress bar is enough: the libraries below keep theirs to themselves."""
+    from transformers.utils.logging import disable_progress_bar
+
+    logging.getLogger("torchrl").setLevel(logging.WARNING)
+    disable_progress_bar()
+
+
 def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
     """Start a run; nothing is written before its settings have proved sound."""
     chosen = Settings.of(settings)
@@ -87,15 +95,9 @@ def evaluate(out: Path, n: int, split: str, temperature: float, seed: int, json_
 
 
 def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> None:
-    logging.getLogger("torchrl").setLevel(logging.WARNING)
     total, began, saved = training.agent.steps, time.perf_counter(), training.step
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
+    loss = TextColumn("{task.description}")
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss)
     with Progress(*columns, console=console) as progress, _stop_signals() as stopped:
         bar = progress.add_task("", total=total, completed=training.step)
         for step, metrics in training.run():

@@ -60,8 +60,8 @@ class TokenPolicy(TensorDictModuleBase):
         self.model = copy.deepcopy(model)
         if self._head_rows() < self.vocabulary.size:
             raise InvalidInputError(
-                f"the head of {_name(model)} has {self._head_rows()} rows, fewer than the {self.vocabulary.size} tokens "
-                "of the vocabulary; resize_token_embeddings, or give the vocabulary of this model"
+                f"the head of {_name(model)} has {self._head_rows()} rows, the vocabulary {self.vocabulary.size} "
+                "tokens; resize_token_embeddings, or give the vocabulary of this model"
             )
         if self.backspace:
             self._add_backspace_row()
@@ -134,21 +134,26 @@ class TokenPolicy(TensorDictModuleBase):
         logits = self._logits(prefixes.tokens, prefixes.length)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
-    def step_values(self, trajectories: Trajectories) -> StepValues:
-        """q, V and V of the next state for every step of trajectories, by one forward over their prefix tree."""
+    def step_values(self, trajectories: Trajectories, *, backspace: bool | None = None) -> StepValues:
+        """q, V and V of the next state for every step of trajectories, by one forward over their prefix tree.
+
+        Args:
+            trajectories: over the vocabulary of the policy.
+            backspace: whether `V` counts the deletion; None: if the policy has one. False gives the likelihood of
+                tokens, given that none is deleted.
+        """
+        counted = self.backspace if backspace is None else backspace and self.backspace
         if trajectories.vocabulary != self.vocabulary:
             raise InvalidInputError(
                 f"the trajectories are over {trajectories.vocabulary}, the policy over {self.vocabulary}"
             )
-        if not self.backspace and bool(
-            (trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()
-        ):
-            raise InvalidInputError("the trajectories contain backspaces; this policy has none (backspace=False)")
+        if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
+            raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
         tree = pack(self.vocabulary, trajectories)
         self.check_positions(int(tree.depth.max()) + 1)
         mask = additive(tree.visible(), self.weight.dtype)[:, None]
         hidden = self.hidden(tree.tokens, tree.depth, mask)
-        return step_values(hidden, self.weight, self.bias, tree, trajectories, self.backspace)
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted)
 
     def check_positions(self, cells: int) -> None:
         """Refuse a prefix of more cells than the model has positions."""

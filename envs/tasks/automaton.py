@@ -137,6 +137,5 @@ def _chunk(horizon: int, seed: int, chunk: int) -> tuple[NDArray[np.int64], NDAr
         row = thresholds[texts[:, t - 2], texts[:, t - 1]]
         point = (draws[:, t] % row[:, -1].astype(np.uint64)).astype(np.int64)
         texts[:, t] = (row <= point[:, None]).sum(1)
-    rows: list[list[int]] = texts.tolist()
-    splits = np.array([split_of("automaton", " ".join(map(str, row))) for row in rows])
+    splits = np.array([split_of("automaton", " ".join(map(str, text))) for text in texts])
     return texts, splits

@@ -1,0 +1,96 @@
+"""Intervals. No number is reported without one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: the point estimate.
+        low, high: ends of the interval; NaN where one value gives none.
+        n: how many units it rests on.
+        unit: what they are: `seeds`, `sequences`, `tokens` …
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: str
+
+    def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.value:.4g} ({self.n} {self.unit})"
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.n} {self.unit})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is not finite becomes a string, because JSON has no word for it."""
+        return {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in vars(self).items()}
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Estimate:
+        """From its JSON form."""
+        value, low, high = (float(row[k]) for k in ("value", "low", "high"))
+        return cls(value, low, high, n=int(row["n"]), unit=str(row["unit"]))
+
+
+def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
+    """Mean with Student's t interval over independent units; infinite if a value is, without interval if n = 1."""
+    from scipy import stats
+
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or not len(x):
+        raise InvalidInputError(f"an estimate needs a list of at least one value, got shape {x.shape}")
+    value = float(x.mean())
+    if len(x) < 2 or not np.isfinite(x).all():
+        return Estimate(value, math.nan, math.nan, len(x), unit)
+    half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
+    return Estimate(value, value - half, value + half, len(x), unit)
+
+
+def proportion(hits: int, n: int, unit: str) -> Estimate:
+    """Share with Wilson's interval, which holds for rare events too; NaN if there were no trials."""
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0, unit)
+    z2, p = 1.959963984540054**2, hits / n
+    centre, spread = p + z2 / (2 * n), math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
+    low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
+    return Estimate(p, max(0.0, low), min(1.0, high), n, unit)
+
+
+def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str) -> Estimate:
+    """Ratio of two sums over the same units, with the interval of its linearisation (Cochran 1977, section 6.4)."""
+    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    if not b.sum():
+        return Estimate(math.nan, math.nan, math.nan, len(b), unit)
+    value = float(a.sum() / b.sum())
+    around = mean((a - value * b) / b.mean(), unit)
+    return Estimate(value, value + around.low, value + around.high, len(b), unit)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given."""
+    order = np.argsort(p_values)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of the middle half (Agarwal et al. 2021)."""
+    from scipy import stats
+
+    return float(stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25))
