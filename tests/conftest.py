@@ -1,0 +1,38 @@
+"""Reproducible properties, and a guard on the global random states."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    database=None,
+    deadline=None,  # the machines that run this differ too much for timed assertions
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", settings.get_profile("ci"), derandomize=False, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _global_random_states(request):
+    """No test leaves the global random states changed; third-party clients may, and are put back."""
+    before = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
+    yield
+    after = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
+    unchanged = {
+        "random": before[0] == after[0],
+        "numpy.random": str(before[1]) == str(after[1]),
+        "torch": torch.equal(before[2], after[2]),
+    }
+    random.setstate(before[0])
+    np.random.set_state(before[1])
+    torch.set_rng_state(before[2])
+    if "contract" not in request.node.path.parts:
+        assert all(unchanged.values()), f"the test changed the global random state of {unchanged}"
