@@ -1,9 +1,21 @@
 PYTHON ?= python3
 
-.PHONY: test install
+.PHONY: study test test-slow test-gpu install
 
-test: install  ## the test suite
+study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
+	.venv/bin/python -m benchmarks.compounding_error --out runs/study
+
+test: install  ## format, lint, types and the test suite
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
 	.venv/bin/python -m pytest -q
+
+test-slow: install  ## tests of minutes
+	.venv/bin/python -m pytest -q -m slow
+
+test-gpu: install  ## tests that need CUDA
+	.venv/bin/python -m pytest -q -m gpu
 
 install: .venv/.installed
 

@@ -94,3 +94,20 @@ def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
     from scipy import stats
 
     return float(stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25))
+
+
+def over_runs(estimates: Sequence[Estimate]) -> Estimate:
+    """One estimate from several runs with different seeds.
+
+    From three runs on: the mean of the runs' values with Student's t interval over seeds. With fewer, the interval is
+    over sequences, the runs pooled as independent samples; its unit says so. Runs without a value are left out.
+    """
+    known = [e for e in estimates if not math.isnan(e.value)]
+    if not known:
+        return Estimate(math.nan, math.nan, math.nan, 0, "seeds")
+    if len(known) >= 3:
+        return mean([e.value for e in known], "seeds")
+    value = sum(e.value for e in known) / len(known)
+    below = math.sqrt(sum((e.value - e.low) ** 2 for e in known)) / len(known)
+    above = math.sqrt(sum((e.high - e.value) ** 2 for e in known)) / len(known)
+    return Estimate(value, value - below, value + above, sum(e.n for e in known), known[0].unit)

@@ -42,7 +42,7 @@ class PyDoc(Task):
         texts = snapshot()
         self.words = frozenset(word for _, text in texts for word in _WORD.findall(text))
         """Every word of the snapshot, all splits."""
-        self._windows = Windows(
+        self.windows = Windows(
             self.name,
             self.vocabulary,
             prompt_length,
@@ -52,11 +52,11 @@ class PyDoc(Task):
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """Heads of windows."""
-        return self._windows.prompts(n, split, seed)
+        return self.windows.prompts(n, split, seed)
 
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
         """Their continuations."""
-        return self._windows.demonstrations(n, split, seed)
+        return self.windows.demonstrations(n, split, seed)
 
     def first_unknown_word(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """Index into `tokens` of the last letter of the first word that the snapshot lacks; None if there is none.

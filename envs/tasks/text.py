@@ -42,19 +42,19 @@ class Text(Task):
             self.vocabulary = Vocabulary(size=257, eos=256)
         else:
             self.vocabulary = Vocabulary.from_tokenizer(self.tokenizer)
-        self._windows = Windows(
+        self.windows = Windows(
             self.name, self.vocabulary, prompt_length, max_length, self._blocks(Path(path), prompt_length + max_length)
         )
-        if not any(self._windows.by_split.values()):
+        if not any(self.windows.by_split.values()):
             raise InvalidInputError(f"{path} holds no window of {prompt_length} + {max_length} tokens; give more text")
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """Heads of windows."""
-        return self._windows.prompts(n, split, seed)
+        return self.windows.prompts(n, split, seed)
 
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
         """Their continuations."""
-        return self._windows.demonstrations(n, split, seed)
+        return self.windows.demonstrations(n, split, seed)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text; `eos` is not shown, broken bytes as replacement characters."""
