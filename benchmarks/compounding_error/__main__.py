@@ -55,9 +55,8 @@ def main(
     for place in places:
         console.print()
         console.print(_terminal_table(report.table(records, place, report.plus_minus), place.name))
-    console.print(
-        f"\n{seeds} seeds, 95 % intervals over {'seeds' if seeds > 2 else 'sequences'}, {time.perf_counter() - began:.0f} s"
-    )
+    over, took = "seeds" if seeds > 2 else "sequences", time.perf_counter() - began
+    console.print(f"\n{seeds} seeds, 95 % intervals over {over}, {took:.0f} s")
     for path in report.write(records, out):
         console.print(str(path))
 

@@ -1,0 +1,95 @@
+"""Every built-in agent, and a stranger's, keeps the contract."""
+
+import math
+
+import pytest
+import torch
+from tensordict import TensorDict
+from torchrl.objectives import LossModule
+
+from agents.behavior_cloning import BehaviorCloning
+from agents.sequence_match import SequenceMatch
+from seqil import Agent, divergences
+from seqil.agent import batch
+from seqil.testing import check_agent
+
+MAKERS = {
+    "bc": lambda policy: BehaviorCloning(policy, steps=4),
+    "sequence_match": lambda policy: SequenceMatch(policy, steps=4),
+    "from the first step": lambda policy: SequenceMatch(policy, steps=4, warm_up=-0.3, anneal=0.1),
+    **{
+        name: (lambda policy, make=make: SequenceMatch(policy, steps=4, divergence=make(0.1), warm_up=0, anneal=0.2))
+        for name, make in divergences.DIVERGENCES.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_built_in_agents_keep_the_contract(name):
+    check_agent(MAKERS[name])
+
+
+def test_agents_train_policies_without_a_backspace():
+    from seqil.testing.agents import tiny_demonstrations, tiny_policy
+    from seqil.training import Sampling, Training
+
+    for cls in (BehaviorCloning, SequenceMatch):
+        agent = cls(tiny_policy(backspace=False), steps=8)
+        data = tiny_demonstrations(backspace=False)
+        training = Training(agent, data, generator=torch.Generator().manual_seed(0), sampling=Sampling(2, 4))
+        losses = [metrics["loss"] for _, metrics in training.run()]
+        assert len(losses) == 8
+        assert all(map(math.isfinite, losses))
+
+
+class Forgetful(BehaviorCloning):
+    """Its state_dict lacks the optimizer."""
+
+    def state_dict(self):
+        state = super().state_dict()
+        return {**state, "optimizer": {**state["optimizer"], "state": {}}}
+
+
+class Idle(BehaviorCloning):
+    def update(self, demonstrations, rollouts=None):
+        return {"loss": 0.0}
+
+
+class Padded(LossModule):
+    """Depends on the padding of its input."""
+
+    in_keys = [("demonstrations", "actions")]  # noqa: RUF012
+    out_keys = ["loss_padded"]  # noqa: RUF012
+
+    def __init__(self, policy):
+        super().__init__()
+        self.policy = policy
+
+    def _forward_value_estimator_keys(self, **kwargs):
+        pass
+
+    def forward(self, tensordict):
+        width = tensordict["demonstrations"]["actions"].shape[1]
+        return TensorDict({"loss_padded": self.policy.weight.square().mean() * width})
+
+
+class Careless(Agent):
+    def __init__(self, policy):
+        super().__init__(policy, Padded(policy))
+
+    def update(self, demonstrations, rollouts=None):
+        return self.descend(self.loss(batch(demonstrations)))
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda p: Forgetful(p, steps=4), "resumed from state_dict differs"),
+        (lambda p: Idle(p, steps=4), "left every parameter"),
+        (Careless, "changes with the padding"),
+        (lambda p: object(), "does not subclass"),
+    ],
+)
+def test_check_agent_finds_what_is_wrong(make, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_agent(make)

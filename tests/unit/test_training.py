@@ -1,0 +1,151 @@
+"""Training: resumed runs, averages, the buffer, and what is refused."""
+
+import copy
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from agents.behavior_cloning import BehaviorCloning
+from agents.sequence_match import SequenceMatch
+from seqil import Trajectories, Vocabulary, mistype, noise, train
+from seqil.errors import InvalidInputError, NonFiniteError
+from seqil.testing.agents import tiny_demonstrations, tiny_policy
+from seqil.training import Sampling, Training, positions
+
+
+def training(seed=0, **options):
+    agent = SequenceMatch(tiny_policy(), steps=12, warm_up=0.2, anneal=0.3)
+    v = agent.policy.vocabulary
+    source = noise.uniform(v)
+    return Training(
+        agent,
+        tiny_demonstrations(9, backspace=False),
+        generator=torch.Generator().manual_seed(seed),
+        batch_size=4,
+        corrupt=lambda t, g: mistype(v, t, 0.2, source, g),
+        sampling=Sampling(every=2, rows=3, capacity=7),
+        **options,
+    )
+
+
+def weights(policy):
+    return torch.cat([p.detach().flatten() for p in policy.parameters()])
+
+
+@pytest.mark.parametrize("at", [1, 5, 11])
+def test_a_resumed_run_equals_an_undisturbed_one_bit_by_bit(at):
+    one, other = training(average=0.9), training(seed=99, average=0.9)
+    curve = []
+    for step, metrics in one.run():
+        if step == at:
+            state = copy.deepcopy(one.state_dict())
+        if step > at:
+            curve.append(metrics)
+    other.load_state_dict(state)
+    assert [metrics for _, metrics in other.run()] == curve
+    assert torch.equal(weights(one.policy), weights(other.policy))
+    assert torch.equal(weights(one.agent.policy), weights(other.agent.policy))
+
+
+def test_equal_seeds_equal_weights_and_others_differ():
+    runs = [training(seed) for seed in (3, 3, 4)]
+    for run in runs:
+        list(run.run())
+    assert torch.equal(weights(runs[0].policy), weights(runs[1].policy))
+    assert not torch.equal(weights(runs[0].policy), weights(runs[2].policy))
+
+
+def test_no_global_random_state_is_touched():
+    before = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
+    list(training().run())
+    assert random.getstate() == before[0]
+    assert (np.random.get_state()[1] == before[1]).all()
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_the_average_follows_its_formula():
+    run = training(average=0.5)
+    expected = None
+    for _ in run.run(4):
+        now = weights(run.agent.policy)
+        expected = now.clone() if expected is None else 0.5 * expected + 0.5 * now
+    assert torch.allclose(weights(run.policy), expected, atol=1e-6)
+    assert not torch.equal(weights(run.policy), weights(run.agent.policy))
+
+
+def test_every_demonstration_is_seen_once_per_epoch():
+    seen = []
+
+    class Spy(BehaviorCloning):
+        def update(self, demonstrations, rollouts=None):
+            seen.extend(demonstrations.prompts[:, 0].tolist())
+            return super().update(demonstrations)
+
+    data = Trajectories.from_actions(Vocabulary(5, 4), [[0], [1], [2], [3]], [[4]] * 4)
+    list(Training(Spy(tiny_policy()), data, generator=torch.Generator().manual_seed(0), batch_size=2).run(4))
+    assert sorted(seen[:4]) == sorted(seen[4:]) == [0, 1, 2, 3]
+
+
+def test_costs_count_positions():
+    run = training()
+    cloning = [metrics for _, metrics in run.run(2)]
+    assert cloning[-1]["rollout_positions"] == 0
+    *_, (_, metrics) = run.run()
+    assert metrics["cost"] == 3 * metrics["training_positions"] + metrics["rollout_positions"]
+    assert metrics["rollout_positions"] > 0
+
+
+def test_positions_are_prompt_tokens_and_pushes():
+    t = Trajectories.from_actions(Vocabulary(3, 2), [[0, 1], [0]], [[0, 3, 1, 2], [2]])
+    assert positions(t) == 3 + 3 + 1
+
+
+def test_rollouts_come_from_the_policy_and_its_prompts():
+    got = []
+
+    class Spy(SequenceMatch):
+        def update(self, demonstrations, rollouts=None):
+            got.append(rollouts)
+            return super().update(demonstrations, rollouts)
+
+    agent = Spy(tiny_policy(), steps=6, warm_up=0.5, anneal=0.1)
+    data = tiny_demonstrations(8)
+    list(Training(agent, data, generator=torch.Generator().manual_seed(0), sampling=Sampling(1, 4)).run())
+    assert [r is None for r in got] == [True, True, True, True, False, False]
+    assert set(got[-1].prompts[:, 0].tolist()) <= set(data.prompts[:, 0].tolist())
+
+
+def test_train_is_a_generator_that_the_caller_stops():
+    agent = BehaviorCloning(tiny_policy(), steps=100)
+    for step, _ in train(agent, tiny_demonstrations(), generator=torch.Generator().manual_seed(0), batch_size=4):
+        if step == 3:
+            break
+    assert agent.updates == 3
+
+
+def test_a_diverged_model_is_refused_and_left_as_it_is():
+    agent = BehaviorCloning(tiny_policy().eval(), steps=4)
+    with torch.no_grad():
+        agent.policy.model.transformer.wte.weight[0, 0] = torch.nan
+    before = weights(agent.policy)
+    with pytest.raises(NonFiniteError):
+        agent.update(tiny_demonstrations())
+    assert torch.equal(before.nan_to_num(7), weights(agent.policy).nan_to_num(7))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Sampling(every=0), "every=0"),
+        (lambda: training(average=1.0), "average=1.0"),
+        (lambda: BehaviorCloning(tiny_policy(), steps=0), "steps=0"),
+        (lambda: BehaviorCloning(tiny_policy().eval(), gamma=0.0).update(tiny_demonstrations()), "gamma=0.0"),
+        (lambda: Training(BehaviorCloning(tiny_policy()), tiny_demonstrations(), batch_size=0,
+                          generator=torch.Generator()), "batches of 0"),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_named(make, message):
+    with pytest.raises(InvalidInputError, match=message):
+        make()
