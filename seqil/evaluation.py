@@ -36,9 +36,10 @@ def evaluation(
     if judge is not None:
         first, survived = metrics.first_errors(rollouts, judge)
         found["hazard"] = metrics.hazard(first, survived)
-        deleted = metrics.backspaces(rollouts, judge)
-        if deleted.hits + deleted.path + deleted.false:
-            found["backspace_precision"], found["backspace_recall"] = deleted.precision, deleted.recall
+        if judge == task.first_error:  # deletions are judged by exact errors only, not by a proxy
+            deleted = metrics.backspaces(rollouts, judge)
+            if deleted.hits + deleted.path + deleted.false:
+                found["backspace_precision"], found["backspace_recall"] = deleted.precision, deleted.recall
     if task.next_distribution(demonstrations.replay()) is not None:
         for name, sample in (("off_policy_step_error", demonstrations), ("on_policy_step_error", rollouts)):
             found[name] = mean(step_errors(task, policy, sample), "prefixes")

@@ -95,7 +95,7 @@ def run(cell: Cell) -> Record:
     assert judge is not None, "every task of the study has a judge or a proxy"
     first, survived = metrics.first_errors(rollouts, judge)
     curve, error = metrics.survival(first, survived)
-    found = metrics.backspaces(rollouts, judge)
+    found = metrics.backspaces(rollouts, judge) if judge == task.first_error else None
     actions, lengths = rollouts.actions.tolist(), rollouts.lengths.tolist()
     return {
         "key": cell.key,
@@ -112,8 +112,8 @@ def run(cell: Cell) -> Record:
         "survival": [curve.tolist(), error.tolist()],
         "hazard": [metrics.hazard(first, survived, t, t + _BIN).to_json() for t in range(0, task.max_length, _BIN)],
         "hazard_bin": _BIN,
-        "profile": [estimate.to_json() for estimate in found.profile],
-        "ever_deleted": [found.predicted, found.recall.to_json()],
+        "profile": [] if found is None else [estimate.to_json() for estimate in found.profile],
+        "ever_deleted": None if found is None else [found.predicted, found.recall.to_json()],
         "samples": [
             [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
             for prompt, row, length in zip(task.prompts(_SHOWN, "test", 0), actions, lengths, strict=False)

@@ -17,10 +17,13 @@ from .cells import Record
 from .settings import ARMS, PLACES, Place
 
 COLUMNS = {
-    "automaton": ("hazard", "success", "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
+    "automaton": (
+        *("hazard", "success", "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
+        *("backspace_precision", "backspace_recall"),
+    ),
     "pydoc": ("hazard", "nll_per_token", "rep_4"),
 }
-COMMON = ("backspace_precision", "backspace_recall", "actions_per_net_token", "forwards_per_net_token", "unfinished")
+COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
 COLOURS = ("#4c566a", "#0b84a5", "#f6a21e", "#c0392b")
 
 Draw = Callable[[Any, Sequence[Record], str], None]
@@ -33,9 +36,9 @@ def interval(e: Estimate) -> str:
 
 
 def plus_minus(e: Estimate) -> str:
-    """`0.0090 ± 0.0009`, the wider side."""
+    """`0.0090±0.0009`, the wider side."""
     digits = _digits(e)
-    return f"{e.value:.{digits}f} ± {max(e.high - e.value, e.value - e.low):.{digits}f}"
+    return f"{e.value:.{digits}f}±{max(e.high - e.value, e.value - e.low):.{digits}f}"
 
 
 def _digits(e: Estimate) -> int:
@@ -92,13 +95,13 @@ def hazard(axes: Any, runs: Sequence[Record], colour: str) -> None:
 
 def profile(axes: Any, runs: Sequence[Record], colour: str) -> None:
     """P(backspace) by depth of the error, with the line above which an error does not last."""
-    if not runs[0]["settings"]["backspace"]:
+    if not runs[0]["settings"]["backspace"] or not runs[0]["profile"]:
         return
     depths = [over_runs([Estimate.of(r["profile"][k]) for r in runs]) for k in range(len(runs[0]["profile"]))]
     shown = [(k + 1, e) for k, e in enumerate(depths) if not math.isnan(e.value)]
     _points(axes, [k for k, _ in shown], [e for _, e in shown], colour, runs[0]["arm"])
     axes.axhline(0.5, color="grey", lw=0.8, ls=":")
-    axes.set(ylim=(0, 1), xlabel="tokens since the error", ylabel="P(backspace)")
+    axes.set(ylim=(0, 1), xticks=range(2, 17, 2), xlabel="tokens since the error", ylabel="P(backspace)")
 
 
 def _points(axes: Any, x: Sequence[float], estimates: Sequence[Estimate], colour: str, label: str) -> None:
@@ -111,11 +114,13 @@ FIGURES: dict[str, Draw] = {"survival": survival, "hazard": hazard, "detection p
 
 
 def figure(records: Sequence[Record], place: Place) -> Any:
-    """The three figures of a task, side by side."""
+    """The figures of a task, side by side; the detection profile where errors are judged exactly."""
     from matplotlib.figure import Figure
 
-    whole = Figure(figsize=(12, 3.6), layout="constrained")
-    for axes, (title, draw) in zip(whole.subplots(1, len(FIGURES)), FIGURES.items(), strict=True):
+    exact = any(r["profile"] for r in records if r["task"] == place.name)
+    drawn = {title: draw for title, draw in FIGURES.items() if exact or draw is not profile}
+    whole = Figure(figsize=(4 * len(drawn), 3.6), layout="constrained")
+    for axes, (title, draw) in zip(whole.subplots(1, len(drawn)), drawn.items(), strict=True):
         for arm, colour in zip(ARMS, COLOURS, strict=True):
             runs = of(records, place.name, arm.name)
             if runs:
@@ -124,7 +129,7 @@ def figure(records: Sequence[Record], place: Place) -> Any:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.2)
     handles, labels = whole.axes[0].get_legend_handles_labels()
-    whole.legend(handles, labels, loc="outside lower center", ncols=len(ARMS), frameon=False, fontsize=9)
+    whole.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return whole
 
 
@@ -137,7 +142,7 @@ h1 { margin-bottom: 0 } .note { opacity: .75; max-width: 60rem }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 12.5px; white-space: nowrap }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
 th:first-child, td:first-child { text-align: left; font-weight: 600 }
-figure { margin: 1rem 0; background: #fff; border-radius: 6px; padding: .5rem } figure svg { width: 100%; height: auto }
+figure { margin: 1rem 0; background: #fff; border-radius: 6px; padding: .5rem } figure svg { max-width: 100%; height: auto }
 .text { font: 13px/1.6 ui-monospace, monospace; background: var(--soft); padding: .5rem .7rem; margin: .4rem 0;
         white-space: pre-wrap; border-radius: 4px }
 .prompt { opacity: .55 } del { color: #c0392b; background: #c0392b22; text-decoration-thickness: 2px }

@@ -77,7 +77,7 @@ def _check_loss(agent: Agent) -> None:
         assert torch.allclose(value, wider[key], rtol=1e-4, atol=1e-5), f"{key} changes with the padding of its input"
     keys = agent.loss.tensor_keys
     for name in ("demonstrations", "rollouts"):
-        if hasattr(keys, name) and name in set(data.keys()):
+        if hasattr(keys, name) and data.get(name, None) is not None:
             agent.loss.set_keys(**{name: f"other_{name}"})
             renamed = data.clone().rename_key_(name, f"other_{name}")
             again = agent.loss(renamed)

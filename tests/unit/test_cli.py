@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+import seqil.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil.checkpoint import RunFolder
 from seqil.cli import main
 
@@ -15,7 +16,7 @@ SMALL = ["--steps", "6", "--layers", "1", "--width", "16", "--heads", "2", "--de
 SMALL += ["--batch-size", "4", "--task-option", "horizon=8"]
 
 
-def seqil(*arguments, cwd, **options):
+def command(*arguments, cwd, **options):
     return subprocess.run(
         [sys.executable, "-m", "seqil.cli", *map(str, arguments)],
         cwd=cwd, capture_output=True, text=True, timeout=120, check=False, **options,
@@ -25,17 +26,17 @@ def seqil(*arguments, cwd, **options):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    done = seqil("train", "--out", "run", *SMALL, cwd=folder)
+    done = command("train", "--out", "run", *SMALL, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "forward positions per net token" in done.stdout
     return folder
 
 
 def test_sample_and_evaluate(folder):
-    shown = seqil("sample", "run", "-n", "2", cwd=folder)
+    shown = command("sample", "run", "-n", "2", cwd=folder)
     assert shown.returncode == 0, shown.stderr
     assert len(shown.stdout.splitlines()) == 3
-    measured = seqil("evaluate", "run", "-n", "20", "--json", "out.json", cwd=folder)
+    measured = command("evaluate", "run", "-n", "20", "--json", "out.json", cwd=folder)
     assert measured.returncode == 0, measured.stderr
     rows = json.loads((folder / "out.json").read_text())
     assert {"hazard", "success", "nll_per_token", "actions_per_net_token", "on_policy_step_error"} <= set(rows)
@@ -55,18 +56,18 @@ def newest(run):
 
 def test_a_killed_run_resumes_to_the_same_bytes(folder):
     steps = ["--steps", "40", "--save-every", "3", *SMALL[2:], "--average", "0.9"]
-    undisturbed = seqil("train", "--out", "whole", *steps, cwd=folder)
+    undisturbed = command("train", "--out", "whole", *steps, cwd=folder)
     assert undisturbed.returncode == 0, undisturbed.stderr
-    command = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", *steps]
+    line = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", *steps]
     for number in (signal.SIGKILL, signal.SIGTERM):
         before = newest(folder / "killed")
-        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and newest(folder / "killed") == before:
             time.sleep(0.005)
         process.send_signal(number)
         process.wait(timeout=20)
-        command = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", "--resume", "--save-every", "3"]
-    resumed = seqil(*command[3:], cwd=folder)
+        line = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", "--resume", "--save-every", "3"]
+    resumed = command(*line[3:], cwd=folder)
     assert resumed.returncode == 0, resumed.stderr
     names = ("model.safetensors", "state.safetensors", "state.json")
     one, other = (RunFolder(folder / name).latest() for name in ("whole", "killed"))
@@ -103,7 +104,7 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, argum
 
 
 def test_an_unknown_split_is_refused(folder):
-    done = seqil("sample", "run", "--split", "all", cwd=folder)
+    done = command("sample", "run", "--split", "all", cwd=folder)
     assert done.returncode == 2
     assert "unknown split 'all'" in done.stderr
 
