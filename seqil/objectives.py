@@ -35,7 +35,7 @@ def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Pa
         raise InvalidInputError(f"gamma={gamma} must lie in (0, 1]")
     check_finite(values)
     weight = _weight(values, gamma)
-    loss = -(weight * values.log_prob).sum(1).mean() * _per_unit(weight)
+    loss = -(weight * _log_prob(values)).sum(1).mean() * _per_unit(weight)
     return loss, {"likelihood": loss.detach()}
 
 
@@ -60,7 +60,7 @@ def sequence_match(
     unit = _per_unit(weight)
     steps, tail = _penalties(values, divergence, gamma)
     parts = {
-        "likelihood": -(weight * values.log_prob).sum(1).mean() * unit,
+        "likelihood": -(weight * _log_prob(values)).sum(1).mean() * unit,
         "penalty_data": steps.mean() * unit,
         "penalty_tail": tail.mean() * unit,
         "penalty_rollouts": torch.zeros_like(unit),
@@ -89,7 +89,7 @@ def sequence_match_reference(
         return steps.sum(1) + _tail_weight(v, gamma) * divergence.phi(alpha * (1 - gamma) * _final(v)) / alpha
 
     def telescoping(v: StepValues) -> Tensor:
-        steps = _weight(v, gamma) * (v.v - gamma * v.v_next)
+        steps = _weight(v, gamma) * torch.where(v.mask, v.v - gamma * v.v_next, 0)
         return steps.sum(1) + _tail_weight(v, gamma) * (1 - gamma) * _final(v)
 
     parts = {
@@ -139,6 +139,11 @@ def _per_unit(weight: Tensor) -> Tensor:
     """One over the mean weight of a row; 0 if nothing counts at all."""
     mean = weight.sum(1).mean()
     return torch.where(mean > 0, 1 / torch.where(mean > 0, mean, 1), 0)
+
+
+def _log_prob(values: StepValues) -> Tensor:
+    """`log pi(a_i|s_i)`, 0 outside the rows: [B, T]."""
+    return torch.where(values.mask, values.log_prob, 0)
 
 
 def _reward(values: StepValues, gamma: float) -> Tensor:

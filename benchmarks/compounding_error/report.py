@@ -142,7 +142,8 @@ h1 { margin-bottom: 0 } .note { opacity: .75; max-width: 60rem }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 12.5px; white-space: nowrap }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
 th:first-child, td:first-child { text-align: left; font-weight: 600 }
-figure { margin: 1rem 0; background: #fff; border-radius: 6px; padding: .5rem } figure svg { max-width: 100%; height: auto }
+figure { margin: 1rem 0; background: #fff; border-radius: 6px; padding: .5rem }
+figure svg { max-width: 100%; height: auto }
 .text { font: 13px/1.6 ui-monospace, monospace; background: var(--soft); padding: .5rem .7rem; margin: .4rem 0;
         white-space: pre-wrap; border-radius: 4px }
 .prompt { opacity: .55 } del { color: #c0392b; background: #c0392b22; text-decoration-thickness: 2px }

@@ -82,7 +82,7 @@ def _check_loss(agent: Agent) -> None:
             renamed = data.clone().rename_key_(name, f"other_{name}")
             again = agent.loss(renamed)
             agent.loss.set_keys(**{name: name})
-            assert all(torch.equal(again[k], found[k]) for k in found.keys()), f"set_keys({name}=…) is not obeyed"
+            assert all(torch.equal(again[k], x) for k, x in found.items()), f"set_keys({name}=…) is not obeyed"
 
 
 def _check_update(agent: Agent) -> None:
