@@ -1,0 +1,50 @@
+"""The same items on every platform and in every version."""
+
+import hashlib
+import json
+
+import pytest
+
+from envs.tasks.add_in_base import AddInBase
+from envs.tasks.automaton import Automaton
+from envs.tasks.pydoc import PyDoc
+from envs.tasks.text import Text
+
+HASHES = {
+    ("automaton", "train"): "ab1da0c85af296e7",
+    ("automaton", "valid"): "bd7032f7523308dc",
+    ("automaton", "test"): "e41c86ce1ccab30e",
+    ("add_in_base", "train"): "0749d4216c3b1cda",
+    ("add_in_base", "valid"): "389405d768a9354f",
+    ("add_in_base", "test"): "6528a2a7df456d82",
+    ("pydoc", "train"): "6b950070da759438",
+    ("pydoc", "valid"): "375f1d9e621dc073",
+    ("pydoc", "test"): "819dc0ed325f2544",
+    ("text", "train"): "7b8df6c3b6963b7e",
+    ("text", "valid"): "b5ef1834aa32c0cc",
+    ("text", "test"): "ecb43d64df151642",
+}
+
+
+def digest(task, split):
+    t = task.demonstrations(20, split, 0)
+    rows = [[p, a] for p, a in zip(task.prompts(20, split, 0), t.actions.tolist(), strict=True)]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"line {i} of a text, squared {i * i}\n" for i in range(20_000)))
+    return Text(str(tmp_path))
+
+
+@pytest.mark.parametrize("make", [Automaton, AddInBase, PyDoc])
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_first_items(make, split):
+    task = make()
+    assert digest(task, split) == HASHES[task.name, split]
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_first_items_of_text(text, split):
+    assert digest(text, split) == HASHES["text", split]

@@ -1,0 +1,221 @@
+"""The tasks: laws against brute force, splits, and what is refused."""
+
+import itertools
+import json
+from collections import Counter
+
+import pytest
+import torch
+
+from envs.tasks.add_in_base import AddInBase, answer_to, in_base
+from envs.tasks.automaton import Automaton
+from envs.tasks.pydoc import PyDoc, encode, snapshot
+from envs.tasks.text import Text
+from seqil import Trajectories, start, transition
+from seqil.errors import InvalidInputError
+from seqil.testing import check_task
+
+
+@pytest.fixture(scope="module")
+def text_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "a.txt").write_text("".join(f"line {i}, squared {i * i}\n" for i in range(30_000)))
+    (folder / "b.md").write_text("é" * 5000)
+    return folder
+
+
+@pytest.mark.parametrize("make", [Automaton, AddInBase, PyDoc])
+def test_tasks_keep_the_contract(make):
+    check_task(make())
+
+
+def test_text_keeps_the_contract(text_folder):
+    check_task(Text(str(text_folder)))
+
+
+# -- automaton
+
+
+def test_automaton_tables():
+    task = Automaton()
+    allowed = (task.law > 0).sum(-1)[:15, :15]
+    assert (allowed == 3).all()
+    assert (torch.from_numpy(task.successors)[:15].sum(1) == 6).all()
+    torch.testing.assert_close(task.law[:15, :15].sum(-1), torch.ones(15, 15, dtype=torch.float64))
+    assert task.law[task.law > 0].min() >= 2 / 23
+    assert not task.law[..., 15].any()
+
+
+def test_automaton_demonstrations_follow_the_law():
+    task = Automaton()
+    t = task.demonstrations(3000, "train", 0)
+    cells = torch.cat([t.prompts, t.actions[:, :-1]], 1)
+    counts = torch.zeros(15, 15, 15, dtype=torch.float64)
+    a, b, c = (cells[:, i : i + 64].flatten() for i in range(3))
+    counts.index_put_((a, b, c), torch.ones(len(a), dtype=torch.float64), accumulate=True)
+    n = counts.sum(-1, keepdim=True)
+    p = task.law[:15, :15, :15]
+    inside = (n > 200).expand_as(p) & (p > 0)
+    z = (counts - n * p)[inside] / (n * p * (1 - p)).sqrt()[inside]
+    assert not counts[p == 0].any()
+    assert z.abs().max() < 5
+    assert z.square().mean() == pytest.approx(1, abs=0.15)
+
+
+def test_automaton_first_error_by_brute_force():
+    task = Automaton(horizon=6)
+    g = torch.Generator().manual_seed(0)
+    law = task.law
+    for row in torch.randint(0, 15, (200, 8), generator=g).tolist():
+        expected = next((i for i in range(6) if law[row[i], row[i + 1], row[i + 2]] == 0), None)
+        assert task.first_error(row[:2], row[2:]) == expected
+    prompt, text = task.prompts(1, "test", 0)[0], task.demonstrations(1, "test", 0).actions[0].tolist()
+    assert task.success(prompt, text)
+    assert not task.success(prompt, text[:-1])
+    assert task.first_error(prompt, [*text[:3], 15]) == 3
+
+
+def test_automaton_confusions_are_wrong_only_to_who_remembers_two():
+    task = Automaton()
+    p = start(task.vocabulary, task.prompts(50, "train", 0), 64, 64)
+    law, confusions = task.next_distribution(p), task.confusions(p)
+    assert (confusions.sum(1) == 3).all()
+    assert not (confusions * law).any()
+
+
+# -- addition
+
+
+def test_addition_against_python():
+    task = AddInBase(3, 8)
+    t = task.demonstrations(500, "train", 0)
+    for prompt, answer in zip(task.prompts(500, "train", 0), t.replay().texts(eos=False), strict=True):
+        words = task.decode(prompt).removesuffix("?").replace(",", "").split()
+        base, p, sign, q = int(words[2]), words[5], words[6], words[7]
+        right = int(p, base) + int(q, base) * (1 if sign == "+" else -1)
+        assert int(task.decode(answer), base) == right
+        assert task.decode(answer) == in_base(right, base)
+        assert len(answer) <= task.max_length
+
+
+@pytest.mark.parametrize(("number", "base", "digits"), [(0, 2, "0"), (-10, 16, "-a"), (255, 16, "ff"), (8, 2, "1000")])
+def test_in_base(number, base, digits):
+    assert in_base(number, base) == digits
+
+
+def test_addition_teacher_leads_to_success():
+    task = AddInBase()
+    prompts = task.prompts(20, "test", 0)
+    state = start(task.vocabulary, prompts, task.max_length)
+    for _ in range(task.max_length + 1):
+        state = transition(task.vocabulary, state, task.next_distribution(state).argmax(1))
+    for prompt, text in zip(prompts, state.texts(), strict=True):
+        assert task.success(prompt, text)
+        assert task.decode(text) == answer_to(task.decode(prompt))
+        assert task.first_error(prompt, text) is None
+        assert task.first_error(prompt, [task.vocabulary.eos]) == 0
+
+
+# -- text
+
+
+def test_pydoc_is_its_snapshot():
+    task = PyDoc()
+    joined = "\0".join(text for _, text in snapshot())
+    for window in task.windows.by_split["test"][:50]:
+        assert task.decode(window) in joined
+    assert encode(task.decode([0, 1, 95])) == [0, 1, 95]
+
+
+def test_pydoc_windows_of_different_splits_share_nothing():
+    by_split = PyDoc().windows.by_split
+    for a, b in itertools.combinations(by_split.values(), 2):
+        assert not set(a) & set(b)
+
+
+def test_pydoc_first_unknown_word():
+    task = PyDoc()
+    prompt, tokens = encode("Return the fo"), encode("rmat of the zzyqx string, zzy")
+    at = task.first_unknown_word(prompt, tokens)
+    assert task.decode(tokens[: at + 1]).endswith("zzyqx")
+    assert task.first_unknown_word(prompt, encode("rmat of the str")) is None
+    t = task.demonstrations(100, "test", 0)
+    rows = zip(task.prompts(100, "test", 0), t.replay().texts(), strict=True)
+    assert all(task.first_unknown_word(p, x) is None for p, x in rows)
+
+
+def test_text_of_one_file_and_of_a_folder(text_folder):
+    one, folder = Text(str(text_folder / "a.txt")), Text(str(text_folder))
+    assert sum(map(len, folder.windows.by_split.values())) == sum(map(len, one.windows.by_split.values())) + 1
+    assert one.decode(one.prompts(1, "train", 0)[0]) in (text_folder / "a.txt").read_text()
+
+
+def test_what_cannot_be_read_is_named(tmp_path, text_folder):
+    (tmp_path / "empty.txt").write_text(" \n")
+    (tmp_path / "binary.bin").write_bytes(b"\xff\xfe" * 500)
+    (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "folder").mkdir()
+    for name, complaint in {
+        "nowhere": "does not exist",
+        "empty.txt": "is empty",
+        "binary.bin": "cannot be read as UTF-8",
+        "short.txt": "holds no window of 32",
+        "folder": "holds no files",
+    }.items():
+        with pytest.raises(InvalidInputError, match=rf"{name}.*{complaint}"):
+            Text(str(tmp_path / name))
+    with pytest.raises(InvalidInputError, match=r"tokenizer .* cannot be loaded"):
+        Text(str(text_folder), tokenizer=str(tmp_path / "folder"))
+
+    class NoEnd:
+        eos_token_id = None
+
+    with pytest.raises(InvalidInputError, match="no eos token"):
+        Text(str(text_folder), tokenizer=NoEnd())
+
+
+def test_a_split_that_is_too_small_or_unknown_is_named():
+    with pytest.raises(InvalidInputError, match=r"100000 items were asked for, the test split has \d+ windows"):
+        PyDoc().prompts(100_000, "test", 0)
+    for task in (PyDoc(), Automaton(), AddInBase()):
+        with pytest.raises(InvalidInputError, match="unknown split 'all'"):
+            task.prompts(1, "all", 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "culprit"),
+    [(lambda: Automaton(0), "horizon=0"), (lambda: AddInBase(5, 4), "low=5, high=4"), (lambda: PyDoc(0), "=0")],
+)
+def test_bad_options_are_named(make, culprit):
+    with pytest.raises(InvalidInputError, match=culprit):
+        make()
+
+
+def test_check_task_finds_what_is_wrong():
+    class Overlapping(Automaton):
+        def demonstrations(self, n, split, seed):
+            return super().demonstrations(n, "train", seed)
+
+        def prompts(self, n, split, seed):
+            return super().prompts(n, "train", seed)
+
+    class Unsure(Automaton):
+        def next_distribution(self, prefixes):
+            return super().next_distribution(prefixes) / 2
+
+    class Harsh(Automaton):
+        def first_error(self, prompt, tokens):
+            return 0
+
+    for cls, complaint in ((Overlapping, "splits"), (Unsure, "sum"), (Harsh, "first_error")):
+        with pytest.raises(AssertionError, match=complaint):
+            check_task(cls())
+
+
+def test_seeds_and_sizes():
+    task = Automaton(horizon=8)
+    few, many, other = (task.demonstrations(n, "train", s).actions for n, s in ((5, 0), (9, 0), (9, 1)))
+    assert torch.equal(few, many[:5])
+    assert not torch.equal(many, other)
+    assert Counter(map(json.dumps, many.tolist())).most_common(1)[0][1] == 1
+    assert isinstance(task.demonstrations(2, "valid", 3), Trajectories)
