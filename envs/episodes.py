@@ -1,0 +1,147 @@
+"""Batched episodes in numpy, shared by the Gymnasium faces: `seqil.transition` row by row, with budget and reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqil import Vocabulary, plugins
+from seqil.errors import InvalidInputError
+from seqil.prefix import check_lengths, pad_prompts
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Reward = Callable[[Sequence[int], Sequence[int]], float]
+
+_POOL = 1000  # training prompts that are drawn from a task
+
+
+class Episodes:
+    """The states of `rows` episodes; arguments are those of `TextGenerationEnv`."""
+
+    def __init__(
+        self,
+        rows: int,
+        vocabulary: Vocabulary | Mapping[str, int],
+        max_length: int,
+        min_length: int = 0,
+        max_actions: int | None = None,
+        prompts: Sequence[Sequence[int]] | None = None,
+        task: Any = None,
+        max_prompt_length: int | None = None,
+        reward: Reward | None = None,
+        backspace: bool = True,
+        fixed_horizon: bool = False,
+    ) -> None:
+        self.vocabulary = v = Vocabulary.of(vocabulary)
+        check_lengths(max_length, min_length)
+        self.task = plugins.construct("tasks", task) if isinstance(task, str) else task
+        if self.task is not None and self.task.vocabulary != v:
+            raise InvalidInputError(f"the task is over {self.task.vocabulary}, the environment over {v}")
+        if prompts is None and self.task is None:
+            raise InvalidInputError("TextGenerationEnv needs prompts=[[…], …] or task=…")
+        self.prompts = [list(p) for p in (prompts if prompts is not None else self.task.prompts(_POOL, "train", 0))]
+        pad_prompts(v, self.prompts)
+        longest = max(map(len, self.prompts))
+        self.width = (longest if max_prompt_length is None else max_prompt_length) + max_length + 1
+        if max_prompt_length is not None and max_prompt_length < longest:
+            raise InvalidInputError(f"max_prompt_length={max_prompt_length}: a prompt has {longest} tokens")
+        self.max_actions = 4 * max_length if max_actions is None else max_actions
+        if self.max_actions < 1:
+            raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
+        self.max_length, self.min_length = max_length, min_length
+        self.backspace, self.fixed_horizon = backspace, fixed_horizon
+        self.num_actions = v.num_actions if backspace else v.size
+        self.reward = reward
+        self.tokens = np.full((rows, self.width), v.size, dtype=np.int64)
+        self.length, self.prompt_length, self.taken, self.illegal = (np.zeros(rows, dtype=np.int64) for _ in range(4))
+        self.ended = np.zeros(rows, dtype=bool)
+        self.success = np.zeros(rows, dtype=np.int8)
+        self.running = np.zeros(rows, dtype=bool)
+        self._rows = np.arange(rows)
+
+    def begin(self, row: int, random: np.random.Generator, options: Mapping[str, Any] | None) -> None:
+        """Put a row at the start of an episode, at `options["prompt"]` or a prompt drawn from the pool."""
+        given = (options or {}).get("prompt")
+        prompt = self.prompts[int(random.integers(len(self.prompts)))] if given is None else self._checked(given)
+        self.tokens[row] = self.vocabulary.size
+        self.tokens[row, : len(prompt)] = prompt
+        self.length[row] = self.prompt_length[row] = len(prompt)
+        self.taken[row] = self.illegal[row] = self.success[row] = 0
+        self.ended[row], self.running[row] = False, True
+
+    def act(self, actions: Ints) -> tuple[NDArray[np.float64], Bools, Bools]:
+        """One action for every row that runs (others keep still): rewards, terminated, truncated."""
+        v, running = self.vocabulary, self.running
+        if ((actions < 0) | (actions >= self.num_actions)).any():
+            wrong = int(actions[(actions < 0) | (actions >= self.num_actions)][0])
+            raise InvalidInputError(f"action {wrong} is out of range; actions go from 0 to {self.num_actions - 1}")
+        token, eos, pop = self._kinds()
+        is_eos, is_pop = actions == v.eos, actions == v.backspace
+        legal = np.where(is_pop, pop, np.where(is_eos, eos, token))
+        push = legal & ~is_pop & ~self.ended & running
+        pop = legal & is_pop & running
+        cell = self.length - pop
+        self.tokens[self._rows, cell] = np.where(push, actions, np.where(pop, v.size, self.tokens[self._rows, cell]))
+        self.length += push.astype(np.int64) - pop
+        self.ended |= push & is_eos
+        self.illegal += ~legal & running
+        self.taken += running
+        terminated = self.ended & running & (not self.fixed_horizon)
+        truncated = running & ~terminated & (self.taken >= self.max_actions)
+        over = terminated | truncated
+        rewards = np.zeros(len(actions))
+        for row in np.flatnonzero(over).tolist():
+            rewards[row] = self._finish(row)
+        self.running = running & ~over
+        return rewards, terminated, truncated
+
+    def mask(self) -> NDArray[np.int8]:
+        """Legal actions, int8 [rows, actions]."""
+        token, eos, pop = self._kinds()
+        mask = np.repeat(token[:, None], self.num_actions, 1).astype(np.int8)
+        mask[:, self.vocabulary.eos] = eos
+        if self.backspace:
+            mask[:, self.vocabulary.backspace] = pop
+        return mask
+
+    def info(self) -> dict[str, NDArray[Any]]:
+        """The same keys, dtypes and shapes at every step."""
+        return {
+            "action_mask": self.mask(),
+            "length": self.length.copy(),
+            "prompt_length": self.prompt_length.copy(),
+            "illegal": self.illegal.copy(),
+            "success": self.success.copy(),
+        }
+
+    def text(self, row: int) -> tuple[list[int], list[int]]:
+        """Prompt and generated tokens of a row."""
+        cells, at = self.tokens[row].tolist(), int(self.prompt_length[row])
+        return cells[:at], cells[at : int(self.length[row])]
+
+    def _kinds(self) -> tuple[Bools, Bools, Bools]:
+        """`seqil.prefix.legal_kinds` in numpy."""
+        generated = self.length - self.prompt_length
+        open_ = ~self.ended
+        return (
+            open_ & (generated < self.max_length),
+            self.ended | (generated >= self.min_length),
+            open_ & (generated > 0) & self.backspace,
+        )
+
+    def _finish(self, row: int) -> float:
+        prompt, tokens = self.text(row)
+        judged = self.task.success(prompt, tokens) if self.task is not None else None
+        self.success[row] = bool(judged)
+        return float(self.reward(prompt, tokens)) if self.reward is not None else float(bool(judged))
+
+    def _checked(self, prompt: Sequence[int]) -> list[int]:
+        pad_prompts(self.vocabulary, [list(prompt)])
+        most = self.width - self.max_length - 1
+        if len(prompt) > most:
+            raise InvalidInputError(f"the prompt has {len(prompt)} tokens, at most {most} fit; raise max_prompt_length")
+        return list(prompt)

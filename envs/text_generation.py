@@ -1,0 +1,117 @@
+"""The prefix MDP as a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from seqil import Vocabulary
+from seqil.errors import InvalidInputError
+from seqil.rendering import spans
+
+from .episodes import Episodes, Reward
+
+_STRUCK = "\u0336"
+
+
+class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
+    """Write a text token by token; the last action deletes the last token.
+
+    Observation: int64 cells `[P + L + 1]`, prompt and text, empty cells hold `vocabulary.size`. Info: `action_mask`
+    int8 [actions], `length`, `prompt_length`, `illegal` (illegal actions so far) and `success` (0 until the end).
+    An illegal action changes nothing and spends budget. A generated `eos` terminates, the budget truncates.
+
+    Args:
+        vocabulary: the ids, or `{"size": …, "eos": …}`.
+        max_length: most generated tokens, L.
+        min_length: fewest before `eos` is legal.
+        max_actions: budget; None: `4 * max_length`.
+        prompts: id lists to start from, drawn uniformly.
+        task: a task, or the id of one: prompts (its first 1,000 of training), success and rendering come from it.
+        max_prompt_length: P; None: the longest prompt.
+        reward: `(prompt, tokens) -> float`, paid once at the end; None: the task's success, else 0.
+        backspace: whether there is a deletion; if not, actions are the tokens.
+        fixed_horizon: after `eos` the episode goes on, with `eos` as the only legal action, until the budget is spent.
+        render_mode: `ansi`: `render()` returns the text with deletions struck out.
+
+    Raises:
+        InvalidInputError: bad settings, or an action out of range.
+        ResetNeeded: a step before `reset` or after the end.
+    """
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | Mapping[str, int],
+        *,
+        max_length: int,
+        min_length: int = 0,
+        max_actions: int | None = None,
+        prompts: Sequence[Sequence[int]] | None = None,
+        task: Any = None,
+        max_prompt_length: int | None = None,
+        reward: Reward | None = None,
+        backspace: bool = True,
+        fixed_horizon: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        if render_mode not in (None, "ansi"):
+            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi'")
+        self.render_mode = render_mode
+        self._episodes = Episodes(
+            *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
+            *(max_prompt_length, reward, backspace, fixed_horizon),
+        )
+        self._history: list[int] = []
+        self.observation_space, self.action_space = make_spaces(self._episodes)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.int64], dict[str, Any]]:
+        """Start at a drawn prompt, or at `options={"prompt": [ids]}`."""
+        super().reset(seed=seed)
+        self._episodes.begin(0, self.np_random, options)
+        self._history = []
+        return self._episodes.tokens[0].copy(), self._info()
+
+    def step(self, action: Any) -> tuple[NDArray[np.int64], float, bool, bool, dict[str, Any]]:
+        """Write or delete one token."""
+        e = self._episodes
+        if not e.running[0]:
+            raise ResetNeeded("the episode is over or has not begun; call reset() before step()")
+        length = int(e.length[0])
+        rewards, terminated, truncated = e.act(np.array([action], dtype=np.int64))
+        if e.length[0] != length:
+            self._history.append(int(action))
+        return e.tokens[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Legal actions, bool [actions], as sb3-contrib's MaskablePPO asks for them."""
+        return self._episodes.mask()[0].astype(bool)
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """Prompt and text in the order of writing, deleted tokens struck out."""
+        if self.render_mode is None:
+            return None
+        e = self._episodes
+        decode = e.task.decode if e.task is not None else lambda ids: "".join(f" {i}" for i in ids)
+        shown = [decode(e.text(0)[0])]
+        for text, deleted in spans(e.vocabulary, self._history, decode):
+            shown.append("".join(c + _STRUCK for c in text) if deleted else text)
+        return "".join(shown)
+
+    def _info(self) -> dict[str, Any]:
+        return {key: value[0] for key, value in self._episodes.info().items()}
+
+
+def make_spaces(episodes: Episodes) -> tuple[spaces.Box, spaces.Discrete]:
+    """Observation and action space of one row."""
+    box = spaces.Box(0, episodes.vocabulary.size, (episodes.width,), np.int64)
+    return box, spaces.Discrete(episodes.num_actions)

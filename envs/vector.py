@@ -1,0 +1,135 @@
+"""Many prefix MDPs at once, in numpy arrays and one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from seqil import Vocabulary
+from seqil.errors import InvalidInputError
+
+from .episodes import Episodes, Reward
+from .text_generation import make_spaces
+
+Observations = NDArray[np.int64]
+
+
+class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+    """Equal, row by row and bit by bit, to `SyncVectorEnv` over `TextGenerationEnv`.
+
+    Args:
+        vocabulary: the ids, or `{"size": …, "eos": …}`.
+        num_envs: rows.
+        autoreset_mode: `SAME_STEP` (a row that ends starts anew at once; its last observation and info are in
+            `final_obs` and `final_info`), `NEXT_STEP` (it starts anew at the next step, whose action is ignored) or
+            `DISABLED` (call `reset(options={"reset_mask": …})`).
+        render_mode: None.
+        settings: of `TextGenerationEnv`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | Mapping[str, int],
+        *,
+        num_envs: int,
+        max_length: int,
+        min_length: int = 0,
+        max_actions: int | None = None,
+        prompts: Sequence[Sequence[int]] | None = None,
+        task: Any = None,
+        max_prompt_length: int | None = None,
+        reward: Reward | None = None,
+        backspace: bool = True,
+        fixed_horizon: bool = False,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: None = None,
+    ) -> None:
+        if num_envs < 1:
+            raise InvalidInputError(f"num_envs={num_envs} must be at least 1")
+        if render_mode is not None:
+            raise InvalidInputError(f"render_mode={render_mode!r}: render one TextGenerationEnv instead")
+        self.num_envs = num_envs
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"autoreset_mode": self.autoreset_mode}
+        self._episodes = Episodes(
+            *(num_envs, vocabulary, max_length, min_length, max_actions, prompts, task),
+            *(max_prompt_length, reward, backspace, fixed_horizon),
+        )
+        self.single_observation_space, self.single_action_space = make_spaces(self._episodes)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
+        self._over = np.zeros(num_envs, dtype=bool)
+
+    def reset(  # type: ignore[override]
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Start all rows, or those of `options["reset_mask"]` (bool [num_envs]); row i is seeded with `seed + i`."""
+        options = dict(options or {})
+        mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
+            raise InvalidInputError(f"reset_mask must be a boolean array of {self.num_envs} rows with some true")
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        if len(seeds) != self.num_envs:
+            raise InvalidInputError(f"{len(seeds)} seeds were given for {self.num_envs} rows")
+        for row in np.flatnonzero(mask).tolist():
+            if seeds[row] is not None:
+                self._random[row] = seeding.np_random(seeds[row])[0]
+        self._begin(mask, options)
+        self._over &= ~mask
+        return self._episodes.tokens.copy(), _masked(self._episodes.info(), mask)
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """One action per row."""
+        e, everything = self._episodes, np.ones(self.num_envs, dtype=bool)
+        actions = np.asarray(actions, dtype=np.int64)
+        if actions.shape != (self.num_envs,):
+            raise InvalidInputError(f"actions have shape {actions.shape}; {self.num_envs} rows need one each")
+        again = self._over if self.autoreset_mode is AutoresetMode.NEXT_STEP else ~everything
+        if not (e.running | again).all():
+            row = int(np.flatnonzero(~(e.running | again))[0])
+            raise ResetNeeded(f"row {row} is over or has not begun; call reset() with a reset_mask before step()")
+        rewards, terminated, truncated = e.act(actions)
+        if again.any():
+            self._begin(again, {})
+        over = terminated | truncated
+        infos: dict[str, Any] = {}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP:
+            if over.any():
+                infos["final_obs"], infos["_final_obs"] = _objects(e.tokens, over), over.copy()
+                infos["final_info"], infos["_final_info"] = _masked(e.info(), over), over.copy()
+                self._begin(over, {})
+        else:
+            self._over = over
+        infos |= _masked(e.info(), everything)
+        return e.tokens.copy(), rewards, terminated, truncated, infos
+
+    def _begin(self, mask: NDArray[np.bool_], options: Mapping[str, Any]) -> None:
+        for row in np.flatnonzero(mask).tolist():
+            self._episodes.begin(row, self._random[row], options)
+
+
+def _objects(tokens: Observations, rows: NDArray[np.bool_]) -> NDArray[np.object_]:
+    found = np.full(len(tokens), None, dtype=object)
+    for row in np.flatnonzero(rows).tolist():
+        found[row] = tokens[row].copy()
+    return found
+
+
+def _masked(info: dict[str, NDArray[Any]], rows: NDArray[np.bool_]) -> dict[str, Any]:
+    """Gymnasium's form: every key with a mask of the rows that have it, the others zero."""
+    masked: dict[str, Any] = {}
+    for key, value in info.items():
+        if not rows.all():
+            value[~rows] = 0
+        masked[key], masked[f"_{key}"] = value, rows.copy()
+    return masked
