@@ -84,7 +84,7 @@ class Episodes:
         legal = np.where(is_pop, pop, np.where(is_eos, eos, token))
         push = legal & ~is_pop & ~self.ended & running
         pop = legal & is_pop & running
-        cell = self.length - pop
+        cell = np.minimum(self.length - pop, self.width - 1)
         self.tokens[self._rows, cell] = np.where(push, actions, np.where(pop, v.size, self.tokens[self._rows, cell]))
         self.length += push.astype(np.int64) - pop
         self.ended |= push & is_eos

@@ -96,7 +96,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         """Legal actions, bool [actions], as sb3-contrib's MaskablePPO asks for them."""
         return self._episodes.mask()[0].astype(bool)
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Prompt and text in the order of writing, deleted tokens struck out."""
         if self.render_mode is None:
             return None

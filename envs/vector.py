@@ -68,7 +68,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._over = np.zeros(num_envs, dtype=bool)
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         """Start all rows, or those of `options["reset_mask"]` (bool [num_envs]); row i is seeded with `seed + i`."""

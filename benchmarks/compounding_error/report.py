@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import io
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ COLUMNS = {
     "pydoc": ("hazard", "nll_per_token", "rep_4"),
 }
 COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
+_FEW = 100
 COLOURS = ("#4c566a", "#0b84a5", "#f6a21e", "#c0392b")
 
 Draw = Callable[[Any, Sequence[Record], str], None]
@@ -85,9 +85,9 @@ def survival(axes: Any, runs: Sequence[Record], colour: str) -> None:
 
 
 def hazard(axes: Any, runs: Sequence[Record], colour: str) -> None:
-    """Errors per token in bins of the horizon."""
+    """Errors per token in bins of the horizon that at least 100 tokens reached."""
     bins = [over_runs([Estimate.of(r["hazard"][b]) for r in runs]) for b in range(len(runs[0]["hazard"]))]
-    shown = [(b, e) for b, e in enumerate(bins) if not math.isnan(e.value)]
+    shown = [(b, e) for b, e in enumerate(bins) if e.n >= _FEW]
     width = runs[0]["hazard_bin"]
     _points(axes, [(b + 0.5) * width for b, _ in shown], [e for _, e in shown], colour, runs[0]["arm"])
     axes.set(yscale="log", xlabel="tokens", ylabel="errors per token")
@@ -98,7 +98,7 @@ def profile(axes: Any, runs: Sequence[Record], colour: str) -> None:
     if not runs[0]["settings"]["backspace"] or not runs[0]["profile"]:
         return
     depths = [over_runs([Estimate.of(r["profile"][k]) for r in runs]) for k in range(len(runs[0]["profile"]))]
-    shown = [(k + 1, e) for k, e in enumerate(depths) if not math.isnan(e.value)]
+    shown = [(k + 1, e) for k, e in enumerate(depths) if e.n >= _FEW]
     _points(axes, [k for k, _ in shown], [e for _, e in shown], colour, runs[0]["arm"])
     axes.axhline(0.5, color="grey", lw=0.8, ls=":")
     axes.set(ylim=(0, 1), xticks=range(2, 17, 2), xlabel="tokens since the error", ylabel="P(backspace)")

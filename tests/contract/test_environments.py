@@ -1,0 +1,212 @@
+"""The environments under Gymnasium's and TorchRL's own checkers, as users make them."""
+
+import copy
+import pickle
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from torchrl.envs.utils import check_env_specs
+
+import envs
+from envs.tasks.automaton import Automaton
+from seqil import TokenPolicy, Vocabulary
+from seqil.errors import InvalidInputError
+from seqil.testing.agents import tiny_policy
+
+V = {"size": 5, "eos": 4}
+SETTINGS = {
+    "plain": {"max_length": 3, "prompts": [[0, 1], [2], [4, 4]]},
+    "no backspace": {"max_length": 3, "prompts": [[0]], "backspace": False},
+    "fixed horizon": {"max_length": 3, "prompts": [[0]], "fixed_horizon": True, "max_actions": 7},
+    "min length": {"max_length": 3, "min_length": 2, "prompts": [[3], [1, 2]], "max_actions": 5},
+    "wider": {"max_length": 2, "prompts": [[0]], "max_prompt_length": 4},
+}
+every = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+ID = "envs:seqil/TextGeneration-v0"
+
+
+def agree(a, b):
+    if isinstance(a, dict):
+        return set(a) == set(b) and all(agree(a[k], b[k]) for k in a)
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype == object:
+        return all(agree(x, y) for x, y in zip(a, b, strict=True)) if a.ndim else a == b
+    return a.dtype == b.dtype and a.shape == b.shape and (a == b).all()
+
+
+@every
+def test_gymnasium_finds_no_fault(settings):
+    made = gym.make(ID, vocabulary=V, render_mode="ansi", **settings)
+    check_env(made.unwrapped)
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(made.spec.to_json()))
+    assert agree(again.reset(seed=3)[0], made.reset(seed=3)[0])
+
+
+@every
+@pytest.mark.parametrize("size", [[], [3], [2, 2]])
+def test_torchrl_finds_no_fault(settings, size):
+    check_env_specs(envs.TorchTextGenerationEnv(V, batch_size=size, **settings))
+
+
+@every
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_the_vector_environment_is_many_single_ones_bit_by_bit(settings, mode):
+    one = gym.make_vec(ID, 3, "vector_entry_point", vocabulary=V, autoreset_mode=mode, **settings)
+    many = SyncVectorEnv([lambda: envs.TextGenerationEnv(V, **settings)] * 3, autoreset_mode=mode)
+    assert one.autoreset_mode == one.metadata["autoreset_mode"] == mode
+    random = np.random.default_rng(0)
+    assert all(agree(a, b) for a, b in zip(one.reset(seed=5), many.reset(seed=5), strict=True))
+    for _ in range(60):
+        actions = random.integers(0, one.single_action_space.n, 3)
+        found, expected = one.step(actions), many.step(actions)
+        assert all(agree(a, b) for a, b in zip(found, expected, strict=True))
+        over = found[2] | found[3]
+        if mode is AutoresetMode.DISABLED and over.any():
+            pairs = [e.reset(options={"reset_mask": over.copy()}) for e in (one, many)]
+            assert all(agree(a, b) for a, b in zip(*pairs, strict=True))
+
+
+@every
+def test_the_torchrl_environment_is_the_vector_one(settings):
+    settings = {**settings, "prompts": settings["prompts"][:1]}
+    ours = envs.TorchTextGenerationEnv(V, batch_size=[3], **settings)
+    theirs = envs.TextGenerationVectorEnv(V, num_envs=3, autoreset_mode="Disabled", **settings)
+    state, (observation, info) = ours.reset(), theirs.reset(seed=0)
+    random = np.random.default_rng(1)
+    for _ in range(60):
+        assert (state["observation"].numpy() == observation).all()
+        assert (state["action_mask"].numpy() == info["action_mask"]).all()
+        assert (state["illegal"][:, 0].numpy() == info["illegal"]).all()
+        actions = random.integers(0, theirs.single_action_space.n, 3)
+        state = ours.step(state.set("action", torch.from_numpy(actions)))["next"]
+        observation, reward, terminated, truncated, info = theirs.step(actions)
+        assert (state["reward"][:, 0].numpy() == reward).all()
+        assert (state["terminated"][:, 0].numpy() == terminated).all()
+        assert (state["truncated"][:, 0].numpy() == truncated).all()
+        over = terminated | truncated
+        if over.any():
+            state = ours.reset(state.set("_reset", torch.from_numpy(over)[:, None]))
+            observation, fresh = theirs.reset(options={"reset_mask": over})
+            info = {k: np.where(over.reshape(-1, *[1] * (v.ndim - 1)), fresh[k], v) for k, v in info.items()}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_copies_in_mid_episode_are_independent(copied):
+    env = envs.TextGenerationEnv(V, **SETTINGS["plain"])
+    before, _ = env.reset(seed=0)
+    first = env.step(1)
+    other = copied(env)
+    kept = first[0].copy()
+    assert agree(env.step(5)[0], before)
+    assert agree(other.step(2)[0][: first[4]["length"]], kept[: first[4]["length"]])
+    assert agree(first[0], kept)
+    assert agree([env.reset()[0] for _ in range(9)], [other.reset()[0] for _ in range(9)])
+
+
+def test_what_is_returned_is_not_what_is_kept():
+    env = envs.TextGenerationVectorEnv(V, num_envs=2, **SETTINGS["plain"])
+    for returned in (env.reset(seed=0)[0], env.step(np.array([1, 1]))[0]):
+        returned[:] = 3
+    observation, _, _, _, info = env.step(np.array([4, 0]))
+    final = info["final_obs"][0].copy()
+    info["action_mask"][:], observation[:] = 7, 7
+    again = env.step(np.array([0, 0]))
+    assert (again[0] != 7).all()
+    assert (again[4]["action_mask"] <= 1).all()
+    assert (info["final_obs"][0] == final).all()
+
+
+def test_prompts_tasks_and_rewards():
+    task = Automaton(horizon=4)
+    env = envs.TextGenerationEnv(task.vocabulary, max_length=4, min_length=4, task="automaton", render_mode="ansi")
+    prompt = task.prompts(1, "test", 0)[0]
+    answer = task.demonstrations(1, "test", 0).actions[0].tolist()
+    observation, _ = env.reset(options={"prompt": prompt})
+    assert observation[:2].tolist() == prompt
+    rewarded = envs.TextGenerationEnv(
+        V, max_length=3, prompts=[[0]], reward=lambda prompt, tokens: 10 * len(prompt) + len(tokens)
+    )
+    rewarded.reset()
+    assert rewarded.step(1)[1] == 0
+    assert rewarded.step(4)[1:4] == (12.0, True, False)
+    judged = envs.TextGenerationEnv(task.vocabulary, max_length=4, min_length=4, task=task)
+    for text, success in ((answer, 1), ([*answer[:-2], answer[-2] ^ 1, answer[-1]], None)):
+        judged.reset(options={"prompt": prompt})
+        for action in text:
+            _, reward, terminated, _, info = judged.step(action)
+        assert terminated
+        assert info["success"] == reward
+        if success is not None:
+            assert reward == success
+
+
+def test_render_strikes_deletions_out():
+    env = envs.TextGenerationEnv(V, max_length=3, prompts=[[0]], render_mode="ansi")
+    env.reset()
+    for action in (1, 2, 5, 5, 5, 3):  # the third deletion is illegal
+        env.step(action)
+    assert env.render() == " 0" + "".join(c + "\u0336" for c in " 1 2") + " 3"
+
+
+def test_a_token_policy_acts_in_the_torchrl_environment():
+    from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential
+    from torch.distributions import Categorical
+
+    policy = tiny_policy().eval()
+    actor = ProbabilisticTensorDictSequential(
+        policy, ProbabilisticTensorDictModule(["logits"], ["action"], distribution_class=Categorical)
+    )
+    env = envs.TorchTextGenerationEnv(policy.vocabulary, batch_size=[4], max_length=5, prompts=[[0, 1]])
+    with torch.no_grad():
+        run = env.rollout(12, actor, break_when_any_done=False)
+    assert not run["next", "illegal"].any()
+    assert isinstance(policy, TokenPolicy)
+
+
+@pytest.mark.parametrize(
+    ("change", "culprit"),
+    [
+        ({"prompts": None}, "needs prompts"),
+        ({"prompts": [[]]}, "prompt 0 is empty"),
+        ({"prompts": [[7]]}, "prompt token 7"),
+        ({"max_length": 0}, "max_length=0"),
+        ({"max_actions": 0}, "max_actions=0"),
+        ({"max_prompt_length": 1}, "max_prompt_length=1"),
+        ({"task": "nope"}, "unknown task 'nope'"),
+        ({"task": "automaton"}, "the task is over"),
+    ],
+)
+def test_bad_settings_are_named(change, culprit):
+    for make in (
+        lambda **s: envs.TextGenerationEnv(V, **s),
+        lambda **s: envs.TextGenerationVectorEnv(V, num_envs=2, **s),
+        lambda **s: envs.TorchTextGenerationEnv(V, **s),
+    ):
+        with pytest.raises(InvalidInputError, match=culprit):
+            make(**{**SETTINGS["plain"], **change})
+
+
+def test_misuse_is_told():
+    env = envs.TextGenerationEnv(V, **SETTINGS["plain"])
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(0)
+    env.reset()
+    with pytest.raises(InvalidInputError, match="action 6 is out of range"):
+        env.step(6)
+    with pytest.raises(InvalidInputError, match="at most 2 fit"):
+        env.reset(options={"prompt": [0, 0, 0]})
+    env.reset(seed=0)
+    env.step(4)
+    with pytest.raises(ResetNeeded, match="call reset"):
+        env.step(0)
+    vector = envs.TextGenerationVectorEnv(V, num_envs=2, autoreset_mode=AutoresetMode.DISABLED, **SETTINGS["plain"])
+    vector.reset(seed=0)
+    vector.step(np.array([4, 0]))
+    with pytest.raises(ResetNeeded, match="row 0"):
+        vector.step(np.array([0, 0]))
+    assert Vocabulary.of(V) == vector._episodes.vocabulary
