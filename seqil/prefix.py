@@ -10,6 +10,7 @@ Letters: B rows, P prompt cells, L = `max_length`, C = P + L + 1 cells, V tokens
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -155,19 +156,16 @@ def pad_prompts(vocabulary: Vocabulary, prompts: Prompts) -> tuple[Tensor, Tenso
 def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
     """Ragged id lists, or a tensor right-padded with `fill`, as a fresh int64 [B, N] and lengths [B]."""
     if isinstance(sequences, Tensor):
-        if sequences.dim() != 2 or sequences.is_floating_point() or sequences.dtype == torch.bool:
-            raise InvalidInputError(
-                f"{name}s: a tensor must be int64 [rows, cells], got {sequences.dtype} {tuple(sequences.shape)}"
-            )
+        check_ids(sequences, f"{name}s")
         cells = sequences.long().clone()
         lengths = (cells != fill).long().cumprod(1).sum(1)
     else:
-        rows = [list(row) for row in sequences]
-        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
-        width = max((len(row) for row in rows), default=0)
         try:
+            rows = [[operator.index(i) for i in row] for row in sequences]
+            lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+            width = max((len(row) for row in rows), default=0)
             cells = torch.tensor([row + [fill] * (width - len(row)) for row in rows], dtype=torch.int64)
-        except (TypeError, ValueError, RuntimeError):
+        except (TypeError, RuntimeError):
             raise InvalidInputError(f"{name}s must be lists of integer ids") from None
     if cells.shape[0] == 0:
         raise InvalidInputError(f"no {name}s were given; give at least one")
@@ -176,6 +174,12 @@ def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
         row = int((beyond & (cells != fill)).any(1).nonzero()[0, 0])
         raise InvalidInputError(f"{name} {row} has tokens after its padding (id {fill}); pad on the right only")
     return cells, lengths
+
+
+def check_ids(cells: Tensor, name: str) -> None:
+    """Refuse a tensor that is not [rows, cells] of integers."""
+    if cells.dim() != 2 or cells.is_floating_point() or cells.dtype == torch.bool:
+        raise InvalidInputError(f"{name}: a tensor must be int64 [rows, cells], got {cells.dtype} {tuple(cells.shape)}")
 
 
 def _check_range(ids: Tensor, size: int, name: str) -> None:

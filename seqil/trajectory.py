@@ -16,7 +16,7 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from .errors import InvalidInputError
-from .prefix import Prefixes, Prompts, check_lengths, legal_kinds, pad, pad_prompts, start
+from .prefix import Prefixes, Prompts, check_ids, check_lengths, legal_kinds, pad, pad_prompts, start
 from .vocabulary import Vocabulary
 
 
@@ -77,9 +77,8 @@ class Trajectories:
         prompt_cells, _ = pad_prompts(vocabulary, prompts)
         device = prompt_cells.device
         if isinstance(actions, Tensor):
+            check_ids(actions, "actions")
             cells = actions.long().to(device).clone()
-            if cells.dim() != 2:
-                raise InvalidInputError(f"actions have shape {tuple(actions.shape)}; they must be [rows, steps]")
             lengths = torch.full((cells.shape[0],), cells.shape[1]) if lengths is None else torch.as_tensor(lengths)
         else:
             cells, listed = pad([*actions], -1, "action list")
@@ -95,13 +94,14 @@ class Trajectories:
             raise InvalidInputError(f"lengths must lie in 0..{T}, the number of actions given")
         inside = torch.arange(T, device=device) < lengths[:, None]
         cells = torch.where(inside, cells, vocabulary.size)
-        imitate = inside.clone() if imitate is None else torch.as_tensor(imitate, device=device).bool() & inside
-        if imitate.shape != (B, T):
-            raise InvalidInputError(f"imitate has shape {tuple(imitate.shape)}; it must be {(B, T)}")
+        for name, steps in (("imitate", imitate), ("log_prob", log_prob)):
+            if steps is not None and steps.shape != (B, T):
+                raise InvalidInputError(f"{name} has shape {tuple(steps.shape)}; it must be {(B, T)}")
+        imitate = inside.clone() if imitate is None else imitate.to(device, torch.bool) & inside
         before, after = held(vocabulary, cells, inside)
         if max_length is None:
-            eos = (cells == vocabulary.eos) & inside
-            max_length = max(1, int((after - eos.long()).max()) if T else 1)
+            ended_by = ((cells == vocabulary.eos) & inside).long().cumsum(1)
+            max_length = max(1, int((after - ended_by).max()) if T else 1)
         check_lengths(max_length, min_length)
         _check_legal(vocabulary, cells, inside, before, max_length, min_length)
         ended = ((cells == vocabulary.eos) & inside).any(1)
