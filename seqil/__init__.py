@@ -40,7 +40,9 @@ _HOME = {
     "train": "training",
     "transition": "prefix",
 }
-_MODULES = ("checkpoint", "divergences", "errors", "metrics", "noise", "objectives", "statistics", "testing")
+_MODULES = (
+    *("checkpoint", "divergences", "errors", "exact", "metrics", "noise", "objectives", "statistics", "testing"),
+)
 
 __all__ = [*_HOME, *_MODULES]
 

@@ -43,7 +43,9 @@ def evaluation(
     if task.next_distribution(demonstrations.replay()) is not None:
         for name, sample in (("off_policy_step_error", demonstrations), ("on_policy_step_error", rollouts)):
             found[name] = mean(step_errors(task, policy, sample), "prefixes")
-    found["rep_4"] = mean(metrics.repetition(texts), "sequences")
+    repeated = metrics.repetition(texts)
+    if not np.isnan(repeated).all():
+        found["rep_4"] = mean(repeated[~np.isnan(repeated)], "sequences")
     cost = metrics.cost(rollouts)
     found["actions_per_net_token"] = ratio(cost.actions, cost.net, "sequences")
     found["forwards_per_net_token"] = ratio(cost.forwards, cost.net, "sequences")

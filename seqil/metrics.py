@@ -195,10 +195,11 @@ def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Ba
     )
 
 
-def ever_deleted(profile: Sequence[float]) -> float:
+def ever_deleted(profile: Sequence[float], tail: float = 0.0) -> float:
     """Share of errors ever deleted if `b_k` is the chance of a deletion at depth k: the gambler's ruin `S / (1 + S)`.
 
-    `S = sum_k prod_{j <= k} b_j / (1 - b_j)`; the sum ends at the first depth that was never reached (NaN).
+    `S = sum_k prod_{j <= k} b_j / (1 - b_j)`. The profile ends at its first NaN (a depth never reached); beyond it
+    `b_k = tail`, and from 1/2 on every error is deleted some time.
     """
     total, product = 0.0, 1.0
     for b in profile:
@@ -208,6 +209,10 @@ def ever_deleted(profile: Sequence[float]) -> float:
             return 1.0
         product *= b / (1 - b)
         total += product
+    if tail >= 0.5 and product:
+        return 1.0
+    odds = tail / (1 - tail)
+    total += product * odds / (1 - odds)
     return total / (1 + total)
 
 
@@ -255,13 +260,28 @@ def negative_log_likelihood(policy: TokenPolicy, trajectories: Trajectories, bat
 
 
 def repetition(texts: Sequence[Sequence[int]], n: int = 4) -> Floats:
-    """rep-n (Welleck et al. 2020): share of a text's n-grams that occurred earlier in it, float64 [texts]."""
+    """rep-n (Welleck et al. 2020): share of a text's n-grams that occurred earlier in it, float64 [texts].
 
-    def one(text: Sequence[int]) -> float:
-        grams = Counter(tuple(text[i : i + n]) for i in range(len(text) - n + 1))
-        return 1 - len(grams) / total if (total := sum(grams.values())) else 0.0
+    NaN for a text too short to have one.
+    """
+    return np.array([1 - distinct([text], n) for text in texts])
 
-    return np.array([one(text) for text in texts])
+
+def distinct(texts: Sequence[Sequence[int]], n: int) -> float:
+    """distinct-n (Li et al. 2016): different n-grams over all n-grams of the texts."""
+    grams = _grams(texts, n)
+    return len(grams) / sum(grams.values()) if grams else math.nan
+
+
+def ngram_entropy(texts: Sequence[Sequence[int]], n: int) -> float:
+    """Entropy of the pooled empirical n-gram law, in nats."""
+    counts = np.array(list(_grams(texts, n).values()), dtype=np.float64)
+    p = counts / counts.sum() if len(counts) else counts
+    return float(-(p * np.log(p)).sum())
+
+
+def _grams(texts: Sequence[Sequence[int]], n: int) -> Counter[tuple[int, ...]]:
+    return Counter(tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1))
 
 
 def prompt_lists(trajectories: Trajectories) -> list[list[int]]:
