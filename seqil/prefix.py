@@ -165,7 +165,7 @@ def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
             lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
             width = max((len(row) for row in rows), default=0)
             cells = torch.tensor([row + [fill] * (width - len(row)) for row in rows], dtype=torch.int64)
-        except (TypeError, RuntimeError):
+        except (TypeError, ValueError, RuntimeError, OverflowError):
             raise InvalidInputError(f"{name}s must be lists of integer ids") from None
     if cells.shape[0] == 0:
         raise InvalidInputError(f"no {name}s were given; give at least one")

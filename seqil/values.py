@@ -73,7 +73,7 @@ def step_values(
     state_at = flat.gather(1, tree.node_at)
 
     row, step = t.inside.nonzero(as_tuple=True)
-    logsumexp, eos, deletion, taken = _HeadValues.apply(
+    logsumexp, eos, deletion, taken = head_values(
         hidden[is_state], weight, bias, state_at[row, step], t.actions[row, step], v.size, v.eos, backspace
     )
     generated = (tree.depth + 1 - t.prompt_lengths[:, None])[is_state]
@@ -179,3 +179,6 @@ def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
         total.addmm_(p.T, h)
     else:
         total += p.T @ h
+
+
+head_values = _HeadValues.apply

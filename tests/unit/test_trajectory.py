@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+from seqil import Trajectories, Vocabulary
+from seqil.errors import InvalidInputError
+
+V = Vocabulary(size=4, eos=3)
+B = V.backspace
+
+
+@pytest.mark.parametrize(
+    ("actions", "says"),
+    [
+        ([[0], [1, B, B]], "row 1, step 2: action 4 is illegal: no generated token is left to delete"),
+        ([[0, 3, 0]], "row 0, step 2: action 0 is illegal: the row has already ended with eos"),
+        ([[0, 3, 3]], "row 0, step 2: action 3 is illegal: the row has already ended"),
+        ([[0, 3, B]], "row 0, step 2: action 4 is illegal: the row has already ended"),
+        ([[0, 1, 2]], "row 0, step 2: action 2 is illegal: max_length=2 tokens are already there"),
+        ([[3]], "row 0, step 0: action 3 is illegal: eos needs min_length=1 generated tokens, there are 0"),
+        ([[5]], "row 0, step 0: action 5 is illegal: ids go from 0 to 4"),
+        ([[-1]], "row 0, step 0: action -1 is illegal: ids go from 0 to 4"),
+    ],
+)
+def test_an_illegal_action_is_named_with_its_reason(actions, says):
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        Trajectories.from_actions(V, [[0]] * len(actions), actions, max_length=2, min_length=1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("actions", "options", "says"),
+    [
+        ([[0]], {}, "2 prompts, 1 rows of actions"),
+        ([], {}, "no action lists"),
+        ([0, 1], {}, "action lists must be lists of integer ids"),
+        ([[0.5], [1]], {}, "action lists must be lists of integer ids"),
+        (torch.zeros(2), {}, "int64"),
+        (torch.zeros(2, 1), {}, "int64"),
+        ([[0], [1]], {"imitate": torch.ones(2, 2)}, r"imitate has shape \(2, 2\); it must be \(2, 1\)"),
+        ([[0], [1]], {"imitate": torch.ones(1)}, r"imitate has shape \(1,\)"),
+        ([[0], [1]], {"log_prob": torch.ones(2)}, r"log_prob has shape \(2,\)"),
+        ([[0], [1]], {"lengths": [1]}, r"lengths of shape \(1,\)"),
+        ([[0], [1]], {"lengths": [1, 2]}, "lengths must lie in 0..1"),
+        ([[0], [1]], {"max_length": 0}, "max_length=0"),
+        ([[0], [1]], {"min_length": 2}, "min_length=2"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(actions, options, says):
+    with pytest.raises(InvalidInputError, match=says):
+        Trajectories.from_actions(V, [[0], [1]], actions, **options)
+
+
+def test_what_is_given_is_copied():
+    actions, imitate = torch.tensor([[0, 1]]), torch.tensor([[True, False]])
+    t = Trajectories.from_actions(V, [[0]], actions, imitate=imitate)
+    actions.zero_()
+    imitate.zero_()
+    assert (t.actions.tolist(), t.imitate.tolist()) == ([[0, 1]], [[True, False]])
+
+
+def test_only_batches_of_one_vocabulary_and_one_limit_are_joined():
+    a = Trajectories.from_actions(V, [[0]], [[0, 1]], max_length=3)
+    with pytest.raises(InvalidInputError, match="cannot join trajectories over"):
+        Trajectories.cat([a, Trajectories.from_actions(Vocabulary(4, 2), [[0]], [[0, 1]], max_length=3)])
+    for limits in ({"max_length": 4}, {"max_length": 3, "min_length": 1}):
+        with pytest.raises(InvalidInputError, match="length differs between rows"):
+            Trajectories.cat([a, Trajectories.from_actions(V, [[0]], [[0, 1]], **limits)])
+
+
+def test_a_tensordict_is_not_narrowed():
+    t = Trajectories.from_actions(V, [[0, 1]], [[0, 1]])
+    with pytest.raises(InvalidInputError, match="2 columns do not fit into 1"):
+        t.to_tensordict(prompt_cells=1)
+
+
+def test_no_rows_can_be_selected_but_not_replayed_into_something():
+    t = Trajectories.from_actions(V, [[0, 1]], [[0, 1]])
+    none = t.select(torch.tensor([False]))
+    assert (len(none), none.actions.shape, none.prompts.shape) == (0, (0, 0), (0, 0))
+
+
+def test_moving_keeps_the_steps():
+    t = Trajectories.from_actions(V, [[0]], [[0, 1]], log_prob=torch.zeros(1, 2))
+    moved = t.to("meta")
+    assert {moved.actions.device.type, moved.imitate.device.type, moved.log_prob.device.type} == {"meta"}
