@@ -1,0 +1,56 @@
+"""Command line of the benchmarks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .measure import machine
+
+SECTIONS = ("environments", "generation", "loss_memory")
+console = Console(highlight=False)
+
+
+def main(
+    section: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(SECTIONS)}; all by default.")] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="Of each side, in turns.")] = 7,
+    threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 1,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here too.")] = None,
+) -> None:
+    """Measure ours beside what one would use instead; a ratio above 1 means that ours is better.
+
+    Examples:
+
+        python -m benchmarks.throughput
+
+        python -m benchmarks.throughput generation --repetitions 15 --json generation.json
+    """
+    for name in section or ():
+        if name not in SECTIONS:
+            raise typer.BadParameter(f"unknown section {name!r}; known: {', '.join(SECTIONS)}")
+    torch.set_num_threads(threads)
+    table = Table(title=machine(), box=None, title_justify="left")
+    for head in ("what", "ours", "peer", "unit", "ratio", "spread"):
+        table.add_column(head, justify="left" if head == "what" else "right")
+    rows = []
+    for name in section or SECTIONS:
+        with console.status(name):
+            for r in importlib.import_module(f".{name}", __package__).measure(repetitions):
+                rows.append(asdict(r))
+                spread = f"{r.low:.2f}-{r.high:.2f}"
+                table.add_row(r.name, f"{r.ours:,.4g}", f"{r.peer:,.4g}", r.unit, f"{r.ratio:.2f}", spread)
+    console.print(table)
+    if json_file is not None:
+        json_file.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
