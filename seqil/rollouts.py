@@ -83,13 +83,21 @@ def _decode(policy: TokenPolicy, initial: Prefixes, sampler: Sampler) -> Iterato
         policy.hidden(cells[:, :prefix], position.expand(len(cells), -1), causal, cache)
     rows = torch.arange(len(cells), device=device)  # of the batch that was asked for
     running = torch.ones(len(cells), dtype=torch.bool, device=device)
+    states = torch.empty(0)  # last hidden state of every slot: a deletion leads back to one that is known
+    revisited = False
     step = 0
     while True:
         top = length - 1
         extent = min(capacity, -(-int(length.max()) // _EXTENT) * _EXTENT)
         cache.step(top, extent)
-        hidden = policy.hidden(cells.gather(1, top[:, None]), top[:, None], slot_mask(length, extent, dtype), cache)
-        logits = policy.head(hidden[:, 0])
+        if revisited:
+            hidden = states[torch.arange(len(rows), device=device), top]
+        else:
+            mask = slot_mask(length, extent, dtype)
+            hidden = policy.hidden(cells.gather(1, top[:, None]), top[:, None], mask, cache)[:, 0]
+            states = hidden.new_zeros(len(rows), capacity, hidden.shape[1]) if not len(states) else states
+            states.scatter_(1, top[:, None, None].expand(-1, 1, hidden.shape[1]), hidden[:, None])
+        logits = policy.head(hidden)
         token, eos, pop = legal_kinds(length - prompt_length, ~running, initial.max_length, initial.min_length)
         eos_logit, pop_logit = logits[:, v.eos].clone(), logits[:, v.backspace].clone()
         logits.masked_fill_(~token[:, None], -torch.inf)
@@ -103,12 +111,13 @@ def _decode(policy: TokenPolicy, initial: Prefixes, sampler: Sampler) -> Iterato
             return
         cells.scatter_(1, length[:, None], torch.where(deleting, v.size, action)[:, None])
         length = length + torch.where(deleting, -1, 1) * running
+        revisited = bool((deleting | ~running).all())
         step += 1
         if 2 * int(running.sum()) <= len(rows):
             keep = running.nonzero()[:, 0]
             cache.keep(keep)
             cells, length, prompt_length = cells[keep], length[keep], prompt_length[keep]
-            rows, running = rows[keep], running[keep]
+            rows, running, states = rows[keep], running[keep], states[keep]
 
 
 @torch.no_grad()
