@@ -6,6 +6,7 @@ import torch
 from hypothesis import strategies as st
 
 from seqil import Trajectories, Vocabulary
+from seqil.testing.strategies import limits, prompts, vocabularies
 
 
 @dataclass
@@ -87,22 +88,6 @@ class Case:
         return Case(
             self.v, pick(self.prompts), pick(self.actions), self.max_length, self.min_length, pick(self.imitate)
         )
-
-
-@st.composite
-def vocabularies(draw, smallest: int = 2):
-    size = draw(st.integers(smallest, 4))
-    return Vocabulary(size, draw(st.integers(0, size - 1)))
-
-
-def prompts(v: Vocabulary, rows: int, longest: int = 3):
-    return st.lists(st.lists(st.integers(0, v.size - 1), min_size=1, max_size=longest), min_size=rows, max_size=rows)
-
-
-@st.composite
-def limits(draw):
-    max_length = draw(st.integers(1, 6))
-    return max_length, draw(st.integers(0, max_length))
 
 
 @st.composite
