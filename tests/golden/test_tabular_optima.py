@@ -1,0 +1,210 @@
+"""What the objective is minimised by, where every state fits into a table and every expectation is exact."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from seqil import Trajectories, Vocabulary
+from seqil.divergences import DIVERGENCES, Divergence, chi2_mixture
+from seqil.objectives import sequence_match
+from seqil.values import StepValues
+from tests.laws.list_model import Row
+
+PROMPT = [0]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The token MDP over all prefixes of at most `max_length` tokens, as matrices; built from the list model."""
+
+    v: Vocabulary
+    max_length: int
+
+    @cached_property
+    def states(self) -> list:
+        found, queue = [], [Row(PROMPT, self.max_length)]
+        while queue:
+            row = queue.pop(0)
+            if (row.text, row.ended) not in [(r.text, r.ended) for r in found]:
+                found.append(row)
+                queue += [row.take(self.v, a) for a in sorted(row.legal(self.v))]
+        return found
+
+    def index(self, row: Row) -> int:
+        return [(r.text, r.ended) for r in self.states].index((row.text, row.ended))
+
+    @cached_property
+    def legal(self) -> torch.Tensor:
+        legal = torch.zeros(len(self.states), self.v.num_actions, dtype=torch.bool)
+        for s, row in enumerate(self.states):
+            legal[s, sorted(row.legal(self.v))] = True
+        return legal
+
+    @cached_property
+    def next(self) -> torch.Tensor:
+        after = torch.zeros_like(self.legal, dtype=torch.int64)
+        for s, a in self.legal.nonzero().tolist():
+            after[s, a] = self.index(self.states[s].take(self.v, a))
+        return after
+
+    def values(self, logits: torch.Tensor, actions: list, log_prob: torch.Tensor | None = None) -> StepValues:
+        """Step values of trajectories under a table of logits [S, A]."""
+        t = Trajectories.from_actions(self.v, [PROMPT] * len(actions), actions, max_length=self.max_length)
+        at = torch.zeros(len(actions), t.actions.shape[1] + 1, dtype=torch.int64)
+        for b, row in enumerate(actions):
+            for i, a in enumerate(row):
+                at[b, i + 1] = self.next[at[b, i], a]
+            at[b, len(row) + 1 :] = at[b, len(row)]
+        value = logits.masked_fill(~self.legal, -torch.inf).logsumexp(1)[at]
+        q = logits[at[:, :-1], t.actions.clamp(max=self.v.num_actions - 1)]
+        inside = t.inside
+        zero = torch.zeros((), dtype=q.dtype)
+        pick = [torch.where(inside, x, zero) for x in (q, value[:, :-1], value[:, 1:])]
+        return StepValues(*pick, inside, inside, t.ended)
+
+    def occupancy(self, pi: torch.Tensor, gamma: float) -> torch.Tensor:
+        """`rho(s, a)` of a policy [S, A], from the flow equations; sums to 1."""
+        S = len(self.states)
+        P = torch.zeros(S, S, dtype=pi.dtype).index_put(
+            (torch.arange(S)[:, None].expand_as(pi).reshape(-1), self.next.reshape(-1)),
+            (pi * self.legal).reshape(-1), accumulate=True,
+        )  # fmt: skip
+        first = torch.zeros(S, dtype=pi.dtype)
+        first[0] = 1
+        return torch.linalg.solve(torch.eye(S, dtype=pi.dtype) - gamma * P.T, (1 - gamma) * first)[:, None] * pi
+
+    def occupancy_of(self, actions: list, gamma: float) -> torch.Tensor:
+        """The same of trajectories in equal parts, each resting at its end for ever."""
+        rho = torch.zeros(self.legal.shape, dtype=torch.float64)
+        for row in actions:
+            s = 0
+            for i, a in enumerate(row):
+                rho[s, a] += (1 - gamma) * gamma**i / len(actions)
+                s = int(self.next[s, a])
+            rho[s, self.v.eos] += gamma ** len(row) / len(actions)
+        return rho
+
+
+def entropy(rho: torch.Tensor, pi: torch.Tensor) -> torch.Tensor:
+    """Normalised causal entropy."""
+    return -(rho * torch.where(pi > 0, pi, 1).log()).sum()
+
+
+def policy_of(table: Table, logits: torch.Tensor) -> torch.Tensor:
+    return logits.masked_fill(~table.legal, -torch.inf).softmax(1)
+
+
+def minimised(loss, shape) -> tuple[torch.Tensor, float]:
+    """Minimiser [S, A] (float64) of a smooth loss over tables, and the minimum."""
+
+    def value_and_gradient(x):
+        logits = torch.tensor(x).reshape(shape).requires_grad_()
+        value = loss(logits)
+        value.backward()
+        return value.item(), logits.grad.reshape(-1).numpy()
+
+    found = minimize(value_and_gradient, torch.zeros(shape).double().reshape(-1).numpy(), jac=True, method="BFGS",
+                     options={"gtol": 1e-10, "maxiter": 2000})  # fmt: skip
+    return torch.tensor(found.x).reshape(shape), float(found.fun)
+
+
+DIVERGENCE_BETWEEN = {
+    "chi2": lambda D, P: ((P - D) ** 2 / D).sum(),
+    "forward_kl": lambda D, P: (D * (D / P).log()).sum(),
+    "reverse_kl": lambda D, P: (P * (P / D).log()).sum(),
+    "jensen_shannon": lambda D, P: (D * (2 * D / (D + P)).log() + P * (2 * P / (D + P)).log()).sum(),
+    "squared_hellinger": lambda D, P: ((D.sqrt() - P.sqrt()) ** 2).sum(),
+}
+
+SMALL = Table(Vocabulary(2, 1), 2)
+DATA = [[1], [0, 1], [0, 0, 1], [0, 2, 1], [0, 2, 0, 0, 1], [0, 0, 2, 1], [0, 0, 2, 2, 0, 1], [0, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("name", DIVERGENCE_BETWEEN)
+@pytest.mark.parametrize("gamma", [0.7, 0.95])
+def test_data_only_divergences_are_dual_to_occupancy_matching(name, gamma):
+    """`(1-g) max_l E[J] = min_pi [d(D, P)/alpha - H]`, and `rho_pi = rho_D phi'(alpha x)` at the optimum."""
+    table, alpha = SMALL, 0.4
+    divergence = DIVERGENCES[name](alpha)
+    weight = sum((1 - gamma ** len(row)) / (1 - gamma) for row in DATA) / len(DATA)
+
+    def loss(logits):
+        return sequence_match(table.values(logits, DATA), divergence=divergence, gamma=gamma)[0]
+
+    logits, least = minimised(loss, table.legal.shape)
+    D, L = table.occupancy_of(DATA, gamma), table.legal
+    between = DIVERGENCE_BETWEEN[name]
+
+    def primal(pi):
+        P = table.occupancy(pi, gamma)
+        return float(between(D[L], P[L]) / alpha - entropy(P, pi))
+
+    pi = policy_of(table, logits)
+    assert (1 - gamma) * -least * weight == pytest.approx(primal(pi), abs=1e-7)
+    g = torch.Generator().manual_seed(0)
+    for scale in (0.01, 0.1, 1.0):
+        other = policy_of(table, logits + scale * torch.randn(logits.shape, generator=g, dtype=torch.float64))
+        assert primal(other) > primal(pi)
+    V = logits.masked_fill(~L, -torch.inf).logsumexp(1)
+    x = logits - gamma * V[table.next]
+    z = (alpha * x[L]).requires_grad_()
+    (slope,) = torch.autograd.grad(divergence.phi(z).sum(), z)
+    torch.testing.assert_close(table.occupancy(pi, gamma)[L], D[L] * slope, rtol=0, atol=1e-7)
+
+
+TINY = Table(Vocabulary(2, 1), 1)
+TINY_DATA = [[1]] * 9 + [[0, 2, 1], [0, 2, 0, 1]]
+EVERY = [[0, 2] * k + end for k in range(20) for end in ([1], [0, 1])]
+"""Every trajectory of TINY, but for those that delete 20 times; a discount of .7 forgets them."""
+
+
+def test_the_mixture_with_rollouts_converges_to_its_fixed_point():
+    """With rollouts treated as data, descent ends at `min (4/alpha) KL(D || (D+P)/2) - H`, not at chi-squared."""
+    table, alpha, gamma = TINY, 0.5, 0.7
+    divergence, L = chi2_mixture(alpha), table.legal
+    D = table.occupancy_of(TINY_DATA, gamma)
+    logits = torch.zeros(L.shape, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.SGD([logits], lr=2.0)
+    for _ in range(1500):
+        data, own = table.values(logits, TINY_DATA), table.values(logits, EVERY)
+        probability = torch.where(own.mask, own.log_prob, 0).sum(1).exp().detach()
+        # The objective weighs its rollouts alike: a row's share of the gradient is rescaled to the row's probability.
+        for field in (own.q, own.v_next):
+            field.register_hook(lambda g, p=probability: g * p[:, None] * len(EVERY))
+        optimizer.zero_grad()
+        sequence_match(data, divergence=divergence, gamma=gamma, rollouts=own)[0].backward()
+        optimizer.step()
+    assert logits.grad.abs().max() < 1e-9
+    logits = logits.detach()
+    found = table.occupancy(policy_of(table, logits), gamma)
+
+    def target(between):
+        def loss(t):
+            pi = policy_of(table, t)
+            P = table.occupancy(pi, gamma)
+            return between(D[L], P[L]) - entropy(P, pi)
+
+        return table.occupancy(policy_of(table, minimised(loss, L.shape)[0]), gamma)
+
+    kl = target(lambda D, P: 4 / alpha * (D * (2 * D / (D + P)).log()).sum())
+    chi2 = target(lambda D, P: 2 / alpha * ((D - (D + P) / 2) ** 2 / ((D + P) / 2)).sum())
+    assert (found - kl).abs().sum() / 2 < 1e-6
+    assert (found - chi2).abs().sum() / 2 > 1e-3
+
+
+def test_a_small_alpha_is_behavior_cloning():
+    """The minimiser tends to the action frequencies of the data, discounted."""
+    D = SMALL.occupancy_of(DATA, 0.9)
+    alive = torch.tensor([not row.ended for row in SMALL.states])
+    cloned = D / D.sum(1, keepdim=True)
+    distances = []
+    for alpha in (0.1, 0.01, 0.001):
+        divergence: Divergence = replace(chi2_mixture(alpha), mixture=False)
+        logits, _ = minimised(
+            lambda t, d=divergence: sequence_match(SMALL.values(t, DATA), divergence=d, gamma=0.9)[0], SMALL.legal.shape
+        )
+        distances.append(float((policy_of(SMALL, logits) - cloned)[alive].abs().max()))
+    assert distances[0] > 5 * distances[1] > 25 * distances[2]

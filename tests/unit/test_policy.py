@@ -1,0 +1,119 @@
+"""Which models are taken, what construction changes, and what comes back from the disk."""
+
+import json
+
+import pytest
+import torch
+import transformers as hf
+
+from seqil import TokenPolicy, Vocabulary, start
+from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from seqil.randomness import seeded
+
+V = Vocabulary(7, 6)
+TINY = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+ROTARY = {**TINY, "num_key_value_heads": 1, "vocab_size": 7, "max_position_embeddings": 32}
+
+
+def build(model, config, **options):
+    with seeded(0):
+        return model(config(**options, bos_token_id=6, eos_token_id=6, pad_token_id=6))
+
+
+def gpt2(**options):
+    return build(hf.GPT2LMHeadModel, hf.GPT2Config, n_embd=8, n_layer=1, n_head=2, n_positions=16,
+                 **{"vocab_size": 7, **options})  # fmt: skip
+
+
+TAKEN = {
+    "GPT-2": gpt2,
+    "GPT-2, untied": lambda: gpt2(tie_word_embeddings=False),
+    "GPT-2, padded head": lambda: gpt2(vocab_size=16),
+    "GPT-J, biased head": lambda: build(hf.GPTJForCausalLM, hf.GPTJConfig, vocab_size=7, n_embd=8, n_layer=1, n_head=2,
+                                       n_positions=16, rotary_dim=2),
+    "Llama": lambda: build(hf.LlamaForCausalLM, hf.LlamaConfig, **ROTARY),
+    "Mistral without a window": lambda: build(hf.MistralForCausalLM, hf.MistralConfig, **ROTARY, sliding_window=None),
+    "Qwen3": lambda: build(hf.Qwen3ForCausalLM, hf.Qwen3Config, **ROTARY, head_dim=4),
+}  # fmt: skip
+
+REFUSED = {
+    "sliding window of 4": lambda: build(hf.MistralForCausalLM, hf.MistralConfig, **ROTARY, sliding_window=4),
+    "sliding_attention": lambda: build(hf.Gemma2ForCausalLM, hf.Gemma2Config, **ROTARY, head_dim=4),
+    "linear_attention": lambda: build(hf.MambaForCausalLM, hf.MambaConfig, vocab_size=7, hidden_size=8),
+    "(bloom)": lambda: build(hf.BloomForCausalLM, hf.BloomConfig, vocab_size=7, hidden_size=8, n_layer=1, n_head=2),
+    "encoder-decoder": lambda: build(hf.T5ForConditionalGeneration, hf.T5Config, vocab_size=7, d_model=8, d_kv=4,
+                                     d_ff=8, num_layers=1, num_heads=2),
+    "not a Hugging Face causal LM": lambda: torch.nn.Linear(2, 2),
+    "no linear output head": lambda: hf.GPT2Model(gpt2().config),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_the_head_gains_a_row_that_hardly_disturbs(name):
+    model = TAKEN[name]().eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    policy = TokenPolicy(model, V).eval()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    tokens = torch.arange(V.size)[:, None]
+    with torch.no_grad():
+        ours = policy.head(policy.model.base_model(tokens).last_hidden_state[:, 0])
+        theirs = model(tokens).logits[:, 0, : V.size]
+    torch.testing.assert_close(ours[:, : V.size], theirs, rtol=1e-5, atol=1e-6)
+    assert (ours.softmax(-1)[:, V.backspace] <= 1 / V.num_actions + 1e-6).all()
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_models_that_cannot_be_rewound_are_refused_by_name(reason):
+    with seeded(0):
+        model = REFUSED[reason]()
+    with pytest.raises(UnsupportedModelError) as refused:
+        TokenPolicy(model, V)
+    assert reason in str(refused.value)
+    assert type(model).__name__ in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_head_smaller_than_the_vocabulary_is_refused():
+    with pytest.raises(InvalidInputError, match="has 7 rows, the vocabulary 9 tokens"):
+        TokenPolicy(gpt2(), Vocabulary(9, 8))
+
+
+def test_more_cells_than_positions_are_refused():
+    policy = TokenPolicy(gpt2(), V)
+    with pytest.raises(InvalidInputError, match=r"take 17 positions, GPT2LMHeadModel \(gpt2\) has 16"):
+        policy.log_probs(start(V, [[0] * 17], max_length=4))
+
+
+@pytest.mark.parametrize("backspace", [True, False])
+@pytest.mark.parametrize("name", TAKEN)
+def test_round_trip_through_the_disk(tmp_path, name, backspace):
+    policy = TokenPolicy(TAKEN[name](), V, backspace=backspace)
+    policy.save_pretrained(tmp_path)
+    again = TokenPolicy.from_pretrained(tmp_path, V)
+    assert again.vocabulary == V
+    assert again.backspace == backspace
+    assert policy.state_dict().keys() == again.state_dict().keys()
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in policy.state_dict().items())
+    plain = hf.AutoModelForCausalLM.from_pretrained(tmp_path)  # an ordinary checkpoint for anyone else
+    assert plain.get_output_embeddings().weight.shape[0] >= V.size + backspace
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "seqil.json is missing"),
+        ("{", "seqil.json is damaged"),
+        ('{"vocabulary": 3, "backspace": true}', "seqil.json is damaged"),
+        (json.dumps({"vocabulary": {"size": 6, "eos": 5}, "backspace": True}), "was saved with Vocabulary"),
+        (json.dumps({"vocabulary": {"size": 70, "eos": 6}, "backspace": True}), "was saved with Vocabulary"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(tmp_path, content, complaint):
+    TokenPolicy(gpt2(), V).save_pretrained(tmp_path)
+    (tmp_path / "seqil.json").unlink()
+    if content is not None:
+        (tmp_path / "seqil.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CheckpointError) as refused:
+        TokenPolicy.from_pretrained(tmp_path, V)
+    assert complaint in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
