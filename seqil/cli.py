@@ -40,7 +40,7 @@ def train(
     agent: Annotated[str, typer.Option(help="Id of an agent.")] = "sequence_match",
     task_option: Annotated[list[str] | None, _pairs("For the task's constructor.")] = None,
     agent_option: Annotated[list[str] | None, _pairs("For the agent's: divergence, alpha, gamma …")] = None,
-    model: Annotated[str | None, typer.Option(help="Folder of a Hugging Face causal LM; else a new GPT-2.")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a causal LM or checkpoint; else a new GPT-2.")] = None,
     layers: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 2,
     width: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 64,
     heads: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 4,
@@ -127,7 +127,7 @@ def main() -> None:
     """Run a command; bad input is one line on stderr and exit status 2."""
     try:
         app()
-    except SeqilError as error:
+    except (SeqilError, OSError) as error:
         print(f"seqil: {error}", file=sys.stderr)
         sys.exit(2)
 

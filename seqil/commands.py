@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -22,6 +22,7 @@ from .errors import InvalidInputError
 from .evaluation import evaluation
 from .experiment import Settings, make_task, make_training
 from .policy import TokenPolicy
+from .prefix import Prompts
 from .rendering import spans
 from .rollouts import rollout
 from .training import Training
@@ -65,8 +66,8 @@ def resume(out: Path, save_every: int) -> None:
 def sample(out: Path, n: int, split: str, temperature: float, max_length: int | None, seed: int) -> None:
     """Print samples with their deletions struck out."""
     task, policy = _load(out)
-    trajectories = _rollout(task, policy, n, split, temperature, seed, max_length)
-    prompts = task.prompts(n, split, seed)
+    prompts = _prompts(task, n, split, seed)
+    trajectories = _rollout(task, policy, prompts, temperature, seed, max_length)
     for prompt, actions, length in zip(
         prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True
     ):
@@ -80,9 +81,12 @@ def sample(out: Path, n: int, split: str, temperature: float, max_length: int | 
 
 def evaluate(out: Path, n: int, split: str, temperature: float, seed: int, json_file: Path | None) -> None:
     """Print the metrics of a run on one split."""
+    if json_file is not None and not json_file.parent.is_dir():
+        raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
     task, policy = _load(out)
+    prompts = _prompts(task, n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    measured = evaluation(task, policy, demonstrations, _rollout(task, policy, n, split, temperature, seed))
+    measured = evaluation(task, policy, demonstrations, _rollout(task, policy, prompts, temperature, seed))
     table = Table(title=f"{out} on {task.name}/{split}, {n} samples, temperature {temperature:g}", box=None)
     table.add_column("metric")
     table.add_column("value [95 % interval]", justify="right")
@@ -117,7 +121,8 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> Non
         f"trained on {costs['training_positions']:,} positions, sampled {costs['rollout_positions']:,}, "
         f"in {time.perf_counter() - began:.0f} s"
     )
-    _print_cost(_rollout(task, training.policy, 64, "valid", 1.0, 0))
+    prompts = training.demonstrations.select(slice(0, 64)).prompts
+    _print_cost(_rollout(task, training.policy, prompts, 1.0, 0))
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}")
 
 
@@ -136,15 +141,19 @@ def _load(out: Path) -> tuple[Any, TokenPolicy]:
     return task, TokenPolicy.from_pretrained(run.latest(), task.vocabulary)
 
 
-def _rollout(
-    task: Any, policy: TokenPolicy, n: int, split: str, temperature: float, seed: int, max_length: int | None = None
-) -> Trajectories:
+def _prompts(task: Any, n: int, split: str, seed: int) -> list[list[int]]:
     if split not in ("train", "valid", "test"):
         raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
+    return cast(list[list[int]], task.prompts(n, split, seed))
+
+
+def _rollout(
+    task: Any, policy: TokenPolicy, prompts: Prompts, temperature: float, seed: int, max_length: int | None = None
+) -> Trajectories:
     length = max_length or task.max_length
     return rollout(
         policy,
-        task.prompts(n, split, seed),
+        prompts,
         max_length=length,
         min_length=min(task.min_length, length),
         temperature=temperature,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from . import divergences, noise, plugins
 from .errors import InvalidInputError
-from .policy import TokenPolicy
+from .policy import SETTINGS, TokenPolicy, load_model
 from .randomness import seeded
 from .training import Corruption, Sampling, Training
 from .trajectory import Trajectories
@@ -28,7 +28,8 @@ class Settings:
         task: id of a task, and `task_options` for its constructor.
         agent: id of an agent, and `agent_options` for its constructor; `divergence` is given by its name there, and
             `alpha` is the divergence's.
-        model: folder of a Hugging Face causal LM; None: a GPT-2 of `layers`, `width` and `heads` from scratch.
+        model: folder of a Hugging Face causal LM, or a checkpoint of a run; None: a GPT-2 of `layers`, `width` and
+            `heads` from scratch.
         backspace: whether the policy may delete.
         demonstrations: number of training items.
         steps: updates.
@@ -111,10 +112,17 @@ def make_training(settings: Settings, task: Any) -> Training:
 def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:
     """The untrained policy: a small GPT-2 from scratch, or the model in a folder."""
     s = settings
-    if s.model is not None:
-        if not (Path(s.model) / "config.json").exists():
-            raise InvalidInputError(f"model {s.model!r} is not a folder with a Hugging Face model (no config.json)")
-        model = AutoModelForCausalLM.from_pretrained(s.model, local_files_only=True, use_safetensors=True)
+    try:
+        device = torch.empty(0, device=s.device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
+    if s.model is not None and (Path(s.model) / SETTINGS).exists():
+        saved = TokenPolicy.from_pretrained(s.model, vocabulary)
+        if saved.backspace == s.backspace:
+            return saved.to(device)
+        model = saved.model
+    elif s.model is not None:
+        model = load_model(s.model)
     else:
         if s.width % s.heads:
             raise InvalidInputError(f"width={s.width} is not a multiple of heads={s.heads}")
@@ -132,7 +140,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         )
         with seeded(s.seed):
             model = GPT2LMHeadModel(config)
-    return TokenPolicy(model, vocabulary, backspace=s.backspace).to(s.device)
+    return TokenPolicy(model, vocabulary, backspace=s.backspace).to(device)
 
 
 def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:

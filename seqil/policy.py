@@ -14,7 +14,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from .cache import SlotCache, additive
-from .errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError
 from .prefix import Prefixes, legal_actions
 from .trajectory import Trajectories
 from .tree import pack
@@ -24,7 +24,7 @@ from .vocabulary import Vocabulary
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_SETTINGS = "seqil.json"
+SETTINGS = "seqil.json"
 
 
 class TokenPolicy(TensorDictModuleBase):
@@ -47,6 +47,7 @@ class TokenPolicy(TensorDictModuleBase):
         UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space),
             or which a prefix tree does not describe (checked by a small forward).
         InvalidInputError: a head smaller than the vocabulary.
+        NonFiniteError: a model whose logits are NaN or infinite.
     """
 
     model: PreTrainedModel
@@ -170,7 +171,7 @@ class TokenPolicy(TensorDictModuleBase):
         folder = Path(folder)
         self.model.save_pretrained(folder)
         settings = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace}
-        (folder / _SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, vocabulary: Vocabulary | None = None) -> TokenPolicy:
@@ -178,9 +179,7 @@ class TokenPolicy(TensorDictModuleBase):
 
         A folder without `seqil.json` is a plain language model: load it with transformers and pass it to TokenPolicy.
         """
-        from transformers import AutoModelForCausalLM
-
-        path = Path(folder) / _SETTINGS
+        path = Path(folder) / SETTINGS
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
             saved, backspace = Vocabulary.of(settings["vocabulary"]), bool(settings["backspace"])
@@ -192,7 +191,7 @@ class TokenPolicy(TensorDictModuleBase):
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
         if vocabulary is not None and vocabulary != saved:
             raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        model = load_model(folder)
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
         policy.vocabulary, policy.backspace, policy.model = saved, backspace, model
@@ -232,6 +231,25 @@ class TokenPolicy(TensorDictModuleBase):
         for table in tables:
             if len(table) > V:
                 table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)
+
+
+def load_model(folder: str | Path) -> PreTrainedModel:
+    """The Hugging Face causal LM of a local folder; safetensors only, nothing is unpickled or downloaded.
+
+    Raises:
+        CheckpointError: no such folder, no model in it, or a damaged one.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    if not (Path(folder) / "config.json").exists():
+        raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"model {str(folder)!r} cannot be loaded: {(str(error).strip() or repr(error)).splitlines()[0]}"
+        ) from None
 
 
 def _name(model: nn.Module) -> str:
@@ -286,6 +304,8 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
         ) from None
     finally:
         model.train(training)
+    if not theirs.isfinite().all():
+        raise NonFiniteError(f"the logits of {_name(model)} are not finite; its weights are damaged: load sound ones")
     tolerance = 1e-3 if policy.weight.dtype in (torch.float32, torch.float64) else 5e-2
     if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
         raise UnsupportedModelError(

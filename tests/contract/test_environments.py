@@ -210,3 +210,25 @@ def test_misuse_is_told():
     with pytest.raises(ResetNeeded, match="row 0"):
         vector.step(np.array([0, 0]))
     assert Vocabulary.of(V) == vector._episodes.vocabulary
+
+
+def test_nothing_that_was_returned_changes_later():
+    """Observations and infos are the caller's: steps do not write into them, nor the caller into the environment."""
+    env = envs.TextGenerationVectorEnv(Vocabulary(4, 3), [[0], [1, 2]], num_envs=3, max_length=4)
+    kept = []
+    observation, info = env.reset(seed=0)
+    for actions in ([0, 1, 2], [4, 0, 1], [3, 4, 0], [0, 0, 0]):
+        kept.append((observation, info, copy.deepcopy((observation, info))))
+        observation, *_, info = env.step(np.array(actions))
+    for observation, info, (then, info_then) in kept:
+        np.testing.assert_array_equal(observation, then)
+        for key, value in info_then.items():
+            np.testing.assert_array_equal(info[key], value)
+    reference = copy.deepcopy(env)
+    observation, *_, info = env.step(np.array([1, 1, 1]))
+    reference.step(np.array([1, 1, 1]))
+    observation[:] = 0
+    for value in info.values():
+        value[:] = 1
+    for ours, theirs in zip(env.step(np.array([4, 4, 4]))[:4], reference.step(np.array([4, 4, 4]))[:4], strict=True):
+        np.testing.assert_array_equal(ours, theirs)

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from list_model import Row, cases
 
-from seqil import pack
+from seqil import Trajectories, Vocabulary, pack
 
 
 def path(tree, row: int, node: int) -> list:
@@ -93,3 +93,15 @@ def test_the_model_of_these_laws_knows_the_rules():
     assert row.take(v, 3).text == [0]
     assert row.take(v, 2).legal(v) == {2}
     assert row.take(v, 2).take(v, 3).text == [0, 1, 2]
+
+
+def test_a_tree_by_hand():
+    """`a b c <B> d <B> <B> e </s>` after the prompt `<s>`."""
+    s, a, b, c, d, e, end, B = range(8)
+    t = Trajectories.from_actions(Vocabulary(7, end), [[s]], [[a, b, c, B, d, B, B, e, end]], max_length=4)
+    tree = pack(t.vocabulary, t)
+    assert tree.tokens.tolist() == [[s, a, b, c, d, e, end]]
+    assert tree.depth.tolist() == [[0, 1, 2, 3, 3, 2, 3]]
+    assert tree.parent.tolist() == [[-1, 0, 1, 2, 2, 1, 5]]
+    assert tree.node_at.tolist() == [[0, 1, 2, 3, 2, 4, 2, 1, 5, 6]]
+    assert tree.visible()[0, 5].nonzero()[:, 0].tolist() == [0, 1, 5]

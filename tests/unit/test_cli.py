@@ -1,16 +1,23 @@
 """The command line, as a user types it."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import seqil.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
+from seqil import TokenPolicy, Vocabulary
 from seqil.checkpoint import RunFolder
 from seqil.cli import main
+from seqil.randomness import seeded
 
 SMALL = ["--steps", "6", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "20"]
 SMALL += ["--batch-size", "4", "--task-option", "horizon=8"]
@@ -72,6 +79,122 @@ def test_a_killed_run_resumes_to_the_same_bytes(folder):
     names = ("model.safetensors", "state.safetensors", "state.json")
     one, other = (RunFolder(folder / name).latest() for name in ("whole", "killed"))
     assert all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+def small_model(folder, cells=48, size=257, broken=False):
+    with seeded(0):
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=size, n_positions=cells, n_embd=8, n_layer=1, n_head=2,
+                                           bos_token_id=size - 1, eos_token_id=size - 1))  # fmt: skip
+    if broken:
+        model.transformer.ln_f.weight.data[3] = float("nan")
+    model.save_pretrained(folder)
+
+
+def small_tokenizer(folder, eos="<e>"):
+    words = {word: i for i, word in enumerate(["<u>", "one", "two", "three", "<e>"])}
+    inner = Tokenizer(WordLevel(words, unk_token="<u>"))
+    inner.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=eos).save_pretrained(folder)
+
+
+def material(folder):
+    """Files that are wrong in one way each, and some that are right."""
+    words = random.Random(0).choices(["one", "two", "three"], k=8000)
+    (folder / "text.txt").write_text(" ".join(words))
+    (folder / "empty.txt").write_text(" \n")
+    (folder / "binary.txt").write_bytes(b"\xff\xfe\x00" * 100)
+    (folder / "short.txt").write_text("one two")
+    for name in ("nothing", "half"):
+        (folder / name).mkdir()
+    (folder / "half" / "config.json").write_text('{"model_type": "gpt2"}')
+    small_model(folder / "model")
+    small_model(folder / "positions", cells=8)
+    small_model(folder / "nan", broken=True)
+    small_model(folder / "words", size=5)
+    small_tokenizer(folder / "tokenizer")
+    small_tokenizer(folder / "endless", eos=None)
+    policy = TokenPolicy(GPT2LMHeadModel.from_pretrained(folder / "words"), Vocabulary(5, 4))
+    policy.save_pretrained(folder / "other")
+
+
+def text_task(path, *more):
+    options = [f"path={path}", "prompt_length=4", "max_length=12", *more]
+    return ["train", "--task", "text", "--demonstrations", "6", *(x for o in options for x in ("--task-option", o))]
+
+
+@pytest.fixture(scope="module")
+def materials(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("materials")
+    material(folder)
+    return folder
+
+
+def test_a_model_and_a_tokenizer_of_ones_own(materials, tmp_path):
+    small = ["--steps", "3", "--batch-size", "2"]
+    byte_wise = [*text_task(materials / "text.txt"), "--model", materials / "model", *small]
+    done = command(*byte_wise, "--out", "bytes", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    word_wise = text_task(materials / "text.txt", f"tokenizer={materials / 'tokenizer'}")
+    done = command(*word_wise, "--model", materials / "words", *small, "--out", "words", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    shown = command("sample", "words", "-n", "1", cwd=tmp_path)
+    assert {"one", "two", "three"} & set(shown.stdout.split()), shown.stderr
+    checkpoint = RunFolder(tmp_path / "words").latest()
+    for more in ([], ["--no-backspace"]):
+        out = f"again{len(more)}"
+        done = command(*word_wise, "--model", checkpoint, *small, *more, "--out", out, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (text_task("empty.txt"), "empty.txt is empty"),
+        (text_task("binary.txt"), "binary.txt cannot be read as UTF-8 text"),
+        (text_task("short.txt"), "short.txt holds no window of 4 + 12 tokens"),
+        (text_task("nothing"), "folder nothing holds no files"),
+        (text_task("text.txt", "tokenizer=nothing"), "tokenizer nothing cannot be loaded"),
+        (text_task("text.txt", "tokenizer=endless"), "has no eos token; set tokenizer.eos_token"),
+        (text_task("text.txt", "prompt_length=0"), "prompt_length=0, max_length=12 must be positive"),
+        ([*text_task("text.txt"), "--model", "half"], "model 'half' cannot be loaded"),
+        ([*text_task("text.txt"), "--model", "positions"], "take 17 positions, GPT2LMHeadModel (gpt2) has 8"),
+        ([*text_task("text.txt"), "--model", "nan"], "the logits of GPT2LMHeadModel (gpt2) are not finite"),
+        ([*text_task("text.txt"), "--model", "words"], "has 5 rows, the vocabulary 257 tokens"),
+        ([*text_task("text.txt"), "--model", "other"], "was saved with Vocabulary(size=5, eos=4), not with"),
+        ([*text_task("text.txt"), "--device", "abacus"], "device 'abacus' is not to be had"),
+        ([*text_task("text.txt"), "--out", "text.txt/run"], "text.txt"),
+    ],
+)
+def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arguments, culprit):
+    monkeypatch.chdir(materials)
+    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
+    before = sorted(materials.rglob("*"))
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert culprit in shown
+    assert len(shown.strip().splitlines()) == 1
+    assert sorted(materials.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (["sample", "run", "--max-length", "5000"], "positions"),
+        (["evaluate", "run", "--json", "nowhere/out.json"], "there is no folder nowhere"),
+        (["train", "--out", "run"], "run already holds a run; add --resume"),
+    ],
+)
+def test_bad_requests_of_a_sound_run(folder, monkeypatch, capsys, arguments, culprit):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert culprit in shown
+    assert len(shown.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
