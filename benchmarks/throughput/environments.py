@@ -21,7 +21,7 @@ def measure(repetitions: int) -> Iterator[Ratio]:
     for rows in (1, 64, 1024):
         ours = TextGenerationVectorEnv(_V, num_envs=rows, max_length=32, prompts=[[0, 1]])
         peer = SyncVectorEnv([_single] * rows, autoreset_mode=AutoresetMode.SAME_STEP)
-        name = f"TextGenerationVectorEnv against SyncVectorEnv, {rows} rows"
+        name = f"vector env / SyncVectorEnv, {rows} rows"
         yield compare(name, "steps/s", partial(walk, ours, rows, 200), partial(walk, peer, rows, 20), repetitions)
 
 

@@ -49,7 +49,7 @@ def measure(repetitions: int) -> Iterator[Ratio]:
 
         raise_backspace(policy, 0.15, sample)
         share = f"{100 * deletions(sample()):.0f} % deletions"
-        name = f"rollout per action against generate per token, {rows} rows, {share}"
+        name = f"rollout / generate, {rows} rows, {share}"
         yield compare(name, "actions/s", ours, peer, repetitions)
 
 

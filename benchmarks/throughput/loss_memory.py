@@ -22,7 +22,7 @@ def measure(repetitions: int) -> Iterator[Ratio]:
     difference = max(abs(a[2] - b[2]) / abs(b[2]) for a, b in runs)
     if difference > 1e-4:
         raise AssertionError(f"gradients of the two ways differ by {difference:.1e}")
-    name = f"{{}} of the loss against the naive one, {_V:,} tokens, {_N:,} positions, width {_D}"
+    name = f"{{}} of the loss / naive loss, V = {_V:,}, N = {_N:,}"
     for what, unit, i in (("peak memory", "MiB", 0), ("time", "s", 1)):
         ratios = [b[i] / a[i] for a, b in runs]
         first, second = runs[len(runs) // 2][0][i], runs[len(runs) // 2][1][i]

@@ -214,7 +214,7 @@ def test_misuse_is_told():
 
 def test_nothing_that_was_returned_changes_later():
     """Observations and infos are the caller's: steps do not write into them, nor the caller into the environment."""
-    env = envs.TextGenerationVectorEnv(Vocabulary(4, 3), [[0], [1, 2]], num_envs=3, max_length=4)
+    env = envs.TextGenerationVectorEnv(Vocabulary(4, 3), prompts=[[0], [1, 2]], num_envs=3, max_length=4)
     kept = []
     observation, info = env.reset(seed=0)
     for actions in ([0, 1, 2], [4, 0, 1], [3, 4, 0], [0, 0, 0]):
