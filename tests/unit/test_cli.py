@@ -30,6 +30,17 @@ def command(*arguments, cwd, **options):
     )  # fmt: skip
 
 
+def refused(monkeypatch, capsys, arguments, culprit):
+    """The command ends with status 2 and one line that names the culprit."""
+    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert culprit in shown
+    assert len(shown.strip().splitlines()) == 1
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
@@ -167,14 +178,8 @@ def test_a_model_and_a_tokenizer_of_ones_own(materials, tmp_path):
 )
 def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arguments, culprit):
     monkeypatch.chdir(materials)
-    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
     before = sorted(materials.rglob("*"))
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    shown = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert culprit in shown
-    assert len(shown.strip().splitlines()) == 1
+    refused(monkeypatch, capsys, arguments, culprit)
     assert sorted(materials.rglob("*")) == before
 
 
@@ -188,13 +193,7 @@ def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arg
 )
 def test_bad_requests_of_a_sound_run(folder, monkeypatch, capsys, arguments, culprit):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    shown = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert culprit in shown
-    assert len(shown.strip().splitlines()) == 1
+    refused(monkeypatch, capsys, arguments, culprit)
 
 
 @pytest.mark.parametrize(
@@ -216,13 +215,7 @@ def test_bad_requests_of_a_sound_run(folder, monkeypatch, capsys, arguments, cul
 )
 def test_bad_input_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, arguments, culprit):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    shown = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert culprit in shown
-    assert len(shown.strip().splitlines()) == 1
+    refused(monkeypatch, capsys, arguments, culprit)
     assert not list(tmp_path.iterdir())
 
 
