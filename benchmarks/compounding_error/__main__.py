@@ -62,11 +62,10 @@ def main(
 
 
 def _terminal_table(rows: list[list[str]], title: str) -> Table:
-    """Agents as columns: a terminal is narrow and there are more metrics than agents."""
     shown = Table(title=title, box=None, title_justify="left")
-    for i, head in enumerate(row[0] for row in rows):
-        shown.add_column("" if i == 0 else head, justify="left" if i == 0 else "right")
-    for cells in list(zip(*rows, strict=True))[1:]:
+    for i, head in enumerate(rows[0]):
+        shown.add_column(head, justify="right" if i else "left")
+    for cells in rows[1:]:
         shown.add_row(*cells)
     return shown
 

@@ -15,7 +15,7 @@ from seqil.statistics import Estimate, over_runs
 from .cells import Record
 from .settings import ARMS, PLACES, Place
 
-COLUMNS = {
+METRICS = {
     "automaton": (
         *("hazard", "success", "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
         *("backspace_precision", "backspace_recall"),
@@ -46,16 +46,15 @@ def _digits(e: Estimate) -> int:
 
 
 def table(records: Sequence[Record], place: Place, show: Callable[[Estimate], str] = interval) -> list[list[str]]:
-    """Header and one row per arm."""
-    names = [*COLUMNS[place.name], *COMMON]
-    rows = [["agent", *(name.replace("_", " ") for name in names), "cost (M)", "training (s)"]]
-    for arm in ARMS:
-        found = of(records, place.name, arm.name)
-        if found:
-            cost = np.mean([r["cost"] for r in found]) / 1e6
-            seconds = np.mean([r["seconds_training"] for r in found])
-            rows.append([arm.name, *(_cell(found, name, show) for name in names), f"{cost:.2f}", f"{seconds:.0f}"])
-    return rows
+    """Header and one row per metric; agents are columns."""
+    runs = {arm.name: found for arm in ARMS if (found := of(records, place.name, arm.name))}
+    metrics = (*METRICS[place.name], *COMMON)
+    return [
+        ["", *runs],
+        *([name.replace("_", " "), *(_cell(found, name, show) for found in runs.values())] for name in metrics),
+        ["cost (M)", *(f"{np.mean([r['cost'] for r in found]) / 1e6:.2f}" for found in runs.values())],
+        ["training (s)", *(f"{np.mean([r['seconds_training'] for r in found]):.0f}" for found in runs.values())],
+    ]
 
 
 def of(records: Sequence[Record], task: str, arm: str) -> list[Record]:
@@ -139,8 +138,9 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0 } .note { opacity: .75; max-width: 60rem }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-size: 12.5px; white-space: nowrap }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-size: 14px }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: bottom }
+td { white-space: nowrap; font-variant-numeric: tabular-nums }
 th:first-child, td:first-child { text-align: left; font-weight: 600 }
 figure { margin: 1rem 0; background: #fff; border-radius: 6px; padding: .5rem }
 figure svg { max-width: 100%; height: auto }
