@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from tensordict import TensorDict, TensorDictBase
-from tensordict.nn import dispatch
-from tensordict.utils import NestedKey
-from torchrl.objectives import LossModule
+from torch import Tensor
 
-from seqil import TokenPolicy, Trajectories, objectives
-from seqil.agent import FIELDS, Agent, batch
+from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 
 
-class BehaviorCloningLoss(LossModule):
-    """`loss_behavior_cloning`: discounted negative log-likelihood per counted action, in nats.
+class BehaviorCloningLoss(TrajectoryLoss):
+    """`loss_behavior_cloning`: discounted negative log-likelihood per counted action, in nats."""
 
-    Reads trajectories below the key `demonstrations` (see `Trajectories.to_tensordict`).
-    """
-
-    @dataclass
-    class _AcceptedKeys:
-        demonstrations: NestedKey = "demonstrations"
-
-    default_keys = _AcceptedKeys
-    tensor_keys: _AcceptedKeys
     out_keys = ["loss_behavior_cloning"]  # noqa: RUF012
 
     def __init__(self, policy: TokenPolicy, *, gamma: float = 1.0) -> None:
-        super().__init__()
-        self.policy = policy
+        super().__init__(policy)
         self.gamma = gamma
 
-    @property
-    def in_keys(self) -> list[NestedKey]:
-        """The fields of the demonstrations."""
-        return [(self.tensor_keys.demonstrations, field) for field in FIELDS]
-
-    def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
-        pass
-
-    @dispatch
-    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """A TensorDict with the loss, a scalar."""
-        data = Trajectories.from_tensordict(self.policy.vocabulary, tensordict[self.tensor_keys.demonstrations])
-        loss, _ = objectives.behavior_cloning(self.policy.step_values(data), gamma=self.gamma)
-        return TensorDict({"loss_behavior_cloning": loss})
+    def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
+        """Of the demonstrations; rollouts are not read."""
+        loss, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations), gamma=self.gamma)
+        return {"loss_behavior_cloning": loss}
 
 
 class BehaviorCloning(Agent):
@@ -60,7 +35,3 @@ class BehaviorCloning(Agent):
 
     def __init__(self, policy: TokenPolicy, *, gamma: float = 1.0, **options: Any) -> None:
         super().__init__(policy, BehaviorCloningLoss(policy, gamma=gamma), **options)
-
-    def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
-        """One step on the likelihood; rollouts are not used."""
-        return self.descend(self.loss(batch(demonstrations)))

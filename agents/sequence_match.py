@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tensordict import TensorDict, TensorDictBase
-from tensordict.nn import dispatch
-from tensordict.utils import NestedKey
-from torchrl.objectives import LossModule
+from torch import Tensor
 
-from seqil import TokenPolicy, Trajectories, divergences, objectives
-from seqil.agent import FIELDS, Agent, batch
+from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, divergences, objectives
 
 
-class SequenceMatchLoss(LossModule):
+class SequenceMatchLoss(TrajectoryLoss):
     """`beta` parts of behavior cloning and `1 - beta` parts of the SequenceMatch objective (algorithm 1 of the paper).
 
-    Reads trajectories below `demonstrations` and, where they are there, `rollouts`. Writes `loss_behavior_cloning`,
-    `loss_sequence_match` and, detached, the parts of the latter with the mean and largest `V` and implicit reward of
-    the demonstrations: a common offset of the logits is almost free, so it is worth watching.
+    Writes `loss_behavior_cloning`, `loss_sequence_match` and, detached, the parts of the latter with the mean and
+    largest `V` and implicit reward of the demonstrations: a common offset of the logits is almost free, so it is worth
+    watching.
     """
 
-    @dataclass
-    class _AcceptedKeys:
-        demonstrations: NestedKey = "demonstrations"
-        rollouts: NestedKey = "rollouts"
-
-    default_keys = _AcceptedKeys
-    tensor_keys: _AcceptedKeys
     out_keys = [  # noqa: RUF012
         "loss_behavior_cloning",
         "loss_sequence_match",
@@ -39,43 +27,30 @@ class SequenceMatchLoss(LossModule):
     beta: torch.Tensor
 
     def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, *, gamma: float = 0.998) -> None:
-        super().__init__()
-        self.policy = policy
+        super().__init__(policy)
         self.divergence = divergence
         self.gamma = gamma
         self.register_buffer("beta", torch.tensor(1.0, dtype=torch.float64))
 
-    @property
-    def in_keys(self) -> list[NestedKey]:
-        """The fields of demonstrations; those of rollouts are optional and read where they are present."""
-        return [(self.tensor_keys.demonstrations, field) for field in FIELDS]
-
-    def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
-        pass
-
-    @dispatch
-    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """A TensorDict of scalars, `out_keys`."""
-        keys, vocabulary, beta = self.tensor_keys, self.policy.vocabulary, float(self.beta)
-        values = self.policy.step_values(Trajectories.from_tensordict(vocabulary, tensordict[keys.demonstrations]))
-        own, rollouts = None, tensordict.get(keys.rollouts, None)
+    def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
+        """Rollouts enter for a mixture, once `beta` has fallen below 1."""
+        beta, values = float(self.beta), self.policy.step_values(demonstrations)
+        own = None
         if self.divergence.mixture and beta < 1 and rollouts is not None:
-            own = self.policy.step_values(Trajectories.from_tensordict(vocabulary, rollouts))
+            own = self.policy.step_values(rollouts)
         cloning, _ = objectives.behavior_cloning(values)
         matching, parts = objectives.sequence_match(values, divergence=self.divergence, gamma=self.gamma, rollouts=own)
         seen = values.detach()
         v, reward = seen.v[seen.mask], (seen.q - self.gamma * seen.v_next)[seen.mask]
-        return TensorDict(
-            {
-                "loss_behavior_cloning": beta * cloning,
-                "loss_sequence_match": (1 - beta) * matching,
-                **parts,
-                "value_mean": v.mean(),
-                "value_max": v.max(),
-                "reward_mean": reward.mean(),
-                "reward_max": reward.max(),
-            }
-        )
+        return {
+            "loss_behavior_cloning": beta * cloning,
+            "loss_sequence_match": (1 - beta) * matching,
+            **parts,
+            "value_mean": v.mean(),
+            "value_max": v.max(),
+            "reward_mean": reward.mean(),
+            "reward_max": reward.max(),
+        }
 
 
 class SequenceMatch(Agent):
@@ -107,10 +82,9 @@ class SequenceMatch(Agent):
         beta: float = 0.2,
         **options: Any,
     ) -> None:
-        super().__init__(
-            policy, SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma), **options
-        )
-        self.warm_up, self.anneal, self.beta = warm_up, anneal, beta
+        loss = SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma)
+        super().__init__(policy, loss, warm_up=warm_up, **options)
+        self.anneal, self.beta = anneal, beta
 
     @property
     def needs_rollouts(self) -> bool:
@@ -120,9 +94,9 @@ class SequenceMatch(Agent):
     def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
         """One step on the weighted sum of both losses."""
         self.loss.beta.fill_(self._beta())
-        metrics = self.descend(self.loss(batch(demonstrations, rollouts)))
-        return {**metrics, "beta": float(self.loss.beta)}
+        return {**super().update(demonstrations, rollouts), "beta": float(self.loss.beta)}
 
     def _beta(self) -> float:
-        done = (self.updates / self.steps - self.warm_up) / max(self.anneal, 1e-9)
-        return 1 - (1 - self.beta) * min(1.0, max(0.0, done))
+        since = self.updates / self.steps - self.warm_up
+        done = 1.0 if since >= self.anneal else max(0.0, since / self.anneal)
+        return 1 - (1 - self.beta) * done

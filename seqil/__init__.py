@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from . import noise as noise
     from . import objectives as objectives
     from .agent import Agent as Agent
+    from .loss import TrajectoryLoss as TrajectoryLoss
     from .noise import mistype as mistype
     from .policy import TokenPolicy as TokenPolicy
     from .prefix import Prefixes as Prefixes
@@ -31,6 +32,7 @@ _HOME = {
     "StepValues": "values",
     "TokenPolicy": "policy",
     "Trajectories": "trajectory",
+    "TrajectoryLoss": "loss",
     "Vocabulary": "vocabulary",
     "legal_actions": "prefix",
     "mistype": "noise",

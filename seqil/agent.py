@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
 from torchrl.objectives import LossModule
 
+from . import objectives
 from .errors import InvalidInputError, NonFiniteError
 from .policy import TokenPolicy
 from .trajectory import Trajectories
 
-FIELDS = ("prompts", "actions", "lengths", "imitate", "ended", "max_length", "min_length")
-"""Keys of trajectories in a batch; the `in_keys` of a loss are these below `demonstrations` and `rollouts`."""
+if TYPE_CHECKING:
+    from .decoding import Rule
 
 
-class Agent(ABC):
-    """Subclass it, say in `update` what one step does, and `seqil.train` does the rest.
+class Agent:
+    """A policy and what one step of learning does to it; `seqil.train` does the rest.
+
+    Most agents are a loss: they override nothing else. Others say how rollouts are made (`fresh`, `samples`, `rules`)
+    and labelled (`label`), or what an update is.
 
     Args:
         policy: what is trained; the agent does not copy it.
-        loss: a TorchRL LossModule over that policy, whose outputs named `loss_*` sum to what is minimised.
+        loss: a TrajectoryLoss, or any TorchRL LossModule over that policy that reads what `batch` writes; its outputs
+            named `loss_*` sum to what is minimised.
         steps: number of updates that the schedules (learning rate, and an agent's own) are laid out for.
         learning_rate: peak of AdamW; 5 % of the steps rise linearly to it, the rest fall to a tenth along a cosine.
         clip: largest norm of the gradient.
         weight_decay: of AdamW.
+        warm_up: share of the steps, at the beginning, that only clone the demonstrations.
     """
+
+    fresh = False
+    """Whether rollouts must come from the present policy: row `i` of them then starts from the prompt of
+    demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
+    samples = 1
+    """Rollouts per prompt, where they are fresh."""
 
     def __init__(
         self,
@@ -39,26 +52,49 @@ class Agent(ABC):
         learning_rate: float = 2e-3,
         clip: float = 1.0,
         weight_decay: float = 0.0,
+        warm_up: float = 0.0,
     ) -> None:
         for name, value in {"steps": steps, "learning_rate": learning_rate, "clip": clip}.items():
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be positive")
+        if not 0 <= warm_up <= 1:
+            raise InvalidInputError(f"{type(self).__name__}: warm_up={warm_up} is a share of the steps, in [0, 1]")
         self.policy, self.loss = policy, loss
-        self.steps, self.clip, self.updates = steps, clip, 0
+        self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
         parameters = [p for p in loss.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda k: _warm_up_and_cosine(k, steps))
+
+    @property
+    def warming(self) -> bool:
+        """Whether the next update only clones."""
+        return self.updates < self.warm_up * self.steps
 
     @property
     def needs_rollouts(self) -> bool:
         """Whether the next `update` wants trajectories of the policy itself."""
         return False
 
-    @abstractmethod
+    def rules(self, demonstrations: Trajectories) -> Sequence[Rule]:
+        """Decoding rules of the rollouts, one row per demonstration (or `samples` of them)."""
+        return ()
+
+    def label(self, rollouts: Trajectories, demonstrations: Trajectories) -> Trajectories:
+        """What is stored of new rollouts: with labels, say. Row `i` of both has the same prompt."""
+        return rollouts
+
     def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
         """Take one step of the optimizer and return metrics. `rollouts` is given when `needs_rollouts` was true."""
+        if self.warming:
+            cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
+            return self.descend({"loss_behavior_cloning": cloning})
+        return self.descend(self.loss(batch(demonstrations, rollouts)))
 
-    def descend(self, losses: TensorDictBase) -> dict[str, float]:
+    def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
+        """Cells of prefix trees that one update trains on; a forward without a backward counts a third of one."""
+        return sum(part.positions for part in (demonstrations, rollouts) if part is not None)
+
+    def descend(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
         """Backpropagate the sum of `loss_*`, clip, step; return every output and `loss`, `grad_norm`, `learning_rate`.
 
         Raises:

@@ -135,7 +135,7 @@ def _wrong_tokens(
     v: Vocabulary, t: Trajectories, rows: Tensor, steps: Tensor, noise: Noise, generator: torch.Generator
 ) -> list[list[int]]:
     """For each (row, step) the wrong tokens to push there: `noise.burst` of them, fewer where the text is full."""
-    prefixes = _prefixes_before(t, rows, steps)
+    prefixes = t.before(rows, steps)
     genuine = t.actions[rows, steps]
     tokens, length = prefixes.tokens.clone(), prefixes.length.clone()
     open_ = torch.ones(len(rows), dtype=torch.bool, device=tokens.device)
@@ -160,20 +160,3 @@ def _wrong_tokens(
         tokens[here, length[here]] = drawn[here]
         length = length + open_.long()
     return mistakes
-
-
-def _prefixes_before(t: Trajectories, rows: Tensor, steps: Tensor) -> Prefixes:
-    """The states before given steps of given rows."""
-    cut = t.select(rows)
-    inside = torch.arange(cut.actions.shape[1], device=steps.device) < steps[:, None]
-    before = Trajectories(
-        t.vocabulary,
-        cut.prompts,
-        torch.where(inside, cut.actions, t.vocabulary.size),
-        steps,
-        inside,
-        torch.zeros_like(cut.ended),
-        t.max_length,
-        t.min_length,
-    )
-    return before.replay()

@@ -17,7 +17,7 @@ from .cache import SlotCache, additive
 from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError
 from .prefix import Prefixes, legal_actions
 from .trajectory import Trajectories
-from .tree import pack
+from .tree import PrefixTree, pack
 from .values import StepValues, step_values
 from .vocabulary import Vocabulary
 
@@ -135,15 +135,20 @@ class TokenPolicy(TensorDictModuleBase):
         logits = self._logits(prefixes.tokens, prefixes.length)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
-    def step_values(self, trajectories: Trajectories, *, backspace: bool | None = None) -> StepValues:
+    def step_values(
+        self, trajectories: Trajectories, *, actions: Tensor | None = None, backspace: bool | None = None
+    ) -> StepValues:
         """q, V and V of the next state for every step of trajectories, by one forward over their prefix tree.
 
         Args:
             trajectories: over the vocabulary of the policy.
+            actions: int64 [B, T] or [B, T, K], legal actions whose q is wanted; None: the labels of the trajectories,
+                or, where they have none, the actions that were taken.
             backspace: whether `V` counts the deletion; None: if the policy has one. False gives the likelihood of
                 tokens, given that none is deleted.
         """
         counted = self.backspace if backspace is None else backspace and self.backspace
+        actions = trajectories.labels if actions is None else actions
         if trajectories.vocabulary != self.vocabulary:
             raise InvalidInputError(
                 f"the trajectories are over {trajectories.vocabulary}, the policy over {self.vocabulary}"
@@ -151,10 +156,28 @@ class TokenPolicy(TensorDictModuleBase):
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
         tree = pack(self.vocabulary, trajectories)
+        hidden = self.tree_hidden(tree)
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions)
+
+    def step_log_probs(self, trajectories: Trajectories) -> Tensor:
+        """Log-probabilities of all actions at the state before each step: [B, T, A], illegal ones -inf.
+
+        For losses that compare whole laws; where a few actions suffice, `step_values` needs far less memory. Cells
+        beyond the end of a row hold the law of its last state.
+        """
+        t = trajectories
+        tree = pack(self.vocabulary, t)
+        hidden = self.tree_hidden(tree)
+        rows = torch.arange(len(t), device=hidden.device)[:, None]
+        logits = self.head(hidden[rows, tree.node_at[:, :-1]])
+        legal = t.legal_actions(self.backspace)
+        return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+
+    def tree_hidden(self, tree: PrefixTree) -> Tensor:
+        """Last hidden state of every node: [B, N, D]."""
         self.check_positions(int(tree.depth.max()) + 1)
         mask = additive(tree.visible(), self.weight.dtype)[:, None]
-        hidden = self.hidden(tree.tokens, tree.depth, mask)
-        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted)
+        return self.hidden(tree.tokens, tree.depth, mask)
 
     def check_positions(self, cells: int) -> None:
         """Refuse a prefix of more cells than the model has positions."""

@@ -122,10 +122,18 @@ def legal_actions(vocabulary: Vocabulary, prefixes: Prefixes, backspace: bool = 
     After the end only `eos` is legal (a self-loop). Otherwise tokens are legal below `max_length`, `eos` from
     `min_length` on, and the backspace, if `backspace` is true, after at least one generated token.
     """
-    token, eos, pop = legal_kinds(prefixes.generated, prefixes.ended, prefixes.max_length, prefixes.min_length)
-    legal = token[:, None].repeat(1, vocabulary.num_actions)
-    legal[:, vocabulary.eos] = eos
-    legal[:, vocabulary.backspace] = pop if backspace else False
+    p = prefixes
+    return legal_mask(vocabulary, p.generated, p.ended, p.max_length, p.min_length, backspace)
+
+
+def legal_mask(
+    vocabulary: Vocabulary, generated: Tensor, ended: Tensor, max_length: int, min_length: int, backspace: bool
+) -> Tensor:
+    """`legal_actions` after `generated` tokens: bool [..., A] for `generated` and `ended` of any shape."""
+    token, eos, pop = legal_kinds(generated, ended, max_length, min_length)
+    legal = token[..., None].repeat(*[1] * token.dim(), vocabulary.num_actions)
+    legal[..., vocabulary.eos] = eos
+    legal[..., vocabulary.backspace] = pop if backspace else False
     return legal
 
 

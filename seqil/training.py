@@ -98,7 +98,8 @@ class Training:
         self.demonstrations = demonstrations
         self.batch_size = min(batch_size, len(demonstrations))
         self.sampling = sampling or Sampling()
-        self.step = self.training_positions = self.rollout_positions = self.rollout_actions = 0
+        self.step = self.rollout_positions = self.rollout_actions = 0
+        self.training_positions = 0.0
         self._order, self._next = torch.zeros(0, dtype=torch.int64), 0
         self._buffer_seed = draw_seed(generator)
         self._buffer_generator = torch.Generator().manual_seed(self._buffer_seed)
@@ -120,14 +121,14 @@ class Training:
         last = self.agent.steps if steps is None else steps
         while self.step < last:
             data = self._next_demonstrations().to(device)
-            own = self._next_rollouts(device) if self.agent.needs_rollouts else None
+            own = self._next_rollouts(data) if self.agent.needs_rollouts else None
             self.agent.policy.train()
+            self.training_positions += self.agent.positions(data, own)
             with seeded(draw_seed(self.generator), device):
                 metrics = self.agent.update(data, own)
             self.step += 1
             if self._average is not None:
                 self._average.update_parameters(self.agent.policy)
-            self.training_positions += sum(positions(part) for part in (data, own) if part is not None)
             yield self.step, {**metrics, **self.costs()}
 
     def costs(self) -> dict[str, float]:
@@ -146,28 +147,35 @@ class Training:
         chosen = self.demonstrations.select(rows)
         return chosen if self.corrupt is None else self.corrupt(chosen, self.generator)
 
-    def _next_rollouts(self, device: torch.device) -> Trajectories:
+    def _next_rollouts(self, data: Trajectories) -> Trajectories:
+        if self.agent.fresh:
+            return self._sample(data.repeat(self.agent.samples))
         if len(self._buffer) == 0 or self.step % self.sampling.every == 0:
-            self._collect()
+            rows = torch.randint(len(self.demonstrations), (self.sampling.rows,), generator=self.generator)
+            own = self._sample(self.demonstrations.select(rows).to(data.actions.device)).to("cpu")
+            self._buffer.extend(own.to_tensordict(self.demonstrations.prompts.shape[1], self._budget))
         sample = self._buffer.sample(self.batch_size).exclude("index")
-        return Trajectories.from_tensordict(self.demonstrations.vocabulary, sample).to(device)
+        return Trajectories.from_tensordict(data.vocabulary, sample).to(data.actions.device)
 
-    def _collect(self) -> None:
-        demonstrations = self.demonstrations
-        rows = torch.randint(len(demonstrations), (self.sampling.rows,), generator=self.generator)
-        budget = self.sampling.max_actions or 4 * demonstrations.max_length
+    @property
+    def _budget(self) -> int:
+        return self.sampling.max_actions or 4 * self.demonstrations.max_length
+
+    def _sample(self, demonstrations: Trajectories) -> Trajectories:
+        """One rollout from the prompt of each demonstration, labelled by the agent."""
         own = rollout(
             self.agent.policy,
-            demonstrations.prompts[rows],
+            demonstrations.prompts,
             max_length=demonstrations.max_length,
-            max_actions=budget,
+            max_actions=self._budget,
             min_length=demonstrations.min_length,
             generator=self.generator,
             temperature=self.sampling.temperature,
-        ).to("cpu")
+            **({"rules": r} if (r := self.agent.rules(demonstrations)) else {}),
+        )
         self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
         self.rollout_actions += int(own.lengths.sum())
-        self._buffer.extend(own.to_tensordict(demonstrations.prompts.shape[1], budget))
+        return self.agent.label(own, demonstrations)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what comes next; a nested dict of tensors and plain values."""
@@ -204,9 +212,3 @@ class Training:
         self.training_positions = state["training_positions"]
         self.rollout_positions = state["rollout_positions"]
         self.rollout_actions = state["rollout_actions"]
-
-
-def positions(trajectories: Trajectories) -> int:
-    """Cells of the prefix trees of all rows: prompt tokens and pushes."""
-    pushes = trajectories.inside & (trajectories.actions != trajectories.vocabulary.backspace)
-    return int(trajectories.prompt_lengths.sum() + pushes.sum())

@@ -16,8 +16,12 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from .errors import InvalidInputError
-from .prefix import Prefixes, Prompts, check_ids, check_lengths, legal_kinds, pad, pad_prompts, start
+from .prefix import Prefixes, Prompts, check_ids, check_lengths, legal_kinds, legal_mask, pad, pad_prompts, start
 from .vocabulary import Vocabulary
+
+FIELDS = ("prompts", "actions", "lengths", "imitate", "ended", "max_length", "min_length")
+"""Keys of `Trajectories.to_tensordict` that are always there."""
+_OPTIONAL = ("log_prob", "labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,8 @@ class Trajectories:
         max_length: most generated tokens of the MDP that the actions were taken in.
         min_length: fewest generated tokens before `eos` is legal there.
         log_prob: float32 [B, T] or None, log-probability of each action under the law that sampled it.
+        labels: int64 [B, T] or None, the action to imitate at each state where it is not the one that was taken
+            (an expert's correction, say); see `labelled`.
     """
 
     vocabulary: Vocabulary
@@ -45,6 +51,7 @@ class Trajectories:
     max_length: int
     min_length: int = 0
     log_prob: Tensor | None = None
+    labels: Tensor | None = None
 
     @classmethod
     def from_actions(
@@ -120,6 +127,12 @@ class Trajectories:
         """Tokens per prompt: int64 [B]."""
         return (self.prompts != self.vocabulary.size).sum(1)
 
+    @property
+    def positions(self) -> int:
+        """Cells of the prefix trees of all rows: prompt tokens and pushes."""
+        pushes = self.inside & (self.actions != self.vocabulary.backspace)
+        return int(self.prompt_lengths.sum() + pushes.sum())
+
     def replay(self) -> Prefixes:
         """The states after the last action of each row."""
         v = self.vocabulary
@@ -136,6 +149,37 @@ class Trajectories:
         length = self.prompt_lengths + (after[:, -1] if after.shape[1] else 0)
         return replace(final, tokens=tokens, length=length, ended=self.ended)
 
+    def before(self, rows: Tensor, steps: Tensor) -> Prefixes:
+        """The states before given steps of given rows (int64 [K] each): K rows."""
+        inside = torch.arange(self.actions.shape[1], device=steps.device) < steps[:, None]
+        cut = torch.where(inside, self.actions[rows], self.vocabulary.size)
+        none = torch.zeros_like(steps, dtype=torch.bool)
+        limits = (self.max_length, self.min_length)
+        return Trajectories(self.vocabulary, self.prompts[rows], cut, steps, inside, none, *limits).replay()
+
+    def legal_actions(self, backspace: bool = True) -> Tensor:
+        """Which actions are legal at the state before each step: bool [B, T, A]; in padding, at the final state."""
+        before, _ = held(self.vocabulary, self.actions, self.inside)
+        ended = self.ended[:, None] & ~self.inside
+        return legal_mask(self.vocabulary, before, ended, self.max_length, self.min_length, backspace)
+
+    def labelled(self, labels: Tensor, imitate: Tensor | None = None) -> Trajectories:
+        """The same trajectories with an action to imitate at each state.
+
+        Args:
+            labels: int64 [B, T]; cells beyond `lengths` are ignored.
+            imitate: bool [B, T], which of them count; None: those that counted.
+
+        Raises:
+            InvalidInputError: a label that is illegal at its state (names row and step).
+        """
+        if labels.shape != self.actions.shape:
+            raise InvalidInputError(f"labels have shape {tuple(labels.shape)}; it must be {tuple(self.actions.shape)}")
+        labels = torch.where(self.inside, labels, self.vocabulary.size)
+        before, _ = held(self.vocabulary, self.actions, self.inside)
+        _check_legal(self.vocabulary, labels, self.inside, before, self.max_length, self.min_length, once=False)
+        return replace(self, labels=labels, imitate=self.imitate if imitate is None else imitate & self.inside)
+
     def select(self, rows: Tensor | slice) -> Trajectories:
         """Some rows (an index tensor, a boolean mask or a slice), without columns that became pure padding."""
         lengths, prompt_lengths = self.lengths[rows], self.prompt_lengths[rows]
@@ -147,18 +191,22 @@ class Trajectories:
             lengths=lengths,
             imitate=self.imitate[rows, :T],
             ended=self.ended[rows],
-            log_prob=None if self.log_prob is None else self.log_prob[rows, :T],
+            **{name: value[rows, :T] for name, value in self._optional().items()},
         )
+
+    def repeat(self, times: int) -> Trajectories:
+        """Every row that many times, copies side by side."""
+        return self if times == 1 else self.select(torch.arange(len(self)).repeat_interleave(times))
 
     def to(self, device: torch.device | str) -> Trajectories:
         """The same trajectories on another device."""
-        names = ("prompts", "actions", "lengths", "imitate", "ended")
-        log_prob = None if self.log_prob is None else self.log_prob.to(device)
-        return replace(self, log_prob=log_prob, **{name: getattr(self, name).to(device) for name in names})
+        fields = {name: getattr(self, name) for name in _TENSORS} | self._optional()
+        return replace(self, **{name: value.to(device) for name, value in fields.items()})
 
     def to_tensordict(self, prompt_cells: int | None = None, steps: int | None = None) -> TensorDict:
         """A TensorDict of batch size [B] with the keys `prompts`, `actions`, `lengths`, `imitate`, `ended`,
-        `max_length`, `min_length` and, if present, `log_prob`; padded to `prompt_cells` and `steps` columns.
+        `max_length`, `min_length` and, if present, `log_prob` and `labels`; padded to `prompt_cells` and `steps`
+        columns.
         """
         P, T = prompt_cells or self.prompts.shape[1], steps or self.actions.shape[1]
         data = {
@@ -170,8 +218,8 @@ class Trajectories:
             "max_length": self.lengths.new_full((len(self),), self.max_length),
             "min_length": self.lengths.new_full((len(self),), self.min_length),
         }
-        if self.log_prob is not None:
-            data["log_prob"] = _widen(self.log_prob, T, 0.0)
+        for name, value in self._optional().items():
+            data[name] = _widen(value, T, self.vocabulary.size if name == "labels" else 0.0)
         return TensorDict(data, batch_size=[len(self)])
 
     @classmethod
@@ -183,10 +231,9 @@ class Trajectories:
             if len(values) != 1:
                 raise InvalidInputError(f"{name} differs between rows ({values}); batch only rows of one task")
             limits[name] = int(values[0])
-        names = ("prompts", "actions", "lengths", "imitate", "ended")
-        fields: dict[str, Any] = {name: data[name] for name in names}
-        whole = cls(vocabulary, **fields, **limits, log_prob=data.get("log_prob", None))
-        return whole.select(slice(None))
+        fields: dict[str, Any] = {name: data[name] for name in _TENSORS}
+        fields |= {name: data.get(name, None) for name in _OPTIONAL}
+        return cls(vocabulary, **fields, **limits).select(slice(None))
 
     @classmethod
     def cat(cls, parts: Sequence[Trajectories]) -> Trajectories:
@@ -200,6 +247,12 @@ class Trajectories:
         joined = torch.cat([p.to_tensordict(P, T).select(*sorted(keys)) for p in parts])
         return cls.from_tensordict(first.vocabulary, joined)
 
+    def _optional(self) -> dict[str, Tensor]:
+        return {name: value for name in _OPTIONAL if (value := getattr(self, name)) is not None}
+
+
+_TENSORS = ("prompts", "actions", "lengths", "imitate", "ended")
+
 
 def held(vocabulary: Vocabulary, actions: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """Generated tokens held before and after each step: two int64 [B, T]; padding changes nothing."""
@@ -209,10 +262,17 @@ def held(vocabulary: Vocabulary, actions: Tensor, inside: Tensor) -> tuple[Tenso
 
 
 def _check_legal(
-    v: Vocabulary, actions: Tensor, inside: Tensor, before: Tensor, max_length: int, min_length: int
+    v: Vocabulary,
+    actions: Tensor,
+    inside: Tensor,
+    before: Tensor,
+    max_length: int,
+    min_length: int,
+    once: bool = True,
 ) -> None:
+    """Each action is legal where `before` tokens are held; `once`: and nothing follows an eos."""
     is_eos = (actions == v.eos) & inside
-    ended = (is_eos.long().cumsum(1) - is_eos.long()) > 0
+    ended = (is_eos.long().cumsum(1) - is_eos.long()) > 0 if once else torch.zeros_like(is_eos)
     in_range = (actions >= 0) & (actions <= v.size)
     token, eos, pop = legal_kinds(before, ended, max_length, min_length)
     legal = torch.where(actions == v.backspace, pop, torch.where(is_eos, eos & ~ended, token)) & in_range

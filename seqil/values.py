@@ -24,7 +24,7 @@ class StepValues:
     """Soft Q-values along trajectories; cells outside `mask` are zero.
 
     Attributes:
-        q: [B, T], `l(a_t | s_t)`, the logit of the taken action.
+        q: [B, T], `l(a_t | s_t)`, the logit of the taken action (or [B, T, K], of the K actions that were asked for).
         v: [B, T], `V(s_t)`, logsumexp of the logits of the legal actions.
         v_next: [B, T], `V(s_{t+1})`; at the last step of a row `V(s_N)`, read at the row's own final node.
         mask: bool [B, T], the step lies within the row.
@@ -41,8 +41,8 @@ class StepValues:
 
     @property
     def log_prob(self) -> Tensor:
-        """`log pi(a_t | s_t) = l(a_t | s_t) - V(s_t)`: [B, T]."""
-        return self.q - self.v
+        """`log pi(a_t | s_t) = l(a_t | s_t) - V(s_t)`, in the shape of `q`."""
+        return self.q - (self.v if self.q.dim() == 2 else self.v[..., None])
 
     def detach(self) -> StepValues:
         """The same numbers without their graph."""
@@ -50,7 +50,13 @@ class StepValues:
 
 
 def step_values(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, tree: PrefixTree, trajectories: Trajectories, backspace: bool
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    tree: PrefixTree,
+    trajectories: Trajectories,
+    backspace: bool,
+    actions: Tensor | None = None,
 ) -> StepValues:
     """Values of every step of packed trajectories.
 
@@ -61,20 +67,24 @@ def step_values(
         tree: `pack(vocabulary, trajectories)`.
         trajectories: the walk on the tree.
         backspace: whether the policy may delete; if not, the head needs V rows only.
+        actions: int64 [B, T] or [B, T, K], whose logits `q` holds; None: those that were taken.
 
     Returns:
         StepValues in float32 at least.
     """
     t, v = trajectories, trajectories.vocabulary
-    T = t.actions.shape[1]
+    actions = t.actions if actions is None else actions
+    T = actions.shape[1]
     node = torch.arange(tree.tokens.shape[1], device=hidden.device)
     is_state = (node >= t.prompt_lengths[:, None] - 1) & (node < tree.lengths[:, None])
     flat = (is_state.reshape(-1).cumsum(0) - 1).view_as(is_state)  # position among the states of the batch
     state_at = flat.gather(1, tree.node_at)
 
     row, step = t.inside.nonzero(as_tuple=True)
+    wanted = actions[row, step]
+    state = state_at[row, step].view(-1, *[1] * (wanted.dim() - 1)).expand_as(wanted)
     logsumexp, eos, deletion, taken = head_values(
-        hidden[is_state], weight, bias, state_at[row, step], t.actions[row, step], v.size, v.eos, backspace
+        hidden[is_state], weight, bias, state.reshape(-1), wanted.reshape(-1), v.size, v.eos, backspace
     )
     generated = (tree.depth + 1 - t.prompt_lengths[:, None])[is_state]
     ended = (t.ended[:, None] & (node == tree.lengths[:, None] - 1))[is_state]
@@ -86,7 +96,7 @@ def step_values(
     zero = values.new_zeros(t.actions.shape)
     at_step = values[state_at] if T else zero
     return StepValues(
-        q=zero.index_put((row, step), taken),
+        q=values.new_zeros(actions.shape).index_put((row, step), taken.view(wanted.shape)),
         v=torch.where(t.inside, at_step[:, :T], 0),
         v_next=torch.where(t.inside, at_step[:, 1:], 0) if T else zero,
         mask=t.inside,

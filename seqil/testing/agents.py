@@ -21,6 +21,7 @@ from ..trajectory import Trajectories
 from ..vocabulary import Vocabulary
 
 _LENGTH = 6
+_UPDATES = 3
 
 
 def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
@@ -31,7 +32,8 @@ def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     finite floats; `state_dict` resumes bit by bit; no global random state is touched; `seqil.train` runs it.
 
     Args:
-        make_agent: from a fresh policy to the agent, as `lambda policy: SequenceMatch(policy, steps=4)`.
+        make_agent: from a fresh policy to the agent, as `lambda policy: SequenceMatch(policy, steps=6)`; up to six
+            updates are made.
     """
     with seeded(0):
         agent = make_agent(tiny_policy())
@@ -87,12 +89,12 @@ def _check_loss(agent: Agent) -> None:
 
 def _check_update(agent: Agent) -> None:
     before = copy.deepcopy(agent.policy.state_dict())
-    own = _rollouts(agent.policy) if agent.needs_rollouts else None
-    metrics = agent.update(_demonstrations(agent), own)
-    assert metrics, "update returned no metrics"
-    for name, value in metrics.items():
-        sound = isinstance(value, float) and math.isfinite(value)
-        assert sound, f"metric {name} is {value!r}; it must be a finite float"
+    for _ in range(_UPDATES):
+        metrics = agent.update(_demonstrations(agent), _rollouts(agent) if agent.needs_rollouts else None)
+        assert metrics, "update returned no metrics"
+        for name, value in metrics.items():
+            sound = isinstance(value, float) and math.isfinite(value)
+            assert sound, f"metric {name} is {value!r}; it must be a finite float"
     changed = any(not torch.equal(before[k], x) for k, x in agent.policy.state_dict().items())
     assert changed, "update left every parameter of agent.policy as it was"
 
@@ -100,13 +102,13 @@ def _check_update(agent: Agent) -> None:
 def _check_resume(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     one, other = make_agent(tiny_policy()), make_agent(tiny_policy())
     state = None
-    for k in range(4):
-        if k == 2:
+    for k in range(2 * _UPDATES):
+        if k == _UPDATES:
             state = copy.deepcopy(one.state_dict())
         _seeded_update(one, k)
     assert state is not None
     other.load_state_dict(state)
-    for k in (2, 3):
+    for k in range(_UPDATES, 2 * _UPDATES):
         _seeded_update(other, k)
     same = all(torch.equal(a, b) for a, b in zip(one.policy.parameters(), other.policy.parameters(), strict=True))
     assert same, "training resumed from state_dict differs from training undisturbed; put all state into state_dict"
@@ -118,7 +120,7 @@ def _check_training(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     training = Training(
         agent, _demonstrations(agent), generator=torch.Generator().manual_seed(0), batch_size=4, sampling=Sampling(1, 4)
     )
-    for step, metrics in training.run(4):
+    for step, metrics in training.run(2 * _UPDATES):
         assert math.isfinite(metrics.get("loss", 0.0)), f"the loss is not finite at step {step}"
     assert torch.equal(state, torch.get_rng_state()), "the global random state of torch was changed"
 
@@ -126,20 +128,29 @@ def _check_training(make_agent: Callable[[TokenPolicy], Agent]) -> None:
 def _seeded_update(agent: Agent, seed: int) -> None:
     with seeded(seed):
         agent.policy.train()
-        agent.update(_demonstrations(agent), _rollouts(agent.policy) if agent.needs_rollouts else None)
+        agent.update(_demonstrations(agent), _rollouts(agent) if agent.needs_rollouts else None)
 
 
 def _demonstrations(agent: Agent) -> Trajectories:
     return tiny_demonstrations(backspace=agent.policy.backspace)
 
 
-def _rollouts(policy: TokenPolicy) -> Trajectories:
-    prompts = [[0], [1], [2], [3]]
-    return rollout(policy, prompts, max_length=_LENGTH, generator=torch.Generator().manual_seed(0))
+def _rollouts(agent: Agent) -> Trajectories:
+    """From the prompts of the demonstrations, as a fresh agent has them."""
+    data = _demonstrations(agent).repeat(agent.samples)
+    g = torch.Generator().manual_seed(0)
+    own = rollout(
+        agent.policy,
+        data.prompts,
+        max_length=_LENGTH,
+        generator=g,
+        **({"rules": r} if (r := agent.rules(data)) else {}),
+    )
+    return agent.label(own, data)
 
 
 def _data(agent: Agent) -> TensorDict:
-    return batch(_demonstrations(agent), _rollouts(agent.policy))
+    return batch(_demonstrations(agent), _rollouts(agent))
 
 
 def _wider(data: TensorDict, vocabulary: Vocabulary) -> TensorDict:

@@ -10,15 +10,14 @@ from torchrl.objectives import LossModule
 from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
 from seqil import Agent, divergences
-from seqil.agent import batch
 from seqil.testing import check_agent
 
 MAKERS = {
-    "bc": lambda policy: BehaviorCloning(policy, steps=4),
-    "sequence_match": lambda policy: SequenceMatch(policy, steps=4),
-    "from the first step": lambda policy: SequenceMatch(policy, steps=4, warm_up=-0.3, anneal=0.1),
+    "bc": lambda policy: BehaviorCloning(policy, steps=6),
+    "sequence_match": lambda policy: SequenceMatch(policy, steps=6),
+    "from the first step": lambda policy: SequenceMatch(policy, steps=6, warm_up=0, anneal=0),
     **{
-        name: (lambda policy, make=make: SequenceMatch(policy, steps=4, divergence=make(0.1), warm_up=0, anneal=0.2))
+        name: (lambda policy, make=make: SequenceMatch(policy, steps=6, divergence=make(0.1), warm_up=0, anneal=0.2))
         for name, make in divergences.DIVERGENCES.items()
     },
 }
@@ -77,15 +76,12 @@ class Careless(Agent):
     def __init__(self, policy):
         super().__init__(policy, Padded(policy))
 
-    def update(self, demonstrations, rollouts=None):
-        return self.descend(self.loss(batch(demonstrations)))
-
 
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda p: Forgetful(p, steps=4), "resumed from state_dict differs"),
-        (lambda p: Idle(p, steps=4), "left every parameter"),
+        (lambda p: Forgetful(p, steps=6), "resumed from state_dict differs"),
+        (lambda p: Idle(p, steps=6), "left every parameter"),
         (Careless, "changes with the padding"),
         (lambda p: object(), "does not subclass"),
     ],

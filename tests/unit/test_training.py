@@ -12,7 +12,7 @@ from agents.sequence_match import SequenceMatch
 from seqil import Trajectories, Vocabulary, mistype, noise, train
 from seqil.errors import InvalidInputError, NonFiniteError
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
-from seqil.training import Sampling, Training, positions
+from seqil.training import Sampling, Training
 
 
 def training(seed=0, **options):
@@ -99,7 +99,7 @@ def test_costs_count_positions():
 
 def test_positions_are_prompt_tokens_and_pushes():
     t = Trajectories.from_actions(Vocabulary(3, 2), [[0, 1], [0]], [[0, 3, 1, 2], [2]])
-    assert positions(t) == 3 + 3 + 1
+    assert t.positions == 3 + 3 + 1
 
 
 def test_rollouts_come_from_the_policy_and_its_prompts():
