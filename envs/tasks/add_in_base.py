@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from itertools import islice
 
 import torch
 from torch import Tensor
 
-from seqil import Prefixes, Trajectories, Vocabulary
+from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import Task, check_split, split_of
+from .base import split_of
+from .right_answer import Item, RightAnswerTask, prompts_of
 
 DIGITS = "0123456789abcdef"
 _ALPHABET = "\n" + DIGITS + "".join(sorted(set("In base , what is  + - ?") - set(DIGITS)))
 _UNIT = 10**6  # operands' sizes are drawn in units of 10^-6 digits
 
 
-class AddInBase(Task):
+class AddInBase(RightAnswerTask):
     """`In base 7, what is 35 + -6?`, answered by the characters of `26`.
 
     - **Tokens**: the characters that occur, and `eos`.
@@ -45,50 +45,18 @@ class AddInBase(Task):
         self.low, self.high = low, high
         self.max_length = len(in_base(2 * -(-(10**high) // 2), 2)) + 1
 
-    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
-        """The questions."""
-        return [encode(question) for question, _ in self._items(n, split, seed)]
+    def answer(self, prompt: Sequence[int]) -> list[int]:
+        """Its characters and `eos`."""
+        return [*encode(answer_to(self.decode(prompt))), self.vocabulary.eos]
 
-    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
-        """The right answers."""
-        items = self._items(n, split, seed)
-        return Trajectories.from_actions(
-            self.vocabulary,
-            [encode(question) for question, _ in items],
-            [[*encode(answer), self.vocabulary.eos] for _, answer in items],
-            max_length=self.max_length,
-        )
-
-    def next_distribution(self, prefixes: Prefixes) -> Tensor:
-        """One-hot on the right answer's next character; uniform once an error stands."""
-        law = torch.zeros(len(prefixes), self.vocabulary.size, dtype=torch.float64)
-        prompts = _prompts(prefixes)
-        for row, (prompt, tokens) in enumerate(zip(prompts, prefixes.texts(), strict=True)):
-            right = self._right(prompt)
-            if tokens[:-1] == right[:-1] and tokens == right:
-                law[row, self.vocabulary.eos] = 1
-            elif tokens == right[: len(tokens)]:
-                law[row, right[len(tokens)]] = 1
-            else:
-                law[row] = 1 / self.vocabulary.size
-        return law.to(prefixes.tokens.device)
-
-    def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
-        """The first character that differs from the right answer."""
-        right = self._right(prompt)
-        for i, token in enumerate(tokens):
-            if i >= len(right) or token != right[i]:
-                return i
-        return None
-
-    def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool:
-        """The whole answer and `eos`."""
-        return list(tokens) == self._right(prompt)
+    def chunk(self, seed: int, number: int) -> list[Item]:
+        """1024 questions."""
+        return _chunk(self.low, self.high, seed, number)
 
     def confusions(self, prefixes: Prefixes) -> Tensor:
         """Weight 1 on the digits of the base, and on the sign before the first digit."""
         weights = torch.zeros(len(prefixes), self.vocabulary.size)
-        for row, prompt in enumerate(_prompts(prefixes)):
+        for row, prompt in enumerate(prompts_of(prefixes)):
             base = int(self.decode(prompt).removeprefix("In base ").split(",")[0])
             weights[row, encode(DIGITS[:base])] = 1
         weights[prefixes.generated == 0, encode("-")[0]] = 1
@@ -97,13 +65,6 @@ class AddInBase(Task):
     def decode(self, tokens: Sequence[int]) -> str:
         """The characters; `eos` is not shown."""
         return "".join(_ALPHABET[t] for t in tokens if t != self.vocabulary.eos)
-
-    def _right(self, prompt: Sequence[int]) -> list[int]:
-        return [*encode(answer_to(self.decode(prompt))), self.vocabulary.eos]
-
-    def _items(self, n: int, split: str, seed: int) -> list[tuple[str, str]]:
-        check_split(split)
-        return list(islice(_stream(self.low, self.high, split, seed), n))
 
 
 def answer_to(question: str) -> str:
@@ -132,33 +93,19 @@ def encode(text: str) -> list[int]:
 _IDS = {character: i for i, character in enumerate(_ALPHABET)}
 
 
-def _prompts(prefixes: Prefixes) -> list[list[int]]:
-    lengths = prefixes.prompt_length.tolist()
-    return [row[:n] for row, n in zip(prefixes.tokens.tolist(), lengths, strict=True)]
-
-
-def _stream(low: int, high: int, split: str, seed: int) -> Iterator[tuple[str, str]]:
-    chunk = 0
-    while True:
-        for question, answer, where in _chunk(low, high, seed, chunk):
-            if where == split:
-                yield question, answer
-        chunk += 1
-
-
 @lru_cache(maxsize=64)
-def _chunk(low: int, high: int, seed: int, chunk: int) -> list[tuple[str, str, str]]:
-    draws = randomness.words("add_in_base", low, high, seed, chunk, shape=(1024, 6)).tolist()
+def _chunk(low: int, high: int, seed: int, number: int) -> list[Item]:
+    draws = randomness.words("add_in_base", low, high, seed, number, shape=(1024, 6)).tolist()
     return [_item(low, high, row) for row in draws]
 
 
-def _item(low: int, high: int, draw: Sequence[int]) -> tuple[str, str, str]:
+def _item(low: int, high: int, draw: Sequence[int]) -> Item:
     entropy = low * _UNIT + draw[0] % ((high - low) * _UNIT + 1)
     first = max(_UNIT, draw[1] % (entropy + 1))
     p, q = (_operand(e, d) for e, d in ((first, draw[2]), (max(_UNIT, entropy - first), draw[3])))
     base, sign = 2 + draw[4] % 15, "+-"[draw[5] % 2]
     question = f"In base {base}, what is {in_base(p, base)} {sign} {in_base(q, base)}?"
-    return question, answer_to(question), split_of("add_in_base", question)
+    return Item(encode(question), split_of("add_in_base", question))
 
 
 def _operand(entropy: int, draw: int) -> int:

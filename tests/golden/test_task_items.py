@@ -7,6 +7,7 @@ import pytest
 
 from envs.tasks.add_in_base import AddInBase
 from envs.tasks.automaton import Automaton
+from envs.tasks.chain import Chain
 from envs.tasks.pydoc import PyDoc
 from envs.tasks.text import Text
 
@@ -17,6 +18,9 @@ HASHES = {
     ("add_in_base", "train"): "0749d4216c3b1cda",
     ("add_in_base", "valid"): "389405d768a9354f",
     ("add_in_base", "test"): "6528a2a7df456d82",
+    ("chain", "train"): "274aeeecca096c21",
+    ("chain", "valid"): "aee133a508247ba6",
+    ("chain", "test"): "f0ab28f42a547e13",
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
@@ -38,7 +42,7 @@ def text(tmp_path):
     return Text(str(tmp_path))
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, PyDoc])
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
     task = make()

@@ -9,6 +9,7 @@ import torch
 
 from envs.tasks.add_in_base import AddInBase, answer_to, in_base
 from envs.tasks.automaton import Automaton
+from envs.tasks.chain import Chain
 from envs.tasks.pydoc import PyDoc, encode, snapshot
 from envs.tasks.text import Text
 from seqil import Trajectories, start, transition
@@ -24,7 +25,7 @@ def text_folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, PyDoc])
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
 def test_tasks_keep_the_contract(make):
     check_task(make())
 
@@ -114,6 +115,86 @@ def test_addition_teacher_leads_to_success():
         assert task.decode(text) == answer_to(task.decode(prompt))
         assert task.first_error(prompt, text) is None
         assert task.first_error(prompt, [task.vocabulary.eos]) == 0
+        assert task.first_error(prompt, [*text, task.vocabulary.eos]) == len(text)
+
+
+def test_the_teacher_of_addition_is_uniform_after_an_error():
+    task = AddInBase()
+    p = start(task.vocabulary, task.prompts(5, "test", 0), task.max_length)
+    wrong = transition(task.vocabulary, p, torch.full((5,), task.vocabulary.eos))
+    assert (task.next_distribution(wrong) == 1 / task.vocabulary.size).all()
+
+
+# -- chain
+
+
+def chains(table, delay):
+    """Last value of every chain, by brute force: int64 [functions, …, functions, start]."""
+    last = torch.arange(10)
+    for _ in range(delay):
+        last = torch.as_tensor(table)[:, last].movedim(0, -2)
+    return last
+
+
+def test_chain_functions_take_five_values_twice():
+    for row in Chain().table.tolist():
+        assert sorted(Counter(row).values()) == [2] * 5
+
+
+def test_chain_items_are_all_starts_and_functions():
+    task = Chain(delay=1)
+    found = {split: {tuple(p) for p in task.prompts(1500, split, 0)} for split in ("train", "valid", "test")}
+    assert set.union(*found.values()) == set(itertools.product(range(10), range(10, 18)))
+    assert sum(map(len, found.values())) == 80
+
+
+def test_chain_answers_by_brute_force():
+    task = Chain(delay=3)
+    last = chains(task.table, 3)
+    for first, *functions in itertools.product(range(10), *[range(8)] * 3):
+        guess, *steps, eos = task.answer([first, *(10 + f for f in functions)])
+        assert guess == steps[-1] == last[(*functions, first)]
+        assert steps == [chains(task.table, k)[(*functions[:k], first)] for k in (1, 2, 3)]
+        assert eos == 18
+
+
+@pytest.mark.parametrize(("known", "right"), [(0, 0.116), (1, 0.218), (2, 0.308), (3, 0.387)])
+def test_chain_guess_by_who_composes_the_last_functions(known, right):
+    table = torch.from_numpy(Chain().table)
+    unknown = torch.nn.functional.one_hot(table, 10).double().mean(0).matrix_power(4 - known).mean(0)
+    counted = torch.nn.functional.one_hot(chains(table, 4), 10).double().flatten(0, 3 - known)
+    law = counted.mean([0, -2]).reshape(-1, 10)  # of the guess, per last functions
+    composed = chains(table, known).reshape(-1, 10)
+    expected = torch.stack([torch.zeros(10).double().index_add(0, row, unknown) for row in composed])
+    torch.testing.assert_close(law, expected)
+    assert law.square().sum(1).mean().item() == pytest.approx(right, abs=5e-4)
+
+
+def test_chain_teacher_goes_on_with_the_right_steps_after_an_error():
+    task = Chain()
+    v, prompts = task.vocabulary, task.prompts(20, "test", 0)
+    rights = torch.tensor([task.answer(prompt) for prompt in prompts])
+    for guess in (rights[:, 0], (rights[:, 0] + 1) % 10):
+        state = transition(v, start(v, prompts, task.max_length, task.min_length), guess)
+        for at in range(1, task.max_length + 2):
+            law = task.next_distribution(state)
+            assert torch.equal(law, torch.nn.functional.one_hot(rights[:, min(at, task.max_length)], v.size).double())
+            state = transition(v, state, law.argmax(1))
+        wrong = (guess != rights[:, 0]).tolist()
+        for prompt, text, error in zip(prompts, state.texts(), wrong, strict=True):
+            assert task.success(prompt, text) is not error
+            assert task.first_error(prompt, text) == (0 if error else None)
+    early = transition(v, start(v, prompts, task.max_length), torch.full((20,), v.eos))
+    assert (task.next_distribution(early)[:, v.eos] == 1).all()
+
+
+def test_chain_confusions_are_the_other_values():
+    task = Chain()
+    state = start(task.vocabulary, task.prompts(50, "train", 0), task.max_length, task.min_length)
+    law, confusions = task.next_distribution(state), task.confusions(state)
+    assert (confusions.sum(1) == 9).all()
+    assert not confusions[:, 10:].any()
+    assert not (confusions * law).any()
 
 
 # -- text
@@ -177,14 +258,21 @@ def test_what_cannot_be_read_is_named(tmp_path, text_folder):
 def test_a_split_that_is_too_small_or_unknown_is_named():
     with pytest.raises(InvalidInputError, match=r"100000 items were asked for, the test split has \d+ windows"):
         PyDoc().prompts(100_000, "test", 0)
-    for task in (PyDoc(), Automaton(), AddInBase()):
+    for task in (PyDoc(), Automaton(), AddInBase(), Chain()):
         with pytest.raises(InvalidInputError, match="unknown split 'all'"):
             task.prompts(1, "all", 0)
 
 
 @pytest.mark.parametrize(
     ("make", "culprit"),
-    [(lambda: Automaton(0), "horizon=0"), (lambda: AddInBase(5, 4), "low=5, high=4"), (lambda: PyDoc(0), "=0")],
+    [
+        (lambda: Automaton(0), "horizon=0"),
+        (lambda: AddInBase(5, 4), "low=5, high=4"),
+        (lambda: Chain(0), "delay=0"),
+        (lambda: Chain(2).answer([3, 10]), r"prompt \[3, 10\] is not a value and 2 functions"),
+        (lambda: Chain(1).answer([3, 9]), r"prompt \[3, 9\] is not a value and 1 functions"),
+        (lambda: PyDoc(0), "=0"),
+    ],
 )
 def test_bad_options_are_named(make, culprit):
     with pytest.raises(InvalidInputError, match=culprit):
