@@ -70,6 +70,7 @@ class SequenceMatch(Agent):
     """
 
     loss: SequenceMatchLoss
+    choices = {"divergence": divergences.DIVERGENCES}  # noqa: RUF012
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import divergences as divergences
+    from . import experts as experts
     from . import noise as noise
     from . import objectives as objectives
     from .agent import Agent as Agent
@@ -43,7 +44,18 @@ _HOME = {
     "transition": "prefix",
 }
 _MODULES = (
-    *("checkpoint", "divergences", "errors", "exact", "metrics", "noise", "objectives", "statistics", "testing"),
+    *(
+        "checkpoint",
+        "divergences",
+        "errors",
+        "exact",
+        "experts",
+        "metrics",
+        "noise",
+        "objectives",
+        "statistics",
+        "testing",
+    ),
 )
 
 __all__ = [*_HOME, *_MODULES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -42,6 +42,8 @@ class Agent:
     demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
     samples = 1
     """Rollouts per prompt, where they are fresh."""
+    choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Values of the constructor's options by name, for settings that fit into a file: option -> name -> value."""
 
     def __init__(
         self,
@@ -79,15 +81,20 @@ class Agent:
         """Decoding rules of the rollouts, one row per demonstration (or `samples` of them)."""
         return ()
 
-    def label(self, rollouts: Trajectories, demonstrations: Trajectories) -> Trajectories:
-        """What is stored of new rollouts: with labels, say. Row `i` of both has the same prompt."""
+    def label(self, rollouts: Trajectories, demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
+        """What is kept of new rollouts: with labels, say. Row `i` of both has the same prompt."""
         return rollouts
+
+    def end_warm_up(self) -> None:
+        """Called once, before the first update that does more than clone."""
 
     def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
         """Take one step of the optimizer and return metrics. `rollouts` is given when `needs_rollouts` was true."""
         if self.warming:
             cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
             return self.descend({"loss_behavior_cloning": cloning})
+        if self.updates == math.ceil(self.warm_up * self.steps):
+            self.end_warm_up()
         return self.descend(self.loss(batch(demonstrations, rollouts)))
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:

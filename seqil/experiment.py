@@ -12,6 +12,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from . import divergences, noise, plugins
+from .agent import Agent
 from .errors import InvalidInputError
 from .policy import SETTINGS, TokenPolicy, load_model
 from .randomness import seeded
@@ -26,8 +27,8 @@ class Settings:
 
     Attributes:
         task: id of a task, and `task_options` for its constructor.
-        agent: id of an agent, and `agent_options` for its constructor; `divergence` is given by its name there, and
-            `alpha` is the divergence's.
+        agent: id of an agent, and `agent_options` for its constructor; values among its `choices` (a divergence, an
+            expert) are given by their names there, and `alpha` is the divergence's.
         model: folder of a Hugging Face causal LM, or a checkpoint of a run; None: a GPT-2 of `layers`, `width` and
             `heads` from scratch.
         backspace: whether the policy may delete.
@@ -95,9 +96,8 @@ def make_training(settings: Settings, task: Any) -> Training:
     cells = demonstrations.prompts.shape[1] + task.max_length + 1
     policy = make_policy(s, task.vocabulary, cells)
     policy.check_positions(cells)
-    agent = plugins.construct(
-        "agents", s.agent, policy, steps=s.steps, learning_rate=s.learning_rate, **_agent_options(s.agent_options)
-    )
+    options = agent_options(plugins.load("agents", s.agent), s.agent_options, task, policy)
+    agent = plugins.construct("agents", s.agent, policy, steps=s.steps, learning_rate=s.learning_rate, **options)
     return Training(
         agent,
         demonstrations,
@@ -160,14 +160,26 @@ def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corru
     return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, mask_noise=s.mask_noise)
 
 
-def _agent_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, policy: TokenPolicy) -> dict[str, Any]:
+    """Options of an agent's constructor from their JSON form: values that have a name are given by it."""
     given = dict(options)
-    name = given.pop("divergence", None)
-    if name is None:
-        if "alpha" in given:
+    for option, values in cls.choices.items():
+        if option in given:
+            name = given[option]
+            if name not in values:
+                raise InvalidInputError(f"unknown {option} {name!r}; known: {', '.join(values)}")
+            given[option] = values[name]
+    if cls.choices.get("divergence") is divergences.DIVERGENCES:
+        if "divergence" in given:
+            given["divergence"] = given["divergence"](_number("alpha", given.pop("alpha", 0.01)))
+        elif "alpha" in given:
             raise InvalidInputError("alpha scales a divergence; give the divergence too, chi2_mixture say")
-        return given
-    if name not in divergences.DIVERGENCES:
-        raise InvalidInputError(f"unknown divergence {name!r}; known: {', '.join(divergences.DIVERGENCES)}")
-    divergence = divergences.DIVERGENCES[name](float(given.pop("alpha", 0.01)))
-    return given | {"divergence": divergence}
+    if "expert" in given:
+        given["expert"] = given["expert"](task, policy)
+    return given
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInputError(f"{name}={value!r} is not a number")
+    return float(value)

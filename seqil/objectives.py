@@ -13,6 +13,8 @@ along each trajectory: the likelihood appears, and with it the variance of two c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,56 @@ def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Pa
     weight = _weight(values, gamma)
     loss = -(weight * _log_prob(values)).sum(1).mean() * _per_unit(weight)
     return loss, {"likelihood": loss.detach()}
+
+
+def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
+    """Minus the weighted log-likelihood of the actions, per step of the rows: a scalar, 0 if there is none.
+
+    With importance weights or returns as `weight` its gradient is a policy gradient (Williams 1992).
+
+    Args:
+        values: of B rows.
+        weight: [B, T], of any sign, taken as a constant; it counts inside the rows only.
+    """
+    check_finite(values)
+    total = (torch.where(values.mask, weight.detach(), 0) * _log_prob(values)).sum()
+    return -total / values.mask.sum().clamp(min=1)
+
+
+def returns(rewards: Tensor, gamma: float) -> Tensor:
+    """Discounted sum of the rewards from each step on: [B, T]."""
+    total, later = torch.empty_like(rewards), torch.zeros_like(rewards[:, :1])
+    for t in range(rewards.shape[1] - 1, -1, -1):
+        later = rewards[:, t : t + 1] + gamma * later
+        total[:, t : t + 1] = later
+    return total
+
+
+def occupancy_divergence(
+    values: StepValues, rollouts: StepValues, *, divergence: Divergence, gamma: float
+) -> tuple[Tensor, Tensor]:
+    """What the implicit reward of soft Q-values sees of the divergence between two occupancies: to be maximised.
+
+    `E_D[phi(alpha x)] / alpha - E_P[x]`, for a mixture less `E_P[G(alpha x)] / alpha`: at the best reward it is the
+    divergence over `alpha` (Cundy & Ermon 2024, section 3, before the policy is put in). Both expectations are over
+    normalised occupancies, the absorbing state of rows that ended included.
+
+    Returns:
+        The bound, a scalar, and the mean reward of the rollouts, detached.
+    """
+    _check(values, gamma, rollouts)
+    alpha = divergence.alpha
+
+    def expectation(v: StepValues, function: Callable[[Tensor], Tensor]) -> Tensor:
+        weight, tail = _weight(v, gamma), _tail_weight(v, gamma)
+        total = (weight * function(_reward(v, gamma))).sum() + (tail * function((1 - gamma) * _final(v))).sum()
+        return total / (weight.sum() + tail.sum()).clamp(min=torch.finfo(total.dtype).tiny)
+
+    own = expectation(rollouts, lambda x: x)
+    bound = expectation(values, lambda x: divergence.phi(alpha * x) / alpha) - own
+    if divergence.mixture:
+        bound = bound - expectation(rollouts, lambda x: divergence.penalty(alpha * x) / alpha)
+    return bound, own.detach()
 
 
 def sequence_match(
@@ -124,15 +176,16 @@ def _check(values: StepValues, gamma: float, rollouts: StepValues | None) -> Non
         check_finite(rollouts, "rollouts")
 
 
-def _powers(values: StepValues, gamma: float, exponents: Tensor) -> Tensor:
+def powers(values: StepValues, gamma: float, exponents: Tensor | None = None) -> Tensor:
+    """`gamma` to the exponents (None: the steps, [T]), in the dtype of the values."""
+    exponents = torch.arange(values.mask.shape[1], device=values.q.device) if exponents is None else exponents
     # A float to an integer tensor would be float32 whatever the values are.
     return torch.pow(torch.tensor(gamma, dtype=values.q.dtype, device=values.q.device), exponents.to(values.q.dtype))
 
 
 def _weight(values: StepValues, gamma: float) -> Tensor:
     """`g^i` where step `i` counts, else 0: [B, T]."""
-    powers = _powers(values, gamma, torch.arange(values.q.shape[1], device=values.q.device))
-    return torch.where(values.imitate & values.mask, powers, 0)
+    return torch.where(values.imitate & values.mask, powers(values, gamma), 0)
 
 
 def _per_unit(weight: Tensor) -> Tensor:
@@ -161,7 +214,7 @@ def _final(values: StepValues) -> Tensor:
 
 def _tail_weight(values: StepValues, gamma: float) -> Tensor:
     """`g^N / (1 - g)` of rows that ended, else 0: [B]."""
-    return torch.where(values.ended, _powers(values, gamma, values.mask.sum(1)) / (1 - gamma), 0)
+    return torch.where(values.ended, powers(values, gamma, values.mask.sum(1)) / (1 - gamma), 0)
 
 
 def _penalties(values: StepValues, divergence: Divergence, gamma: float) -> tuple[Tensor, Tensor]:

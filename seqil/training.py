@@ -175,7 +175,7 @@ class Training:
         )
         self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
         self.rollout_actions += int(own.lengths.sum())
-        return self.agent.label(own, demonstrations)
+        return self.agent.label(own, demonstrations, self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what comes next; a nested dict of tensors and plain values."""

@@ -247,7 +247,7 @@ class Trajectories:
         joined = torch.cat([p.to_tensordict(P, T).select(*sorted(keys)) for p in parts])
         return cls.from_tensordict(first.vocabulary, joined)
 
-    def _optional(self) -> dict[str, Tensor]:
+    def _optional(self) -> dict[str, Any]:
         return {name: value for name in _OPTIONAL if (value := getattr(self, name)) is not None}
 
 

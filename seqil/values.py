@@ -44,6 +44,10 @@ class StepValues:
         """`log pi(a_t | s_t) = l(a_t | s_t) - V(s_t)`, in the shape of `q`."""
         return self.q - (self.v if self.q.dim() == 2 else self.v[..., None])
 
+    def of(self, k: int) -> StepValues:
+        """Those of the k-th of the actions that were asked for."""
+        return replace(self, q=self.q[..., k])
+
     def detach(self) -> StepValues:
         """The same numbers without their graph."""
         return replace(self, q=self.q.detach(), v=self.v.detach(), v_next=self.v_next.detach())

@@ -68,7 +68,7 @@ def _check_loss(agent: Agent) -> None:
     expected = set(map(str, agent.loss.out_keys))
     assert agent.loss.in_keys, "loss.in_keys is empty; name what the loss reads"
     assert any(key.startswith("loss_") for key in expected), "no key of loss.out_keys starts with loss_"
-    agent.policy.eval()
+    agent.loss.eval()
     found = agent.loss(data)
     assert set(map(str, found.keys())) == expected, f"the loss writes {sorted(found.keys())}, out_keys say {expected}"
     for key, value in found.items():
@@ -146,7 +146,7 @@ def _rollouts(agent: Agent) -> Trajectories:
         generator=g,
         **({"rules": r} if (r := agent.rules(data)) else {}),
     )
-    return agent.label(own, data)
+    return agent.label(own, data, g)
 
 
 def _data(agent: Agent) -> TensorDict:

@@ -7,13 +7,40 @@ import torch
 from tensordict import TensorDict
 from torchrl.objectives import LossModule
 
+from agents import gold, on_policy_distillation, unlikelihood
 from agents.behavior_cloning import BehaviorCloning
+from agents.dagger import DAgger
+from agents.gold import GOLD
+from agents.occupancy_gradient import OccupancyGradient
+from agents.on_policy_distillation import OnPolicyDistillation
+from agents.scheduled_sampling import ScheduledSampling
 from agents.sequence_match import SequenceMatch
-from seqil import Agent, divergences
+from agents.slic import SLiC
+from agents.sqil import SQIL
+from agents.unlikelihood import UnlikelihoodTraining
+from seqil import Agent, divergences, experts
 from seqil.testing import check_agent
+
+
+def distillation(divergence):
+    return lambda policy: OnPolicyDistillation(policy, steps=6, divergence=divergence, expert=experts.policy(policy))
+
 
 MAKERS = {
     "bc": lambda policy: BehaviorCloning(policy, steps=6),
+    "dagger": lambda policy: DAgger(policy, steps=6),
+    "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
+    **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
+    "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
+    **{f"distillation, {name}": distillation(f) for name, f in on_policy_distillation.DIVERGENCES.items()},
+    "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),
+    "scheduled_sampling": lambda policy: ScheduledSampling(policy, steps=6, rate=1.0),
+    "slic": lambda policy: SLiC(policy, steps=6, samples=3, warm_up=0.2),
+    "sqil": lambda policy: SQIL(policy, steps=6),
+    **{
+        name: (lambda policy, f=f: UnlikelihoodTraining(policy, steps=6, candidates=f))
+        for name, f in unlikelihood.CANDIDATES.items()
+    },
     "sequence_match": lambda policy: SequenceMatch(policy, steps=6),
     "from the first step": lambda policy: SequenceMatch(policy, steps=6, warm_up=0, anneal=0),
     **{

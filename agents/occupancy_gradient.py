@@ -1,0 +1,99 @@
+"""The on-policy gradient of a divergence between occupancies, where SequenceMatch descends a surrogate of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, divergences, objectives
+
+
+class OccupancyGradientLoss(TrajectoryLoss):
+    """`min over pi of max over x`: a soft Q whose implicit reward measures the divergence, a policy that ascends it.
+
+    SequenceMatch lets one network be both, so that its policy is always the soft-optimal one of its own reward. There
+    the score function says nothing: with `pi = softmax(l)` the soft advantage `x_i + g V_{i+1} - V_i - log pi_i` is
+    `l_i - V_i - log pi_i = 0`, step by step. Here the soft Q is a second network `l`:
+
+    - `loss_soft_q` = `-alpha` times `objectives.occupancy_divergence`, over demonstrations and fresh rollouts. At its
+      optimum the reward is the density ratio: `z = alpha x = 2 (D - P) / (D + P)` for the chi2-mixture.
+    - `loss_policy`: the score function with the return of `x - log pi`, the causal entropy that the divergence is
+      regularised with (Cundy & Ermon 2024, section 3). `V` is its baseline, and makes the one-step advantages
+      `log softmax(l)(a|s) - log pi(a|s)`; `trace` sums them as generalised advantages do (Schulman et al. 2016), the
+      true gradient at 1, a step-wise distillation of the soft Q at 0.
+
+    Two players, but no classifier. Derivation and agent are ours.
+    """
+
+    out_keys = ["loss_soft_q", "loss_policy", "divergence", "reward_rollouts", "advantage_spread"]  # noqa: RUF012
+
+    def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, gamma: float, trace: float) -> None:
+        super().__init__(policy)
+        self.divergence, self.gamma, self.trace = divergence, gamma, trace
+        self.soft_q = copy.deepcopy(policy)
+
+    def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
+        """Without rollouts there is no gradient."""
+        if rollouts is None:
+            zero = self.policy.weight.sum() * 0
+            return dict.fromkeys(self.out_keys, zero)
+        own, seen = self.policy.step_values(rollouts), self.soft_q.step_values(rollouts)
+        bound, reward = objectives.occupancy_divergence(
+            self.soft_q.step_values(demonstrations), seen, divergence=self.divergence, gamma=self.gamma
+        )
+        step = torch.where(own.mask, seen.log_prob - own.log_prob, 0).detach()
+        advantage = objectives.returns(step, self.gamma * self.trace)
+        divergence = self.divergence.alpha * bound
+        return {
+            "loss_soft_q": -divergence,
+            "loss_policy": objectives.weighted_likelihood(own, objectives.powers(own, self.gamma) * advantage),
+            "divergence": divergence.detach(),
+            "reward_rollouts": reward,
+            "advantage_spread": advantage[own.mask].std(correction=0),
+        }
+
+
+class OccupancyGradient(Agent):
+    """Clones first; then follows the gradient of the chosen divergence on rollouts of the present policy.
+
+    Args:
+        policy: what is trained; the soft Q starts as its copy when the warm-up ends.
+        divergence: which, with its `alpha`; the chi2-mixture by default.
+        gamma: discount per action, in (0, 1).
+        trace: decay of the advantages, in [0, 1]; 1 is the true gradient.
+        warm_up: share of the steps that only clone.
+        options: of `Agent`.
+    """
+
+    fresh = True
+    loss: OccupancyGradientLoss
+    choices = {"divergence": divergences.DIVERGENCES}  # noqa: RUF012
+
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        *,
+        divergence: divergences.Divergence | None = None,
+        gamma: float = 0.98,
+        trace: float = 1.0,
+        warm_up: float = 0.5,
+        **options: Any,
+    ) -> None:
+        loss = OccupancyGradientLoss(policy, divergence or divergences.chi2_mixture(), gamma, trace)
+        super().__init__(policy, loss, warm_up=warm_up, **options)
+
+    @property
+    def needs_rollouts(self) -> bool:
+        """After the warm-up."""
+        return not self.warming
+
+    def end_warm_up(self) -> None:
+        """The soft Q begins where cloning ended: there its advantages are zero."""
+        self.loss.soft_q.load_state_dict(self.policy.state_dict())
+
+    def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
+        """Both networks train on the rollouts."""
+        return demonstrations.positions + (0 if rollouts is None else 2 * rollouts.positions)

@@ -1,0 +1,104 @@
+"""On-policy distillation: a teacher's law, learned at the student's own states (Agarwal et al., ICLR 2024, GKD)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, experts, objectives
+
+StepDivergence = Callable[[Tensor, Tensor], Tensor]
+"""Laws of teacher and student over the actions, `p` and `log q`, [..., A] -> [...]; `log q` is -inf where illegal."""
+
+
+def forward_kl(p: Tensor, log_q: Tensor) -> Tensor:
+    """`KL(p || q)`: cover what the teacher does."""
+    return _kl(p, torch.where(p > 0, p, 1).log(), log_q)
+
+
+def reverse_kl(p: Tensor, log_q: Tensor, smoothing: float = 1e-4) -> Tensor:
+    """`KL(q || p)`: do nothing that the teacher does not.
+
+    A teacher with partial support would make it infinite: a share `smoothing` of `p` is spread over the legal actions.
+    """
+    legal = log_q.isfinite()
+    p = (1 - smoothing) * p + smoothing * legal / legal.sum(-1, keepdim=True)
+    return _kl(log_q.exp(), log_q, p.log())
+
+
+def jensen_shannon(p: Tensor, log_q: Tensor, beta: float = 0.5) -> Tensor:
+    """`beta KL(p || m) + (1 - beta) KL(q || m)`, `m = beta p + (1 - beta) q` (equation 1 of the paper)."""
+    q = log_q.exp()
+    log_m = (beta * p + (1 - beta) * q).clamp(min=torch.finfo(p.dtype).tiny).log()
+    return beta * _kl(p, torch.where(p > 0, p, 1).log(), log_m) + (1 - beta) * _kl(q, log_q, log_m)
+
+
+DIVERGENCES: dict[str, StepDivergence] = {f.__name__: f for f in (forward_kl, reverse_kl, jensen_shannon)}
+
+
+class DistillationLoss(TrajectoryLoss):
+    """Cloning of the demonstrations, and the divergence from teacher to student at every state of the rollouts.
+
+    `loss_behavior_cloning` and `loss_distillation`, nats per action. No gradient flows through the sampling.
+    """
+
+    out_keys = ["loss_behavior_cloning", "loss_distillation"]  # noqa: RUF012
+
+    def __init__(self, policy: TokenPolicy, expert: experts.Expert, divergence: StepDivergence, share: float) -> None:
+        super().__init__(policy)
+        self.expert, self.divergence, self.share = expert, divergence, share
+
+    def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
+        """Row `i` of both has the same prompt."""
+        cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
+        distillation = torch.zeros_like(cloning)
+        if rollouts is not None:
+            log_q = self.policy.step_log_probs(rollouts)[rollouts.inside]
+            p = experts.laws(self.expert, rollouts, demonstrations)[rollouts.inside].to(log_q)
+            distillation = self.divergence(p, log_q).sum() / rollouts.inside.sum().clamp(min=1)
+        return {"loss_behavior_cloning": (1 - self.share) * cloning, "loss_distillation": self.share * distillation}
+
+
+class OnPolicyDistillation(Agent):
+    """Clones first; then learns the whole law of an expert wherever its own rollouts lead.
+
+    Unlike DAgger it needs the expert's law, not one action, and takes rollouts of the present policy alone.
+
+    Args:
+        policy: what is trained.
+        expert: one of `seqil.experts`: an exact teacher, another policy; None: the reference answer.
+        divergence: `forward_kl`, `reverse_kl` or `jensen_shannon`.
+        share: weight of the rollouts against the demonstrations (`lambda` of the paper).
+        warm_up: share of the steps that only clone.
+        options: of `Agent`.
+    """
+
+    fresh = True
+    choices = {"expert": experts.EXPERTS, "divergence": DIVERGENCES}  # noqa: RUF012
+
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        *,
+        expert: experts.Expert | None = None,
+        divergence: StepDivergence = forward_kl,
+        share: float = 0.5,
+        warm_up: float = 0.25,
+        **options: Any,
+    ) -> None:
+        expert = expert or experts.reference(policy.vocabulary, policy.backspace)
+        super().__init__(policy, DistillationLoss(policy, expert, divergence, share), warm_up=warm_up, **options)
+
+    @property
+    def needs_rollouts(self) -> bool:
+        """After the warm-up."""
+        return not self.warming
+
+
+def _kl(p: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:
+    """Over the last dimension; where `p` is 0 nothing is added, and no NaN reaches the gradient."""
+    some = p > 0
+    return (p * (torch.where(some, log_p, 0) - torch.where(some, log_q, 0))).sum(-1)

@@ -1,0 +1,61 @@
+"""Scheduled sampling: the data's next token, after a prefix that the model wrote in part (Bengio et al. 2015)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqil import Agent, TokenPolicy, Trajectories
+
+from .behavior_cloning import BehaviorCloningLoss
+
+
+class ScheduledSampling(Agent):
+    """Behavior cloning on demonstrations in which tokens were replaced by the model's own.
+
+    The replacements are drawn in one pass, from the model's law at the demonstration's own prefixes (Mihaylova &
+    Martins 2019, for transformers); what is to be imitated stays the demonstration. Its optimum is not the law of the
+    data: at `rate=1` it is a product of marginals (Huszár 2015). Deletions, `eos` and steps that do not count are
+    never replaced; that they may stand between is ours.
+
+    Args:
+        policy: what is trained.
+        rate: share of the tokens that are replaced at the end; it grows linearly from 0 after the warm-up.
+        warm_up: share of the steps that only clone.
+        options: of `Agent`.
+    """
+
+    def __init__(self, policy: TokenPolicy, *, rate: float = 0.25, warm_up: float = 0.25, **options: Any) -> None:
+        super().__init__(policy, BehaviorCloningLoss(policy), warm_up=warm_up, **options)
+        self.rate = rate
+
+    def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
+        """Clone the demonstrations at prefixes that are partly the model's."""
+        if self.warming:
+            return super().update(demonstrations)
+        since = (self.updates / self.steps - self.warm_up) / (1 - self.warm_up)
+        return super().update(mix(self.policy, demonstrations, self.rate * since))
+
+    def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
+        """One more forward after the warm-up, for the replacements."""
+        return demonstrations.positions * (1 if self.warming else 4 / 3)
+
+
+@torch.no_grad()
+def mix(policy: TokenPolicy, demonstrations: Trajectories, rate: float) -> Trajectories:
+    """Replace a share `rate` of the counted tokens by samples of the policy; the labels are the demonstration's.
+
+    Draws from torch's default generator, as dropout does.
+    """
+    t, v = demonstrations, demonstrations.vocabulary
+    law = policy.step_log_probs(t)[..., : v.size].exp()
+    law[..., v.eos] = 0
+    genuine = t.inside & t.imitate & (t.actions != v.eos) & (t.actions != v.backspace) & (law.sum(-1) > 0)
+    chosen = genuine & (torch.rand(t.actions.shape, device=law.device) < rate)
+    actions: Tensor = t.actions.clone()
+    if bool(chosen.any()):
+        actions[chosen] = torch.multinomial(law[chosen], 1)[:, 0]
+    return replace(t, actions=actions).labelled(t.actions)

@@ -1,0 +1,126 @@
+"""Experts say what should be done at any state, the states of a learner's own mistakes among them.
+
+An expert is a function of K states and of the K final texts that their rows were to write (the demonstrations' own, for
+those whose expert is the reference answer), to a law over actions, float64 [K, A]. With a backspace, an expert deletes
+as long as something wrong stands: that is what makes its corrections demonstrations of a deletion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot, pad
+
+from .errors import InvalidInputError
+from .policy import TokenPolicy
+from .prefix import Prefixes
+from .trajectory import Trajectories
+from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from .decoding import Warp
+
+Expert = Callable[[Prefixes, Prefixes], Tensor]
+"""(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""
+
+
+def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
+    """The demonstration itself: its next token; a deletion wherever the prefix has left it.
+
+    Without a backspace: the token that the demonstration has at this position, `eos` beyond its end.
+    """
+
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        if not bool(references.ended.all()):
+            raise InvalidInputError("a demonstration was cut before its eos; the reference expert needs whole ones")
+        width = max(states.tokens.shape[1], references.tokens.shape[1]) + 1
+        done, wanted = (
+            pad(p.tokens, (0, width - p.tokens.shape[1]), value=vocabulary.size) for p in (states, references)
+        )
+        beyond = torch.arange(width, device=done.device) >= states.length[:, None]
+        left = ~((done == wanted) | beyond).all(1)
+        action = wanted.gather(1, states.length[:, None])[:, 0]
+        if backspace:
+            action = torch.where(left, vocabulary.backspace, action)
+        else:
+            full = states.generated >= states.max_length
+            action = torch.where(full | (action == vocabulary.size), vocabulary.eos, action)
+        return _certain(vocabulary, torch.where(states.ended, vocabulary.eos, action))
+
+    return law
+
+
+def teacher(task: Any, backspace: bool = True) -> Expert:
+    """The exact teacher of a task: its law of the next token; a deletion wherever an error stands."""
+
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        tokens = task.next_distribution(states)
+        if tokens is None:
+            raise InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
+        actions = pad(tokens.double(), (0, 1))
+        if backspace:
+            texts = zip(states.texts(prompt=True), states.prompt_length.tolist(), strict=True)
+            wrong = [task.first_error(text[:n], text[n:]) is not None for text, n in texts]
+            at = torch.tensor(wrong, device=actions.device) & ~states.ended
+            actions[at] = one_hot(torch.tensor(task.vocabulary.backspace), task.vocabulary.num_actions).to(actions)
+        return actions
+
+    return law
+
+
+def policy(expert: TokenPolicy) -> Expert:
+    """Another policy."""
+
+    @torch.no_grad()
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        return expert.log_probs(states).double().exp()
+
+    return law
+
+
+EXPERTS: dict[str, Callable[[Any, TokenPolicy], Expert]] = {
+    "reference": lambda task, learner: reference(learner.vocabulary, learner.backspace),
+    "teacher": lambda task, learner: teacher(task, learner.backspace),
+}
+"""By name: (task, learner) -> expert."""
+
+
+def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectories) -> Tensor:
+    """What the expert says before every step: float64 [B, T, A]; zero in padding. Row `i` of both belong together."""
+    rows, steps = trajectories.inside.nonzero(as_tuple=True)
+    found = expert(trajectories.before(rows, steps), demonstrations.replay().select(rows))
+    whole = found.new_zeros(*trajectories.actions.shape, found.shape[1])
+    return whole.index_put((rows, steps), found)
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """A decoding rule: at every step the expert acts in the policy's stead with probability `share`.
+
+    Attributes:
+        expert: who.
+        references: final texts that the rows of the rollout are to write.
+        share: in [0, 1].
+    """
+
+    expert: Expert
+    references: Prefixes
+    share: float
+
+    def begin(self, policy: TokenPolicy) -> Warp:
+        """The mixture of both laws, afresh for a rollout."""
+
+        def mixture(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+            own = logits.double().softmax(-1)
+            guided = self.expert(states, self.references.select(rows)).to(own)
+            return (self.share * guided + (1 - self.share) * own).log().to(logits)
+
+        return mixture
+
+
+def _certain(vocabulary: Vocabulary, actions: Tensor) -> Tensor:
+    return one_hot(actions, vocabulary.num_actions).double()
