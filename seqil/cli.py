@@ -1,9 +1,10 @@
-"""The command line: `seqil train | sample | evaluate`. Imports nothing heavy until a command runs."""
+"""The command line: `seqil train | sample | evaluate | list`. Imports nothing heavy until a command runs."""
 
 from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,6 +108,22 @@ def evaluate(
 
     commands.quiet()
     commands.evaluate(run, n, split, temperature, seed, json_file)
+
+
+class Kind(StrEnum):
+    """What others can add."""
+
+    agents = "agents"
+    tasks = "tasks"
+
+
+@app.command(name="list", epilog="Examples:\n\n  seqil list agents\n\n  seqil list tasks")
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)]) -> None:
+    """Show the agents or tasks that are installed, and which of them cannot be used, and why."""
+    from . import commands
+
+    commands.quiet()
+    commands.show_plugins(kind)
 
 
 def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, Any]:

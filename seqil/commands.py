@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from . import plugins
 from .checkpoint import RunFolder, versions
 from .errors import InvalidInputError
 from .evaluation import evaluation
@@ -96,6 +97,18 @@ def evaluate(out: Path, n: int, split: str, temperature: float, seed: int, json_
     if json_file is not None:
         rows = {name: estimate.to_json() for name, estimate in measured.items()}
         json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def show_plugins(kind: str) -> None:
+    """Print what is registered, by whom; what cannot be used stands there with the reason."""
+    table = Table(box=None)
+    for column in ("name", "package", "version"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it is")
+    for plugin in plugins.plugins(kind):
+        about = Text(plugin.about, style="" if plugin.usable else "red")
+        table.add_row(Text(plugin.name), Text(plugin.package), Text(plugin.version), about)
+    console.print(table)
 
 
 def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> None:

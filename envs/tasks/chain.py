@@ -24,12 +24,12 @@ _CHUNK = 1024
 
 
 class Chain(RightAnswerTask):
-    """`7cab` (c, then a, then b, from 7) is answered by `0630`: the guess 0, then the steps 6, 3, 0.
+    """A guess, then the steps that check it: `7cab` (c, then a, then b, from 7) is answered by `0630`.
 
     - **Tokens**: 10 values (ids 0 … 9, `0` … `9`), 8 functions (ids 10 … 17, `a` … `h`) and `eos` (id 18), V = 19.
     - **Law**: each function takes five of the values, each at two values; the tables are drawn once and for all.
-    - **Prompt**: a start and `delay` functions, uniform: 10 * 8^delay items. **Text**: the last value of the chain,
-      then all its values step by step, then `eos`; always `delay + 1` values.
+    - **Prompt**: a start and `delay` functions, uniform: 10 * 8^delay items. **Text**: the last value of the chain (the
+      guess, 0), then its values step by step (6, 3, 0), then `eos`; always `delay + 1` values.
     - **Why**: a step is one look-up, the guess is a composition. A wrong guess shows when the last step differs from
       it, `delay` tokens later, and mending it takes the deletion of the whole text. Who composes only the last
       0, 1, 2 or 3 of four functions and draws the guess from its law is right with probability .116, .218, .308, .387.
