@@ -46,13 +46,16 @@ class OccupancyGradientLoss(TrajectoryLoss):
         )
         step = torch.where(own.mask, seen.log_prob - own.log_prob, 0).detach()
         advantage = objectives.returns(step, self.gamma * self.trace)
+        spread = advantage[own.mask].std(correction=0)
         divergence = self.divergence.alpha * bound
         return {
             "loss_soft_q": -divergence,
-            "loss_policy": objectives.weighted_likelihood(own, objectives.powers(own, self.gamma) * advantage),
+            "loss_policy": objectives.weighted_likelihood(
+                own, objectives.powers(own, self.gamma) * advantage / spread.clamp(min=1)
+            ),
             "divergence": divergence.detach(),
             "reward_rollouts": reward,
-            "advantage_spread": advantage[own.mask].std(correction=0),
+            "advantage_spread": spread,
         }
 
 

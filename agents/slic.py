@@ -24,9 +24,9 @@ class SLiCLoss(TrajectoryLoss):
     """Rank calibration with regularisation by cloning.
 
     `loss_calibration`: `max(0, margin - log P(better) + log P(worse))`, the mean over all pairs of samples of one
-    prompt that are not equally similar to its demonstration (equation 3, `L_rank`, of the paper); `log P` is that of
-    all actions, deletions included. `loss_behavior_cloning` keeps the policy near the data. The similarity is a
-    function of the texts; the paper's is one of decoder states.
+    prompt that are not equally similar to its demonstration (equation 3, `L_rank`, of the paper).
+    `loss_behavior_cloning` keeps the policy near the data. Ours: `log P` is the mean over all actions, deletions
+    included, since a sum would reward whoever deletes less; and the similarity is one of texts, not of decoder states.
     """
 
     out_keys = ["loss_behavior_cloning", "loss_calibration"]  # noqa: RUF012
@@ -42,7 +42,7 @@ class SLiCLoss(TrajectoryLoss):
         if rollouts is not None:
             values = self.policy.step_values(rollouts)
             objectives.check_finite(values, "rollouts")
-            likelihood = torch.where(values.mask, values.log_prob, 0).sum(1)
+            likelihood = torch.where(values.mask, values.log_prob, 0).sum(1) / rollouts.lengths
             ranking = calibration(likelihood, self._similarities(demonstrations, rollouts), self.samples, self.margin)
         return {"loss_behavior_cloning": self.weight * cloning, "loss_calibration": ranking}
 
@@ -58,7 +58,7 @@ class SLiC(Agent):
     Args:
         policy: what is trained.
         samples: per prompt.
-        margin: wanted between the log-likelihoods of a better and a worse sample.
+        margin: wanted between a better and a worse sample, in nats per action.
         weight: of cloning.
         similarity: to the demonstration.
         warm_up: share of the steps that only clone.
@@ -72,7 +72,7 @@ class SLiC(Agent):
         policy: TokenPolicy,
         *,
         samples: int = 2,
-        margin: float = 1.0,
+        margin: float = 0.1,
         weight: float = 1.0,
         similarity: Similarity = common_blocks,
         warm_up: float = 0.5,

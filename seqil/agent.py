@@ -35,6 +35,8 @@ class Agent:
         clip: largest norm of the gradient.
         weight_decay: of AdamW.
         warm_up: share of the steps, at the beginning, that only clone the demonstrations.
+        pace: factor of the policy's learning rate after the warm-up. Other networks of the loss (a soft Q, a
+            discriminator) learn at the full rate, and their gradient is clipped by itself.
     """
 
     fresh = False
@@ -55,17 +57,24 @@ class Agent:
         clip: float = 1.0,
         weight_decay: float = 0.0,
         warm_up: float = 0.0,
+        pace: float = 1.0,
     ) -> None:
-        for name, value in {"steps": steps, "learning_rate": learning_rate, "clip": clip}.items():
+        for name, value in {"steps": steps, "learning_rate": learning_rate, "clip": clip, "pace": pace}.items():
             if not 0 < value < math.inf:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be positive")
         if not 0 <= warm_up <= 1:
             raise InvalidInputError(f"{type(self).__name__}: warm_up={warm_up} is a share of the steps, in [0, 1]")
         self.policy, self.loss = policy, loss
         self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
-        parameters = [p for p in loss.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda k: _warm_up_and_cosine(k, steps))
+        own = [p for p in policy.parameters() if p.requires_grad]
+        others = [p for p in loss.parameters() if p.requires_grad and all(p is not q for q in own)]
+        groups: list[list[Tensor]] = [own, others] if others else [own]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay
+        )
+        paces = [lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace)]
+        paces += [lambda k: _rise_and_cosine(k, steps)] * (len(groups) - 1)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, paces)
 
     @property
     def warming(self) -> bool:
@@ -112,16 +121,16 @@ class Agent:
             raise NonFiniteError(f"the loss is {float(total)} at update {self.updates}; lower the learning rate")
         self.optimizer.zero_grad()
         total.backward()
-        parameters = self.optimizer.param_groups[0]["params"]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.clip)
-        if not norm.isfinite():
+        groups = [group["params"] for group in self.optimizer.param_groups]
+        norms = [torch.nn.utils.clip_grad_norm_(parameters, self.clip) for parameters in groups]
+        if not all(bool(norm.isfinite()) for norm in norms):
             raise NonFiniteError(f"the gradient is not finite at update {self.updates}; lower the learning rate")
         rate = self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
         self.schedule.step()
         self.updates += 1
         metrics = {str(key): float(value.detach()) for key, value in losses.items()}
-        return {"loss": float(total.detach()), **metrics, "grad_norm": float(norm), "learning_rate": rate}
+        return {"loss": float(total.detach()), **metrics, "grad_norm": float(norms[0]), "learning_rate": rate}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the next update: weights, optimizer, schedule and their counter."""
@@ -136,7 +145,8 @@ class Agent:
         """Go on where `state_dict` was taken."""
         self.loss.load_state_dict(state["loss"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None]})
+        lambdas = [None] * len(self.optimizer.param_groups)
+        self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": lambdas})
         self.updates = state["updates"]
 
 
@@ -148,8 +158,8 @@ def batch(demonstrations: Trajectories, rollouts: Trajectories | None = None) ->
     return data
 
 
-def _warm_up_and_cosine(update: int, steps: int) -> float:
-    warm_up = max(1, steps // 20)
-    if update < warm_up:
-        return (update + 1) / warm_up
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, (update - warm_up) / max(1, steps - warm_up))))
+def _rise_and_cosine(update: int, steps: int) -> float:
+    rise = max(1, steps // 20)
+    if update < rise:
+        return (update + 1) / rise
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, (update - rise) / max(1, steps - rise))))
