@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, experts, objectives
-
-if TYPE_CHECKING:
-    from seqil.decoding import Rule
+from seqil.decoding import Rule
 
 
 class DAggerLoss(TrajectoryLoss):
@@ -72,7 +70,7 @@ class DAgger(Agent):
         """The expert intervenes, less and less."""
         since = self.updates / self.steps - self.warm_up
         share = 0.0 if since >= self.anneal else self.share * (1 - since / self.anneal)
-        return [experts.Intervention(self.expert, demonstrations.replay(), share)] if share else []
+        return [experts.intervention(self.expert, demonstrations.replay(), share)] if share else []
 
     def label(self, rollouts: Trajectories, demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
         """One action of the expert at every state."""

@@ -4,10 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import decoding as decoding
     from . import divergences as divergences
     from . import experts as experts
     from . import noise as noise
     from . import objectives as objectives
+    from . import selection as selection
     from .agent import Agent as Agent
     from .loss import TrajectoryLoss as TrajectoryLoss
     from .noise import mistype as mistype
@@ -44,18 +46,18 @@ _HOME = {
     "transition": "prefix",
 }
 _MODULES = (
-    *(
-        "checkpoint",
-        "divergences",
-        "errors",
-        "exact",
-        "experts",
-        "metrics",
-        "noise",
-        "objectives",
-        "statistics",
-        "testing",
-    ),
+    "checkpoint",
+    "decoding",
+    "divergences",
+    "errors",
+    "exact",
+    "experts",
+    "metrics",
+    "noise",
+    "objectives",
+    "selection",
+    "statistics",
+    "testing",
 )
 
 __all__ = [*_HOME, *_MODULES]

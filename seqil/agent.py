@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from tensordict import TensorDict, TensorDictBase
@@ -12,12 +12,10 @@ from torch import Tensor
 from torchrl.objectives import LossModule
 
 from . import objectives
+from .decoding import Rule
 from .errors import InvalidInputError, NonFiniteError
 from .policy import TokenPolicy
 from .trajectory import Trajectories
-
-if TYPE_CHECKING:
-    from .decoding import Rule
 
 
 class Agent:

@@ -23,6 +23,17 @@ app = typer.Typer(
 Run = Annotated[Path, typer.Argument(help="Folder of a run, as written by `seqil train --out`.", show_default=False)]
 
 
+Rules = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=VALUES]",
+        help="How to decode, in this order: top_k=K, top_p=P, min_p=P, tabu, loop_guard=MOST, "
+        "contrastive_search=K,ALPHA. May be given several times.",
+        show_default=False,
+    ),
+]
+
+
 def _pairs(help_text: str) -> Any:
     return typer.Option(metavar="KEY=VALUE", help=help_text, show_default=False)
 
@@ -78,12 +89,13 @@ def train(
     commands.train(out, settings, save_every)
 
 
-@app.command(epilog="Example:\n\n  seqil sample runs/first -n 4 --temperature 0.8")
+@app.command(epilog="Example:\n\n  seqil sample runs/first -n 4 --temperature 0.8 --rule tabu --rule min_p=0.05")
 def sample(
     run: Run,
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="Number of samples.")] = 5,
     split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    rule: Rules = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens; the task's by default.")] = None,
     seed: Annotated[int, typer.Option(help="Of prompts and samples.")] = 0,
 ) -> None:
@@ -91,7 +103,7 @@ def sample(
     from . import commands
 
     commands.quiet()
-    commands.sample(run, n, split, temperature, max_length, seed)
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed)
 
 
 @app.command(epilog="Example:\n\n  seqil evaluate runs/first -n 1000 --json result.json")
@@ -100,6 +112,7 @@ def evaluate(
     n: Annotated[int, typer.Option("-n", "--number", min=2, help="Number of samples.")] = 500,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    rule: Rules = None,
     seed: Annotated[int, typer.Option(help="Of prompts and samples.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here too.")] = None,
 ) -> None:
@@ -107,7 +120,7 @@ def evaluate(
     from . import commands
 
     commands.quiet()
-    commands.evaluate(run, n, split, temperature, seed, json_file)
+    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file)
 
 
 class Kind(StrEnum):

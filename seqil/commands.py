@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from . import plugins
+from . import decoding, metrics, plugins
 from .checkpoint import RunFolder, versions
 from .errors import InvalidInputError
 from .evaluation import evaluation
@@ -64,11 +64,14 @@ def resume(out: Path, save_every: int) -> None:
         _loop(run, training, task, save_every)
 
 
-def sample(out: Path, n: int, split: str, temperature: float, max_length: int | None, seed: int) -> None:
+def sample(
+    out: Path, n: int, split: str, temperature: float, rules: Sequence[str], max_length: int | None, seed: int
+) -> None:
     """Print samples with their deletions struck out."""
+    chosen = [decoding.parse(rule) for rule in rules]
     task, policy = _load(out)
     prompts = _prompts(task, n, split, seed)
-    trajectories = _rollout(task, policy, prompts, temperature, seed, max_length)
+    trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length)
     for prompt, actions, length in zip(
         prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True
     ):
@@ -77,18 +80,23 @@ def sample(out: Path, n: int, split: str, temperature: float, max_length: int | 
             line.append(" ")
             line.append(text, style="strike red" if deleted else "not dim")
         console.print(line, soft_wrap=True)
-    _print_cost(trajectories)
+    _print_cost(trajectories, chosen)
 
 
-def evaluate(out: Path, n: int, split: str, temperature: float, seed: int, json_file: Path | None) -> None:
+def evaluate(
+    out: Path, n: int, split: str, temperature: float, rules: Sequence[str], seed: int, json_file: Path | None
+) -> None:
     """Print the metrics of a run on one split."""
     if json_file is not None and not json_file.parent.is_dir():
         raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
+    chosen = [decoding.parse(rule) for rule in rules]
     task, policy = _load(out)
     prompts = _prompts(task, n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    measured = evaluation(task, policy, demonstrations, _rollout(task, policy, prompts, temperature, seed))
-    table = Table(title=f"{out} on {task.name}/{split}, {n} samples, temperature {temperature:g}", box=None)
+    written = _rollout(task, policy, prompts, temperature, seed, chosen)
+    measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen))
+    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen)])
+    table = Table(title=f"{out} on {task.name}/{split}, {n} samples, {how}", box=None)
     table.add_column("metric")
     table.add_column("value [95 % interval]", justify="right")
     for name, estimate in measured.items():
@@ -139,11 +147,11 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> Non
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}")
 
 
-def _print_cost(trajectories: Trajectories) -> None:
-    actions, net = int(trajectories.lengths.sum()), int(trajectories.replay().generated.sum())
-    fed = int((trajectories.prompt_lengths - 1 + trajectories.lengths).sum())
+def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.Rule] = ()) -> None:
+    cost = metrics.cost(trajectories, rules)
+    net = max(cost.net.sum(), 1)
     console.print(
-        f"{actions / max(net, 1):.3f} actions and {fed / max(net, 1):.3f} forward positions per net token, "
+        f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
         f"{float((~trajectories.ended).float().mean()):.1%} unfinished"
     )
 
@@ -161,7 +169,13 @@ def _prompts(task: Any, n: int, split: str, seed: int) -> list[list[int]]:
 
 
 def _rollout(
-    task: Any, policy: TokenPolicy, prompts: Prompts, temperature: float, seed: int, max_length: int | None = None
+    task: Any,
+    policy: TokenPolicy,
+    prompts: Prompts,
+    temperature: float,
+    seed: int,
+    rules: Sequence[decoding.Rule] = (),
+    max_length: int | None = None,
 ) -> Trajectories:
     length = max_length or task.max_length
     return rollout(
@@ -170,6 +184,7 @@ def _rollout(
         max_length=length,
         min_length=min(task.min_length, length),
         temperature=temperature,
+        rules=rules,
         generator=torch.Generator().manual_seed(seed),
     ).to("cpu")
 

@@ -16,7 +16,11 @@ from .trajectory import Trajectories
 
 
 def evaluation(
-    task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories
+    task: Any,
+    policy: TokenPolicy,
+    demonstrations: Trajectories,
+    rollouts: Trajectories,
+    cost: metrics.Cost | None = None,
 ) -> dict[str, Estimate]:
     """Everything that the task can tell of a sample.
 
@@ -25,6 +29,7 @@ def evaluation(
         policy: what was sampled.
         demonstrations: held-out ones, for likelihood and off-policy step error.
         rollouts: samples of the policy.
+        cost: what these took; None: `metrics.cost(rollouts)`, that of sampling without rules.
     """
     texts = rollouts.replay().texts(eos=False)
     found = {"nll_per_token": mean(metrics.negative_log_likelihood(policy, demonstrations), "sequences")}
@@ -46,7 +51,7 @@ def evaluation(
     repeated = metrics.repetition(texts)
     if not np.isnan(repeated).all():
         found["rep_4"] = mean(repeated[~np.isnan(repeated)], "sequences")
-    cost = metrics.cost(rollouts)
+    cost = cost or metrics.cost(rollouts)
     found["actions_per_net_token"] = ratio(cost.actions, cost.net, "sequences")
     found["forwards_per_net_token"] = ratio(cost.forwards, cost.net, "sequences")
     found["unfinished"] = proportion(int((~rollouts.ended).sum()), len(rollouts), "sequences")

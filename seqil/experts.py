@@ -8,21 +8,18 @@ as long as something wrong stands: that is what makes its corrections demonstrat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
+from .decoding import Rule
 from .errors import InvalidInputError
 from .policy import TokenPolicy
 from .prefix import Prefixes
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from .decoding import Warp
 
 Expert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""
@@ -97,29 +94,21 @@ def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectorie
     return whole.index_put((rows, steps), found)
 
 
-@dataclass(frozen=True)
-class Intervention:
+def intervention(expert: Expert, references: Prefixes, share: float) -> Rule:
     """A decoding rule: at every step the expert acts in the policy's stead with probability `share`.
 
-    Attributes:
+    Args:
         expert: who.
         references: final texts that the rows of the rollout are to write.
         share: in [0, 1].
     """
 
-    expert: Expert
-    references: Prefixes
-    share: float
+    def mixture(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        own = logits.double().softmax(-1)
+        guided = expert(states, references.select(rows)).to(own)
+        return (share * guided + (1 - share) * own).log().to(logits)
 
-    def begin(self, policy: TokenPolicy) -> Warp:
-        """The mixture of both laws, afresh for a rollout."""
-
-        def mixture(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
-            own = logits.double().softmax(-1)
-            guided = self.expert(states, self.references.select(rows)).to(own)
-            return (self.share * guided + (1 - self.share) * own).log().to(logits)
-
-        return mixture
+    return Rule(f"intervention({share:g})", lambda policy: mixture)
 
 
 def _certain(vocabulary: Vocabulary, actions: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +19,10 @@ from torch import Tensor
 
 from .policy import TokenPolicy
 from .statistics import Estimate, proportion
-from .trajectory import Trajectories
+from .trajectory import Trajectories, held
+
+if TYPE_CHECKING:
+    from .decoding import Rule
 
 Judge = Callable[[Sequence[int], Sequence[int]], int | None]
 Floats = NDArray[np.float64]
@@ -225,7 +229,7 @@ class Cost:
 
     Attributes:
         actions: tokens, deletions and `eos`.
-        forwards: positions that the model computed: the prompt's but one, and one per action.
+        forwards: positions that the model computed: the prompt's but one, one per action, and what rules took.
         net: tokens of the final text, `eos` included.
     """
 
@@ -234,10 +238,14 @@ class Cost:
     net: Ints
 
 
-def cost(trajectories: Trajectories) -> Cost:
-    """Count actions, forward positions and net tokens."""
+def cost(trajectories: Trajectories, rules: Sequence[Rule] = ()) -> Cost:
+    """Count actions, forward positions (those of the rules that were sampled with included) and net tokens."""
     actions = trajectories.lengths
     forwards = trajectories.prompt_lengths - 1 + actions
+    before, _ = held(trajectories.vocabulary, trajectories.actions, trajectories.inside)
+    for rule in rules:
+        own = rule.forwards(trajectories.prompt_lengths[:, None] + before)
+        forwards = forwards + (own * trajectories.inside).sum(1)
     net = trajectories.replay().generated
     return Cost(*(x.cpu().numpy() for x in (actions, forwards, net)))
 

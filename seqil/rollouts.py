@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .cache import SlotCache, additive, slot_mask
-from .errors import InvalidInputError, NonFiniteError
+from .errors import InvalidInputError
 from .policy import TokenPolicy
 from .prefix import Prefixes, Prompts, legal_actions, legal_kinds, start, transition
+from .sampling import Sampler
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from .decoding import Rule, Warp
 
 _EXTENT = 16  # slots are read in multiples of this
 
@@ -28,6 +34,8 @@ def rollout(
     min_length: int = 0,
     generator: torch.Generator | None = None,
     temperature: float = 1.0,
+    rules: Sequence[Rule] = (),
+    streams: Tensor | None = None,
 ) -> Trajectories:
     """Sample one trajectory per prompt, with the key-value cache; a deletion is one smaller length.
 
@@ -41,6 +49,8 @@ def rollout(
         generator: one number is drawn from it; it keys one stream of uniforms per row and step, so that a row's
             sample depends neither on its batch mates nor on the order of steps. None: a fixed key.
         temperature: of the softmax; 0 takes the most probable action.
+        rules: of `seqil.decoding`, applied in this order after the temperature.
+        streams: int64 [B], names of the rows' streams; None: 0 … B-1. Rows of one name, prompt and key are equal.
 
     Returns:
         Trajectories with `log_prob`, the log-probabilities under the law that was sampled from.
@@ -49,17 +59,18 @@ def rollout(
         InvalidInputError: bad prompts or limits, or more positions than the model has.
         NonFiniteError: NaN or infinity in the logits.
     """
-    sampler = Sampler(generator, temperature)
     max_actions = _budget(max_actions, max_length)
     v, device = policy.vocabulary, policy.weight.device
     initial = start(v, prompts, max_length, min_length).to(device)
     policy.check_positions(initial.tokens.shape[1])
     B = len(initial)
+    sampler = Sampler(generator, temperature, _named(streams, B, device))
+    warps = [rule.begin(policy) for rule in rules]
     actions = torch.full((B, max_actions), v.size, device=device)
     log_prob = torch.zeros(B, max_actions, device=device)
     lengths = torch.zeros(B, dtype=torch.int64, device=device)
     with evaluating(policy):
-        for step, rows, taken, logp in _decode(policy, initial, sampler):
+        for step, rows, taken, logp in _decode(policy, initial, sampler, warps):
             actions[rows, step] = taken
             log_prob[rows, step] = logp.to(log_prob.dtype)
             lengths[rows] = step + 1
@@ -68,7 +79,9 @@ def rollout(
     return _finish(initial, v, actions, lengths, log_prob)
 
 
-def _decode(policy: TokenPolicy, initial: Prefixes, sampler: Sampler) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+def _decode(
+    policy: TokenPolicy, initial: Prefixes, sampler: Sampler, warps: Sequence[Warp]
+) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
     """Yield (step, rows, actions, log-probabilities) until every row has ended; `rows` are those still running."""
     v, dtype = policy.vocabulary, policy.weight.dtype
     cells, length, prompt_length = initial.tokens.clone(), initial.length.clone(), initial.prompt_length
@@ -103,7 +116,12 @@ def _decode(policy: TokenPolicy, initial: Prefixes, sampler: Sampler) -> Iterato
         logits.masked_fill_(~token[:, None], -torch.inf)
         logits[:, v.eos] = eos_logit.masked_fill(~eos, -torch.inf)
         logits[:, v.backspace] = pop_logit.masked_fill(~pop, -torch.inf)
-        action, logp = sampler(logits, rows, step)
+        reshape = None
+        if warps:  # cells of deleted tokens are left as they are until they are written again
+            tokens = torch.where(torch.arange(cells.shape[1], device=device) < length[:, None], cells, v.size)
+            state = Prefixes(tokens, length, prompt_length, ~running, initial.max_length, initial.min_length)
+            reshape = partial(_reshape, warps, state, rows)
+        action, logp = sampler(logits, rows, step, reshape)
         yield step, rows[running], action[running], logp[running]
         deleting = action == v.backspace
         running &= action != v.eos
@@ -130,15 +148,18 @@ def rollout_reference(
     min_length: int = 0,
     generator: torch.Generator | None = None,
     temperature: float = 1.0,
+    rules: Sequence[Rule] = (),
+    streams: Tensor | None = None,
 ) -> Trajectories:
     """What `rollout` computes, one plain forward per prefix and `transition` for every step: slow and simple.
 
     Needs of the policy only `vocabulary`, `backspace` and `log_probs(prefixes)`: a table serves as well as a model.
     """
-    sampler = Sampler(generator, temperature)
     max_actions = _budget(max_actions, max_length)
     v = policy.vocabulary
     initial = state = start(v, prompts, max_length, min_length)
+    sampler = Sampler(generator, temperature, _named(streams, len(state), state.tokens.device))
+    warps = [rule.begin(policy) for rule in rules]
     rows = torch.arange(len(state))
     actions = torch.full((len(state), max_actions), v.size)
     log_prob = torch.zeros(len(state), max_actions)
@@ -148,7 +169,8 @@ def rollout_reference(
             if bool(state.ended.all()):
                 break
             legal = legal_actions(v, state, policy.backspace)
-            action, logp = sampler(policy.log_probs(state).masked_fill(~legal, -torch.inf), rows, step)
+            logits = policy.log_probs(state).masked_fill(~legal, -torch.inf)
+            action, logp = sampler(logits, rows, step, partial(_reshape, warps, state, rows) if warps else None)
             running = ~state.ended
             actions[running, step], log_prob[running, step] = action[running], logp[running].to(log_prob.dtype)
             lengths += running.long()
@@ -156,68 +178,14 @@ def rollout_reference(
     return _finish(initial, v, actions, lengths, log_prob)
 
 
-class Sampler:
-    """Inverse-CDF sampling with a counter-based uniform per row and step.
-
-    Args:
-        generator: one draw from it keys all streams; None: key 0.
-        temperature: of the softmax; 0 is the argmax.
-    """
-
-    def __init__(self, generator: torch.Generator | None, temperature: float) -> None:
-        if not 0 <= temperature < float("inf"):
-            raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or a positive number")
-        device = "cpu" if generator is None else generator.device
-        self.key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
-        self.temperature = temperature
-
-    def __call__(self, logits: Tensor, rows: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """One action per row: int64 [B] and its log-probability [B]; overwrites nothing.
-
-        Args:
-            logits: [B, A], -inf where illegal.
-            rows: int64 [B], names of the rows' streams.
-            step: position in the streams.
-        """
-        if not torch.isfinite(logits.amax(-1)).all():
-            row = int(rows[~torch.isfinite(logits.amax(-1))][0])
-            raise NonFiniteError(
-                f"logits of row {row} at action {step} are not finite; the model is broken or has diverged"
-            )
-        if self.temperature == 0:
-            action = logits.argmax(-1)
-            return action, torch.zeros_like(logits[:, 0])
-        log_p = (logits / self.temperature).log_softmax(-1)
-        cdf = log_p.exp().cumsum(-1, dtype=torch.float64)
-        total = cdf[:, -1:]
-        # Strictly below the total, so that the first larger entry has a positive probability.
-        point = torch.minimum(
-            uniforms(self.key, rows, step)[:, None] * total, torch.nextafter(total, total.new_zeros(()))
-        )
-        action = torch.searchsorted(cdf, point, right=True)
-        return action[:, 0], log_p.gather(1, action)[:, 0]
-
-
-def uniforms(key: int, rows: Tensor, step: int) -> Tensor:
-    """Counter-based uniforms in [0, 1): float64, one per row; the same bits on every device (splitmix64 finaliser)."""
-    x = _mix(rows * _signed(0x9E3779B97F4A7C15) + key)
-    x = _mix(x + _signed(0xD1B54A32D192ED03 * (step + 1)))
-    return _shift(x, 11).double() * 2.0**-53
-
-
-def _mix(x: Tensor) -> Tensor:
-    x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
-    x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
-    return x ^ _shift(x, 31)
-
-
-def _shift(x: Tensor, bits: int) -> Tensor:
-    return (x >> bits) & ((1 << (64 - bits)) - 1)
-
-
-def _signed(number: int) -> int:
-    number &= 2**64 - 1
-    return number - 2**64 if number >= 2**63 else number
+def _reshape(warps: Sequence[Warp], state: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+    """Apply every warp to the rows that run: what is at -inf stays there, and no row loses its last action."""
+    running = ~state.ended
+    state, rows, law = state.select(running), rows[running], logits[running]
+    for warp in warps:
+        warped = warp(state, rows, law).masked_fill(law == -torch.inf, -torch.inf)
+        law = torch.where((warped == -torch.inf).all(-1, keepdim=True), law, warped)
+    return logits.index_put((running,), law)
 
 
 @contextmanager
@@ -239,6 +207,12 @@ def _budget(max_actions: int | None, max_length: int) -> int:
     if max_actions < 1:
         raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
     return max_actions
+
+
+def _named(streams: Tensor | None, rows: int, device: torch.device) -> Tensor | None:
+    if streams is not None and (streams.shape != (rows,) or streams.dtype != torch.int64):
+        raise InvalidInputError(f"streams must be int64 [{rows}], got {streams.dtype} {tuple(streams.shape)}")
+    return None if streams is None else streams.to(device)
 
 
 def _finish(state: Prefixes, v: Vocabulary, actions: Tensor, lengths: Tensor, log_prob: Tensor) -> Trajectories:

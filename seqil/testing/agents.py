@@ -144,7 +144,7 @@ def _rollouts(agent: Agent) -> Trajectories:
         data.prompts,
         max_length=_LENGTH,
         generator=g,
-        **({"rules": r} if (r := agent.rules(data)) else {}),
+        rules=agent.rules(data),
     )
     return agent.label(own, data, g)
 

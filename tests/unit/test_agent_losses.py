@@ -11,10 +11,11 @@ from agents.dagger import DAgger
 from agents.occupancy_gradient import OccupancyGradientLoss
 from agents.on_policy_distillation import OnPolicyDistillation
 from agents.scheduled_sampling import mix
-from seqil import Trajectories, Vocabulary, divergences, experts, objectives, rollout, start
+from seqil import Trajectories, Vocabulary, divergences, experts, objectives, rollout
 from seqil.agent import batch
 from seqil.randomness import seeded
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
+from seqil.training import Sampling, Training
 from seqil.values import StepValues
 
 V = Vocabulary(5, 4)
@@ -96,24 +97,21 @@ def test_gradients_of_other_actions_through_the_policy(actions):
     policy = tiny_policy().double().eval()
     t = Trajectories.from_actions(V, [[0]] * len(actions), actions, max_length=6)
     others = torch.randint(0, 4, (*t.actions.shape, 3), generator=torch.Generator().manual_seed(0))
-    direction = [torch.randn(p.shape, generator=torch.Generator().manual_seed(1)).double() for p in policy.parameters()]
+    weight = policy.weight
 
-    def value(h):
-        with torch.no_grad():
-            for p, d in zip(policy.parameters(), direction, strict=True):
-                p.add_(h * d)
+    def value(head):
+        before = weight.detach().clone()
+        weight.data.copy_(head)
         values, laws = policy.step_values(t, actions=others), policy.step_log_probs(t)
-        total = values.log_prob.square().sum() + laws[t.inside].exp().square().sum()
-        with torch.no_grad():
-            for p, d in zip(policy.parameters(), direction, strict=True):
-                p.sub_(h * d)
-        return total
+        total = values.log_prob.square()[t.inside].sum() + laws[t.inside].exp().square().sum()
+        gradient = torch.autograd.grad(total, weight)[0]
+        weight.data.copy_(before)
+        return float(total.detach()), gradient
 
-    policy.zero_grad()
-    value(0.0).backward()
-    slope = sum(float((p.grad * d).sum()) for p, d in zip(policy.parameters(), direction, strict=True))
-    numeric = float(value(1e-6) - value(-1e-6)) / 2e-6
-    assert slope == pytest.approx(numeric, rel=1e-5, abs=1e-7)
+    step = 1e-6 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)).double()
+    head = weight.detach().clone()
+    slope = float((value(head)[1] * step).sum())
+    assert slope == pytest.approx((value(head + step)[0] - value(head - step)[0]) / 2, rel=1e-4)
 
 
 # -- other actions, whole laws -------------------------------------------------------------------------
@@ -199,8 +197,7 @@ def test_calibration_ends_with_the_margin():
     x, alike = doubles(4), torch.tensor([0.9, 0.1, 0.5, 0.5])
     descend(lambda: slic.calibration(x, alike, 2, 1.0), [x])
     assert float(x[0] - x[1]) >= 1 - 1e-3
-    before = doubles(4)
-    torch.testing.assert_close(x[2:], before[2:])  # equally alike: no pair
+    assert torch.equal(x[2:].detach(), doubles(4)[2:].detach())  # equally alike: no pair
 
 
 def test_sqil_ends_at_the_ratio_of_data_and_rollouts():
@@ -246,7 +243,8 @@ def test_a_policy_that_is_its_own_soft_q_has_no_advantage():
     found = loss(batch(tiny_demonstrations(), own))
     assert float(found["advantage_spread"]) == 0
     assert float(found["loss_policy"]) == 0
-    torch.nn.init.normal_(loss.soft_q.weight)
+    with torch.no_grad():
+        loss.soft_q.weight[1] += 3
     assert float(loss(batch(tiny_demonstrations(), own))["advantage_spread"].detach()) > 0.1
 
 
@@ -283,7 +281,7 @@ def test_the_teacher_deletes_errors_and_else_says_its_law():
 def test_dagger_labels_are_the_experts_and_interventions_obey_it():
     policy, g = tiny_policy(), torch.Generator().manual_seed(0)
     agent, data = DAgger(policy, steps=8), tiny_demonstrations(backspace=False)
-    guided = experts.Intervention(agent.expert, data.replay(), share=1.0)
+    guided = experts.intervention(agent.expert, data.replay(), share=1.0)
     own = rollout(policy, data.prompts, max_length=6, generator=g, rules=[guided])
     assert own.replay().texts() == data.replay().texts()
     free = rollout(policy, data.prompts, max_length=6, generator=g)
@@ -293,17 +291,20 @@ def test_dagger_labels_are_the_experts_and_interventions_obey_it():
     assert torch.equal(labelled.labels[rows, steps], wanted)
 
 
-def test_dagger_learns_to_delete_at_its_own_mistakes():
-    """Two texts, equally likely after one prompt, told apart by the reference only: half of the guesses are deleted."""
+@pytest.mark.parametrize("make", [DAgger, OnPolicyDistillation])
+def test_a_guess_that_the_expert_deletes_half_the_time(make):
+    """Two texts, equally likely after one prompt: the reference tells them apart, the policy cannot.
+
+    A step of the demonstrations weighs 1/3 and half of the rows are at the state `[0, 1]`; a walk that deletes with
+    probability b has (3 - b) / (1 - b) steps, 1 / (1 - b) of them at a guess. So b = 3 / (12 - 2 b), or .26.
+    """
     policy, g = tiny_policy(), torch.Generator().manual_seed(0)
     data = Trajectories.from_actions(V, [[0]] * 16, [[1 + i % 2, 3, 4] for i in range(16)], max_length=3)
-    agent = DAgger(policy, steps=250, learning_rate=1e-2, warm_up=0.2, anneal=0.1, share=0.5)
-    from seqil.training import Sampling, Training
-
+    agent = make(policy, steps=250, learning_rate=1e-2, warm_up=0.2)
     for _ in Training(agent, data, generator=g, batch_size=16, sampling=Sampling(1, 32, 256)).run():
         pass
     law = policy.eval().log_probs(Trajectories.from_actions(V, [[0]], [[1]], max_length=3).replay())[0].exp()
-    assert float(law[V.backspace].detach()) == pytest.approx(0.5, abs=0.12)
+    assert float(law[V.backspace].detach()) == pytest.approx(0.26, abs=0.08)
 
 
 def test_scheduled_sampling_replaces_tokens_and_keeps_the_labels():
@@ -330,16 +331,3 @@ def test_the_mistakes_are_the_tokens_left_out_of_the_loss():
     t = Trajectories.from_actions(V, [[0]], [[1, 2, V.backspace, 3, 4]], max_length=4, imitate=imitate)
     actions, counted = unlikelihood.mistakes(t)
     assert actions[counted].tolist() == [2]
-
-
-def test_a_distilled_policy_deletes_where_its_teacher_would():
-    policy, data = tiny_policy(), tiny_demonstrations(backspace=False)
-    agent = OnPolicyDistillation(policy, steps=120, learning_rate=1e-2, warm_up=0.3)
-    from seqil.training import Training
-
-    for _ in Training(agent, data, generator=torch.Generator().manual_seed(0), batch_size=8).run():
-        pass
-    off = start(V, [[0]], 6)
-    off = replace(off, tokens=off.tokens.clone(), length=off.length + 1)
-    off.tokens[0, 1] = 3  # the demonstrations count on: 0 is followed by 1 or the prompt's own digit
-    assert float(policy.eval().log_probs(off)[0, V.backspace].exp().detach()) > 0.5
