@@ -171,7 +171,7 @@ class Training:
             min_length=demonstrations.min_length,
             generator=self.generator,
             temperature=self.sampling.temperature,
-            **({"rules": r} if (r := self.agent.rules(demonstrations)) else {}),
+            rules=self.agent.rules(demonstrations),
         )
         self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
         self.rollout_actions += int(own.lengths.sum())
