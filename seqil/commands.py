@@ -147,7 +147,7 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> Non
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}")
 
 
-def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.Rule] = ()) -> None:
+def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] = ()) -> None:
     cost = metrics.cost(trajectories, rules)
     net = max(cost.net.sum(), 1)
     console.print(
@@ -174,7 +174,7 @@ def _rollout(
     prompts: Prompts,
     temperature: float,
     seed: int,
-    rules: Sequence[decoding.Rule] = (),
+    rules: Sequence[decoding.NamedRule] = (),
     max_length: int | None = None,
 ) -> Trajectories:
     length = max_length or task.max_length

@@ -13,8 +13,8 @@ import json
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -34,65 +34,75 @@ does so by them. Logits are known up to a constant per row; the arguments are no
 """
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Protocol):
     """One way to reshape the law that is sampled from.
 
+    A rule that feeds the model itself also has `forwards`, as `NamedRule` does, so that `metrics.cost` counts it.
+    """
+
+    def begin(self, policy: TokenPolicy, /) -> Warp:
+        """The warp of one rollout, with a memory of its own if it needs one."""
+
+
+@dataclass(frozen=True)
+class NamedRule:
+    """What the functions below return; equal if the names are.
+
     Attributes:
-        name: for reports.
-        begin: the policy -> the warp of one rollout, with a memory of its own if it needs one.
+        name: with all arguments.
+        begin: as in `Rule`.
         forwards: lengths of prefixes -> positions that the warp feeds to the model at each, both int64.
     """
 
     name: str
-    begin: Callable[[TokenPolicy], Warp]
-    forwards: Callable[[Tensor], Tensor] = torch.zeros_like
+    begin: Callable[[TokenPolicy], Warp] = field(compare=False)
+    forwards: Callable[[Tensor], Tensor] = field(default=torch.zeros_like, compare=False)
 
     def __repr__(self) -> str:
         return self.name
 
 
-def top_k(k: int) -> Rule:
+def top_k(k: int) -> NamedRule:
     """Only the `k` most probable actions, and those as probable as the last of them (Fan et al. 2018)."""
     k = _count("top_k", "k", k, 1)
     return _processed(f"top_k({k})", TopKLogitsWarper(k))
 
 
-def top_p(p: float) -> Rule:
+def top_p(p: float) -> NamedRule:
     """Only the most probable actions, as few as reach probability `p` together (Holtzman et al. 2020)."""
     p = _share("top_p", "p", p)
     if p == 0:
         raise InvalidInputError("top_p: p=0 leaves nothing; use temperature=0 for greedy decoding")
-    return _processed(f"top_p({p:g})", TopPLogitsWarper(p))
+    return _processed(f"top_p({p})", TopPLogitsWarper(p))
 
 
-def min_p(p: float) -> Rule:
+def min_p(p: float) -> NamedRule:
     """Only actions at least `p` times as probable as the most probable one (Nguyen et al. 2024)."""
     p = _share("min_p", "p", p)
-    return _processed(f"min_p({p:g})", MinPLogitsWarper(p))
+    return _processed(f"min_p({p})", MinPLogitsWarper(p))
 
 
-def tabu() -> Rule:
+def tabu() -> NamedRule:
     """A token that was just deleted is forbidden at the prefix that it was deleted from.
 
     Precisely: a prefix forbids every token that was deleted from it since it was last reached by writing its own
     last token. Deleting that token, too, lifts the ban; returning by a deletion does not. Where nothing else is
     legal the row deletes and writes as it did before.
     """
-    return Rule("tabu()", lambda policy: _Tabu())
+    return NamedRule("tabu()", lambda policy: _Tabu())
 
 
-def loop_guard(most: int) -> Rule:
+def loop_guard(most: int) -> NamedRule:
     """At most `most` tokens are ever deleted at any one position of the text; the next one stands. 0: no deletions.
 
     As the first rule it makes every policy end: after `(2 most + 1) max_length + 1` actions at the latest. (A count
     that starts anew with each new prefix would allow exponentially many.)
     """
     most = _count("loop_guard", "most", most, 0)
-    return Rule(f"loop_guard({most})", lambda policy: _LoopGuard(most, policy.vocabulary))
+    return NamedRule(f"loop_guard({most})", lambda policy: _LoopGuard(most, policy.vocabulary))
 
 
-def contrastive_search(k: int, alpha: float) -> Rule:
+def contrastive_search(k: int, alpha: float) -> NamedRule:
     """Take the action that is probable and leads to a state unlike those before it (Su et al. 2022, equation 5).
 
     Of the `k` most probable actions, the one with the largest `(1 - alpha) p(a|s) - alpha max_j cos(h_a, h_j)`, where
@@ -106,16 +116,16 @@ def contrastive_search(k: int, alpha: float) -> Rule:
     action beside the rollout's one.
     """
     k, alpha = _count("contrastive_search", "k", k, 1), _share("contrastive_search", "alpha", alpha)
-    name = f"contrastive_search({k}, {alpha:g})"
-    return Rule(name, lambda policy: _Contrastive(policy, k, alpha), lambda length: length + k)
+    name = f"contrastive_search({k}, {alpha})"
+    return NamedRule(name, lambda policy: _Contrastive(policy, k, alpha), lambda length: length + k)
 
 
-RULES: dict[str, Callable[..., Rule]] = {
+RULES: dict[str, Callable[..., NamedRule]] = {
     make.__name__: make for make in (top_k, top_p, min_p, tabu, loop_guard, contrastive_search)
 }
 
 
-def parse(text: str) -> Rule:
+def parse(text: str) -> NamedRule:
     """A rule as the command line writes it: `tabu`, `min_p=0.05`, `contrastive_search=4,0.6`."""
     name, equals, values = text.partition("=")
     if name not in RULES:
@@ -129,9 +139,9 @@ def parse(text: str) -> Rule:
     return RULES[name](*bound.args)
 
 
-def _processed(name: str, processor: LogitsProcessor) -> Rule:
+def _processed(name: str, processor: LogitsProcessor) -> NamedRule:
     """A processor of transformers that looks at nothing but the logits."""
-    return Rule(name, lambda policy: lambda prefixes, rows, logits: processor(prefixes.tokens, logits))
+    return NamedRule(name, lambda policy: lambda prefixes, rows, logits: processor(prefixes.tokens, logits))
 
 
 class _Moves:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-from .decoding import Rule
+from .decoding import NamedRule
 from .errors import InvalidInputError
 from .policy import TokenPolicy
 from .prefix import Prefixes
@@ -94,7 +94,7 @@ def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectorie
     return whole.index_put((rows, steps), found)
 
 
-def intervention(expert: Expert, references: Prefixes, share: float) -> Rule:
+def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRule:
     """A decoding rule: at every step the expert acts in the policy's stead with probability `share`.
 
     Args:
@@ -108,7 +108,7 @@ def intervention(expert: Expert, references: Prefixes, share: float) -> Rule:
         guided = expert(states, references.select(rows)).to(own)
         return (share * guided + (1 - share) * own).log().to(logits)
 
-    return Rule(f"intervention({share:g})", lambda policy: mixture)
+    return NamedRule(f"intervention({share:g})", lambda policy: mixture)
 
 
 def _certain(vocabulary: Vocabulary, actions: Tensor) -> Tensor:

@@ -243,9 +243,8 @@ def cost(trajectories: Trajectories, rules: Sequence[Rule] = ()) -> Cost:
     actions = trajectories.lengths
     forwards = trajectories.prompt_lengths - 1 + actions
     before, _ = held(trajectories.vocabulary, trajectories.actions, trajectories.inside)
-    for rule in rules:
-        own = rule.forwards(trajectories.prompt_lengths[:, None] + before)
-        forwards = forwards + (own * trajectories.inside).sum(1)
+    for fed in filter(None, (getattr(rule, "forwards", None) for rule in rules)):
+        forwards = forwards + (fed(trajectories.prompt_lengths[:, None] + before) * trajectories.inside).sum(1)
     net = trajectories.replay().generated
     return Cost(*(x.cpu().numpy() for x in (actions, forwards, net)))
 

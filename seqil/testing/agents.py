@@ -139,13 +139,7 @@ def _rollouts(agent: Agent) -> Trajectories:
     """From the prompts of the demonstrations, as a fresh agent has them."""
     data = _demonstrations(agent).repeat(agent.samples)
     g = torch.Generator().manual_seed(0)
-    own = rollout(
-        agent.policy,
-        data.prompts,
-        max_length=_LENGTH,
-        generator=g,
-        rules=agent.rules(data),
-    )
+    own = rollout(agent.policy, data.prompts, max_length=_LENGTH, generator=g, rules=agent.rules(data))
     return agent.label(own, data, g)
 
 
