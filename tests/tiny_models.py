@@ -1,0 +1,29 @@
+"""Untrained models of two families with laws far from uniform, in float64."""
+
+from functools import cache
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from seqil import TokenPolicy, Vocabulary
+from seqil.randomness import seeded
+
+V = Vocabulary(size=7, eos=6)
+FAMILIES = {
+    "gpt2": lambda: GPT2LMHeadModel(
+        GPT2Config(vocab_size=7, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=6)
+    ),
+    "llama": lambda: LlamaForCausalLM(
+        LlamaConfig(vocab_size=7, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+                    num_key_value_heads=1, max_position_embeddings=64)
+    ),
+}  # fmt: skip
+
+
+@cache
+def tiny_policy(family):
+    with seeded(0), torch.no_grad():
+        policy = TokenPolicy(FAMILIES[family]().double(), V).eval().requires_grad_(False)
+        policy.weight.mul_(8)
+        policy.weight[V.backspace] += torch.randn(32, dtype=torch.float64) / 4
+    return policy
