@@ -211,7 +211,9 @@ class _Contrastive:
         written, after = self._states(prefixes, candidates)
         parent = (prefixes.length - 2).clamp(min=0)
         deletes = candidates == self.policy.vocabulary.backspace
-        after = torch.where(deletes[..., None], written[torch.arange(len(parent)), parent][:, None], after)
+        after = torch.where(
+            deletes[..., None], written[torch.arange(len(parent), device=parent.device), parent][:, None], after
+        )
         earlier = torch.where(deletes, parent[:, None], prefixes.length[:, None])
         seen = torch.arange(written.shape[1], device=written.device) < earlier[..., None]
         cosine = (after @ written.mT).masked_fill(~seen, -torch.inf).amax(-1)

@@ -61,6 +61,23 @@ def test_sample_and_evaluate(folder):
     assert rows["hazard"]["low"] <= rows["hazard"]["value"] <= rows["hazard"]["high"]
 
 
+def test_rules_of_sample_and_evaluate(folder):
+    rules = ["--rule", "loop_guard=1", "--rule", "min_p=0.2"]
+    plain, ruled = (command("sample", "run", "-n", "3", *more, cwd=folder) for more in ([], rules))
+    assert ruled.returncode == 0, ruled.stderr
+    assert plain.stdout != ruled.stdout
+    assert "0.0% unfinished" in ruled.stdout
+    rows = []
+    for more in (["--rule", "loop_guard=0"], ["--rule", "loop_guard=0", "--rule", "contrastive_search=3,0.5"]):
+        measured = command("evaluate", "run", "-n", "20", "--json", "ruled.json", *more, cwd=folder)
+        assert measured.returncode == 0, measured.stderr
+        assert "temperature 1, loop_guard(0)" in " ".join(measured.stdout.split())
+        rows.append(json.loads((folder / "ruled.json").read_text()))
+    one, searched = (row["forwards_per_net_token"]["value"] for row in rows)
+    assert rows[0]["actions_per_net_token"]["value"] == rows[1]["actions_per_net_token"]["value"] == 1
+    assert searched > one + 3  # three candidates and the prefix, once more at every action
+
+
 def test_the_run_folder_tells_what_it_is(folder):
     run = RunFolder(folder / "run")
     assert run.settings["settings"]["task_options"] == {"horizon": 8}
@@ -189,6 +206,10 @@ def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arg
         (["sample", "run", "--max-length", "5000"], "positions"),
         (["evaluate", "run", "--json", "nowhere/out.json"], "there is no folder nowhere"),
         (["train", "--out", "run"], "run already holds a run; add --resume"),
+        (["sample", "run", "--rule", "beam"], "unknown rule 'beam'; known: top_k, top_p, min_p, tabu"),
+        (["evaluate", "run", "--rule", "min_p"], "rule 'min_p' is not of the form min_p=P"),
+        (["evaluate", "run", "--rule", "top_k=0"], "top_k: k=0 must be at least 1"),
+        (["sample", "run", "--rule", "contrastive_search=999,0.5"], "contrastive_search: k=999, but there are 17"),
     ],
 )
 def test_bad_requests_of_a_sound_run(folder, monkeypatch, capsys, arguments, culprit):
