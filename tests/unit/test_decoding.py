@@ -3,7 +3,7 @@ import torch
 from table_policy import TablePolicy
 from tiny_models import tiny_policy
 
-from seqil import Trajectories, Vocabulary, decoding, metrics, start
+from seqil import Trajectories, Vocabulary, decoding, metrics, rollout, start
 from seqil.decoding import NamedRule, contrastive_search, loop_guard, min_p, parse, tabu, top_k, top_p
 from seqil.errors import InvalidInputError, NonFiniteError
 from seqil.prefix import legal_actions, transition
@@ -41,9 +41,9 @@ def test_tabu_in_full():
 
 def test_tabu_is_lifted_when_the_prefix_itself_was_deleted():
     policy, B = TablePolicy(V), BACKSPACE
-    plan = iter([0, 1, B, 0, B, B, 2, 1, 3])
+    plan = iter([0, 1, B, B, 2, 0, B, 1, 3])
     policy._logits = lambda text: -9.0 + 18.0 * torch.nn.functional.one_hot(torch.tensor(next(plan)), 5).double()
-    assert greedy(policy, tabu()) == [0, 1, B, 0, B, B, 2, 1, 3]
+    assert greedy(policy, tabu()) == [0, 1, B, B, 2, 0, B, 1, 3]
 
 
 def test_tabu_without_an_alternative_writes_as_before():
@@ -77,21 +77,25 @@ def test_rules_see_the_law_after_the_temperature():
     torch.testing.assert_close(hot.log_prob[:, 0], (weight / weight.sum()).log()[hot.actions[:, 0]])
 
 
-def test_a_warp_sees_running_rows_by_name_and_clean_prefixes():
-    seen = []
+@pytest.mark.parametrize("sample", [rollout, rollout_reference])
+def test_a_warp_sees_running_rows_by_name_and_clean_prefixes(sample):
+    policy, seen = tiny_policy("gpt2"), []
 
     def begin(policy):
         def warp(prefixes, rows, logits):
             assert len(prefixes) == len(rows) == len(logits)
             assert not prefixes.ended.any()
             beyond = torch.arange(prefixes.tokens.shape[1]) >= prefixes.length[:, None]
-            assert bool((prefixes.tokens == V.size)[beyond].all())
+            assert bool((prefixes.tokens == policy.vocabulary.size)[beyond].all())
             seen.append(rows.tolist())
             return logits
 
         return warp
 
-    t = rollout_reference(TablePolicy(V, 3), [[0], [1], [2]], rules=[NamedRule("look", begin)], **OPTIONS)
+    generator = torch.Generator().manual_seed(1)
+    t = sample(policy, [[0], [1], [2]], generator=generator, rules=[NamedRule("look", begin)], **OPTIONS)
+    assert bool((t.actions == policy.vocabulary.backspace)[t.inside].any())
+    assert len(set(t.lengths.tolist())) > 1
     assert seen == [[row for row in range(3) if step < t.lengths[row]] for step in range(int(t.lengths.max()))]
 
 
@@ -126,10 +130,10 @@ def expected_contrastive(policy, prefixes, k, alpha):
 def test_contrastive_search_is_equation_5(family):
     policy = tiny_policy(family)
     v = policy.vocabulary
-    state = start(v, [[0], [1, 2, 3], [2, 2], [0, 1]], 5)
+    state = start(v, [[0], [1, 2, 3], [2, 2], [0, 1]], 4)
     warps = {alpha: contrastive_search(4, alpha).begin(policy) for alpha in (0.0, 0.3, 0.6, 1.0)}
     taken = []
-    for step in range(12):
+    for action in [1, v.backspace, 2, 3, v.backspace, v.backspace, 1, 2, 5, v.backspace, 3, 0, v.backspace]:
         legal = legal_actions(v, state)
         for alpha, warp in warps.items():
             logits = policy.log_probs(state).masked_fill(~legal, -torch.inf)
@@ -137,9 +141,7 @@ def test_contrastive_search_is_equation_5(family):
             assert bool((found.isfinite().sum(1) == 1).all())
             assert found.argmax(1).tolist() == expected_contrastive(policy, state, 4, alpha)
             taken += found.argmax(1).tolist()
-        # A walk with deletions, that never ends.
-        walk = torch.tensor([1, v.backspace, 2, 3, v.backspace, v.backspace, 1, 2, 5, v.backspace, 3, 0])
-        state = transition(v, state, walk[step].expand(4))
+        state = transition(v, state, torch.tensor([action] * 4))
     assert v.backspace in taken
     assert len(set(taken)) > 3
 
