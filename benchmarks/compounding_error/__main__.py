@@ -22,6 +22,7 @@ from .settings import STUDIES
 from .study import Arm, Place, Study
 
 console = Console(highlight=False)
+wide = Console(highlight=False, width=200)  # a row per arm needs more than a narrow window has: it may break lines
 Named = TypeVar("Named", Arm, Place, Study)
 
 
@@ -66,7 +67,8 @@ def main(
         raise InvalidInputError(f"{folder / 'results.jsonl'} holds nothing of this study; leave out --report-only")
     for place in results.places:
         console.print()
-        console.print(_terminal_table(tables.table(results, place, tables.plus_minus), place.name))
+        shown = _terminal_table(tables.table(results, place, tables.plus_minus), place.name)
+        (wide if tables.many(chosen) else console).print(shown)
     over, took = "seeds" if chosen.seeds > 2 else "sequences", time.perf_counter() - began
     console.print(f"\n{chosen.seeds} seeds, 95 % intervals over {over}, {took:.0f} s")
     for path in report.write(results, folder):

@@ -17,7 +17,7 @@ import torch
 
 from seqil import plugins
 from seqil.checkpoint import versions
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, SeqilError
 from seqil.experiment import Settings, make_task, make_training
 from seqil.training import Training
 
@@ -35,6 +35,9 @@ class Cell:
     arm: Arm
     place: Place
     seed: int
+
+    def __str__(self) -> str:
+        return f"{self.place.name}, {self.arm.name}, seed {self.seed}"
 
     @property
     def settings(self) -> Settings:
@@ -62,17 +65,32 @@ def cells_of(study: Study) -> list[Cell]:
 
 
 def missing(cells: list[Cell], results: Path, workers: int) -> Iterator[Record]:
-    """Run the cells that `results` lacks, in processes of one thread, and append each record as it comes."""
+    """Run the cells that `results` lacks, in processes of one thread, and append each record as it comes.
+
+    Raises:
+        SeqilError: at the end, if runs failed; one line names them.
+    """
     done = {record["key"] for record in read(results)}
     todo = [cell for cell in cells if cell.key not in done]
     results.parent.mkdir(parents=True, exist_ok=True)
     _end_last_line(results)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, cell) for cell in todo]):
-            record = future.result()
+    failed = []
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        futures = {pool.submit(run, cell): cell for cell in todo}
+        for future in as_completed(futures):
+            try:
+                record = future.result()
+            except SeqilError as error:
+                failed.append(f"{futures[future]}: {error}")
+                continue
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             yield record
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if failed:
+        raise SeqilError(f"{len(failed)} runs failed ({'; '.join(failed)}); --report-only shows the others")
 
 
 def read(results: Path) -> list[Record]:

@@ -11,7 +11,7 @@ from seqil.statistics import Estimate, over_runs
 
 from .cells import Record
 from .study import Place
-from .tables import BETTER, FEW, Results, estimate, verdict
+from .tables import BETTER, Results, estimate, many, verdict
 
 _FEW_TOKENS = 100
 COLOURS = ("#4c566a", "#0b84a5", "#f6a21e", "#c0392b")
@@ -63,7 +63,7 @@ CURVES: dict[str, Draw] = {"survival": survival, "hazard": hazard, "detection pr
 
 def figure(results: Results, place: Place) -> Any:
     """Curves of a few arms; an interval per row where there are more."""
-    return curves(results, place) if len(results.study.rows) <= FEW else forest(results, place)
+    return forest(results, place) if many(results.study) else curves(results, place)
 
 
 def curves(results: Results, place: Place) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .figures import figure
-from .tables import BETTER, FEW, WORSE, Results, Table, caption, markdown, table
+from .tables import BETTER, WORSE, Results, Table, caption, many, markdown, table
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
@@ -41,8 +41,7 @@ def page(results: Results) -> str:
         f"temperature 1. seqil {version['seqil']}, torch {version['torch']}, "
         f"transformers {version['transformers']}.</p>",
     ]
-    many = len(results.study.rows) > FEW
-    if many:
+    if many(results.study):
         parts.append(f"<p class=note>{caption(results)}</p>")
     for place in results.places:
         svg = io.StringIO()
@@ -51,7 +50,7 @@ def page(results: Results) -> str:
         parts += [
             f"<h2>{place.name}</h2><p class=note>An error is {place.error}.</p>",
             f"<div class=wide>{_html_table(table(results, place))}</div>",
-            f"<figure{' class=clear' if many else ''}>{drawing[drawing.index('<svg') :]}</figure>",
+            f"<figure{' class=clear' if many(results.study) else ''}>{drawing[drawing.index('<svg') :]}</figure>",
             "<h3>Samples, same prompts, first seed; deleted text is struck out</h3>",
         ]
         for name, runs in results.runs(place).items():

@@ -92,7 +92,6 @@ AGENTS = Study(
         replace(MASKED, decodings=(Decoding("tabu", ("tabu",)), Decoding("loop guard 2", ("loop_guard=2",)))),
         SEQUENCE_MATCH,
         Arm("SequenceMatch without backspace", {**SEQUENCE_MATCH.settings, "backspace": False}),
-        _agent("GAIL", "gail"),
         _agent("DAgger (reference)", "dagger", expert="reference"),
         _agent("DAgger (exact teacher)", "dagger", expert="teacher"),
         _agent("Occupancy gradient", "occupancy_gradient"),

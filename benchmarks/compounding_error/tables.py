@@ -20,7 +20,6 @@ COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
 COLUMNS = ("hazard", "success", "nll_per_token", "backspace_precision", "backspace_recall", *COMMON)
 LOWER, HIGHER = {"hazard", "nll_per_token"}, {"success"}
 BETTER, WORSE = "✓", "✗"
-FEW = 4  # arms that still fit side by side
 
 Show = Callable[[Estimate], str]
 Table = list[list[str]]
@@ -87,9 +86,14 @@ def verdict(ours: Estimate | None, theirs: Estimate | None, metric: str) -> str:
     return BETTER if below == (metric in LOWER) else WORSE
 
 
+def many(study: Study) -> bool:
+    """Whether its arms are too many to stand side by side."""
+    return len(study.rows) > 4
+
+
 def table(results: Results, place: Place, show: Show = interval) -> Table:
     """Header and rows: arms side by side where they are few, else one below the other."""
-    return side_by_side(results, place, show) if len(results.study.rows) <= FEW else one_below_the_other(results, place)
+    return one_below_the_other(results, place) if many(results.study) else side_by_side(results, place, show)
 
 
 def side_by_side(results: Results, place: Place, show: Show) -> Table:
@@ -123,7 +127,7 @@ def caption(results: Results) -> str:
     """How to read the marks and intervals, in words."""
     over = "seeds (Student's t)" if results.study.seeds >= 3 else "sequences, seeds pooled"
     text = f"{results.study.seeds} seeds, 95 % intervals over {over}."
-    if len(results.study.rows) > FEW:
+    if many(results.study):
         text += (
             f" {BETTER} better and {WORSE} worse than {results.study.rows[0]}: the intervals do not overlap, "
             "without correction for the number of comparisons."
