@@ -1,9 +1,15 @@
 PYTHON ?= python3
 
-.PHONY: study test test-slow test-gpu install
+.PHONY: study study-agents study-noise test test-slow test-gpu install
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
 	.venv/bin/python -m benchmarks.compounding_error --out runs/study
+
+study-agents: install  ## compare all agents and decodings on three tasks, three seeds; writes runs/agents
+	.venv/bin/python -m benchmarks.compounding_error --study agents
+
+study-noise: install  ## compare sources of noise, masked and imitated, on three tasks; writes runs/noise
+	.venv/bin/python -m benchmarks.compounding_error --study noise
 
 test: install  ## format, lint, types and the test suite
 	.venv/bin/ruff format --check .

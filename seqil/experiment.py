@@ -17,7 +17,7 @@ from .errors import InvalidInputError
 from .policy import SETTINGS, TokenPolicy, load_model
 from .randomness import seeded
 from .training import Corruption, Sampling, Training
-from .trajectory import Trajectories
+from .trajectory import Trajectories, held
 from .vocabulary import Vocabulary
 
 
@@ -98,7 +98,7 @@ def make_training(settings: Settings, task: Any) -> Training:
     policy.check_positions(cells)
     options = agent_options(plugins.load("agents", s.agent), s.agent_options, task, policy)
     agent = plugins.construct("agents", s.agent, policy, steps=s.steps, learning_rate=s.learning_rate, **options)
-    return Training(
+    training = Training(
         agent,
         demonstrations,
         generator=torch.Generator().manual_seed(s.seed),
@@ -107,6 +107,9 @@ def make_training(settings: Settings, task: Any) -> Training:
         sampling=Sampling(every=s.sampling_every, rows=s.sampling_rows, capacity=s.sampling_capacity),
         average=s.average,
     )
+    if s.noise == "model":
+        _count_noise(training)
+    return training
 
 
 def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:
@@ -158,6 +161,23 @@ def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corru
     if source is None:
         return None
     return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, mask_noise=s.mask_noise)
+
+
+def _count_noise(training: Training) -> None:
+    """Make the model's own noise part of the cost: a prefix per wrong token, where the text had room for one."""
+    corrupt = training.corrupt
+    if corrupt is None:
+        return
+
+    def counted(demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
+        noised = corrupt(demonstrations, generator)
+        deletions = noised.inside & (noised.actions == noised.vocabulary.backspace)
+        written, _ = held(noised.vocabulary, noised.actions, noised.inside)
+        prefixes = noised.prompt_lengths[:, None] + written - 1
+        training.rollout_positions += int(prefixes[deletions].sum())
+        return noised
+
+    training.corrupt = counted
 
 
 def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, policy: TokenPolicy) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One cell of a study: an agent, a task and a seed, trained, sampled and measured."""
+"""One cell of a study: an agent, a task and a seed, trained once, sampled in one way or several, and measured."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from seqil import metrics, rollout
+from seqil import plugins
 from seqil.checkpoint import versions
-from seqil.evaluation import evaluation, judge_of
+from seqil.errors import InvalidInputError, SeqilError
 from seqil.experiment import Settings, make_task, make_training
-from seqil.rendering import spans
+from seqil.training import Training
 
-from .settings import Arm, Place
+from .measurement import measured
+from .study import Arm, Decoding, Place, Study
 
 Record = dict[str, Any]
-_BIN, _PILOT, _SHOWN = 8, 40, 6
+_PILOT = 40
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Cell:
     place: Place
     seed: int
 
+    def __str__(self) -> str:
+        return f"{self.place.name}, {self.arm.name}, seed {self.seed}"
+
     @property
     def settings(self) -> Settings:
         """Of the training run; the number of steps is still to be set from the budget."""
@@ -44,20 +48,49 @@ class Cell:
     def key(self) -> str:
         """Hash of everything that decides the result."""
         what = [self.settings.to_json(), self.place.budget, self.place.samples, versions()]
+        if self.arm.decodings:
+            what.append([asdict(decoding) for decoding in self.arm.decodings])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def cells_of(study: Study) -> list[Cell]:
+    """All cells, seed by seed; arms whose agent is not installed are refused."""
+    known = plugins.names("agents")
+    unknown = [f"{arm.name} ({agent!r})" for arm in study.arms if (agent := arm.settings["agent"]) not in known]
+    if unknown:
+        raise InvalidInputError(
+            f"no such agent is installed: {', '.join(unknown)}; install seqil again, or name other arms with --arm"
+        )
+    return [Cell(arm, place, seed) for seed in range(study.seeds) for place in study.places for arm in study.arms]
+
+
 def missing(cells: list[Cell], results: Path, workers: int) -> Iterator[Record]:
-    """Run the cells that `results` lacks, in processes of one thread, and append each record as it comes."""
+    """Run the cells that `results` lacks, in processes of one thread, and append each record as it comes.
+
+    Raises:
+        SeqilError: at the end, if runs failed; one line names them.
+    """
     done = {record["key"] for record in read(results)}
     todo = [cell for cell in cells if cell.key not in done]
     results.parent.mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, cell) for cell in todo]):
-            record = future.result()
+    _end_last_line(results)
+    failed = []
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        futures = {pool.submit(run, cell): cell for cell in todo}
+        for future in as_completed(futures):
+            try:
+                record = future.result()
+            except SeqilError as error:
+                failed.append(f"{futures[future]}: {error}")
+                continue
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             yield record
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if failed:
+        raise SeqilError(f"{len(failed)} runs failed ({'; '.join(failed)}); --report-only shows the others")
 
 
 def read(results: Path) -> list[Record]:
@@ -72,31 +105,18 @@ def read(results: Path) -> list[Record]:
 
 
 def run(cell: Cell) -> Record:
-    """Train within the budget, sample and measure."""
+    """Train within the budget, then sample and measure in every way."""
     torch.set_num_threads(1)
     logging.getLogger("torchrl").setLevel(logging.WARNING)
     began = time.perf_counter()
     settings = replace(cell.settings, steps=steps_within(cell))
     task = make_task(settings)
-    training = make_training(settings, task)
-    for _ in training.run():
-        pass
-    trained = time.perf_counter()
-    n = min(cell.place.samples, _available(task))
-    rollouts = rollout(
-        training.policy,
-        task.prompts(n, "test", 0),
-        max_length=task.max_length,
-        min_length=task.min_length,
-        generator=torch.Generator().manual_seed(cell.seed),
+    training = trained(settings, task)
+    done = time.perf_counter()
+    plain, *others = (
+        measured(task, training.policy, decoding, cell.place.samples, cell.seed)
+        for decoding in (Decoding(), *cell.arm.decodings)
     )
-    estimates = evaluation(task, training.policy, task.demonstrations(n, "test", 0), rollouts)
-    judge = judge_of(task)
-    assert judge is not None, "every task of the study has a judge or a proxy"
-    first, survived = metrics.first_errors(rollouts, judge)
-    curve, error = metrics.survival(first, survived)
-    found = metrics.backspaces(rollouts, judge) if judge == task.first_error else None
-    actions, lengths = rollouts.actions.tolist(), rollouts.lengths.tolist()
     return {
         "key": cell.key,
         "arm": cell.arm.name,
@@ -106,30 +126,37 @@ def run(cell: Cell) -> Record:
         "versions": versions(),
         "steps": settings.steps,
         **training.costs(),
-        "seconds_training": round(trained - began, 1),
-        "seconds_evaluation": round(time.perf_counter() - trained, 1),
-        "estimates": {name: estimate.to_json() for name, estimate in estimates.items()},
-        "survival": [curve.tolist(), error.tolist()],
-        "hazard": [metrics.hazard(first, survived, t, t + _BIN).to_json() for t in range(0, task.max_length, _BIN)],
-        "hazard_bin": _BIN,
-        "profile": [] if found is None else [estimate.to_json() for estimate in found.profile],
-        "ever_deleted": None if found is None else [found.predicted, found.recall.to_json()],
-        "samples": [
-            [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
-            for prompt, row, length in zip(task.prompts(_SHOWN, "test", 0), actions, lengths, strict=False)
-        ],
+        "seconds_training": round(done - began, 1),
+        "seconds_evaluation": round(time.perf_counter() - done, 1),
+        **plain,
+        **({"decoded": others} if others else {}),
     }
+
+
+def rows_of(record: Record, arm: Arm) -> Iterator[Record]:
+    """The plain sample of a record and its other ones, each as if it were alone; `arm` names them."""
+    samples = ({}, *record.get("decoded", ()))
+    for name, sample in zip(arm.rows, samples, strict=True):
+        yield {**record, **sample, "arm": name}
 
 
 def steps_within(cell: Cell) -> int:
     """Updates that the budget pays for, from the cost of a short run with the same schedule."""
     settings = replace(cell.settings, steps=_PILOT)
-    pilot = make_training(settings, make_task(settings))
-    for _ in pilot.run():
+    pilot = trained(settings, make_task(settings))
+    return max(1, round(cell.place.budget / (pilot.costs()["cost"] / _PILOT)))
+
+
+def trained(settings: Settings, task: Any) -> Training:
+    """The run of the settings, after its last step."""
+    training = make_training(settings, task)
+    for _ in training.run():
         pass
-    return round(cell.place.budget / (pilot.costs()["cost"] / _PILOT))
+    return training
 
 
-def _available(task: Any) -> int:
-    windows = getattr(task, "windows", None)
-    return len(windows.by_split["test"]) if windows is not None else 10**9
+def _end_last_line(results: Path) -> None:
+    """What a crash cut short must not swallow the next record."""
+    if results.exists() and (text := results.read_bytes()) and not text.endswith(b"\n"):
+        with results.open("ab") as file:
+            file.write(b"\n")

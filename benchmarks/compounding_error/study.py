@@ -1,0 +1,88 @@
+"""What a study is made of: arms, places, ways to sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One way to sample from a trained model, at temperature 1.
+
+    Attributes:
+        name: for tables, put after the arm's.
+        rules: of `seqil.decoding`, in order, as the command line writes them (a cell travels between processes).
+        best_of: samples per prompt, of which the one with the largest mean log-probability is kept.
+    """
+
+    name: str = ""
+    rules: tuple[str, ...] = ()
+    best_of: int = 1
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trained model of the comparison.
+
+    Attributes:
+        name: for tables.
+        settings: of `seqil.experiment.Settings`.
+        decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    decodings: tuple[Decoding, ...] = ()
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of the plain sample and of the other ones."""
+        return (self.name, *(f"{self.name}, {decoding.name}" for decoding in self.decodings))
+
+
+@dataclass(frozen=True)
+class Place:
+    """One task of the comparison.
+
+    Attributes:
+        name: of the task.
+        settings: of `seqil.experiment.Settings`, common to all arms.
+        budget: cost of training in forward positions (a trained position counts three), the same for all arms.
+        samples: evaluation texts per seed; fewer where the test split has fewer.
+        error: what an error is here, for captions.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    budget: float
+    samples: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every arm on every place with every seed.
+
+    Attributes:
+        name: on the command line.
+        question: title of the page.
+        arms: the first is what the others are compared with.
+        places: the tasks.
+        seeds: runs per arm and place.
+    """
+
+    name: str
+    question: str
+    arms: tuple[Arm, ...]
+    places: tuple[Place, ...]
+    seeds: int
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Names of all arms and their decodings."""
+        return tuple(row for arm in self.arms for row in arm.rows)
+
+    def scaled(self, share: float) -> Study:
+        """The same at a share of the budget."""
+        return replace(self, places=tuple(replace(place, budget=share * place.budget) for place in self.places))

@@ -1,0 +1,157 @@
+"""Tables of a study, from its records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from seqil.statistics import Estimate, over_runs
+
+from .cells import Record, rows_of
+from .study import Place, Study
+
+EXACT = (
+    *("hazard", "success", "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
+    *("backspace_precision", "backspace_recall"),
+)
+PROXY = ("hazard", "nll_per_token", "rep_4")
+COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
+COLUMNS = ("hazard", "success", "nll_per_token", "backspace_precision", "backspace_recall", *COMMON)
+LOWER, HIGHER = {"hazard", "nll_per_token"}, {"success"}
+BETTER, WORSE = "✓", "✗"
+
+Show = Callable[[Estimate], str]
+Table = list[list[str]]
+
+
+def interval(e: Estimate) -> str:
+    """`0.0090 [0.0082, 0.0099]`."""
+    digits = _digits(e)
+    return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"
+
+
+def plus_minus(e: Estimate) -> str:
+    """`0.0090±0.0009`, the wider side."""
+    digits = _digits(e)
+    return f"{e.value:.{digits}f}±{max(e.high - e.value, e.value - e.low):.{digits}f}"
+
+
+def _digits(e: Estimate) -> int:
+    return 3 if abs(e.value) >= 0.1 or e.value == 0 else 4
+
+
+class Results:
+    """The records of a study, sorted: the runs of every row on every place.
+
+    Args:
+        study: whose; records of other arms, places and seeds are left out.
+        records: in the order of the file; of two with the same arm, place and seed the later one counts.
+    """
+
+    def __init__(self, study: Study, records: Sequence[Record]) -> None:
+        arms = {arm.name: arm for arm in study.arms}
+        latest = {(r["task"], r["arm"], r["seed"]): r for r in records if r["arm"] in arms and r["seed"] < study.seeds}
+        self.study = study
+        self.records = list(latest.values())
+        self._rows = [row for record in self.records for row in rows_of(record, arms[record["arm"]])]
+
+    @property
+    def places(self) -> list[Place]:
+        """Those that have been run."""
+        return [place for place in self.study.places if any(r["task"] == place.name for r in self.records)]
+
+    def runs(self, place: Place) -> dict[str, list[Record]]:
+        """Row name -> its runs, in the study's order; rows without runs are left out."""
+        found = {
+            name: [r for r in self._rows if (r["task"], r["arm"]) == (place.name, name)] for name in self.study.rows
+        }
+        return {name: runs for name, runs in found.items() if runs}
+
+
+def estimate(runs: Sequence[Record], metric: str) -> Estimate | None:
+    """Over the runs; None where one of them has no such metric."""
+    if any(metric not in r["estimates"] for r in runs):
+        return None
+    return over_runs([Estimate.of(r["estimates"][metric]) for r in runs])
+
+
+def verdict(ours: Estimate | None, theirs: Estimate | None, metric: str) -> str:
+    """`BETTER` or `WORSE` where the intervals do not overlap; else nothing."""
+    if ours is None or theirs is None or metric not in LOWER | HIGHER:
+        return ""
+    below, above = ours.high < theirs.low, ours.low > theirs.high
+    if not (below or above):
+        return ""
+    return BETTER if below == (metric in LOWER) else WORSE
+
+
+def many(study: Study) -> bool:
+    """Whether its arms are too many to stand side by side."""
+    return len(study.rows) > 4
+
+
+def table(results: Results, place: Place, show: Show = interval) -> Table:
+    """Header and rows: arms side by side where they are few, else one below the other."""
+    return one_below_the_other(results, place) if many(results.study) else side_by_side(results, place, show)
+
+
+def side_by_side(results: Results, place: Place, show: Show) -> Table:
+    """One row per metric; arms are columns."""
+    runs = results.runs(place)
+    metrics = (*(EXACT if any(r["profile"] for r in results.records if r["task"] == place.name) else PROXY), *COMMON)
+    return [
+        ["", *runs],
+        *([_title(name), *(_cell(estimate(found, name), show) for found in runs.values())] for name in metrics),
+        ["cost (M)", *(_millions(found) for found in runs.values())],
+        ["training (s)", *(f"{np.mean([r['seconds_training'] for r in found]):.0f}" for found in runs.values())],
+    ]
+
+
+def one_below_the_other(results: Results, place: Place) -> Table:
+    """One row per arm and decoding, marked where it differs from the first."""
+    runs = results.runs(place)
+    first = next(iter(runs.values()))
+
+    def cell(found: Sequence[Record], metric: str) -> str:
+        ours = estimate(found, metric)
+        return f"{_cell(ours, plus_minus)} {verdict(ours, estimate(first, metric), metric)}".strip()
+
+    return [
+        ["", *(_title(name) for name in COLUMNS), "cost (M)"],
+        *([name, *(cell(found, metric) for metric in COLUMNS), _millions(found)] for name, found in runs.items()),
+    ]
+
+
+def caption(results: Results) -> str:
+    """How to read the marks and intervals, in words."""
+    over = "seeds (Student's t)" if results.study.seeds >= 3 else "sequences, seeds pooled"
+    text = f"{results.study.seeds} seeds, 95 % intervals over {over}."
+    if many(results.study):
+        text += (
+            f" {BETTER} better and {WORSE} worse than {results.study.rows[0]}: the intervals do not overlap, "
+            "without correction for the number of comparisons."
+        )
+    return text
+
+
+def markdown(results: Results) -> str:
+    """All tables, as a file."""
+    parts = [f"# {results.study.question}", caption(results)]
+    for place in results.places:
+        head, *rows = table(results, place, plus_minus)
+        lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+        parts += [f"## {place.name}", f"An error is {place.error}.", "\n".join(f"| {' | '.join(x)} |" for x in lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _cell(e: Estimate | None, show: Show) -> str:
+    return "–" if e is None else show(e)
+
+
+def _millions(runs: Sequence[Record]) -> str:
+    return f"{np.mean([r['cost'] for r in runs]) / 1e6:.2f}"

@@ -1,0 +1,218 @@
+"""The studies: what decides a cell, what survives a crash, and tables that are made of records alone."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.compounding_error import report, tables
+from benchmarks.compounding_error.__main__ import main
+from benchmarks.compounding_error.cells import Cell, cells_of, missing, read, rows_of, run, steps_within
+from benchmarks.compounding_error.settings import AGENTS, FIRST, MLE, SEQUENCE_MATCH, STUDIES
+from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
+from seqil import plugins
+from seqil.errors import InvalidInputError, SeqilError
+from seqil.experiment import Settings, make_task, make_training
+from seqil.statistics import Estimate
+
+SMALL = {"task": "automaton", "task_options": {"horizon": 6}, "demonstrations": 64, "width": 16, "layers": 1}
+PLACE = Place("automaton", SMALL, budget=2e4, samples=20, error="a token that the law forbids")
+ARM = Arm("MLE", MLE.settings, (Decoding("greedy", ("top_k=1",)), Decoding("best of 2", best_of=2)))
+COMMITTED = sorted(Path(report.__file__).parent.glob("results/*/results.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def record():
+    return run(Cell(ARM, PLACE, 0))
+
+
+# -- cells
+
+
+def test_a_key_is_of_everything_that_decides_the_result_and_of_nothing_else():
+    cell = Cell(ARM, PLACE, 0)
+    others = [
+        Cell(ARM, PLACE, 1),
+        Cell(ARM, replace(PLACE, budget=3e4), 0),
+        Cell(ARM, replace(PLACE, samples=30), 0),
+        Cell(Arm("MLE", {**MLE.settings, "average": 0.9}), PLACE, 0),
+        Cell(replace(ARM, decodings=()), PLACE, 0),
+        Cell(replace(ARM, decodings=ARM.decodings[:1]), PLACE, 0),
+    ]
+    assert len({cell.key, *(other.key for other in others)}) == 7
+    assert Cell(replace(ARM, name="other"), replace(PLACE, error="other"), 0).key == cell.key
+
+
+def test_keys_of_the_first_study_are_what_they_were(monkeypatch):
+    monkeypatch.setattr("benchmarks.compounding_error.cells.versions", lambda: {})
+    settings = Settings.of({**FIRST.places[0].settings, **FIRST.arms[0].settings, "seed": 0})
+    what = [settings.to_json(), 4.5e6, 1000, {}]
+    plain = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+    assert cells_of(FIRST)[0].key == plain
+    assert len(cells_of(FIRST)) == 16
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_arms_have_settings_that_exist_and_names_of_their_own(study):
+    assert len(set(study.rows)) == len(study.rows)
+    for cell in cells_of(replace(study, seeds=1)):
+        known = plugins.parameters(plugins.load("agents", cell.settings.agent))
+        assert set(cell.settings.agent_options) - {"alpha"} <= set(known)
+
+
+def test_an_arm_without_its_agent_is_named():
+    study = replace(AGENTS, arms=(MLE, Arm("Oracle", {"agent": "oracle"})))
+    with pytest.raises(InvalidInputError, match=r"Oracle \('oracle'\)"):
+        cells_of(study)
+
+
+def test_one_model_is_sampled_in_every_way(record):
+    plain, greedy, best = rows_of(record, ARM)
+    assert [plain["arm"], greedy["arm"], best["arm"]] == list(ARM.rows)
+    assert plain["cost"] == greedy["cost"] == best["cost"] == record["cost"]
+    nll = {r["estimates"]["nll_per_token"]["value"] for r in (plain, greedy, best)}
+    assert len(nll) == 1
+    actions = [r["estimates"]["actions_per_net_token"]["value"] for r in (plain, greedy, best)]
+    assert actions == [1, 1, 2]  # every sample that best-of-k drew is paid for
+    texts = [[spans for _, spans in r["samples"]] for r in (plain, greedy, best)]
+    assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("settings", [MLE.settings, SEQUENCE_MATCH.settings], ids=["mle", "sequence_match"])
+def test_a_run_costs_what_it_may(settings):
+    place = replace(PLACE, budget=1.2e5)
+    record = run(Cell(Arm("arm", settings), place, 0))
+    assert record["cost"] == pytest.approx(place.budget, rel=0.03)
+    assert record["steps"] == steps_within(Cell(Arm("other name", settings), place, 0))
+
+
+def test_noise_of_the_model_is_paid_for(monkeypatch):
+    settings = Settings.of({**SMALL, "agent": "bc", "noise": "model", "noise_rate": 0.3, "steps": 3})
+    training = make_training(settings, make_task(settings))
+    fed, log_probs = [], training.policy.log_probs
+
+    def spy(prefixes):
+        room = prefixes.generated < prefixes.max_length
+        fed.append(int(prefixes.length[room].sum()))
+        return log_probs(prefixes)
+
+    monkeypatch.setattr(training.policy, "log_probs", spy)
+    for _ in training.run():
+        pass
+    assert training.costs()["rollout_positions"] == sum(fed) > 100
+
+
+# -- results.jsonl
+
+
+def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
+    results = tmp_path / "results.jsonl"
+    cells = [Cell(replace(ARM, decodings=()), PLACE, seed) for seed in (0, 1)]
+    assert len(list(missing(cells, results, 1))) == 2
+    whole = results.read_text()
+    results.write_text(whole[:-40])
+    (again,) = missing(cells, results, 1)
+    assert {record["key"] for record in read(results)} == {cell.key for cell in cells}
+    lost = json.loads(whole.splitlines()[1])
+    timed = {"seconds_training": 0, "seconds_evaluation": 0}
+    assert json.loads(json.dumps(again | timed)) == lost | timed
+    assert list(missing(cells, results, 1)) == []
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
+    results = tmp_path / "results.jsonl"
+    sound = Cell(replace(ARM, decodings=()), PLACE, 0)
+    broken = Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, 0)
+    with pytest.raises(SeqilError, match=r"1 runs failed .automaton, broken, seed 0: unknown noise 'loud'"):
+        list(missing([broken, sound], results, 1))
+    assert [record["key"] for record in read(results)] == [sound.key]
+
+
+# -- tables and figures
+
+
+def synthetic(study, spread=0.01):
+    """Records in which arm k has success .2 + .1 k on every place, give or take `spread` from seed to seed."""
+    records = []
+    for cell in cells_of(study):
+        samples = []
+        for k, row in enumerate(study.rows):
+            if row in cell.arm.rows:
+                value = 0.2 + 0.1 * k + spread * (cell.seed - 1)
+                one = Estimate(value, value - 0.01, value + 0.01, 100, "sequences").to_json()
+                names = ("success", "actions_per_net_token", "forwards_per_net_token", "unfinished")
+                samples.append(
+                    {
+                        "estimates": {"hazard": {**one, "value": 1 - value}, **dict.fromkeys(names, one)},
+                        "samples": [["1 2", [["3 4", False], ["5", True]]]],
+                    }
+                )
+        records.append(
+            {
+                **{"key": cell.key, "arm": cell.arm.name, "task": cell.place.name, "seed": cell.seed, "cost": 2e6},
+                **{"versions": dict.fromkeys(("seqil", "torch", "transformers"), "1"), "seconds_training": 1.0},
+                **{"profile": [], "settings": cell.settings.to_json()},
+                **samples[0],
+                "decoded": samples[1:],
+            }
+        )
+    return records
+
+
+STUDY = Study("small", "Which?", (ARM, MLE, MLE), (PLACE,), seeds=3)
+STUDY = replace(STUDY, arms=(ARM, Arm("B", {"agent": "bc"}), Arm("C", {"agent": "bc"})))
+
+
+def test_a_row_per_arm_and_decoding_with_marks_where_intervals_do_not_overlap():
+    head, *rows = tables.table(tables.Results(STUDY, synthetic(STUDY)), PLACE)
+    assert [row[0] for row in rows] == list(STUDY.rows)
+    success = dict(zip(STUDY.rows, (row[head.index("success")] for row in rows), strict=True))
+    assert success["MLE"] == "0.200±0.025"  # 4.303 * .01 / sqrt(3), Student's t over three seeds
+    assert success["MLE, greedy"] == "0.300±0.025 ✓"
+    assert [row[head.index("hazard")][-1] for row in rows] == ["5", *"✓✓✓✓"]
+    overlapping = tables.table(tables.Results(STUDY, synthetic(STUDY, spread=0.1)), PLACE)
+    assert not any(tables.BETTER in cell for row in overlapping for cell in row)
+
+
+def test_worse_is_marked_too():
+    few, many = (Estimate(x, x - 0.1, x + 0.1, 3, "seeds") for x in (0.2, 0.5))
+    assert tables.verdict(few, many, "hazard") == tables.verdict(many, few, "success") == tables.BETTER
+    assert tables.verdict(many, few, "hazard") == tables.verdict(few, many, "success") == tables.WORSE
+    assert tables.verdict(few, many, "unfinished") == tables.verdict(few, few, "hazard") == ""
+
+
+def test_of_two_records_of_a_run_the_later_one_counts():
+    records = synthetic(STUDY)
+    stale = json.loads(json.dumps(records).replace('"cost": 2000000.0', '"cost": 7000000.0'))
+    assert tables.markdown(tables.Results(STUDY, stale + records)) == tables.markdown(tables.Results(STUDY, records))
+
+
+def test_files_of_a_study_with_many_arms(tmp_path):
+    results = tables.Results(STUDY, synthetic(STUDY))
+    names = {path.name for path in report.write(results, tmp_path)}
+    assert names == {"report.html", "table.md", "automaton.png", "automaton.svg"}
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<h4>") == len(STUDY.rows)
+    assert "<td class=better>0.300±0.025 ✓</td>" in page
+    svg = (tmp_path / "automaton.svg").read_text()
+    assert svg.startswith("<?xml")
+    assert len(svg) > 5000
+
+
+def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(STUDIES, "small", STUDY)
+    with (tmp_path / "results.jsonl").open("w") as file:
+        file.writelines(json.dumps(record) + "\n" for record in synthetic(STUDY))
+    main(study="small", out=tmp_path, report_only=True)
+    table = (tmp_path / "table.md").read_text()
+    assert table == tables.markdown(tables.Results(STUDY, read(tmp_path / "results.jsonl")))
+    assert "| MLE, best of 2 |" in table
+    assert "0.300±0.025 ✓" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("results", COMMITTED, ids=lambda path: path.parent.name)
+def test_committed_tables_are_what_the_records_say(results):
+    study = STUDIES[results.parent.name]
+    assert tables.markdown(tables.Results(study, read(results))) == results.with_name("table.md").read_text()
