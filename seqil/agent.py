@@ -42,6 +42,8 @@ class Agent:
     demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
     samples = 1
     """Rollouts per prompt, where they are fresh."""
+    passes = 1
+    """Steps of the optimizer on the same data per update, once the warm-up is over."""
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of the constructor's options by name, for settings that fit into a file: option -> name -> value."""
 
@@ -96,13 +98,19 @@ class Agent:
         """Called once, before the first update that does more than clone."""
 
     def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
-        """Take one step of the optimizer and return metrics. `rollouts` is given when `needs_rollouts` was true."""
+        """Take one step of the optimizer (or `passes`) and return the metrics of the last.
+
+        `rollouts` is given when `needs_rollouts` was true.
+        """
         if self.warming:
             cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
             return self.descend({"loss_behavior_cloning": cloning})
         if self.updates == math.ceil(self.warm_up * self.steps):
             self.end_warm_up()
-        return self.descend(self.loss(batch(demonstrations, rollouts)))
+        data = batch(demonstrations, rollouts)
+        for _ in range(self.passes - 1):
+            self._step(self.loss(data))
+        return self.descend(self.loss(data))
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Cells of prefix trees that one update trains on; a forward without a backward counts a third of one."""
@@ -114,6 +122,12 @@ class Agent:
         Raises:
             NonFiniteError: loss or gradient is NaN or infinite; the parameters are untouched.
         """
+        metrics = self._step(losses)
+        self.schedule.step()
+        self.updates += 1
+        return metrics
+
+    def _step(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
         total = torch.stack([value for key, value in losses.items() if str(key).startswith("loss_")]).sum()
         if not total.isfinite():
             raise NonFiniteError(f"the loss is {float(total)} at update {self.updates}; lower the learning rate")
@@ -125,8 +139,6 @@ class Agent:
             raise NonFiniteError(f"the gradient is not finite at update {self.updates}; lower the learning rate")
         rate = self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
-        self.schedule.step()
-        self.updates += 1
         metrics = {str(key): float(value.detach()) for key, value in losses.items()}
         return {"loss": float(total.detach()), **metrics, "grad_norm": float(norms[0]), "learning_rate": rate}
 
