@@ -14,7 +14,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from .cache import SlotCache, additive
-from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError
+from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError, first_line
 from .prefix import Prefixes, legal_actions
 from .trajectory import Trajectories
 from .tree import PrefixTree, pack
@@ -257,22 +257,21 @@ class TokenPolicy(TensorDictModuleBase):
 
 
 def load_model(folder: str | Path) -> PreTrainedModel:
-    """The Hugging Face causal LM of a local folder; safetensors only, nothing is unpickled or downloaded.
+    """The Hugging Face causal LM of a local folder; safetensors only, nothing is unpickled, downloaded or run.
 
     Raises:
-        CheckpointError: no such folder, no model in it, or a damaged one.
+        CheckpointError: no such folder, no model in it, a damaged one, or one that brings its own code.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     if not (Path(folder) / "config.json").exists():
         raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"model {str(folder)!r} cannot be loaded: {(str(error).strip() or repr(error)).splitlines()[0]}"
-        ) from None
+        return AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever a file may hold breaks transformers anywhere
+        raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
 
 
 def _name(model: nn.Module) -> str:
@@ -323,7 +322,7 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise UnsupportedModelError(
             f"{_name(model)} does not take position ids and a 4D attention mask "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); use a model that does, GPT-2 or Llama say"
+            f"({type(error).__name__}: {first_line(error)}); use a model that does, GPT-2 or Llama say"
         ) from None
     finally:
         model.train(training)

@@ -8,6 +8,7 @@ import transformers as hf
 
 from seqil import TokenPolicy, Vocabulary, start
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from seqil.policy import load_model
 from seqil.randomness import seeded
 
 V = Vocabulary(7, 6)
@@ -96,6 +97,36 @@ def test_round_trip_through_the_disk(tmp_path, name, backspace):
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in policy.state_dict().items())
     plain = hf.AutoModelForCausalLM.from_pretrained(tmp_path)  # an ordinary checkpoint for anyone else
     assert plain.get_output_embeddings().weight.shape[0] >= V.size + backspace
+
+
+CODE = "from pathlib import Path\nPath({!r}).touch()\n"
+
+
+def test_loading_a_folder_runs_no_code_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on stdin"))
+    ran, maps = tmp_path / "ran", {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "foreign", "auto_map": maps}))
+    (tmp_path / "code.py").write_text(CODE.format(str(ran)))
+    with pytest.raises(CheckpointError, match="custom code") as refused:
+        load_model(tmp_path)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not ran.exists()
+
+
+BROKEN = [
+    *({"n_head": "2"}, {"n_layer": None}, {"n_embd": 0}, {"vocab_size": [7]}, {"activation_function": "none"}),
+    {"quantization_config": {"quant_method": "awq"}},
+]
+
+
+@pytest.mark.parametrize("change", BROKEN)
+def test_a_config_that_cannot_be_is_refused_in_one_line(tmp_path, change):
+    gpt2().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(CheckpointError, match="cannot be loaded") as refused:
+        load_model(tmp_path)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
