@@ -8,7 +8,7 @@ import transformers as hf
 
 from seqil import TokenPolicy, Vocabulary, start
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
-from seqil.policy import load_model
+from seqil.policy import evaluating, load_model
 from seqil.randomness import seeded
 
 V = Vocabulary(7, 6)
@@ -37,11 +37,19 @@ TAKEN = {
     "Qwen3": lambda: build(hf.Qwen3ForCausalLM, hf.Qwen3Config, **ROTARY, head_dim=4),
 }  # fmt: skip
 
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 8}
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.0], "long_factor": [4.0, 4.0],
+        "original_max_position_embeddings": 8}  # fmt: skip
 REFUSED = {
     "sliding window of 4": lambda: build(hf.MistralForCausalLM, hf.MistralConfig, **ROTARY, sliding_window=4),
     "sliding_attention": lambda: build(hf.Gemma2ForCausalLM, hf.Gemma2Config, **ROTARY, head_dim=4),
     "linear_attention": lambda: build(hf.MambaForCausalLM, hf.MambaConfig, vocab_size=7, hidden_size=8),
     "(bloom)": lambda: build(hf.BloomForCausalLM, hf.BloomConfig, vocab_size=7, hidden_size=8, n_layer=1, n_head=2),
+    "frequencies (dynamic)": lambda: build(hf.LlamaForCausalLM, hf.LlamaConfig, **ROTARY, rope_parameters=DYNAMIC),
+    "frequencies (longrope)": lambda: build(hf.Phi3ForCausalLM, hf.Phi3Config, **ROTARY, rope_parameters=LONG,
+                                            original_max_position_embeddings=8, sliding_window=None),
+    "scales or caps": lambda: build(hf.NanoChatForCausalLM, hf.NanoChatConfig, **ROTARY),
+    "scales its logits": lambda: build(hf.GraniteForCausalLM, hf.GraniteConfig, **ROTARY, logits_scaling=8.0),
     "encoder-decoder": lambda: build(hf.T5ForConditionalGeneration, hf.T5Config, vocab_size=7, d_model=8, d_kv=4,
                                      d_ff=8, num_layers=1, num_heads=2),
     "not a Hugging Face causal LM": lambda: torch.nn.Linear(2, 2),
@@ -61,6 +69,20 @@ def test_the_head_gains_a_row_that_hardly_disturbs(name):
         theirs = model(tokens).logits[:, 0, : V.size]
     torch.testing.assert_close(ours[:, : V.size], theirs, rtol=1e-5, atol=1e-6)
     assert (ours.softmax(-1)[:, V.backspace] <= 1 / V.num_actions + 1e-6).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_policy_starts_in_the_mode_of_its_model(tmp_path, training):
+    model = gpt2().train(training)
+    model.transformer.h[0].eval()  # frozen, say
+    modes = [module.training for module in model.modules()]
+    policy = TokenPolicy(model, V)
+    for _ in range(2):
+        assert [module.training for module in policy.modules()] == [training, *modes]
+        with evaluating(policy):
+            assert not any(module.training for module in policy.modules())
+    policy.save_pretrained(tmp_path)
+    assert not any(module.training for module in TokenPolicy.from_pretrained(tmp_path).modules())
 
 
 @pytest.mark.parametrize("reason", REFUSED)
