@@ -23,3 +23,8 @@ class CheckpointError(SeqilError):
 
 class MissingExtraError(SeqilError, ImportError):
     """An optional dependency is not installed."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library complained of, in one line."""
+    return (str(error).strip() or repr(error)).splitlines()[0]

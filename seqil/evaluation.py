@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from . import metrics
-from .policy import TokenPolicy
+from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes
-from .rollouts import evaluating
 from .statistics import Estimate, mean, proportion, ratio
 from .trajectory import Trajectories
 

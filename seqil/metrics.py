@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .policy import TokenPolicy
+from .policy import TokenPolicy, evaluating
 from .statistics import Estimate, proportion
 from .trajectory import Trajectories, held
 
@@ -255,8 +255,6 @@ def negative_log_likelihood(policy: TokenPolicy, trajectories: Trajectories, bat
 
     Of a policy with a backspace this is the likelihood of its tokens, renormalised without the backspace.
     """
-    from .rollouts import evaluating
-
     rows: list[Floats] = []
     with evaluating(policy):
         for at in range(0, len(trajectories), batch_size):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from .cache import SlotCache, additive
-from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError
+from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError, first_line
 from .prefix import Prefixes, legal_actions
 from .trajectory import Trajectories
 from .tree import PrefixTree, pack
@@ -31,8 +32,11 @@ class TokenPolicy(TensorDictModuleBase):
     """`pi(a|s) = softmax l(a|s)` over the legal actions, with `l` the logits of a causal language model.
 
     Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
-    token rows, so that `pi(backspace) <= 1 / (V + 1)` everywhere and a pretrained model is barely disturbed. Rows
-    beyond it (of a padded head) are ignored. The backspace is only ever an action: it is never fed to the model.
+    token rows, so that a pretrained model is barely disturbed: `pi(backspace) <= 1 / (V + 1)` where every action is
+    legal (where few are, as at `max_length`, its share is larger). Rows beyond it (of a padded head) are ignored. The
+    backspace is only ever an action: it is never fed to the model.
+
+    The policy starts in the mode of the model, training or evaluation.
 
     As a TensorDictModule it reads `observation` (int64 [B, C] cells, empty = V) and `action_mask` (bool [B, A])
     and writes `logits` (float32 [B, A], illegal actions at -inf), which TorchRL's `MaskedCategorical` and
@@ -44,8 +48,9 @@ class TokenPolicy(TensorDictModuleBase):
         backspace: whether the policy may delete.
 
     Raises:
-        UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space),
-            or which a prefix tree does not describe (checked by a small forward).
+        UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space,
+            rotary frequencies that follow the length), which a prefix tree does not describe, or which scales or caps
+            the logits of its head (checked by small forwards).
         InvalidInputError: a head smaller than the vocabulary.
         NonFiniteError: a model whose logits are NaN or infinite.
     """
@@ -59,6 +64,7 @@ class TokenPolicy(TensorDictModuleBase):
         self.backspace = bool(backspace)
         self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
         self.model = copy.deepcopy(model)
+        self.training = model.training
         if self._head_rows() < self.vocabulary.size:
             raise InvalidInputError(
                 f"the head of {_name(model)} has {self._head_rows()} rows, the vocabulary {self.vocabulary.size} "
@@ -66,7 +72,9 @@ class TokenPolicy(TensorDictModuleBase):
             )
         if self.backspace:
             self._add_backspace_row()
-        _refuse_unlike_tree(self)
+        with evaluating(self.model):
+            _refuse_unlike_tree(self)
+            _refuse_reshaped_logits(self)
 
     # -- the model ---------------------------------------------------------------------------------
 
@@ -218,6 +226,7 @@ class TokenPolicy(TensorDictModuleBase):
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
         policy.vocabulary, policy.backspace, policy.model = saved, backspace, model
+        policy.training = model.training
         policy.in_keys, policy.out_keys = ["observation", "action_mask"], ["logits"]
         if policy._head_rows() < (saved.num_actions if backspace else saved.size):
             raise CheckpointError(f"{folder}: the head has {policy._head_rows()} rows, too few for {saved}")
@@ -256,23 +265,35 @@ class TokenPolicy(TensorDictModuleBase):
                 table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)
 
 
+@contextmanager
+def evaluating(policy: nn.Module) -> Iterator[None]:
+    """Without dropout; afterwards every module is in the mode that it was in."""
+    modes = {module: module.training for module in policy.modules()} if isinstance(policy, nn.Module) else {}
+    for module in modes:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def load_model(folder: str | Path) -> PreTrainedModel:
-    """The Hugging Face causal LM of a local folder; safetensors only, nothing is unpickled or downloaded.
+    """The Hugging Face causal LM of a local folder; safetensors only, nothing is unpickled, downloaded or run.
 
     Raises:
-        CheckpointError: no such folder, no model in it, or a damaged one.
+        CheckpointError: no such folder, no model in it, a damaged one, or one that brings its own code.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     if not (Path(folder) / "config.json").exists():
         raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"model {str(folder)!r} cannot be loaded: {(str(error).strip() or repr(error)).splitlines()[0]}"
-        ) from None
+        return AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
+        )
+    except Exception as error:  # whatever a file may hold breaks transformers anywhere
+        raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
 
 
 def _name(model: nn.Module) -> str:
@@ -291,10 +312,12 @@ def _refuse_stateful(model: Any) -> None:
     layers: Sequence[str] = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or ()
     other = sorted({str(kind) for kind in layers} - {"full_attention", "global"})
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    ropes = sorted(rope for rope in _rope_types(model) if rope == "longrope" or "dynamic" in rope)
     reason = (
         "it is an encoder-decoder" if getattr(config, "is_encoder_decoder", False)
         else f"its layers are of type {', '.join(other)}" if other
         else f"it attends to a sliding window of {window}" if window and not layers
+        else f"its rotary frequencies ({', '.join(ropes)}) follow the length of the batch" if ropes
         else "its state is recurrent" if getattr(model, "_is_stateful", False)
         else None
     )  # fmt: skip
@@ -302,6 +325,15 @@ def _refuse_stateful(model: Any) -> None:
         raise UnsupportedModelError(
             f"{_name(model)} cannot be rewound by a backspace: {reason}; use a model with full causal attention"
         )
+
+
+def _rope_types(model: nn.Module) -> set[str]:
+    """Kinds of the rotary embeddings, which have one, or one per type of layer."""
+    found: set[str] = set()
+    for module in model.modules():
+        kind = getattr(module, "rope_type", ())
+        found |= {kind} if isinstance(kind, str) else set(dict(kind).values())
+    return found
 
 
 @torch.no_grad()
@@ -314,8 +346,6 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
     tree = pack(
         v, Trajectories.from_actions(v, torch.tensor([[a]], device=device), torch.tensor([walk], device=device))
     )
-    training = model.training
-    model.eval()
     try:
         hidden = policy.hidden(tree.tokens, tree.depth, additive(tree.visible(), policy.weight.dtype)[:, None])
         ours = policy.head(hidden[0, tree.node_at[0, -1]])[: v.size]
@@ -323,10 +353,8 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise UnsupportedModelError(
             f"{_name(model)} does not take position ids and a 4D attention mask "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); use a model that does, GPT-2 or Llama say"
+            f"({type(error).__name__}: {first_line(error)}); use a model that does, GPT-2 or Llama say"
         ) from None
-    finally:
-        model.train(training)
     if not theirs.isfinite().all():
         raise NonFiniteError(f"the logits of {_name(model)} are not finite; its weights are damaged: load sound ones")
     tolerance = 1e-3 if policy.weight.dtype in (torch.float32, torch.float64) else 5e-2
@@ -334,4 +362,21 @@ def _refuse_unlike_tree(policy: TokenPolicy) -> None:
         raise UnsupportedModelError(
             f"{_name(model)} gives other logits when its prefixes are packed into a tree (off by "
             f"{float((ours - theirs).abs().max()):.2g}): it scales its logits, or ignores position ids or the mask"
+        )
+
+
+@torch.no_grad()
+def _refuse_reshaped_logits(policy: TokenPolicy) -> None:
+    """Put known logits in the place of the head's and see whether the model hands them on as they are."""
+    head = policy.model.get_output_embeddings()
+    known = torch.linspace(-100, 100, len(policy.weight), dtype=policy.weight.dtype, device=policy.weight.device)
+    hook = head.register_forward_hook(lambda module, inputs, output: known.expand_as(output))
+    try:
+        found = policy.model(input_ids=torch.tensor([[0]], device=known.device), use_cache=False).logits[0, -1]
+    finally:
+        hook.remove()
+    if not torch.allclose(found.double(), known.double(), rtol=1e-3):
+        raise UnsupportedModelError(
+            f"{_name(policy.model)} scales or caps the logits of its head, which a policy would not; "
+            "use a model that hands them on as they are, GPT-2 or Llama say"
         )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .cache import SlotCache, additive, slot_mask
 from .errors import InvalidInputError
-from .policy import TokenPolicy
+from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes, Prompts, legal_actions, legal_kinds, start, transition
 from .sampling import Sampler
 from .trajectory import Trajectories
@@ -186,19 +185,6 @@ def _reshape(warps: Sequence[Warp], state: Prefixes, rows: Tensor, logits: Tenso
         warped = warp(state, rows, law).masked_fill(law == -torch.inf, -torch.inf)
         law = torch.where((warped == -torch.inf).all(-1, keepdim=True), law, warped)
     return logits.index_put((running,), law)
-
-
-@contextmanager
-def evaluating(policy: nn.Module) -> Iterator[None]:
-    """Without dropout, and back again."""
-    if not isinstance(policy, nn.Module) or not policy.training:
-        yield
-        return
-    policy.eval()
-    try:
-        yield
-    finally:
-        policy.train()
 
 
 def _budget(max_actions: int | None, max_length: int) -> int:

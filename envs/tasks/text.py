@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from seqil import Trajectories, Vocabulary
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, first_line
 
 from .base import Task, split_of
 from .windows import Windows
@@ -91,6 +91,6 @@ def _tokenizer(given: Any) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(given, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"tokenizer {given} cannot be loaded: {str(error).splitlines()[0]}") from None
+        return AutoTokenizer.from_pretrained(given, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever a file may hold breaks transformers anywhere
+        raise InvalidInputError(f"tokenizer {given} cannot be loaded: {first_line(error)}") from None

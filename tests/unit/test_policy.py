@@ -8,6 +8,7 @@ import transformers as hf
 
 from seqil import TokenPolicy, Vocabulary, start
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from seqil.policy import evaluating, load_model
 from seqil.randomness import seeded
 
 V = Vocabulary(7, 6)
@@ -36,11 +37,19 @@ TAKEN = {
     "Qwen3": lambda: build(hf.Qwen3ForCausalLM, hf.Qwen3Config, **ROTARY, head_dim=4),
 }  # fmt: skip
 
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 8}
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.0], "long_factor": [4.0, 4.0],
+        "original_max_position_embeddings": 8}  # fmt: skip
 REFUSED = {
     "sliding window of 4": lambda: build(hf.MistralForCausalLM, hf.MistralConfig, **ROTARY, sliding_window=4),
     "sliding_attention": lambda: build(hf.Gemma2ForCausalLM, hf.Gemma2Config, **ROTARY, head_dim=4),
     "linear_attention": lambda: build(hf.MambaForCausalLM, hf.MambaConfig, vocab_size=7, hidden_size=8),
     "(bloom)": lambda: build(hf.BloomForCausalLM, hf.BloomConfig, vocab_size=7, hidden_size=8, n_layer=1, n_head=2),
+    "frequencies (dynamic)": lambda: build(hf.LlamaForCausalLM, hf.LlamaConfig, **ROTARY, rope_parameters=DYNAMIC),
+    "frequencies (longrope)": lambda: build(hf.Phi3ForCausalLM, hf.Phi3Config, **ROTARY, rope_parameters=LONG,
+                                            original_max_position_embeddings=8, sliding_window=None),
+    "scales or caps": lambda: build(hf.NanoChatForCausalLM, hf.NanoChatConfig, **ROTARY),
+    "scales its logits": lambda: build(hf.GraniteForCausalLM, hf.GraniteConfig, **ROTARY, logits_scaling=8.0),
     "encoder-decoder": lambda: build(hf.T5ForConditionalGeneration, hf.T5Config, vocab_size=7, d_model=8, d_kv=4,
                                      d_ff=8, num_layers=1, num_heads=2),
     "not a Hugging Face causal LM": lambda: torch.nn.Linear(2, 2),
@@ -60,6 +69,20 @@ def test_the_head_gains_a_row_that_hardly_disturbs(name):
         theirs = model(tokens).logits[:, 0, : V.size]
     torch.testing.assert_close(ours[:, : V.size], theirs, rtol=1e-5, atol=1e-6)
     assert (ours.softmax(-1)[:, V.backspace] <= 1 / V.num_actions + 1e-6).all()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_policy_starts_in_the_mode_of_its_model(tmp_path, training):
+    model = gpt2().train(training)
+    model.transformer.h[0].eval()  # frozen, say
+    modes = [module.training for module in model.modules()]
+    policy = TokenPolicy(model, V)
+    for _ in range(2):
+        assert [module.training for module in policy.modules()] == [training, *modes]
+        with evaluating(policy):
+            assert not any(module.training for module in policy.modules())
+    policy.save_pretrained(tmp_path)
+    assert not any(module.training for module in TokenPolicy.from_pretrained(tmp_path).modules())
 
 
 @pytest.mark.parametrize("reason", REFUSED)
@@ -96,6 +119,36 @@ def test_round_trip_through_the_disk(tmp_path, name, backspace):
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in policy.state_dict().items())
     plain = hf.AutoModelForCausalLM.from_pretrained(tmp_path)  # an ordinary checkpoint for anyone else
     assert plain.get_output_embeddings().weight.shape[0] >= V.size + backspace
+
+
+CODE = "from pathlib import Path\nPath({!r}).touch()\n"
+
+
+def test_loading_a_folder_runs_no_code_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on stdin"))
+    ran, maps = tmp_path / "ran", {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "foreign", "auto_map": maps}))
+    (tmp_path / "code.py").write_text(CODE.format(str(ran)))
+    with pytest.raises(CheckpointError, match="custom code") as refused:
+        load_model(tmp_path)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not ran.exists()
+
+
+BROKEN = [
+    *({"n_head": "2"}, {"n_layer": None}, {"n_embd": 0}, {"vocab_size": [7]}, {"activation_function": "none"}),
+    {"quantization_config": {"quant_method": "awq"}},
+]
+
+
+@pytest.mark.parametrize("change", BROKEN)
+def test_a_config_that_cannot_be_is_refused_in_one_line(tmp_path, change):
+    gpt2().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(CheckpointError, match="cannot be loaded") as refused:
+        load_model(tmp_path)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

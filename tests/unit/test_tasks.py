@@ -231,7 +231,7 @@ def test_text_of_one_file_and_of_a_folder(text_folder):
     assert one.decode(one.prompts(1, "train", 0)[0]) in (text_folder / "a.txt").read_text()
 
 
-def test_what_cannot_be_read_is_named(tmp_path, text_folder):
+def test_what_cannot_be_read_is_named(tmp_path, text_folder, monkeypatch):
     (tmp_path / "empty.txt").write_text(" \n")
     (tmp_path / "binary.bin").write_bytes(b"\xff\xfe" * 500)
     (tmp_path / "short.txt").write_text("too short")
@@ -246,6 +246,12 @@ def test_what_cannot_be_read_is_named(tmp_path, text_folder):
         with pytest.raises(InvalidInputError, match=rf"{name}.*{complaint}"):
             Text(str(tmp_path / name))
     with pytest.raises(InvalidInputError, match=r"tokenizer .* cannot be loaded"):
+        Text(str(text_folder), tokenizer=str(tmp_path / "folder"))
+
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on stdin"))
+    (tmp_path / "folder" / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["code.T", null]}}')
+    (tmp_path / "folder" / "config.json").write_text('{"model_type": "foreign"}')
+    with pytest.raises(InvalidInputError, match=r"tokenizer .* cannot be loaded: .* custom code"):
         Text(str(text_folder), tokenizer=str(tmp_path / "folder"))
 
     class NoEnd:
