@@ -98,7 +98,7 @@ class GAILLoss(TrajectoryLoss):
             "hidden": hidden[:, :-1][inside],
             "action": t.actions[inside],
             "action_log_prob": t.log_prob[inside],
-            "advantage": ((advantage[inside] - mean) / spread.clamp(min=1e-4))[:, None],
+            "advantage": ((advantage[inside] - mean) / spread.clamp(min=1))[:, None],
             "value_target": target[inside][:, None],
         })  # fmt: skip
 

@@ -7,9 +7,10 @@ import torch
 from tensordict import TensorDict
 from torchrl.objectives import LossModule
 
-from agents import gold, on_policy_distillation, unlikelihood
+from agents import discriminator, gold, on_policy_distillation, unlikelihood
 from agents.behavior_cloning import BehaviorCloning
 from agents.dagger import DAgger
+from agents.gail import GAIL
 from agents.gold import GOLD
 from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
@@ -29,6 +30,10 @@ def distillation(divergence):
 MAKERS = {
     "bc": lambda policy: BehaviorCloning(policy, steps=6),
     "dagger": lambda policy: DAgger(policy, steps=6),
+    "gail": lambda policy: GAIL(policy, steps=6, warm_up=0.2),
+    "gail with everything": lambda policy: GAIL(
+        policy, steps=6, warm_up=0.2, kl=0.1, entropy=0.01, penalty=1.0, spectral=True, reward=discriminator.gail
+    ),
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
