@@ -68,6 +68,7 @@ class OccupancyGradient(Agent):
         gamma: discount per action, in (0, 1).
         trace: decay of the advantages, in [0, 1]; 1 is the true gradient.
         warm_up: share of the steps that only clone.
+        pace: factor of the learning rate after them.
         options: of `Agent`.
     """
 
@@ -83,10 +84,11 @@ class OccupancyGradient(Agent):
         gamma: float = 0.98,
         trace: float = 1.0,
         warm_up: float = 0.5,
+        pace: float = 0.1,
         **options: Any,
     ) -> None:
         loss = OccupancyGradientLoss(policy, divergence or divergences.chi2_mixture(), gamma, trace)
-        super().__init__(policy, loss, warm_up=warm_up, **options)
+        super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
 
     @property
     def needs_rollouts(self) -> bool:

@@ -62,6 +62,7 @@ class SLiC(Agent):
         weight: of cloning.
         similarity: to the demonstration.
         warm_up: share of the steps that only clone.
+        pace: factor of the learning rate after them.
         options: of `Agent`.
     """
 
@@ -76,9 +77,12 @@ class SLiC(Agent):
         weight: float = 1.0,
         similarity: Similarity = common_blocks,
         warm_up: float = 0.5,
+        pace: float = 0.3,
         **options: Any,
     ) -> None:
-        super().__init__(policy, SLiCLoss(policy, samples, margin, weight, similarity), warm_up=warm_up, **options)
+        super().__init__(
+            policy, SLiCLoss(policy, samples, margin, weight, similarity), warm_up=warm_up, pace=pace, **options
+        )
         self.samples = samples
 
     @property

@@ -46,6 +46,7 @@ class SQIL(Agent):
         gamma: discount per action, in (0, 1).
         cloning: weight of behavior cloning.
         warm_up: share of the steps that only clone.
+        pace: factor of the learning rate after them.
         options: of `Agent`.
     """
 
@@ -56,10 +57,11 @@ class SQIL(Agent):
         reward: float = 1.0,
         gamma: float = 0.9,
         cloning: float = 1.0,
-        warm_up: float = 0.25,
+        warm_up: float = 0.5,
+        pace: float = 0.1,
         **options: Any,
     ) -> None:
-        super().__init__(policy, SQILLoss(policy, reward, gamma, cloning), warm_up=warm_up, **options)
+        super().__init__(policy, SQILLoss(policy, reward, gamma, cloning), warm_up=warm_up, pace=pace, **options)
 
     @property
     def needs_rollouts(self) -> bool:

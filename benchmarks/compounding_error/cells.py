@@ -50,6 +50,8 @@ class Cell:
     def key(self) -> str:
         """Hash of everything that decides the result."""
         what = [self.settings.to_json(), self.place.budget, self.place.samples, versions()]
+        if self.place.max_actions is not None:
+            what.append(self.place.max_actions)
         if self.arm.decodings:
             what.append([asdict(decoding) for decoding in self.arm.decodings])
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
@@ -116,7 +118,7 @@ def run(cell: Cell) -> Record:
     training = trained(settings, task, _MOST * cell.place.budget)
     done = time.perf_counter()
     plain, *others = (
-        measured(task, training.policy, decoding, cell.place.samples, cell.seed)
+        measured(task, training.policy, decoding, cell.place, cell.seed)
         for decoding in (Decoding(), *cell.arm.decodings)
     )
     return {

@@ -10,15 +10,15 @@ from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selecti
 from seqil.evaluation import evaluation, judge_of
 from seqil.rendering import spans
 
-from .study import Decoding
+from .study import Decoding, Place
 
 _BIN, _SHOWN = 8, 6
 
 
-def measured(task: Any, policy: TokenPolicy, how: Decoding, samples: int, seed: int) -> dict[str, Any]:
+def measured(task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int) -> dict[str, Any]:
     """Estimates, curves and a few texts, as JSON values."""
-    n = min(samples, _available(task))
-    rollouts, cost = sampled(task, policy, how, n, seed)
+    n = min(place.samples, _available(task))
+    rollouts, cost = sampled(task, policy, how, n, place.max_actions, seed)
     estimates = evaluation(task, policy, task.demonstrations(n, "test", 0), rollouts, cost)
     judge = judge_of(task)
     assert judge is not None, "every task of a study has a judge or a proxy"
@@ -40,10 +40,15 @@ def measured(task: Any, policy: TokenPolicy, how: Decoding, samples: int, seed: 
     }
 
 
-def sampled(task: Any, policy: TokenPolicy, how: Decoding, n: int, seed: int) -> tuple[Trajectories, metrics.Cost]:
+def sampled(
+    task: Any, policy: TokenPolicy, how: Decoding, n: int, max_actions: int | None, seed: int
+) -> tuple[Trajectories, metrics.Cost]:
     """One text per test prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
     prompts, rules = task.prompts(n, "test", 0), [decoding.parse(rule) for rule in how.rules]
-    options = {"max_length": task.max_length, "min_length": task.min_length, "rules": rules}
+    options = {
+        **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
+        "rules": rules,
+    }
     generator = torch.Generator().manual_seed(seed)
     if how.best_of > 1:
         chosen = selection.best_of(policy, prompts, how.best_of, generator=generator, **options)

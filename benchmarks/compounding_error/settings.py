@@ -57,6 +57,7 @@ EXACT_PLACES = (
         budget=2e6,
         samples=1000,
         error=NOT_THE_ANSWER,
+        max_actions=200,
     ),
     Place(
         "chain",
@@ -67,6 +68,7 @@ EXACT_PLACES = (
         budget=1.5e6,
         samples=1000,
         error=NOT_THE_ANSWER,
+        max_actions=200,
     ),
 )
 
@@ -94,6 +96,7 @@ AGENTS = Study(
         Arm("SequenceMatch without backspace", {**SEQUENCE_MATCH.settings, "backspace": False}),
         _agent("DAgger (reference)", "dagger", expert="reference"),
         _agent("DAgger (exact teacher)", "dagger", expert="teacher"),
+        _agent("GAIL", "gail"),
         _agent("Occupancy gradient", "occupancy_gradient"),
         _agent("Unlikelihood of mistakes", "unlikelihood", candidates="mistakes"),
         _agent("Scheduled sampling", "scheduled_sampling"),

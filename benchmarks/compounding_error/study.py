@@ -51,6 +51,7 @@ class Place:
         budget: cost of training in forward positions (a trained position counts three), the same for all arms.
         samples: evaluation texts per seed; fewer where the test split has fewer.
         error: what an error is here, for captions.
+        max_actions: of one evaluation text; None: the rollout's own. Mending a text at its end takes many deletions.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Place:
     budget: float
     samples: int
     error: str
+    max_actions: int | None = None
 
 
 @dataclass(frozen=True)
