@@ -117,6 +117,14 @@ class Trajectories:
     def __len__(self) -> int:
         return self.actions.shape[0]
 
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse to be read with other ids than one's own."""
+        if self.vocabulary != vocabulary:
+            raise InvalidInputError(
+                f"the trajectories are over {self.vocabulary}, not over {vocabulary}; "
+                "make model and data with one vocabulary"
+            )
+
     @cached_property
     def inside(self) -> Tensor:
         """Whether a step lies within its row: bool [B, T]."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from seqil import Trajectories, Vocabulary
+from seqil import Trajectories, Vocabulary, pack
 from seqil.errors import InvalidInputError
 
 V = Vocabulary(size=4, eos=3)
@@ -65,6 +65,11 @@ def test_only_batches_of_one_vocabulary_and_one_limit_are_joined():
     for limits in ({"max_length": 4}, {"max_length": 3, "min_length": 1}):
         with pytest.raises(InvalidInputError, match="length differs between rows"):
             Trajectories.cat([a, Trajectories.from_actions(V, [[0]], [[0, 1]], **limits)])
+
+
+def test_a_tree_of_other_ids_is_refused():
+    with pytest.raises(InvalidInputError, match=r"size=4, eos=3\), not over Vocabulary\(size=3"):
+        pack(Vocabulary(3, 2), Trajectories.from_actions(V, [[0]], [[0, 1]]))
 
 
 def test_a_tensordict_is_not_narrowed():
