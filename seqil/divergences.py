@@ -85,7 +85,7 @@ def jensen_shannon(alpha: float = 0.01) -> Divergence:
 
 
 def squared_hellinger(alpha: float = 0.01) -> Divergence:
-    """`sum (sqrt D - sqrt P)^2`: `phi = z / (1 + z)`."""
+    """`sum (sqrt D - sqrt P)^2`, without the factor 1/2 of `metrics.squared_hellinger`: `phi = z / (1 + z)`."""
     return Divergence("squared_hellinger", alpha, False, -0.9, _ratio, _ratio_penalty, _ratio_slope)
 
 
