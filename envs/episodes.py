@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqil import Vocabulary, plugins
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, first_line
 from seqil.prefix import check_lengths, pad_prompts
 
 Ints = NDArray[np.int64]
@@ -63,22 +63,37 @@ class Episodes:
         self.running = np.zeros(rows, dtype=bool)
         self._rows = np.arange(rows)
 
-    def begin(self, row: int, random: np.random.Generator, options: Mapping[str, Any] | None) -> None:
-        """Put a row at the start of an episode, at `options["prompt"]` or a prompt drawn from the pool."""
+    def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
+        """The prompt that the options of a reset ask for, if any; other options are refused."""
+        if unknown := sorted(set(options or ()) - {"prompt"}):
+            raise InvalidInputError(f"unknown reset option {unknown[0]!r}; known: 'prompt'")
         given = (options or {}).get("prompt")
-        prompt = self.prompts[int(random.integers(len(self.prompts)))] if given is None else self._checked(given)
+        if given is None:
+            return None
+        cells, _ = pad_prompts(self.vocabulary, [given])
+        most = self.width - self.max_length - 1
+        if cells.shape[1] > most:
+            raise InvalidInputError(
+                f"the prompt has {cells.shape[1]} tokens, at most {most} fit; raise max_prompt_length"
+            )
+        return cells[0].tolist()
+
+    def begin(self, row: int, random: np.random.Generator, prompt: list[int] | None) -> None:
+        """Put a row at the start of an episode, at a prompt or, without one, at a prompt drawn from the pool."""
+        prompt = self.prompts[int(random.integers(len(self.prompts)))] if prompt is None else prompt
         self.tokens[row] = self.vocabulary.size
         self.tokens[row, : len(prompt)] = prompt
         self.length[row] = self.prompt_length[row] = len(prompt)
         self.taken[row] = self.illegal[row] = self.success[row] = 0
         self.ended[row], self.running[row] = False, True
 
-    def act(self, actions: Ints) -> tuple[NDArray[np.float64], Bools, Bools]:
-        """One action for every row that runs (others keep still): rewards, terminated, truncated."""
-        v, running = self.vocabulary, self.running
-        if ((actions < 0) | (actions >= self.num_actions)).any():
-            wrong = int(actions[(actions < 0) | (actions >= self.num_actions)][0])
-            raise InvalidInputError(f"action {wrong} is out of range; actions go from 0 to {self.num_actions - 1}")
+    def act(self, actions: Any) -> tuple[NDArray[np.float64], Bools, Bools]:
+        """One action for every row that runs (others keep still): rewards, terminated, truncated.
+
+        Raises:
+            InvalidInputError: not one integer in range per row; nothing has changed then.
+        """
+        v, running, actions = self.vocabulary, self.running, self._checked(actions)
         token, eos, pop = self._kinds()
         is_eos, is_pop = actions == v.eos, actions == v.backspace
         legal = np.where(is_pop, pop, np.where(is_eos, eos, token))
@@ -139,9 +154,18 @@ class Episodes:
         self.success[row] = bool(judged)
         return float(self.reward(prompt, tokens)) if self.reward is not None else float(bool(judged))
 
-    def _checked(self, prompt: Sequence[int]) -> list[int]:
-        pad_prompts(self.vocabulary, [list(prompt)])
-        most = self.width - self.max_length - 1
-        if len(prompt) > most:
-            raise InvalidInputError(f"the prompt has {len(prompt)} tokens, at most {most} fit; raise max_prompt_length")
-        return list(prompt)
+    def _checked(self, actions: Any) -> Ints:
+        try:
+            found = np.asarray(actions)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(f"actions are not an array of integers: {first_line(error)}") from None
+        if found.shape != self.running.shape or found.dtype.kind not in "iu":
+            raise InvalidInputError(
+                f"an action is one integer per row, so {self.running.shape} integers; got {found.dtype} {found.shape}"
+            )
+        wrong = (found < 0) | (found >= self.num_actions)
+        if wrong.any():
+            raise InvalidInputError(
+                f"action {int(found[wrong][0])} is out of range; actions go from 0 to {self.num_actions - 1}"
+            )
+        return found.astype(np.int64)

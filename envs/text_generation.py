@@ -41,7 +41,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         render_mode: `ansi`: `render()` returns the text with deletions struck out.
 
     Raises:
-        InvalidInputError: bad settings, or an action out of range.
+        InvalidInputError: bad settings, an unknown option, or an action that is not an integer in range.
         ResetNeeded: a step before `reset` or after the end.
     """
 
@@ -76,8 +76,9 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
         """Start at a drawn prompt, or at `options={"prompt": [ids]}`."""
+        prompt = self._episodes.prompt_of(options)
         super().reset(seed=seed)
-        self._episodes.begin(0, self.np_random, options)
+        self._episodes.begin(0, self.np_random, prompt)
         self._history = []
         return self._episodes.tokens[0].copy(), self._info()
 
@@ -87,7 +88,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         if not e.running[0]:
             raise ResetNeeded("the episode is over or has not begun; call reset() before step()")
         length = int(e.length[0])
-        rewards, terminated, truncated = e.act(np.array([action], dtype=np.int64))
+        rewards, terminated, truncated = e.act([action])
         if e.length[0] != length:
             self._history.append(int(action))
         return e.tokens[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,20 +70,21 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         self._over = np.zeros(num_envs, dtype=bool)
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int | None] | Observations | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
-        """Start all rows, or those of `options["reset_mask"]` (bool [num_envs]); row i is seeded with `seed + i`."""
+        """Start all rows, or those of `options["reset_mask"]` (bool [num_envs]), at `options["prompt"]` if given.
+
+        Row i is seeded with `seed + i`, or with its own of several seeds.
+        """
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise InvalidInputError(f"reset_mask must be a boolean array of {self.num_envs} rows with some true")
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
-        if len(seeds) != self.num_envs:
-            raise InvalidInputError(f"{len(seeds)} seeds were given for {self.num_envs} rows")
+        seeds, prompt = self._seeds(seed), self._episodes.prompt_of(options)
         for row in np.flatnonzero(mask).tolist():
             if seeds[row] is not None:
                 self._random[row] = seeding.np_random(seeds[row])[0]
-        self._begin(mask, options)
+        self._begin(mask, prompt)
         self._over &= ~mask
         return self._episodes.tokens.copy(), _masked(self._episodes.info(), mask)
 
@@ -91,31 +93,39 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
     ) -> tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One action per row."""
         e, everything = self._episodes, np.ones(self.num_envs, dtype=bool)
-        actions = np.asarray(actions, dtype=np.int64)
-        if actions.shape != (self.num_envs,):
-            raise InvalidInputError(f"actions have shape {actions.shape}; {self.num_envs} rows need one each")
         again = self._over if self.autoreset_mode is AutoresetMode.NEXT_STEP else ~everything
         if not (e.running | again).all():
             row = int(np.flatnonzero(~(e.running | again))[0])
             raise ResetNeeded(f"row {row} is over or has not begun; call reset() with a reset_mask before step()")
         rewards, terminated, truncated = e.act(actions)
         if again.any():
-            self._begin(again, {})
+            self._begin(again)
         over = terminated | truncated
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             if over.any():
                 infos["final_obs"], infos["_final_obs"] = _objects(e.tokens, over), over.copy()
                 infos["final_info"], infos["_final_info"] = _masked(e.info(), over), over.copy()
-                self._begin(over, {})
+                self._begin(over)
         else:
             self._over = over
         infos |= _masked(e.info(), everything)
         return e.tokens.copy(), rewards, terminated, truncated, infos
 
-    def _begin(self, mask: NDArray[np.bool_], options: Mapping[str, Any]) -> None:
+    def _seeds(self, seed: int | Sequence[int | None] | Observations | None) -> list[int | None]:
+        """One seed or none for each row, as Python integers, which is what Gymnasium takes."""
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + row for row in range(self.num_envs)]
+        seeds = [None if s is None else operator.index(s) for s in seed]
+        if len(seeds) != self.num_envs:
+            raise InvalidInputError(f"{len(seeds)} seeds were given for {self.num_envs} rows")
+        return seeds
+
+    def _begin(self, mask: NDArray[np.bool_], prompt: list[int] | None = None) -> None:
         for row in np.flatnonzero(mask).tolist():
-            self._episodes.begin(row, self._random[row], options)
+            self._episodes.begin(row, self._random[row], prompt)
 
 
 def _objects(tokens: Observations, rows: NDArray[np.bool_]) -> NDArray[np.object_]:

@@ -71,22 +71,22 @@ def chi2(alpha: float = 0.01) -> Divergence:
 
 def forward_kl(alpha: float = 0.01) -> Divergence:
     """`KL(D || P)`: `phi = log(1 + z)`."""
-    return Divergence("forward_kl", alpha, False, -0.9, torch.log1p, _log1p_penalty, lambda z: 1 / (1 + z))
+    return Divergence("forward_kl", alpha, False, -0.9, torch.log1p, _log1p_penalty, _log1p_slope)
 
 
 def reverse_kl(alpha: float = 0.01) -> Divergence:
     """`KL(P || D)`: `phi = 1 - exp(-z)`."""
-    return Divergence("reverse_kl", alpha, False, -20.0, _one_minus_exp, _exp_penalty, lambda z: math.exp(-z))
+    return Divergence("reverse_kl", alpha, False, -20.0, _one_minus_exp, _exp_penalty, _exp_slope)
 
 
 def jensen_shannon(alpha: float = 0.01) -> Divergence:
     """`2 JSD(D, P)`: `phi = log(2 - exp(-z))`."""
-    return Divergence("jensen_shannon", alpha, False, -0.65, _js, _js_penalty, lambda z: 1 / (2 * math.exp(z) - 1))
+    return Divergence("jensen_shannon", alpha, False, -0.65, _js, _js_penalty, _js_slope)
 
 
 def squared_hellinger(alpha: float = 0.01) -> Divergence:
-    """`sum (sqrt D - sqrt P)^2`: `phi = z / (1 + z)`."""
-    return Divergence("squared_hellinger", alpha, False, -0.9, _ratio, _ratio_penalty, lambda z: (1 + z) ** -2)
+    """`sum (sqrt D - sqrt P)^2`, without the factor 1/2 of `metrics.squared_hellinger`: `phi = z / (1 + z)`."""
+    return Divergence("squared_hellinger", alpha, False, -0.9, _ratio, _ratio_penalty, _ratio_slope)
 
 
 DIVERGENCES: dict[str, Callable[[float], Divergence]] = {
@@ -96,6 +96,22 @@ DIVERGENCES: dict[str, Callable[[float], Divergence]] = {
 
 def _one(z: float) -> float:
     return 1.0
+
+
+def _log1p_slope(z: float) -> float:
+    return 1 / (1 + z)
+
+
+def _exp_slope(z: float) -> float:
+    return math.exp(-z)
+
+
+def _js_slope(z: float) -> float:
+    return 1 / (2 * math.exp(z) - 1)
+
+
+def _ratio_slope(z: float) -> float:
+    return (1 + z) ** -2
 
 
 def _chi2(z: Tensor) -> Tensor:

@@ -88,8 +88,8 @@ def total_variation(p: Tensor, q: Tensor) -> Tensor:
 
 
 def squared_hellinger(p: Tensor, q: Tensor) -> Tensor:
-    """`sum (sqrt p - sqrt q)^2` over the last dimension."""
-    return (p.double().sqrt() - q.double().sqrt()).square().sum(-1)
+    """`sum (sqrt p - sqrt q)^2 / 2` over the last dimension, between 0 and 1: half of what `divergences` matches."""
+    return (p.double().sqrt() - q.double().sqrt()).square().sum(-1) / 2
 
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
@@ -207,16 +207,17 @@ def ever_deleted(profile: Sequence[float], tail: float = 0.0) -> float:
     """
     total, product = 0.0, 1.0
     for b in profile:
-        if math.isnan(b):
+        if math.isnan(b) or not product:
             break
         if b >= 1:
             return 1.0
         product *= b / (1 - b)
         total += product
-    if tail >= 0.5 and product:
-        return 1.0
-    odds = tail / (1 - tail)
-    total += product * odds / (1 - odds)
+    if product:  # else at some depth nothing is deleted, and what lies beyond it never comes back
+        if tail >= 0.5:
+            return 1.0
+        odds = tail / (1 - tail)
+        total += product * odds / (1 - odds)
     return total / (1 + total)
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from .errors import InvalidInputError
-from .policy import TokenPolicy
+from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
@@ -46,29 +47,17 @@ class Noise:
 
 def uniform(vocabulary: Vocabulary, burst: int = 1) -> Noise:
     """All tokens alike."""
-    return Noise(lambda prefixes: torch.ones(len(prefixes), vocabulary.size, device=prefixes.tokens.device), burst)
+    return Noise(partial(_alike, vocabulary), burst)
 
 
 def confusions(weights: Callable[[Prefixes], Tensor | None], burst: int = 1) -> Noise:
     """A task's own mistakes: `confusions(task.confusions)`."""
-
-    def given(prefixes: Prefixes) -> Tensor:
-        found = weights(prefixes)
-        if found is None:
-            raise InvalidInputError("the task has no confusions of its own; use noise.uniform or noise.model")
-        return found
-
-    return Noise(given, burst)
+    return Noise(partial(_given, weights), burst)
 
 
 def model(policy: TokenPolicy, burst: int = 1) -> Noise:
-    """The mistakes that the model itself would make at the prefix."""
-
-    @torch.no_grad()
-    def sampled(prefixes: Prefixes) -> Tensor:
-        return policy.log_probs(prefixes)[:, : policy.vocabulary.size].exp()
-
-    return Noise(sampled, burst)
+    """The mistakes that the model itself would make at the prefix, without dropout."""
+    return Noise(partial(_own, policy), burst)
 
 
 def mistype(
@@ -92,7 +81,11 @@ def mistype(
 
     Returns:
         Trajectories with the same prompts, final texts and limits.
+
+    Raises:
+        InvalidInputError: a bad rate, trajectories over another vocabulary, or a source whose weights are no weights.
     """
+    trajectories.check_vocabulary(vocabulary)
     if not 0 <= rate < 1:
         raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
     rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
@@ -131,6 +124,24 @@ def mistype(
     )
 
 
+def _alike(vocabulary: Vocabulary, prefixes: Prefixes) -> Tensor:
+    return torch.ones(len(prefixes), vocabulary.size, device=prefixes.tokens.device)
+
+
+def _given(weights: Callable[[Prefixes], Tensor | None], prefixes: Prefixes) -> Tensor:
+    found = weights(prefixes)
+    if found is None:
+        raise InvalidInputError("the task has no confusions of its own; use noise.uniform or noise.model")
+    return found
+
+
+@torch.no_grad()
+def _own(policy: TokenPolicy, prefixes: Prefixes) -> Tensor:
+    with evaluating(policy):
+        found = policy.log_probs(prefixes.to(policy.weight.device))
+    return found[:, : policy.vocabulary.size].exp().to(prefixes.tokens.device)
+
+
 def _wrong_tokens(
     v: Vocabulary, t: Trajectories, rows: Tensor, steps: Tensor, noise: Noise, generator: torch.Generator
 ) -> list[list[int]]:
@@ -143,6 +154,11 @@ def _wrong_tokens(
     for k in range(noise.burst):
         now = Prefixes(tokens, length, prefixes.prompt_length, prefixes.ended, t.max_length, t.min_length)
         weights = noise.weights(now).double().clone()
+        if weights.shape != (len(rows), v.size) or not bool(((weights >= 0) & weights.isfinite()).all()):
+            raise InvalidInputError(
+                f"a source of noise gave weights of shape {tuple(weights.shape)} that are not "
+                f"({len(rows)}, {v.size}) finite numbers of at least 0"
+            )
         weights[:, v.eos] = 0
         if k == 0:
             weights.scatter_(1, genuine[:, None], 0)

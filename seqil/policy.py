@@ -157,10 +157,7 @@ class TokenPolicy(TensorDictModuleBase):
         """
         counted = self.backspace if backspace is None else backspace and self.backspace
         actions = trajectories.labels if actions is None else actions
-        if trajectories.vocabulary != self.vocabulary:
-            raise InvalidInputError(
-                f"the trajectories are over {trajectories.vocabulary}, the policy over {self.vocabulary}"
-            )
+        trajectories.check_vocabulary(self.vocabulary)
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
         tree = pack(self.vocabulary, trajectories)

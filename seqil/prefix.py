@@ -97,13 +97,10 @@ def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> P
         actions: int64 [B], each in `0 … V` (V is the backspace).
 
     Raises:
-        InvalidInputError: an action out of range.
+        InvalidInputError: an action out of range, or that is no integer.
     """
     p = prefixes
-    actions = torch.as_tensor(actions, device=p.tokens.device, dtype=torch.int64)
-    if actions.shape != p.length.shape:
-        raise InvalidInputError(f"actions have shape {tuple(actions.shape)}; {len(p)} rows need shape ({len(p)},)")
-    _check_range(actions, vocabulary.num_actions, "action")
+    actions = check_actions(torch.as_tensor(actions, device=p.tokens.device), len(p), vocabulary.num_actions)
     legal = legal_actions(vocabulary, p).gather(1, actions[:, None])[:, 0]
     push = legal & ~p.ended & (actions != vocabulary.backspace)
     pop = legal & (actions == vocabulary.backspace)
@@ -182,6 +179,16 @@ def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
         row = int((beyond & (cells != fill)).any(1).nonzero()[0, 0])
         raise InvalidInputError(f"{name} {row} has tokens after its padding (id {fill}); pad on the right only")
     return cells, lengths
+
+
+def check_actions(actions: Tensor, rows: int, num_actions: int) -> Tensor:
+    """Actions as int64 [rows]; another shape, what is no integer, or an id out of range is refused."""
+    if actions.shape != (rows,):
+        raise InvalidInputError(f"actions have shape {tuple(actions.shape)}; {rows} rows need shape ({rows},)")
+    if actions.is_floating_point() or actions.dtype == torch.bool:
+        raise InvalidInputError(f"actions must be integers, got {actions.dtype}")
+    _check_range(actions, num_actions, "action")
+    return actions.long()
 
 
 def check_ids(cells: Tensor, name: str) -> None:

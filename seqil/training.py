@@ -77,6 +77,9 @@ class Training:
         corrupt: what is done to each batch of demonstrations, afresh.
         sampling: how rollouts are collected while the agent needs them.
         average: decay of an exponential moving average of the weights, 0.999 say; None: no average.
+
+    Raises:
+        InvalidInputError: bad settings, or demonstrations over another vocabulary than the policy's.
     """
 
     def __init__(
@@ -92,13 +95,14 @@ class Training:
     ) -> None:
         if batch_size < 1 or not len(demonstrations):
             raise InvalidInputError(f"cannot train on {len(demonstrations)} demonstrations in batches of {batch_size}")
+        demonstrations.check_vocabulary(agent.policy.vocabulary)
         if average is not None and not 0 <= average < 1:
             raise InvalidInputError(f"average={average} must lie in [0, 1); 0.999 say")
         self.agent, self.generator, self.corrupt = agent, generator, corrupt
         self.demonstrations = demonstrations
         self.batch_size = min(batch_size, len(demonstrations))
         self.sampling = sampling or Sampling()
-        self.step = self.rollout_positions = self.rollout_actions = 0
+        self.step = self.rollout_positions = 0
         self.training_positions = 0.0
         self._order, self._next = torch.zeros(0, dtype=torch.int64), 0
         self._buffer_seed = draw_seed(generator)
@@ -174,7 +178,6 @@ class Training:
             rules=self.agent.rules(demonstrations),
         )
         self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
-        self.rollout_actions += int(own.lengths.sum())
         return self.agent.label(own, demonstrations, self.generator)
 
     def state_dict(self) -> dict[str, Any]:
@@ -192,7 +195,6 @@ class Training:
             "step": self.step,
             "training_positions": self.training_positions,
             "rollout_positions": self.rollout_positions,
-            "rollout_actions": self.rollout_actions,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -211,4 +213,3 @@ class Training:
         self._order, self._next, self.step = state["order"], state["next"], state["step"]
         self.training_positions = state["training_positions"]
         self.rollout_positions = state["rollout_positions"]
-        self.rollout_actions = state["rollout_actions"]

@@ -62,11 +62,11 @@ class Trajectories:
         *,
         max_length: int | None = None,
         min_length: int = 0,
-        lengths: Tensor | None = None,
-        imitate: Tensor | None = None,
-        log_prob: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+        imitate: Tensor | Sequence[Sequence[bool]] | None = None,
+        log_prob: Tensor | Sequence[Sequence[float]] | None = None,
     ) -> Trajectories:
-        """Check and store actions.
+        """Check and store copies of what is given.
 
         Args:
             vocabulary: the ids.
@@ -76,7 +76,7 @@ class Trajectories:
             min_length: fewest generated tokens before `eos` is legal.
             lengths: int64 [B], actions per row; None: all of them (of a list: its length).
             imitate: bool [B, T], steps that count; None: all.
-            log_prob: float [B, T], kept as it is.
+            log_prob: float [B, T].
 
         Raises:
             InvalidInputError: shapes that differ, an id out of range, or an illegal action (names row and step).
@@ -86,25 +86,26 @@ class Trajectories:
         if isinstance(actions, Tensor):
             check_ids(actions, "actions")
             cells = actions.long().to(device).clone()
-            lengths = torch.full((cells.shape[0],), cells.shape[1]) if lengths is None else torch.as_tensor(lengths)
+            listed = torch.full((cells.shape[0],), cells.shape[1])
         else:
             cells, listed = pad([*actions], -1, "action list")
-            cells, lengths = cells.to(device), listed if lengths is None else torch.as_tensor(lengths)
+            cells = cells.to(device)
         B, T = cells.shape
-        lengths = lengths.to(device, torch.int64)
+        lengths = torch.as_tensor(listed if lengths is None else lengths, device=device)
         if prompt_cells.shape[0] != B or lengths.shape != (B,):
             raise InvalidInputError(
                 f"{prompt_cells.shape[0]} prompts, {B} rows of actions and lengths of shape {tuple(lengths.shape)} "
                 "do not belong together"
             )
+        if lengths.is_floating_point() or lengths.dtype == torch.bool:
+            raise InvalidInputError(f"lengths must be integers, got {lengths.dtype}")
+        lengths = lengths.long().clone()
         if ((lengths < 0) | (lengths > T)).any():
             raise InvalidInputError(f"lengths must lie in 0..{T}, the number of actions given")
         inside = torch.arange(T, device=device) < lengths[:, None]
         cells = torch.where(inside, cells, vocabulary.size)
-        for name, steps in (("imitate", imitate), ("log_prob", log_prob)):
-            if steps is not None and steps.shape != (B, T):
-                raise InvalidInputError(f"{name} has shape {tuple(steps.shape)}; it must be {(B, T)}")
-        imitate = inside.clone() if imitate is None else imitate.to(device, torch.bool) & inside
+        marks = inside.clone() if imitate is None else _per_step("imitate", imitate, cells).bool() & inside
+        logs = None if log_prob is None else _per_step("log_prob", log_prob, cells)
         before, after = held(vocabulary, cells, inside)
         if max_length is None:
             ended_by = ((cells == vocabulary.eos) & inside).long().cumsum(1)
@@ -112,10 +113,18 @@ class Trajectories:
         check_lengths(max_length, min_length)
         _check_legal(vocabulary, cells, inside, before, max_length, min_length)
         ended = ((cells == vocabulary.eos) & inside).any(1)
-        return cls(vocabulary, prompt_cells, cells, lengths, imitate, ended, max_length, min_length, log_prob)
+        return cls(vocabulary, prompt_cells, cells, lengths, marks, ended, max_length, min_length, logs)
 
     def __len__(self) -> int:
         return self.actions.shape[0]
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Refuse to be read with other ids than one's own."""
+        if self.vocabulary != vocabulary:
+            raise InvalidInputError(
+                f"the trajectories are over {self.vocabulary}, not over {vocabulary}; "
+                "make model and data with one vocabulary"
+            )
 
     @cached_property
     def inside(self) -> Tensor:
@@ -175,7 +184,8 @@ class Trajectories:
         """
         if labels.shape != self.actions.shape:
             raise InvalidInputError(f"labels have shape {tuple(labels.shape)}; it must be {tuple(self.actions.shape)}")
-        labels = torch.where(self.inside, labels, self.vocabulary.size)
+        check_ids(labels, "labels")
+        labels = torch.where(self.inside, labels.long(), self.vocabulary.size)
         before, _ = held(self.vocabulary, self.actions, self.inside)
         _check_legal(self.vocabulary, labels, self.inside, before, self.max_length, self.min_length, once=False)
         return replace(self, labels=labels, imitate=self.imitate if imitate is None else imitate & self.inside)
@@ -259,6 +269,17 @@ def held(vocabulary: Vocabulary, actions: Tensor, inside: Tensor) -> tuple[Tenso
     change = torch.where(actions == vocabulary.backspace, -1, 1) * inside.long()
     after = change.cumsum(1)
     return after - change, after
+
+
+def _per_step(name: str, values: Tensor | Sequence[Sequence[float]], actions: Tensor) -> Tensor:
+    """A copy of `values`, one for each of the actions."""
+    try:
+        cells = torch.as_tensor(values, device=actions.device).clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise InvalidInputError(f"{name} must be a tensor, or lists as long as {actions.shape[1]} actions") from None
+    if cells.shape != actions.shape:
+        raise InvalidInputError(f"{name} has shape {tuple(cells.shape)}; it must be {tuple(actions.shape)}")
+    return cells
 
 
 def _check_legal(

@@ -51,8 +51,13 @@ class PrefixTree:
 
 
 def pack(vocabulary: Vocabulary, trajectories: Trajectories) -> PrefixTree:
-    """The prefix tree of each row, without a loop over steps. O(B T log T) time, O(B (P + T)) memory."""
+    """The prefix tree of each row, without a loop over steps. O(B T log T) time, O(B (P + T)) memory.
+
+    Raises:
+        InvalidInputError: trajectories over another vocabulary.
+    """
     v, t = vocabulary, trajectories
+    t.check_vocabulary(v)
     (B, T), P = t.actions.shape, t.prompts.shape[1]
     device = t.actions.device
     before, after = held(v, t.actions, t.inside)

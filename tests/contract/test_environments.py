@@ -212,6 +212,65 @@ def test_misuse_is_told():
     assert Vocabulary.of(V) == vector._episodes.vocabulary
 
 
+NO_ACTION = [1.7, -1, 6, "a", None, float("nan"), [1], [1, 2], np.array([1]), 2**70, [1, [2]]]
+
+
+@pytest.mark.parametrize("action", NO_ACTION, ids=str)
+def test_a_refused_action_changes_nothing(action):
+    one = envs.TextGenerationEnv(V, **SETTINGS["plain"])
+    two = envs.TextGenerationVectorEnv(V, num_envs=2, **SETTINGS["plain"])
+    for env, wrong, right in ((one, action, 2), (two, [0, action], np.array([2, 0]))):
+        env.reset(seed=0)
+        twin = copy.deepcopy(env)
+        with pytest.raises(InvalidInputError, match="action") as refused:
+            env.step(wrong)
+        assert len(str(refused.value).splitlines()) == 1
+        assert all(agree(a, b) for a, b in zip(env.step(right), twin.step(right), strict=True))
+
+
+@pytest.mark.parametrize("action", [1, np.int64(1), np.int32(1), np.array(1), torch.tensor(1)], ids=repr)
+def test_every_kind_of_integer_is_an_action(action):
+    env = envs.TextGenerationEnv(V, **SETTINGS["no backspace"])
+    env.reset()
+    assert env.step(action)[0][1] == 1
+
+
+def test_seeds_may_be_of_numpy():
+    env = envs.TextGenerationVectorEnv(V, num_envs=3, **SETTINGS["plain"])
+
+    def drawn(seed):
+        return [env.reset(seed=seed)[0], *(env.reset()[0] for _ in range(5))]
+
+    for seed in (np.int64(3), np.array([3, 4, 5]), (3, 4, 5), [np.int64(3), 4, 5]):
+        assert agree(drawn(seed), drawn(3))
+    with pytest.raises(InvalidInputError, match="2 seeds were given for 3 rows"):
+        env.reset(seed=np.array([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        ({"promt": [1]}, "unknown reset option 'promt'; known: 'prompt'"),
+        ({"prompt": 3}, "lists of integer ids"),
+        ({"prompt": "ab"}, "lists of integer ids"),
+        ({"prompt": [1.5]}, "lists of integer ids"),
+        ({"prompt": []}, "prompt 0 is empty"),
+        ({"prompt": [9]}, "prompt token 9"),
+        ({"prompt": [0, 0, 0]}, "at most 2 fit"),
+    ],
+)
+def test_a_refused_reset_changes_nothing(options, culprit):
+    for env in (
+        envs.TextGenerationEnv(V, **SETTINGS["plain"]),
+        envs.TextGenerationVectorEnv(V, num_envs=2, **SETTINGS["plain"]),
+    ):
+        env.reset(seed=0)
+        twin = copy.deepcopy(env)
+        with pytest.raises(InvalidInputError, match=culprit):
+            env.reset(seed=5, options=options)
+        assert agree([env.reset()[0] for _ in range(9)], [twin.reset()[0] for _ in range(9)])
+
+
 def test_nothing_that_was_returned_changes_later():
     """Observations and infos are the caller's: steps do not write into them, nor the caller into the environment."""
     env = envs.TextGenerationVectorEnv(Vocabulary(4, 3), prompts=[[0], [1, 2]], num_envs=3, max_length=4)

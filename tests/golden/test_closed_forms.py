@@ -44,10 +44,7 @@ def test_step_errors_and_regret():
     p, q = (torch.tensor(texts[k]) for k in ("P", "Q"))
     close(metrics.kl(p, q.log()), e["enumerated"]["kl_ab"])
     close(metrics.total_variation(p, q), e["enumerated"]["tv"])
-    hellinger = metrics.squared_hellinger(p, q)
-    assert (
-        min(abs(hellinger - e["enumerated"]["hellinger2"]), abs(hellinger / 2 - e["enumerated"]["hellinger2"])) < 1e-10
-    )
+    close(metrics.squared_hellinger(p, q), e["enumerated"]["hellinger2"])
     close(metrics.jensen_shannon(p, q), e["enumerated"]["js"])
 
 
@@ -76,6 +73,9 @@ def test_ever_deleted():
     close(metrics.ever_deleted([], 0.5), e["buried_return_const_beta_05"])
     i, e = case("detection_profile")
     close(metrics.ever_deleted(i["beta"], i["tail"]), e["ever_deleted"])
+    # S = 1/3 whatever lies beyond a depth at which nothing is deleted
+    close([metrics.ever_deleted([0.25, 0.0], tail) for tail in (0.0, 0.3, 0.5, 1.0)], [0.25] * 4)
+    close(metrics.ever_deleted([0.25, 0.0, 1.0]), 0.25)
 
 
 def test_what_is_finally_written():

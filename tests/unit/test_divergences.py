@@ -1,6 +1,7 @@
 """Every divergence: its formula, its shape, and its dual."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -105,6 +106,13 @@ def test_the_mixture_is_twice_the_chi2_to_the_even_mixture():
     dual = (torch.tensor(d) * phi.phi(z) - torch.tensor(p) * z - torch.tensor(p) * phi.penalty(z)).sum().item()
     mixture = (d + p) / 2
     assert dual == pytest.approx(2 * ((d - mixture) ** 2 / mixture).sum(), rel=1e-12)
+
+
+@names
+def test_it_pickles(name):
+    z = torch.linspace(-25, 5, 31)
+    divergence = DIVERGENCES[name](0.1)
+    assert torch.equal(pickle.loads(pickle.dumps(divergence)).penalty(z), divergence.penalty(z))
 
 
 @names

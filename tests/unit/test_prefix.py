@@ -64,6 +64,12 @@ def test_actions_of_the_wrong_shape_are_refused():
         transition(V, start(V, [[0], [0]], 3), torch.tensor([0]))
 
 
+@pytest.mark.parametrize("action", [1.7, 1.0, float("nan"), True])
+def test_actions_that_are_no_integers_are_refused(action):
+    with pytest.raises(InvalidInputError, match="actions must be integers, got torch"):
+        transition(V, start(V, [[0], [0]], 3), torch.tensor([action, action]))
+
+
 def test_a_full_text_can_still_end_or_shrink():
     state = start(V, [[0]], max_length=2, min_length=2)
     for token in (1, 2):

@@ -135,6 +135,9 @@ def test_a_diverged_model_is_refused_and_left_as_it_is():
     assert torch.equal(before.nan_to_num(7), weights(agent.policy).nan_to_num(7))
 
 
+OTHER = Trajectories.from_actions(Vocabulary(4, 3), [[0], [1]], [[1, 4, 2, 3], [2, 3]])  # where 4 is the backspace
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -144,6 +147,7 @@ def test_a_diverged_model_is_refused_and_left_as_it_is():
         (lambda: BehaviorCloning(tiny_policy().eval(), gamma=0.0).update(tiny_demonstrations()), "gamma=0.0"),
         (lambda: Training(BehaviorCloning(tiny_policy()), tiny_demonstrations(), batch_size=0,
                           generator=torch.Generator()), "batches of 0"),
+        (lambda: Training(BehaviorCloning(tiny_policy()), OTHER, generator=torch.Generator()), "not over Vocabulary"),
     ],
 )  # fmt: skip
 def test_bad_settings_are_named(make, message):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from seqil import Trajectories, Vocabulary
+from seqil import Trajectories, Vocabulary, pack
 from seqil.errors import InvalidInputError
 
 V = Vocabulary(size=4, eos=3)
@@ -41,6 +41,9 @@ def test_an_illegal_action_is_named_with_its_reason(actions, says):
         ([[0], [1]], {"log_prob": torch.ones(2)}, r"log_prob has shape \(2,\)"),
         ([[0], [1]], {"lengths": [1]}, r"lengths of shape \(1,\)"),
         ([[0], [1]], {"lengths": [1, 2]}, "lengths must lie in 0..1"),
+        ([[0], [1]], {"lengths": [0.9, 1.0]}, "lengths must be integers, got torch.float32"),
+        ([[0], [1, 2]], {"imitate": [[True], [True, False]]}, "imitate must be a tensor, or lists as long as 2"),
+        ([[0], [1]], {"log_prob": [0.0, 0.0]}, r"log_prob has shape \(2,\)"),
         ([[0], [1]], {"max_length": 0}, "max_length=0"),
         ([[0], [1]], {"min_length": 2}, "min_length=2"),
     ],
@@ -52,10 +55,24 @@ def test_parts_that_do_not_belong_together_are_refused(actions, options, says):
 
 def test_what_is_given_is_copied():
     actions, imitate = torch.tensor([[0, 1]]), torch.tensor([[True, False]])
-    t = Trajectories.from_actions(V, [[0]], actions, imitate=imitate)
-    actions.zero_()
-    imitate.zero_()
+    lengths, log_prob = torch.tensor([2]), torch.tensor([[-1.0, -2.0]])
+    t = Trajectories.from_actions(V, [[0]], actions, imitate=imitate, lengths=lengths, log_prob=log_prob)
+    for given in (actions, imitate, lengths, log_prob):
+        given.zero_()
     assert (t.actions.tolist(), t.imitate.tolist()) == ([[0, 1]], [[True, False]])
+    assert (t.lengths.tolist(), t.log_prob.tolist()) == ([2], [[-1, -2]])
+
+
+def test_lists_serve_as_well_as_tensors():
+    t = Trajectories.from_actions(
+        V, [[0]], [[0, 1]], lengths=[1], imitate=[[True, False]], log_prob=[[-1.0, 0.0]], max_length=2
+    )
+    assert (t.lengths.tolist(), t.imitate.tolist(), t.log_prob.tolist()) == ([1], [[True, False]], [[-1, 0]])
+
+
+def test_labels_that_are_no_integers_are_refused():
+    with pytest.raises(InvalidInputError, match="labels: a tensor must be int64"):
+        Trajectories.from_actions(V, [[0]], [[0, 1]]).labelled(torch.tensor([[0.5, 1.0]]))
 
 
 def test_only_batches_of_one_vocabulary_and_one_limit_are_joined():
@@ -65,6 +82,11 @@ def test_only_batches_of_one_vocabulary_and_one_limit_are_joined():
     for limits in ({"max_length": 4}, {"max_length": 3, "min_length": 1}):
         with pytest.raises(InvalidInputError, match="length differs between rows"):
             Trajectories.cat([a, Trajectories.from_actions(V, [[0]], [[0, 1]], **limits)])
+
+
+def test_a_tree_of_other_ids_is_refused():
+    with pytest.raises(InvalidInputError, match=r"size=4, eos=3\), not over Vocabulary\(size=3"):
+        pack(Vocabulary(3, 2), Trajectories.from_actions(V, [[0]], [[0, 1]]))
 
 
 def test_a_tensordict_is_not_narrowed():
