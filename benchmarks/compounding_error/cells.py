@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,6 +27,7 @@ from .study import Arm, Decoding, Place, Study
 
 Record = dict[str, Any]
 _PILOT = 40
+_MOST = 1.03  # of the budget: rollouts may grow in the course of a run
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def run(cell: Cell) -> Record:
     began = time.perf_counter()
     settings = replace(cell.settings, steps=steps_within(cell))
     task = make_task(settings)
-    training = trained(settings, task)
+    training = trained(settings, task, _MOST * cell.place.budget)
     done = time.perf_counter()
     plain, *others = (
         measured(task, training.policy, decoding, cell.place.samples, cell.seed)
@@ -124,7 +126,7 @@ def run(cell: Cell) -> Record:
         "seed": cell.seed,
         "settings": settings.to_json(),
         "versions": versions(),
-        "steps": settings.steps,
+        "steps": training.step,
         **training.costs(),
         "seconds_training": round(done - began, 1),
         "seconds_evaluation": round(time.perf_counter() - done, 1),
@@ -147,11 +149,12 @@ def steps_within(cell: Cell) -> int:
     return max(1, round(cell.place.budget / (pilot.costs()["cost"] / _PILOT)))
 
 
-def trained(settings: Settings, task: Any) -> Training:
-    """The run of the settings, after its last step."""
+def trained(settings: Settings, task: Any, most: float = math.inf) -> Training:
+    """The run of the settings, after its last step or the one that reached a cost of `most`."""
     training = make_training(settings, task)
-    for _ in training.run():
-        pass
+    for _, metrics in training.run():
+        if metrics["cost"] >= most:
+            break
     return training
 
 

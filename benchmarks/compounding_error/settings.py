@@ -64,7 +64,7 @@ EXACT_PLACES = (
             **{"task": "chain", "learning_rate": 5e-3},
             **{"demonstrations": 8000, "batch_size": 64, "sampling_rows": 64},
         },
-        budget=2e6,
+        budget=1.5e6,
         samples=1000,
         error=NOT_THE_ANSWER,
     ),

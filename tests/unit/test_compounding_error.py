@@ -88,6 +88,13 @@ def test_a_run_costs_what_it_may(settings):
     assert record["steps"] == steps_within(Cell(Arm("other name", settings), place, 0))
 
 
+def test_a_run_that_grows_dearer_than_its_pilot_ends_at_the_budget(monkeypatch):
+    monkeypatch.setattr("benchmarks.compounding_error.cells.steps_within", lambda cell: 400)
+    record = run(Cell(Arm("MLE", MLE.settings), PLACE, 0))
+    assert record["settings"]["steps"] == 400 > record["steps"]
+    assert 1.03 <= record["cost"] / PLACE.budget <= 1.2  # one step more than was needed
+
+
 def test_noise_of_the_model_is_paid_for(monkeypatch):
     settings = Settings.of({**SMALL, "agent": "bc", "noise": "model", "noise_rate": 0.3, "steps": 3})
     training = make_training(settings, make_task(settings))
