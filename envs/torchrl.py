@@ -13,6 +13,8 @@ from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from seqil import Prefixes, Vocabulary, legal_actions, start, transition
+from seqil.errors import InvalidInputError
+from seqil.prefix import check_actions
 
 from .episodes import Episodes, Reward
 
@@ -22,7 +24,8 @@ class TorchTextGenerationEnv(EnvBase):
 
     A policy should sample from `MaskedCategorical` (TorchRL) on `action_mask`, as `TokenPolicy` does with
     `ProbabilisticActor(policy, in_keys=["logits"], distribution_class=Categorical)`; an illegal action changes nothing
-    and spends budget.
+    and spends budget. A row that is over stays as it is, with reward 0, until it is reset. `reset` starts at drawn
+    prompts, or at `TensorDict(prompt=…)`, int64 [*B, at most P] right-padded with `vocabulary.size`.
 
     Args:
         vocabulary: the ids, or `{"size": …, "eos": …}`.
@@ -30,6 +33,9 @@ class TorchTextGenerationEnv(EnvBase):
         device: of all tensors.
         seed: of the prompts.
         settings: of `TextGenerationEnv`.
+
+    Raises:
+        InvalidInputError: bad settings, actions or prompts.
     """
 
     def __init__(
@@ -62,8 +68,9 @@ class TorchTextGenerationEnv(EnvBase):
         self._prompts = torch.tensor(padded, device=self.device)
         self._generator = torch.Generator()
         self._set_seed(seed)
-        self._state: Prefixes = start(v, self._prompts[:1].expand(rows, -1), max_length, min_length)
+        self._state = self._start(self._prompts[:1].expand(rows, -1))
         self._taken, self._illegal = (torch.zeros(rows, dtype=torch.int64, device=self.device) for _ in range(2))
+        self._success = torch.zeros(rows, dtype=torch.bool, device=self.device)
         shape = (*size, 1)
         self.observation_spec = Composite(
             observation=Bounded(0, v.size, (*size, rules.width), self.device, torch.int64),
@@ -80,46 +87,50 @@ class TorchTextGenerationEnv(EnvBase):
             done=done, terminated=done.clone(), truncated=done.clone(), shape=size, device=self.device
         )
 
-    def _reset(self, tensordict: TensorDictBase | None = None, **kwargs: Any) -> TensorDictBase:
+    def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
+        if options:
+            raise InvalidInputError(f"unknown reset option {next(iter(options))!r}; give TensorDict(prompt=…) instead")
         rows = len(self._state)
-        mask = tensordict.get("_reset", None) if tensordict is not None else None
+        mask, prompt = (None if tensordict is None else tensordict.get(key, None) for key in ("_reset", "prompt"))
         again = torch.ones(rows, dtype=torch.bool, device=self.device) if mask is None else mask.reshape(rows)
-        drawn = torch.randint(len(self._prompts), (rows,), generator=self._generator).to(self.device)
-        fresh = start(self.vocabulary, self._prompts[drawn], self._rules.max_length, self._rules.min_length)
-        old = self._state
-        self._state = replace(
-            fresh,
-            tokens=torch.where(again[:, None], _padded(fresh.tokens, self._rules.width, self.vocabulary), old.tokens)
-            if mask is not None
-            else _padded(fresh.tokens, self._rules.width, self.vocabulary),
-            length=torch.where(again, fresh.length, old.length),
-            prompt_length=torch.where(again, fresh.prompt_length, old.prompt_length),
-            ended=torch.where(again, fresh.ended, old.ended),
-        )
-        self._taken, self._illegal = self._taken * ~again, self._illegal * ~again
-        over = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        return self._observed(over).update(self._done(over, over))
+        if prompt is None:
+            drawn = torch.randint(len(self._prompts), (rows,), generator=self._generator)
+            prompt = self._prompts[drawn.to(self.device)]
+        self._state = _chosen(again, self._start(prompt.reshape(rows, -1).to(self.device)), self._state)
+        self._taken, self._illegal, self._success = (x * ~again for x in (self._taken, self._illegal, self._success))
+        return self._observed()
 
     def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
         rules, rows = self._rules, len(self._state)
-        actions = tensordict["action"].reshape(rows)
+        actions = check_actions(tensordict["action"].reshape(rows), rows, rules.num_actions)
+        running = ~torch.logical_or(*self._ends())
         legal = self._legal().gather(1, actions[:, None])[:, 0]
-        moved = transition(self.vocabulary, self._state, actions)
-        self._state, self._taken = moved, self._taken + 1
-        self._illegal = self._illegal + (~legal).long()
-        ended = moved.ended & (not rules.fixed_horizon)
-        truncated = ~ended & (self._taken >= rules.max_actions)
-        over = ended | truncated
+        self._state = _chosen(running, transition(self.vocabulary, self._state, actions), self._state)
+        self._taken = self._taken + running.long()
+        self._illegal = self._illegal + (~legal & running).long()
         reward = torch.zeros(rows, device=self.device)
-        success = torch.zeros_like(over)
         if rules.task is not None or rules.reward is not None:
-            for row in over.nonzero()[:, 0].tolist():
-                reward[row], success[row] = self._judge(row)
-        found = self._observed(success).update(self._done(ended, truncated))
-        return found.set("reward", reward.reshape(*self.batch_size, 1))
+            for row in (torch.logical_or(*self._ends()) & running).nonzero()[:, 0].tolist():
+                reward[row], self._success[row] = self._judge(row)
+        return self._observed().set("reward", reward.reshape(*self.batch_size, 1))
 
     def _set_seed(self, seed: int | None) -> None:
         self._generator.manual_seed(0 if seed is None else seed)
+
+    def _start(self, prompts: Tensor) -> Prefixes:
+        room = self._prompts.shape[1] - prompts.shape[1]
+        if room < 0:
+            raise InvalidInputError(
+                f"the prompts have {prompts.shape[1]} cells, at most {self._prompts.shape[1]} fit; "
+                "raise max_prompt_length"
+            )
+        cells = torch.nn.functional.pad(prompts, (0, room), value=self.vocabulary.size)
+        return start(self.vocabulary, cells, self._rules.max_length, self._rules.min_length)
+
+    def _ends(self) -> tuple[Tensor, Tensor]:
+        """Which rows have terminated and which were truncated: bool [rows] each."""
+        terminated = self._state.ended & (not self._rules.fixed_horizon)
+        return terminated, ~terminated & (self._taken >= self._rules.max_actions)
 
     def _legal(self) -> Tensor:
         return legal_actions(self.vocabulary, self._state, self._rules.backspace)[:, : self._rules.num_actions]
@@ -131,24 +142,32 @@ class TorchTextGenerationEnv(EnvBase):
         success = task is not None and bool(task.success(prompt, tokens))
         return (float(success) if reward is None else float(reward(prompt, tokens))), success
 
-    def _observed(self, success: Tensor) -> TensorDict:
-        size = self.batch_size
+    def _observed(self) -> TensorDict:
+        size, (terminated, truncated) = self.batch_size, self._ends()
+        columns = {
+            "illegal": self._illegal,
+            "success": self._success,
+            "done": terminated | truncated,
+            "terminated": terminated,
+            "truncated": truncated,
+        }
         return TensorDict(
             {
                 "observation": self._state.tokens.reshape(*size, -1).clone(),
                 "action_mask": self._legal().reshape(*size, -1),
-                "illegal": self._illegal.reshape(*size, 1).clone(),
-                "success": success.reshape(*size, 1),
+                **{key: column.reshape(*size, 1).clone() for key, column in columns.items()},
             },
             batch_size=size,
             device=self.device,
         )
 
-    def _done(self, terminated: Tensor, truncated: Tensor) -> dict[str, Tensor]:
-        shape = (*self.batch_size, 1)
-        found = {"done": terminated | truncated, "terminated": terminated, "truncated": truncated}
-        return {key: value.reshape(shape).clone() for key, value in found.items()}
 
-
-def _padded(tokens: Tensor, width: int, vocabulary: Vocabulary) -> Tensor:
-    return torch.nn.functional.pad(tokens, (0, width - tokens.shape[1]), value=vocabulary.size)
+def _chosen(rows: Tensor, these: Prefixes, others: Prefixes) -> Prefixes:
+    """These states where `rows` is true, the others elsewhere."""
+    return replace(
+        these,
+        tokens=torch.where(rows[:, None], these.tokens, others.tokens),
+        length=torch.where(rows, these.length, others.length),
+        prompt_length=torch.where(rows, these.prompt_length, others.prompt_length),
+        ended=torch.where(rows, these.ended, others.ended),
+    )
