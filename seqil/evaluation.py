@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,7 @@ import torch
 
 from . import metrics
 from .policy import TokenPolicy, evaluating
-from .prefix import Prefixes
-from .statistics import Estimate, mean, proportion, ratio
+from .statistics import Estimate, mean, proportion, quotient, ratio
 from .trajectory import Trajectories
 
 
@@ -22,6 +22,9 @@ def evaluation(
     cost: metrics.Cost | None = None,
 ) -> dict[str, Estimate]:
     """Everything that the task can tell of a sample.
+
+    With a teacher: `regret`, the step errors of a text summed, in nats, and `excess_accumulated_error` in % (see
+    `metrics`), both estimated from one prefix per text.
 
     Args:
         task: with or without teacher, judge and success.
@@ -45,8 +48,13 @@ def evaluation(
             if deleted.hits + deleted.path + deleted.false:
                 found["backspace_precision"], found["backspace_recall"] = deleted.precision, deleted.recall
     if task.next_distribution(demonstrations.replay()) is not None:
-        for name, sample in (("off_policy_step_error", demonstrations), ("on_policy_step_error", rollouts)):
-            found[name] = mean(step_errors(task, policy, sample), "prefixes")
+        off, on = (step_errors(task, policy, sample) for sample in (demonstrations, rollouts))
+        found["off_policy_step_error"], found["on_policy_step_error"] = mean(off, "prefixes"), mean(on, "prefixes")
+        found["regret"] = mean(on * [len(text) for text in texts], "sequences")
+        # The horizon cancels: the regret of texts of one length is that many times the on-policy step error.
+        q = quotient(on, off, "prefixes")
+        value, low, high = (metrics.excess_accumulated_error(regret, 1.0, 1) for regret in (q.value, q.low, q.high))
+        found["excess_accumulated_error"] = Estimate(value, low, high, q.n, q.unit)
     repeated = metrics.repetition(texts)
     if not np.isnan(repeated).all():
         found["rep_4"] = mean(repeated[~np.isnan(repeated)], "sequences")
@@ -58,28 +66,22 @@ def evaluation(
 
 
 def judge_of(task: Any) -> metrics.Judge | None:
-    """The task's judge of first errors, or its proxy; None where it has neither."""
-    proxy = getattr(task, "first_unknown_word", None)
-    if proxy is not None:
-        return proxy
-    return task.first_error if task.next_distribution.__qualname__ != "Task.next_distribution" else None
+    """The task's judge of first errors, unless it says that it is not `judged`; else its proxy; None without either."""
+    if getattr(task, "judged", True):
+        return task.first_error
+    return getattr(task, "first_unknown_word", None)
 
 
 @torch.no_grad()
-def step_errors(task: Any, policy: TokenPolicy, trajectories: Trajectories, per_row: int = 1) -> np.ndarray:
-    """`KL(teacher || student)` of the next token, in nats, at one or more prefixes of every final text: float64."""
+def step_errors(task: Any, policy: TokenPolicy, trajectories: Trajectories) -> np.ndarray:
+    """`KL(teacher || student)` of the next token, in nats, at one prefix of every final text: float64 [B]."""
     final = trajectories.replay()
-    errors = []
+    # Positions at fixed fractions of the horizon, another one for each row.
+    share = (torch.arange(len(final)) * 0.6180339887) % 1
+    length = final.prompt_length + (share * (final.generated - final.ended.long())).long()
+    cells = torch.arange(final.tokens.shape[1])
+    tokens = torch.where(cells < length[:, None], final.tokens, trajectories.vocabulary.size)
+    cut = replace(final, tokens=tokens, length=length, ended=torch.zeros_like(final.ended))
     with evaluating(policy):
-        for k in range(per_row):
-            # Positions at fixed fractions of the horizon, another one for each row.
-            share = (torch.arange(len(final)) * 0.6180339887 + k / per_row) % 1
-            length = final.prompt_length + (share * (final.generated - final.ended.long())).long()
-            cells = torch.arange(final.tokens.shape[1])
-            tokens = torch.where(cells < length[:, None], final.tokens, trajectories.vocabulary.size)
-            cut = Prefixes(
-                tokens, length, final.prompt_length, torch.zeros_like(final.ended), final.max_length, final.min_length
-            )
-            student = metrics.token_log_probs(policy.log_probs(cut.to(policy.weight.device))).cpu()
-            errors.append(metrics.kl(task.next_distribution(cut), student))
-    return torch.cat(errors).numpy()
+        student = metrics.token_log_probs(policy.log_probs(cut.to(policy.weight.device))).cpu()
+    return metrics.kl(task.next_distribution(cut), student).numpy()

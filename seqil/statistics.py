@@ -79,6 +79,18 @@ def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float
     return Estimate(value, value + around.low, value + around.high, len(b), unit)
 
 
+def quotient(
+    numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str
+) -> Estimate:
+    """Quotient of the means of two independent samples of positive numbers, with the delta method on its logarithm."""
+    a, b = mean(numerators, unit), mean(denominators, unit)
+    value = a.value / b.value if b.value else math.inf
+    if not (0 < value < math.inf):
+        return Estimate(value, math.nan, math.nan, a.n, unit)
+    half = math.hypot((a.high - a.value) / a.value, (b.high - b.value) / b.value)
+    return Estimate(value, value * math.exp(-half), value * math.exp(half), a.n, unit)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given."""
     order = np.argsort(p_values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -22,12 +23,19 @@ class Task(ABC):
         vocabulary: the ids of its tokens.
         max_length: most generated tokens that a text of the task needs, `eos` not counted.
         min_length: fewest generated tokens before `eos`; equal to `max_length` on a fixed-horizon task.
+        judged: whether `first_error` is to be believed: so it is where a task defines it, unless the task says no.
     """
 
     name: str
     vocabulary: Vocabulary
     max_length: int
     min_length: int = 0
+    judged: bool = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "judged" not in vars(cls):
+            cls.judged = cls.first_error is not Task.first_error
 
     @abstractmethod
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:

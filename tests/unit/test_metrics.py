@@ -145,16 +145,26 @@ def test_wilson(hits, n):
             assert abs(p - hits / n) == pytest.approx(1.959963984540054 * math.sqrt(p * (1 - p) / n), abs=1e-9)
 
 
-def test_mean_and_ratio_cover():
+def test_mean_ratio_and_quotient_cover():
     g = np.random.default_rng(0)
-    covered = {"mean": 0, "ratio": 0}
+    covered = {"mean": 0, "ratio": 0, "quotient": 0}
     for _ in range(600):
         net = g.integers(5, 15, 60)
         actions = net + g.poisson(0.2 * net)
         m, r = statistics.mean(actions / net, "rows"), statistics.ratio(actions, net, "rows")
         covered["mean"] += m.low <= 1.2 <= m.high
         covered["ratio"] += r.low <= 1.2 <= r.high
+        q = statistics.quotient(g.exponential(1.2, 60), g.exponential(1.0, 90), "rows")
+        covered["quotient"] += q.low <= 1.2 <= q.high
     assert all(0.92 < c / 600 < 0.98 for c in covered.values())
+
+
+def test_a_quotient_without_an_interval():
+    for a, b, value in (([1.0, 3.0], [0.0, 0.0], math.inf), ([1.0, math.inf], [1.0, 1.0], math.inf),
+                        ([0.0, 0.0], [1.0, 2.0], 0.0), ([3.0], [2.0], 1.5)):  # fmt: skip
+        e = statistics.quotient(a, b, "rows")
+        assert e.value == value
+        assert math.isnan(e.low)
 
 
 def test_infinite_values_survive():
