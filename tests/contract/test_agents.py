@@ -7,9 +7,10 @@ import torch
 from tensordict import TensorDict
 from torchrl.objectives import LossModule
 
-from agents import gold, on_policy_distillation, unlikelihood
+from agents import discriminator, gold, on_policy_distillation, unlikelihood
 from agents.behavior_cloning import BehaviorCloning
 from agents.dagger import DAgger
+from agents.gail import GAIL
 from agents.gold import GOLD
 from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
@@ -29,6 +30,12 @@ def distillation(divergence):
 MAKERS = {
     "bc": lambda policy: BehaviorCloning(policy, steps=6),
     "dagger": lambda policy: DAgger(policy, steps=6),
+    **{
+        f"gail, {name}": (lambda policy, f=f: GAIL(policy, steps=6, warm_up=0.2, reward=f))
+        for name, f in discriminator.REWARDS.items()
+    },
+    "gail, penalty": lambda policy: GAIL(policy, steps=6, warm_up=0.2, penalty=1.0, entropy=0.01),
+    "gail, spectral": lambda policy: GAIL(policy, steps=6, warm_up=0.2, spectral=True, kl=0.0),
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
@@ -59,7 +66,7 @@ def test_agents_train_policies_without_a_backspace():
     from seqil.testing.agents import tiny_demonstrations, tiny_policy
     from seqil.training import Sampling, Training
 
-    for cls in (BehaviorCloning, SequenceMatch):
+    for cls in (BehaviorCloning, GAIL, SequenceMatch):
         agent = cls(tiny_policy(backspace=False), steps=8)
         data = tiny_demonstrations(backspace=False)
         training = Training(agent, data, generator=torch.Generator().manual_seed(0), sampling=Sampling(2, 4))
