@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import binary_cross_entropy_with_logits, embedding, softplus
+from torch.nn.utils import skip_init
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import ParametrizationList
 
 from seqil import TokenPolicy, Trajectories, pack
+from seqil.randomness import seeded
 
 Reward = Callable[[Tensor], Tensor]
 """Logits of the discriminator -> rewards, elementwise. At its optimum, what the policy then descends is named."""
@@ -35,15 +37,16 @@ def gail(h: Tensor) -> Tensor:
 
 
 def airl(h: Tensor) -> Tensor:
-    """`log D - log(1 - D)`, towards `KL(pi || D)` (Fu, Luo & Levine 2018, section 6)."""
+    """`log D - log(1 - D)`, towards `KL(pi || D)` (Fu, Luo & Levine 2018, algorithm 1)."""
     return h
 
 
 def fairl(h: Tensor) -> Tensor:
-    """`-h e^h`, towards `KL(D || pi)` (Ghasemipour, Zemel & Gu 2019, section 3.2); `h` is cut at 3, where it is -60."""
+    """`-h e^h`, towards `KL(D || pi)` (Ghasemipour, Zemel & Gu 2019, FAIRL); `h` is cut at 3, where it is -60."""
     return -h.clamp(max=3) * h.clamp(max=3).exp()
 
 
+_POWER_ITERATIONS = 15
 REWARDS: dict[str, Reward] = {f.__name__: f for f in (gail, airl, fairl)}
 
 
@@ -60,7 +63,8 @@ class TreeHead(nn.Module):
     def __init__(self, policy: TokenPolicy, outputs: int) -> None:
         super().__init__()
         self.trunk = copy.deepcopy(policy)
-        self.head = nn.Linear(policy.weight.shape[1], outputs, device=policy.weight.device, dtype=policy.weight.dtype)
+        like = {"device": policy.weight.device, "dtype": policy.weight.dtype}
+        self.head = skip_init(nn.Linear, policy.weight.shape[1], outputs, **like)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.train()
@@ -74,10 +78,13 @@ class TreeHead(nn.Module):
     def train(self, mode: bool = True) -> TreeHead:
         """Only the power iteration of spectral norms is different in training."""
         super().train(False)
-        for module in self.modules():
-            if isinstance(module, ParametrizationList):
-                module.train(mode)
+        for norm in self._norms:
+            norm.train(mode)
         return self
+
+    @property
+    def _norms(self) -> list[ParametrizationList]:
+        return [module for module in self.modules() if isinstance(module, ParametrizationList)]
 
     @torch.no_grad()
     def start_from(self, policy: TokenPolicy) -> None:
@@ -85,6 +92,12 @@ class TreeHead(nn.Module):
         theirs = dict(policy.named_parameters())
         for name, parameter in self.trunk.named_parameters():
             parameter.copy_(theirs[name.replace(".parametrizations.weight.original", ".weight")])
+        for norm in self._norms:
+            training = norm.training
+            norm.train()
+            for _ in range(_POWER_ITERATIONS):
+                norm()
+            norm.train(training)
 
 
 class Discriminator(TreeHead):
@@ -111,7 +124,9 @@ class Discriminator(TreeHead):
             for module in [*self.trunk.model.base_model.modules()]:
                 weight = getattr(module, "weight", None)
                 if isinstance(weight, Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding):
-                    spectral_norm(module)
+                    with seeded(0, weight.device):  # it starts from random vectors
+                        spectral_norm(module)
+            self.train()
 
     def forward(self, trajectories: Trajectories) -> Tensor:
         """Logits of the actions (of the labels, where there are some): [B, T]; padding is arbitrary but finite."""
@@ -135,14 +150,18 @@ class Discriminator(TreeHead):
             slope = _slope(data[demonstrations.imitate].sum(), found[0], demonstrations)
         else:
             data, slope = self(demonstrations), own.new_zeros(())
-        entropy = self._cross_entropy(data[demonstrations.imitate], 1 - self.smoothing)
-        entropy = entropy + self._cross_entropy(own[rollouts.inside], self.smoothing)
+        entropy = _cross_entropy(data[demonstrations.imitate], 1 - self.smoothing)
+        entropy = entropy + _cross_entropy(own[rollouts.inside], self.smoothing)
         return entropy / 2 + self.penalty / 2 * slope, data.detach(), own.detach()
 
-    @staticmethod
-    def _cross_entropy(h: Tensor, target: float) -> Tensor:
-        total = binary_cross_entropy_with_logits(h, torch.full_like(h, target), reduction="sum")
-        return total / max(1, len(h))
+
+def mean(values: Tensor) -> Tensor:
+    """A scalar; 0 of nothing."""
+    return values.sum() / max(1, values.numel())
+
+
+def _cross_entropy(h: Tensor, target: float) -> Tensor:
+    return mean(binary_cross_entropy_with_logits(h, torch.full_like(h, target), reduction="none"))
 
 
 def _slope(total: Tensor, embedded: Tensor, trajectories: Trajectories) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -11,12 +12,12 @@ from tensordict.nn import ProbabilisticTensorDictModule, TensorDictModule
 from torch import Tensor
 from torchrl.modules import MaskedCategorical
 from torchrl.objectives import ClipPPOLoss
-from torchrl.objectives.value.functional import vec_generalized_advantage_estimate
+from torchrl.objectives.value.functional import generalized_advantage_estimate
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss
 from seqil.errors import InvalidInputError
 
-from .discriminator import REWARDS, Discriminator, Reward, TreeHead, airl
+from .discriminator import REWARDS, Discriminator, Reward, TreeHead, airl, mean
 from .on_policy_distillation import reverse_kl
 
 _PPO = ("loss_objective", "loss_critic", "loss_entropy", "entropy", "kl_approx", "clip_fraction")
@@ -28,10 +29,11 @@ class GAILLoss(TrajectoryLoss):
     - `loss_discriminator`: cross-entropy of demonstrated and own steps; signs and options in `agents.discriminator`.
     - `loss_objective`, `loss_critic`, `loss_entropy`: PPO's clipped surrogate, value regression and entropy bonus, by
       TorchRL's `ClipPPOLoss` on the steps of the rollouts (Schulman et al. 2017, equations 7 and 9). The reward of a
-      step is `reward(h)`, a constant; advantages are generalised ones (Schulman et al. 2016), brought to zero mean and
-      unit variance over the steps of the batch. They follow the present discriminator and critic at every pass over
-      the same rollouts, as Andrychowicz et al. (2021) recommend for the critic's part.
-    - `loss_kl`: `KL(pi || cloned)` at the states of the rollouts.
+      step is `reward(h)`, a constant; advantages are generalised ones (Schulman et al. 2016), with their mean taken off
+      and, where it exceeds 1, divided by their spread over the batch: a discriminator that knows nothing yet is not
+      amplified. They follow the present discriminator and critic at every pass over the same rollouts, as
+      Andrychowicz et al. (2021) recommend for the critic's part.
+    - `loss_kl`: `kl` times `KL(pi || cloned)` at the states of the rollouts.
 
     Where sequences differ in length, the sign of the reward matters (Kostrikov et al. 2019, section 4.1): the absorbing
     state after `eos` pays 0, so that rewards above 0 pay for never ending, writing and deleting included, and rewards
@@ -45,17 +47,17 @@ class GAILLoss(TrajectoryLoss):
         self,
         policy: TokenPolicy,
         discriminator: Discriminator,
-        reward: Reward = airl,
+        reward: Reward,
         *,
-        gamma: float = 0.95,
-        trace: float = 0.95,
-        entropy: float = 0.0,
-        kl: float = 0.0,
+        gamma: float,
+        trace: float,
+        entropy: float,
+        kl: float,
     ) -> None:
         super().__init__(policy)
         self.reward, self.gamma, self.trace, self.kl = reward, gamma, trace, kl
         self.discriminator, self.critic = discriminator, TreeHead(policy, 1)
-        self.cloned = copy.deepcopy(policy).requires_grad_(False)
+        self.cloned = copy.deepcopy(policy).requires_grad_(False).eval()
         law = ProbabilisticTensorDictModule(
             in_keys=["logits", "mask"], out_keys=["action"], distribution_class=MaskedCategorical, return_log_prob=True
         )
@@ -74,9 +76,9 @@ class GAILLoss(TrajectoryLoss):
             "loss_discriminator": loss,
             **{key: found[key] for key in _PPO},
             "loss_kl": self._kl(rollouts, steps["logits"]),
-            "accuracy_data": _mean((data > 0)[demonstrations.imitate].to(loss)),
-            "accuracy_rollouts": _mean((own < 0)[rollouts.inside].to(loss)),
-            "reward": _mean(reward[rollouts.inside]),
+            "accuracy_data": mean((data > 0)[demonstrations.imitate].to(loss)),
+            "accuracy_rollouts": mean((own < 0)[rollouts.inside].to(loss)),
+            "reward": mean(reward[rollouts.inside]),
         }
 
     def steps(self, rollouts: Trajectories, reward: Tensor) -> TensorDict:
@@ -90,7 +92,7 @@ class GAILLoss(TrajectoryLoss):
             raise InvalidInputError("the rollouts lack log_prob, which PPO's ratio needs; make them by seqil.rollout")
         inside, hidden = t.inside, self.critic.hidden(t)
         advantage, target = self.advantages(t, reward, self.critic.head(hidden)[..., 0].detach())
-        spread, mean = torch.std_mean(advantage[inside], correction=0)
+        spread, centre = torch.std_mean(advantage[inside], correction=0)
         log_probs = self.policy.step_log_probs(t)[inside]
         return TensorDict({
             "logits": log_probs,
@@ -98,7 +100,7 @@ class GAILLoss(TrajectoryLoss):
             "hidden": hidden[:, :-1][inside],
             "action": t.actions[inside],
             "action_log_prob": t.log_prob[inside],
-            "advantage": ((advantage[inside] - mean) / spread.clamp(min=1))[:, None],
+            "advantage": ((advantage[inside] - centre) / spread.clamp(min=1))[:, None],
             "value_target": target[inside][:, None],
         })  # fmt: skip
 
@@ -107,7 +109,7 @@ class GAILLoss(TrajectoryLoss):
         t, step = rollouts, torch.arange(rollouts.actions.shape[1], device=reward.device)
         done = step >= t.lengths[:, None] - 1  # a padded step is a sequence of its own: nothing leaks out of it
         terminated = done & t.ended[:, None]
-        found = vec_generalized_advantage_estimate(
+        found = generalized_advantage_estimate(
             self.gamma, self.trace, *(x[..., None] for x in (value[:, :-1], value[:, 1:], reward, done, terminated))
         )
         return found[0][..., 0], found[1][..., 0]
@@ -117,7 +119,7 @@ class GAILLoss(TrajectoryLoss):
             return log_probs.new_zeros(())
         with torch.no_grad():
             p = self.cloned.step_log_probs(rollouts)[rollouts.inside].exp()
-        return self.kl * _mean(reverse_kl(p, log_probs))
+        return self.kl * mean(reverse_kl(p, log_probs))
 
 
 class GAIL(Agent):
@@ -126,24 +128,26 @@ class GAIL(Agent):
     Each update makes `passes` steps of both players on one batch of demonstrations and rollouts. The tick-list of
     Orsini et al. (2021), "What Matters for Adversarial Imitation Learning?":
 
-    - reward form: a value, `airl` by default, as they recommend;
+    - reward form: a value, `airl` by default, for the reason that `GAILLoss` gives;
     - regularisation of the discriminator: label smoothing, gradient penalty, spectral norm, and `weight_decay` of
-      `Agent`; their finding is that some is needed, and that the plain ones are as good as those of Lipschitz kind;
+      `Agent`; they find that plain ones often do as well as those that bound its slope;
     - its learning rate: the full one, the policy's is `pace` times that;
-    - its data: rollouts of the present policy (they also keep older ones in a buffer);
-    - absorbing states: see `GAILLoss`; observations need no normalisation here;
+    - its data: rollouts of the present policy, no buffer of older ones;
+    - absorbing states: see `GAILLoss`; tokens need no normalisation;
     - cloning first: yes, and the transformers of discriminator and critic start where it ends;
-    - the algorithm: on-policy, PPO; they find off-policy ones more frugal, in environments that are not free.
+    - the algorithm: PPO; they find off-policy ones more frugal with steps of the environment, which cost little here.
+
+    The pull to the cloned policy (`kl`) and the slow `pace` are what keeps it stable with small batches: ours.
 
     Args:
         policy: what is trained.
         reward: `airl`, `gail` or `fairl` of `agents.discriminator`, or any function of the logits.
-        gamma: discount per action, in (0, 1].
+        gamma: discount per action, in [0, 1].
         trace: decay of the advantages, lambda, in [0, 1].
         passes: over the same rollouts, per update.
         entropy: weight of the entropy bonus.
         kl: weight of the divergence from the cloned policy.
-        smoothing: of the discriminator's labels, in [0, .5).
+        smoothing: of the discriminator's labels, below .5.
         penalty: of the discriminator's gradient in embedding space.
         spectral: whether the discriminator's matrices have spectral norm 1.
         warm_up: share of the steps that only clone.
@@ -164,7 +168,7 @@ class GAIL(Agent):
         trace: float = 0.95,
         passes: int = 2,
         entropy: float = 0.0,
-        kl: float = 0.0,
+        kl: float = 0.3,
         smoothing: float = 0.1,
         penalty: float = 0.0,
         spectral: bool = False,
@@ -172,6 +176,17 @@ class GAIL(Agent):
         pace: float = 0.1,
         **options: Any,
     ) -> None:
+        for name, value, most in (("gamma", gamma, 1), ("trace", trace, 1), ("smoothing", smoothing, 0.499)):
+            if not 0 <= value <= most:
+                raise InvalidInputError(f"GAIL: {name}={value} must lie in [0, {most}]")
+        for name, value, least in (
+            ("passes", passes, 1),
+            ("entropy", entropy, 0),
+            ("kl", kl, 0),
+            ("penalty", penalty, 0),
+        ):
+            if not least <= value < math.inf:
+                raise InvalidInputError(f"GAIL: {name}={value} must be at least {least}, and finite")
         discriminator = Discriminator(policy, smoothing=smoothing, penalty=penalty, spectral=spectral)
         loss = GAILLoss(policy, discriminator, reward, gamma=gamma, trace=trace, entropy=entropy, kl=kl)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
@@ -199,8 +214,3 @@ class GAIL(Agent):
             return demonstrations.positions
         data = demonstrations.positions * (3 if self.loss.discriminator.penalty else 1)
         return self.passes * (data + rollouts.positions * (3 + (1 / 3 if self.loss.kl else 0)))
-
-
-def _mean(values: Tensor) -> Tensor:
-    """0 of nothing."""
-    return values.sum() / max(1, values.numel())

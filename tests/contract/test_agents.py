@@ -30,10 +30,12 @@ def distillation(divergence):
 MAKERS = {
     "bc": lambda policy: BehaviorCloning(policy, steps=6),
     "dagger": lambda policy: DAgger(policy, steps=6),
-    "gail": lambda policy: GAIL(policy, steps=6, warm_up=0.2),
-    "gail with everything": lambda policy: GAIL(
-        policy, steps=6, warm_up=0.2, kl=0.1, entropy=0.01, penalty=1.0, spectral=True, reward=discriminator.gail
-    ),
+    **{
+        f"gail, {name}": (lambda policy, f=f: GAIL(policy, steps=6, warm_up=0.2, reward=f))
+        for name, f in discriminator.REWARDS.items()
+    },
+    "gail, penalty": lambda policy: GAIL(policy, steps=6, warm_up=0.2, penalty=1.0, entropy=0.01),
+    "gail, spectral": lambda policy: GAIL(policy, steps=6, warm_up=0.2, spectral=True, kl=0.0),
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
@@ -64,7 +66,7 @@ def test_agents_train_policies_without_a_backspace():
     from seqil.testing.agents import tiny_demonstrations, tiny_policy
     from seqil.training import Sampling, Training
 
-    for cls in (BehaviorCloning, SequenceMatch):
+    for cls in (BehaviorCloning, GAIL, SequenceMatch):
         agent = cls(tiny_policy(backspace=False), steps=8)
         data = tiny_demonstrations(backspace=False)
         training = Training(agent, data, generator=torch.Generator().manual_seed(0), sampling=Sampling(2, 4))
