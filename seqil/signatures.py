@@ -43,7 +43,10 @@ def fits(value: Any, annotation: Any) -> bool:
         return True
     if isinstance(value, int) and expected in (int, float):
         return not isinstance(value, bool) and abs(value) < 2**63
-    return isinstance(value, expected)
+    try:
+        return isinstance(value, expected)
+    except TypeError:  # a protocol that says nothing at run time
+        return True
 
 
 def shown(annotation: Any) -> str:

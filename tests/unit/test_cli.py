@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from command_line import SMALL, command, refused
+from command_line import SMALL, command, refused, started
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -72,16 +72,16 @@ def test_a_killed_run_resumes_to_the_same_bytes(folder):
     steps = ["--steps", "40", "--save-every", "3", *SMALL[2:], "--average", "0.9"]
     undisturbed = command("train", "--out", "whole", *steps, cwd=folder)
     assert undisturbed.returncode == 0, undisturbed.stderr
-    line = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", *steps]
+    line = ["train", "--out", "killed", *steps]
     for number in (signal.SIGKILL, signal.SIGTERM):
         before = newest(folder / "killed")
-        process = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = started(*line, cwd=folder)
         while process.poll() is None and newest(folder / "killed") == before:
             time.sleep(0.005)
         process.send_signal(number)
         process.wait(timeout=20)
-        line = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", "--resume", "--save-every", "3"]
-    resumed = command(*line[3:], cwd=folder)
+        line = ["train", "--out", "killed", "--resume", "--save-every", "3"]
+    resumed = command(*line, cwd=folder)
     assert resumed.returncode == 0, resumed.stderr
     names = ("model.safetensors", "state.safetensors", "state.json")
     one, other = (RunFolder(folder / name).latest() for name in ("whole", "killed"))
