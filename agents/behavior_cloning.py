@@ -16,6 +16,7 @@ class BehaviorCloningLoss(TrajectoryLoss):
 
     def __init__(self, policy: TokenPolicy, *, gamma: float = 1.0) -> None:
         super().__init__(policy)
+        objectives.check_gamma(gamma, undiscounted=True)
         self.gamma = gamma
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:

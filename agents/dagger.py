@@ -58,6 +58,7 @@ class DAgger(Agent):
         **options: Any,
     ) -> None:
         super().__init__(policy, DAggerLoss(policy), warm_up=warm_up, **options)
+        self.check_shares(share=share, anneal=anneal)
         self.expert = expert or experts.reference(policy.vocabulary, policy.backspace)
         self.share, self.anneal = share, anneal
 

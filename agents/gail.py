@@ -14,7 +14,7 @@ from torchrl.modules import MaskedCategorical
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value.functional import generalized_advantage_estimate
 
-from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss
+from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 from seqil.errors import InvalidInputError
 
 from .discriminator import REWARDS, Discriminator, Reward, TreeHead, airl, mean
@@ -55,6 +55,7 @@ class GAILLoss(TrajectoryLoss):
         kl: float,
     ) -> None:
         super().__init__(policy)
+        objectives.check_gamma(gamma, undiscounted=True)
         self.reward, self.gamma, self.trace, self.kl = reward, gamma, trace, kl
         self.discriminator, self.critic = discriminator, TreeHead(policy, 1)
         self.cloned = copy.deepcopy(policy).requires_grad_(False).eval()
@@ -190,6 +191,7 @@ class GAIL(Agent):
         discriminator = Discriminator(policy, smoothing=smoothing, penalty=penalty, spectral=spectral)
         loss = GAILLoss(policy, discriminator, reward, gamma=gamma, trace=trace, entropy=entropy, kl=kl)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
+        self.check_shares(trace=trace)
         self.passes = passes
 
     @property

@@ -40,6 +40,7 @@ class GOLDLoss(TrajectoryLoss):
 
     def __init__(self, policy: TokenPolicy, reward: Reward | None, gamma: float, floor: float) -> None:
         super().__init__(policy)
+        objectives.check_gamma(gamma, undiscounted=True)
         self.reward, self.gamma, self.floor = reward, gamma, floor
         self.cloned = copy.deepcopy(policy).requires_grad_(False).eval()
 

@@ -32,7 +32,8 @@ class OccupancyGradientLoss(TrajectoryLoss):
 
     def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, gamma: float, trace: float) -> None:
         super().__init__(policy)
-        self.divergence, self.gamma, self.trace = divergence, gamma, trace
+        objectives.check_gamma(gamma)
+        self.divergence, self.gamma, self.trace = divergences.check(divergence), gamma, trace
         self.soft_q = copy.deepcopy(policy)
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
@@ -89,6 +90,7 @@ class OccupancyGradient(Agent):
     ) -> None:
         loss = OccupancyGradientLoss(policy, divergence or divergences.chi2_mixture(), gamma, trace)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
+        self.check_shares(trace=trace)
 
     @property
     def needs_rollouts(self) -> bool:

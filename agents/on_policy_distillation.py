@@ -91,6 +91,7 @@ class OnPolicyDistillation(Agent):
     ) -> None:
         expert = expert or experts.reference(policy.vocabulary, policy.backspace)
         super().__init__(policy, DistillationLoss(policy, expert, divergence, share), warm_up=warm_up, **options)
+        self.check_shares(share=share)
 
     @property
     def needs_rollouts(self) -> bool:

@@ -30,6 +30,7 @@ class ScheduledSampling(Agent):
 
     def __init__(self, policy: TokenPolicy, *, rate: float = 0.25, warm_up: float = 0.25, **options: Any) -> None:
         super().__init__(policy, BehaviorCloningLoss(policy), warm_up=warm_up, **options)
+        self.check_shares(rate=rate)
         self.rate = rate
 
     def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:

@@ -28,7 +28,8 @@ class SequenceMatchLoss(TrajectoryLoss):
 
     def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, *, gamma: float = 0.998) -> None:
         super().__init__(policy)
-        self.divergence = divergence
+        objectives.check_gamma(gamma)
+        self.divergence = divergences.check(divergence)
         self.gamma = gamma
         self.register_buffer("beta", torch.tensor(1.0, dtype=torch.float64))
 
@@ -85,6 +86,7 @@ class SequenceMatch(Agent):
     ) -> None:
         loss = SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma)
         super().__init__(policy, loss, warm_up=warm_up, **options)
+        self.check_shares(anneal=anneal, beta=beta)
         self.anneal, self.beta = anneal, beta
 
     @property
@@ -99,5 +101,7 @@ class SequenceMatch(Agent):
 
     def _beta(self) -> float:
         since = self.updates / self.steps - self.warm_up
-        done = 1.0 if since >= self.anneal else max(0.0, since / self.anneal)
+        if since < 0:
+            return 1.0
+        done = 1.0 if since >= self.anneal else since / self.anneal
         return 1 - (1 - self.beta) * done

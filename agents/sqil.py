@@ -24,6 +24,7 @@ class SQILLoss(TrajectoryLoss):
 
     def __init__(self, policy: TokenPolicy, reward: float, gamma: float, cloning: float) -> None:
         super().__init__(policy)
+        objectives.check_gamma(gamma)
         self.reward, self.gamma, self.cloning = reward, gamma, cloning
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:

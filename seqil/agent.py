@@ -62,8 +62,11 @@ class Agent:
         for name, value in {"steps": steps, "learning_rate": learning_rate, "clip": clip, "pace": pace}.items():
             if not 0 < value < math.inf:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be positive")
-        if not 0 <= warm_up <= 1:
-            raise InvalidInputError(f"{type(self).__name__}: warm_up={warm_up} is a share of the steps, in [0, 1]")
+        if steps % 1:
+            raise InvalidInputError(f"{type(self).__name__}: steps={steps} is not a whole number")
+        if not 0 <= weight_decay < math.inf:
+            raise InvalidInputError(f"{type(self).__name__}: weight_decay={weight_decay} must not be negative")
+        self.check_shares(warm_up=warm_up)
         self.policy, self.loss = policy, loss
         self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
         own = [p for p in policy.parameters() if p.requires_grad]
@@ -75,6 +78,12 @@ class Agent:
         paces = [lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace)]
         paces += [lambda k: _rise_and_cosine(k, steps)] * (len(groups) - 1)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, paces)
+
+    def check_shares(self, **shares: float) -> None:
+        """Refuse an option of the constructor that is no share: outside [0, 1]."""
+        for name, value in shares.items():
+            if not 0 <= value <= 1:
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must lie in [0, 1]")
 
     @property
     def warming(self) -> bool:

@@ -4,8 +4,9 @@
     run/metrics.jsonl              one line per logged step
     run/checkpoints/000000500/     a Hugging Face checkpoint, seqil.json, state.safetensors, state.json, manifest.json
 
-A checkpoint is written into a temporary folder, flushed to the disk, sealed by a manifest of SHA-256 sums and renamed:
-at every instant the last complete one is on the disk. No pickle anywhere.
+A checkpoint is written into a temporary folder, flushed to the disk, sealed by a manifest of its step and SHA-256 sums
+and renamed: at every instant the last complete one is on the disk. No pickle anywhere. What is not named as these files
+are is nobody's business here: it neither blocks a run nor is it removed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,13 +47,19 @@ class RunFolder:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `start` was given."""
-        return read_json(self.path / "settings.json", f"{self.path} is not the folder of a run")
+        """What `start` was given: a dict with the run's own settings, a dict too, below `settings`."""
+        found = read_json(self.path / "settings.json", f"{self.path} is not the folder of a run")
+        if not isinstance(found.get("settings"), dict):
+            raise CheckpointError(f"{self.path / 'settings.json'} holds no settings; restore it from a copy")
+        return found
 
     @contextmanager
     def writing(self) -> Iterator[RunFolder]:
         """Hold the folder's lock: a second writer is refused at once, and a crash releases it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot write into {self.path}: {error}; choose another --out") from None
         with (self.path / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,8 +67,8 @@ class RunFolder:
                 raise CheckpointError(
                     f"{self.path} is being written by another process; choose another --out"
                 ) from None
-            for orphan in self.checkpoints.glob(".*"):
-                shutil.rmtree(orphan)
+            for orphan in self._named(r"\.\d{9}"):
+                shutil.rmtree(orphan, ignore_errors=True)
             yield self
 
     def start(self, settings: Mapping[str, Any]) -> None:
@@ -95,7 +103,8 @@ class RunFolder:
             files = sorted(p for p in temporary.iterdir())
             for file in files:
                 _flush(file)
-            write_json(temporary / "manifest.json", {file.name: _sha256(file) for file in files})
+            sums = {file.name: _sha256(file) for file in files}
+            write_json(temporary / "manifest.json", {"step": step, "files": sums})
             _flush(temporary)
             if final.exists():
                 shutil.rmtree(final)
@@ -104,70 +113,93 @@ class RunFolder:
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(f"cannot write {final}: {error}; earlier checkpoints are intact") from error
-        for old in self._complete()[:-2]:
-            shutil.rmtree(old)
+        for old in self.complete()[:-2]:
+            shutil.rmtree(old, ignore_errors=True)
         return final
 
     def latest(self) -> Path:
         """The newest checkpoint, every file of it checked against its sum."""
-        complete = self._complete()
+        complete = self.complete()
         if not complete:
-            raise CheckpointError(f"{self.path} holds no checkpoint yet; train first: seqil train --out {self.path}")
+            raise CheckpointError(
+                f"{self.path} holds no checkpoint yet; go on with: seqil train --out {self.path} --resume"
+            )
         verify(complete[-1])
         return complete[-1]
 
     def load(self) -> tuple[int, Any]:
-        """Step and state of the newest checkpoint; lines of metrics written after it are dropped."""
+        """Step and state of the newest checkpoint."""
         folder = self.latest()
-        tensors = load_file(folder / "state.safetensors")
-        step = int(folder.name)
-        if self.metrics.exists():
-            lines = [line for line in self.metrics.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
-            replace_text(self.metrics, "".join(line + "\n" for line in lines))
-        return step, _join(read_json(folder / "state.json", "the checkpoint is incomplete"), tensors)
+        sketch = read_json(folder / "state.json", "the checkpoint is incomplete")
+        try:
+            state = _join(sketch, load_file(folder / "state.safetensors"))
+        except (KeyError, TypeError, ValueError, SafetensorError, RecursionError) as error:
+            raise CheckpointError(f"{folder} holds no state to go on from ({error!r}); restore it") from None
+        return int(folder.name), state
 
-    def _complete(self) -> list[Path]:
-        return sorted(p.parent for p in self.checkpoints.glob("[0-9]*/manifest.json"))
+    def rewind(self, step: int) -> dict[str, Any]:
+        """Drop the metrics of later steps and what a crash left of a line; return the last that stay, or {}."""
+        if not self.metrics.exists():
+            return {}
+        kept = [line for line in self.metrics.read_bytes().splitlines() if _step(line) <= step]
+        replace(self.metrics, b"".join(line + b"\n" for line in kept))
+        return json.loads(kept[-1]) if kept else {}
+
+    def complete(self) -> list[Path]:
+        """Checkpoints that were written to their end, oldest first."""
+        return [folder for folder in self._named(r"\d{9}") if (folder / "manifest.json").exists()]
+
+    def _named(self, pattern: str) -> list[Path]:
+        folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return sorted(p for p in folders if re.fullmatch(pattern, p.name) and p.is_dir() and not p.is_symlink())
 
 
 def verify(folder: Path) -> None:
-    """Refuse a checkpoint with a file that is missing, foreign or changed by a single bit."""
+    """Refuse a checkpoint that was renamed, or with a file that is missing, foreign or changed by a single bit."""
     manifest = read_json(folder / "manifest.json", f"{folder} is not a checkpoint")
-    found = {p.name for p in folder.iterdir()} - {"manifest.json"}
-    for name in sorted(found ^ set(manifest)):
+    step, sums = manifest.get("step"), manifest.get("files")
+    if not isinstance(step, int) or not isinstance(sums, dict):
+        raise CheckpointError(f"{folder / 'manifest.json'} names no step and files; restore the folder from a copy")
+    if f"{step:09d}" != folder.name:
+        raise CheckpointError(f"{folder} holds the checkpoint of step {step}: it was renamed; give it its name back")
+    found = {p.name for p in folder.iterdir() if not p.name.startswith(".")} - {"manifest.json"}
+    for name in sorted(found ^ set(sums)):
         raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
-    for name, digest in manifest.items():
+    for name, digest in sums.items():
         if _sha256(folder / name) != digest:
             raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
 
 
-def read_json(path: Path, complaint: str) -> Any:
-    """Parse a JSON file, or say in one line what is wrong with it."""
+def read_json(path: Path, complaint: str) -> dict[str, Any]:
+    """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{complaint}: {path.name} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{complaint}: {path} holds no JSON object")
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all."""
-    replace_text(path, json.dumps(value, indent=1) + "\n")
+    replace(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Replace a text file, whole or not at all."""
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file, whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     _flush(temporary)
     temporary.replace(path)
 
 
-def _step(line: str) -> float:
+def _step(line: bytes) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")
 
 

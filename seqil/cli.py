@@ -148,7 +148,7 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, Any]:
             raise InvalidInputError(f"{option} {pair!r} is not of the form KEY=VALUE")
         try:
             parsed[key] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # not JSON, or more digits or brackets than Python reads
             parsed[key] = text
     return parsed
 

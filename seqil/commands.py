@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from . import decoding, metrics, plugins
-from .checkpoint import RunFolder, versions
+from . import decoding, metrics, plugins, resumption
+from .checkpoint import RunFolder
 from .errors import InvalidInputError
 from .evaluation import evaluation
 from .experiment import Settings, make_task, make_training
@@ -47,21 +47,22 @@ def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
     training = make_training(chosen, task)
     run = RunFolder(out)
     with run.writing():
-        run.start({"settings": chosen.to_json(), "versions": versions(), "threads": torch.get_num_threads()})
-        _loop(run, training, task, save_every)
+        run.start({"settings": chosen.to_json(), **resumption.made_with()})
+        _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
 
 
 def resume(out: Path, save_every: int) -> None:
-    """Go on with a run from its newest checkpoint."""
+    """Go on with a run from its newest checkpoint, from its settings alone if it has none yet."""
     run = RunFolder(out)
-    chosen = Settings.of(run.settings["settings"])
+    chosen = resumption.settings_of(run)
     task = make_task(chosen)
     training = make_training(chosen, task)
+    resumption.warn_of_changes(run)
     with run.writing():
-        step, state = run.load()
-        training.load_state_dict(state)
-        console.print(f"resumed at step {step} of {chosen.steps}")
-        _loop(run, training, task, save_every)
+        if run.complete():
+            resumption.restore(run, training, chosen)
+        console.print(f"resumed at step {training.step} of {chosen.steps}")
+        _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
 
 
 def sample(
@@ -119,8 +120,9 @@ def show_plugins(kind: str) -> None:
     console.print(table)
 
 
-def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> None:
-    total, began, saved = training.agent.steps, time.perf_counter(), training.step
+def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identity: dict[str, Any]) -> None:
+    total, saved = training.agent.steps, training.step
+    began = time.perf_counter() - run.rewind(training.step).get("seconds", 0)
     loss = TextColumn("{task.description}")
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss)
     with Progress(*columns, console=console) as progress, _stop_signals() as stopped:
@@ -130,7 +132,7 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int) -> Non
                 run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
             progress.update(bar, completed=step, description=f"loss {metrics['loss']:.3f}")
             if step % save_every == 0 or step == total or stopped:
-                run.save(step, training.policy, training.state_dict())
+                run.save(step, training.policy, {"identity": identity, "training": training.state_dict()})
                 saved = step
             if stopped:
                 break
@@ -158,7 +160,7 @@ def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] 
 
 def _load(out: Path) -> tuple[Any, TokenPolicy]:
     run = RunFolder(out)
-    task = make_task(Settings.of(run.settings["settings"]))
+    task = make_task(resumption.settings_of(run))
     return task, TokenPolicy.from_pretrained(run.latest(), task.vocabulary)
 
 

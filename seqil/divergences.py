@@ -39,8 +39,8 @@ class Divergence:
     _slope: Callable[[float], float]
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise InvalidInputError(f"{self.name}: alpha={self.alpha} must be positive and finite, 0.01 say")
+        if not 1e-8 <= self.alpha <= 1e8:  # beyond, float32 overflows
+            raise InvalidInputError(f"{self.name}: alpha={self.alpha} must lie in [1e-8, 1e8]; 0.01 say")
 
     def phi(self, z: Tensor) -> Tensor:
         """Elementwise, any shape; float."""
@@ -54,6 +54,13 @@ class Divergence:
         if self.edge == -math.inf:
             return function(z)
         return function(z.clamp(min=self.edge)) + slope(self.edge) * (z - self.edge).clamp(max=0)
+
+
+def check(divergence: Divergence) -> Divergence:
+    """Refuse what is no divergence, a name say."""
+    if not isinstance(divergence, Divergence):
+        raise InvalidInputError(f"divergence={divergence!r} is no Divergence; call one, divergences.chi2(alpha) say")
+    return divergence
 
 
 def chi2_mixture(alpha: float = 0.01) -> Divergence:

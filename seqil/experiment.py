@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -15,10 +16,14 @@ from . import divergences, noise, plugins
 from .agent import Agent
 from .errors import InvalidInputError
 from .policy import SETTINGS, TokenPolicy, load_model
+from .prefix import start
 from .randomness import seeded
+from .signatures import fits, mismatch
 from .training import Corruption, Sampling, Training
 from .trajectory import Trajectories, held
 from .vocabulary import Vocabulary
+
+_MOST_NOISE = 0.9
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,12 @@ class Settings:
         batch_size: demonstrations per update.
         learning_rate: peak.
         noise: `uniform`, `task` (its own confusions), `model` (the model's own samples) or `none`.
-        noise_rate: probability of a mistake before a token.
+        noise_rate: probability of a mistake before a token, at most .9.
         burst: wrong tokens per mistake.
         mask_noise: leave the wrong tokens out of the loss.
         sampling_every, sampling_rows, sampling_capacity: see `Sampling`.
         average: decay of the average of the weights, or None.
-        seed: of everything.
+        seed: of everything, in [0, 2^63).
         device: of the model.
     """
 
@@ -69,6 +74,21 @@ class Settings:
     average: float | None = None
     seed: int = 0
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        wrong = mismatch(vars(self), get_type_hints(Settings))
+        if wrong:
+            raise InvalidInputError(f"setting {wrong}")
+        for name in ("layers", "width", "heads", "demonstrations", "steps", "batch_size", "burst"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"setting {name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.noise_rate <= _MOST_NOISE:
+            raise InvalidInputError(
+                f"setting noise_rate={self.noise_rate} must lie in [0, {_MOST_NOISE}]: "
+                "a text takes 1 / (1 - rate) tries per token"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise InvalidInputError(f"setting seed={self.seed} must lie in [0, 2^63)")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
@@ -119,6 +139,8 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         device = torch.empty(0, device=s.device).device
     except (RuntimeError, AssertionError) as error:
         raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
+    if device.type == "meta":
+        raise InvalidInputError("device 'meta' computes nothing; use cpu or cuda")
     if s.model is not None and (Path(s.model) / SETTINGS).exists():
         saved = TokenPolicy.from_pretrained(s.model, vocabulary)
         if saved.backspace == s.backspace:
@@ -129,6 +151,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     else:
         if s.width % s.heads:
             raise InvalidInputError(f"width={s.width} is not a multiple of heads={s.heads}")
+        _check_memory(s.width * (12 * s.layers * s.width + vocabulary.size + cells))
         config = GPT2Config(
             vocab_size=vocabulary.size,
             n_positions=cells,
@@ -146,6 +169,16 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     return TokenPolicy(model, vocabulary, backspace=s.backspace).to(device)
 
 
+def _check_memory(parameters: int) -> None:
+    """Refuse a new model that this machine cannot train: weights, gradients and two moments, four bytes each."""
+    needed, present = 16 * parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise InvalidInputError(
+            f"training a model of {parameters:,} parameters takes {needed / 2**30:,.0f} GiB, this machine has "
+            f"{present / 2**30:,.0f}; lower layers or width"
+        )
+
+
 def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
     """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
     s, v = settings, task.vocabulary
@@ -160,6 +193,8 @@ def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corru
     source = makers[s.noise]() if s.backspace else None
     if source is None:
         return None
+    if s.noise == "task" and task.confusions(start(v, task.prompts(1, "train", s.seed), task.max_length)) is None:
+        raise InvalidInputError(f"the task {s.task!r} has no confusions of its own; use the noise uniform or model")
     return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, mask_noise=s.mask_noise)
 
 
@@ -183,10 +218,13 @@ def _count_noise(training: Training) -> None:
 def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, policy: TokenPolicy) -> dict[str, Any]:
     """Options of an agent's constructor from their JSON form: values that have a name are given by it."""
     given = dict(options)
+    for setting in ("steps", "learning_rate"):
+        if setting in given:
+            raise InvalidInputError(f"{setting} is no option of the agent; give --{setting.replace('_', '-')}")
     for option, values in cls.choices.items():
         if option in given:
             name = given[option]
-            if name not in values:
+            if not isinstance(name, str) or name not in values:
                 raise InvalidInputError(f"unknown {option} {name!r}; known: {', '.join(values)}")
             given[option] = values[name]
     if cls.choices.get("divergence") is divergences.DIVERGENCES:
@@ -200,6 +238,6 @@ def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, polic
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not fits(value, float):
         raise InvalidInputError(f"{name}={value!r} is not a number")
     return float(value)

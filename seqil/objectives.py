@@ -33,8 +33,7 @@ def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Pa
     Returns:
         The loss (scalar; 0 with gradient 0 if no step counts) and `{"likelihood": loss}`, detached.
     """
-    if not 0 < gamma <= 1:
-        raise InvalidInputError(f"gamma={gamma} must lie in (0, 1]")
+    check_gamma(gamma, undiscounted=True)
     check_finite(values)
     weight = _weight(values, gamma)
     loss = -(weight * _log_prob(values)).sum(1).mean() * _per_unit(weight)
@@ -156,6 +155,12 @@ def sequence_match_reference(
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
 
+def check_gamma(gamma: float, undiscounted: bool = False) -> None:
+    """Refuse a discount outside (0, 1); 1 itself is let pass where `undiscounted`."""
+    if not (0 < gamma < 1 or (undiscounted and gamma == 1)):
+        raise InvalidInputError(f"gamma={gamma} must lie in (0, 1{']' if undiscounted else ')'}; 0.998 say")
+
+
 def check_finite(values: StepValues, name: str = "demonstrations") -> None:
     """Refuse NaN and infinity at any step inside a row, naming tensor, row and step."""
     for field in ("q", "v", "v_next"):
@@ -169,8 +174,7 @@ def check_finite(values: StepValues, name: str = "demonstrations") -> None:
 
 
 def _check(values: StepValues, gamma: float, rollouts: StepValues | None) -> None:
-    if not 0 < gamma < 1:
-        raise InvalidInputError(f"gamma={gamma} must lie strictly between 0 and 1; 0.998 say")
+    check_gamma(gamma)
     check_finite(values)
     if rollouts is not None:
         check_finite(rollouts, "rollouts")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, SeqilError
+from .signatures import argument_types, mismatch
 
 _TASK = ("prompts", "demonstrations", "next_distribution", "first_error", "success", "confusions", "decode")
 
@@ -67,14 +68,32 @@ def load(kind: str, name: str) -> Any:
     return loaded
 
 
-def construct(kind: str, name: str, *args: Any, **options: Any) -> Any:
-    """Build it, refusing options that its constructor does not know."""
-    cls = load(kind, name)
+def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
+    """Build it from what a file or the command line holds.
+
+    Raises:
+        InvalidInputError: an option that its constructor does not know, lacks, or that is of another type than
+            annotated; or the constructor itself failed. The plug-in is named.
+    """
+    cls, what = load(kind, name), f"{kind[:-1]} {name!r}"
     known = parameters(cls)
     for option in options:
         if option not in known:
-            raise InvalidInputError(f"{kind[:-1]} {name!r} has no option {option!r}; it has: {', '.join(known)}")
-    return cls(*args, **options)
+            raise InvalidInputError(f"{what} has no option {option!r}; it has: {', '.join(known)}")
+    try:
+        inspect.signature(cls).bind(*args, **options)
+    except TypeError as error:
+        raise InvalidInputError(f"{what}: {error}; give it with --{kind[:-1]}-option KEY=VALUE") from None
+    wrong = mismatch(options, argument_types(cls))
+    if wrong:
+        raise InvalidInputError(f"{what}: {wrong}")
+    try:
+        return cls(*args, **options)
+    except SeqilError:
+        raise
+    except Exception as error:  # a stranger's constructor may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InvalidInputError(f"{what} cannot be constructed: {reason}") from error
 
 
 def parameters(cls: type) -> list[str]:

@@ -35,7 +35,11 @@ class Text(Task):
 
     name = "text"
 
-    def __init__(self, path: str, tokenizer: Any = None, prompt_length: int = 32, max_length: int = 96) -> None:
+    def __init__(
+        self, path: str | Path, tokenizer: str | Path | Any = None, prompt_length: int = 32, max_length: int = 96
+    ) -> None:
+        if not str(path):
+            raise InvalidInputError("text: path is empty; give a text file or a folder of them")
         self.max_length = self.min_length = max_length
         self.tokenizer = _tokenizer(tokenizer)
         if self.tokenizer is None:

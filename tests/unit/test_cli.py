@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from command_line import SMALL, command, refused, started
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -16,29 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 import seqil.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil import TokenPolicy, Vocabulary
 from seqil.checkpoint import RunFolder
-from seqil.cli import main
 from seqil.randomness import seeded
-
-SMALL = ["--steps", "6", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "20"]
-SMALL += ["--batch-size", "4", "--task-option", "horizon=8"]
-
-
-def command(*arguments, cwd, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "seqil.cli", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False, **options,
-    )  # fmt: skip
-
-
-def refused(monkeypatch, capsys, arguments, culprit):
-    """The command ends with status 2 and one line that names the culprit."""
-    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    shown = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert culprit in shown
-    assert len(shown.strip().splitlines()) == 1
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +72,16 @@ def test_a_killed_run_resumes_to_the_same_bytes(folder):
     steps = ["--steps", "40", "--save-every", "3", *SMALL[2:], "--average", "0.9"]
     undisturbed = command("train", "--out", "whole", *steps, cwd=folder)
     assert undisturbed.returncode == 0, undisturbed.stderr
-    line = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", *steps]
+    line = ["train", "--out", "killed", *steps]
     for number in (signal.SIGKILL, signal.SIGTERM):
         before = newest(folder / "killed")
-        process = subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = started(*line, cwd=folder)
         while process.poll() is None and newest(folder / "killed") == before:
             time.sleep(0.005)
         process.send_signal(number)
         process.wait(timeout=20)
-        line = [sys.executable, "-m", "seqil.cli", "train", "--out", "killed", "--resume", "--save-every", "3"]
-    resumed = command(*line[3:], cwd=folder)
+        line = ["train", "--out", "killed", "--resume", "--save-every", "3"]
+    resumed = command(*line, cwd=folder)
     assert resumed.returncode == 0, resumed.stderr
     names = ("model.safetensors", "state.safetensors", "state.json")
     one, other = (RunFolder(folder / name).latest() for name in ("whole", "killed"))
@@ -225,7 +204,7 @@ def test_bad_requests_of_a_sound_run(folder, monkeypatch, capsys, arguments, cul
         (["train", "--task-option", "horizon"], "--task-option 'horizon' is not of the form KEY=VALUE"),
         (["train", "--task-option", "size=3"], "no option 'size'"),
         (["train", "--agent-option", "divergence=chi3"], "unknown divergence 'chi3'"),
-        (["train", "--agent-option", "divergence=chi2", "--agent-option", "alpha=-1"], "alpha=-1.0 must be positive"),
+        (["train", "--agent-option", "divergence=chi2", "--agent-option", "alpha=-1"], "alpha=-1.0 must lie in"),
         (["train", "--noise", "white"], "unknown noise 'white'"),
         (["train", "--model", "nowhere"], "'nowhere' is not a folder with a Hugging Face model"),
         (["train", "--task", "text", "--task-option", "path=nowhere.txt"], "nowhere.txt does not exist"),

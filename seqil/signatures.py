@@ -1,0 +1,56 @@
+"""Whether values from a file or the command line are what a constructor's annotations say."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+
+def argument_types(cls: type) -> dict[str, Any]:
+    """Annotations of a constructor's arguments, those of base classes included; none where they cannot be resolved."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if "__init__" in vars(base):
+            try:
+                found |= get_type_hints(vars(base)["__init__"])
+            except (NameError, TypeError, AttributeError):  # imported for type checkers only, or no annotation at all
+                continue
+    return found
+
+
+def mismatch(values: Mapping[str, Any], annotated: Mapping[str, Any]) -> str | None:
+    """What is wrong with the first value that does not fit, as `gamma='x' is not a float`; None if all do."""
+    for name, value in values.items():
+        if not fits(value, annotated.get(name, Any)):
+            return f"{name}={value!r} is not {shown(annotated[name])}"
+    return None
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether `value` may be passed: a bool is no number, an int is a float, what is not understood passes."""
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, part) for part in get_args(annotation))
+    if origin is Literal:
+        return value in get_args(annotation)
+    if annotation is None or annotation is type(None):
+        return value is None
+    if annotation is Callable or origin is Callable:
+        return callable(value)
+    expected = origin or annotation
+    if expected is Any or not isinstance(expected, type):
+        return True
+    if isinstance(value, int) and expected in (int, float):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    try:
+        return isinstance(value, expected)
+    except TypeError:  # a protocol that says nothing at run time
+        return True
+
+
+def shown(annotation: Any) -> str:
+    """An annotation in words: `an int`, `a str or None`."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    names = ["None" if part is type(None) else getattr(part, "__name__", str(part)) for part in parts]
+    return ("an " if names[0][0] in "aeiou" else "a ") + " or ".join(names)
