@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from seqil.errors import MissingExtraError
 from seqil.statistics import Estimate, over_runs
 
 from .cells import Record
@@ -61,6 +62,15 @@ def _points(axes: Any, x: Sequence[float], estimates: Sequence[Estimate], colour
 CURVES: dict[str, Draw] = {"survival": survival, "hazard": hazard, "detection profile": profile}
 
 
+def canvas(**options: Any) -> Any:
+    """An empty figure of matplotlib, which is an extra."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("figures need matplotlib; pip install 'seqil[study]'") from None
+    return Figure(layout="constrained", **options)
+
+
 def figure(results: Results, place: Place) -> Any:
     """Curves of a few arms; an interval per row where there are more."""
     return forest(results, place) if many(results.study) else curves(results, place)
@@ -68,12 +78,10 @@ def figure(results: Results, place: Place) -> Any:
 
 def curves(results: Results, place: Place) -> Any:
     """The curves of a task, side by side; the detection profile where errors are judged exactly."""
-    from matplotlib.figure import Figure
-
     runs = results.runs(place)
     exact = any(r["profile"] for found in runs.values() for r in found)
     drawn = {title: draw for title, draw in CURVES.items() if exact or draw is not profile}
-    whole = Figure(figsize=(4 * len(drawn), 3.6), layout="constrained")
+    whole = canvas(figsize=(4 * len(drawn), 3.6))
     for axes, (title, draw) in zip(whole.subplots(1, len(drawn)), drawn.items(), strict=True):
         for arm, colour in zip(results.study.rows, COLOURS, strict=False):
             if arm in runs:
@@ -88,10 +96,8 @@ def curves(results: Results, place: Place) -> Any:
 
 def forest(results: Results, place: Place) -> Any:
     """Success and hazard of every row, point and interval, on no background; the band is the first row's interval."""
-    from matplotlib.figure import Figure
-
     runs = results.runs(place)
-    whole = Figure(figsize=(9.5, 1.2 + 0.27 * len(runs)), layout="constrained", facecolor="none")
+    whole = canvas(figsize=(9.5, 1.2 + 0.27 * len(runs)), facecolor="none")
     left, right = whole.subplots(1, 2, sharey=True)
     _forest_panel(left, runs, "success", "right texts")
     _forest_panel(right, runs, "hazard", "errors per token")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -12,11 +13,12 @@ from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import split_of
+from .base import foreign_prompt, split_of
 from .right_answer import Item, RightAnswerTask, prompts_of
 
 DIGITS = "0123456789abcdef"
 _ALPHABET = "\n" + DIGITS + "".join(sorted(set("In base , what is  + - ?") - set(DIGITS)))
+_QUESTION = re.compile(r"In base (\d+), what is (\S+) ([+-]) (\S+)\?")
 _UNIT = 10**6  # operands' sizes are drawn in units of 10^-6 digits
 
 
@@ -47,7 +49,7 @@ class AddInBase(RightAnswerTask):
 
     def answer(self, prompt: Sequence[int]) -> list[int]:
         """Its characters and `eos`."""
-        return [*encode(answer_to(self.decode(prompt))), self.vocabulary.eos]
+        return [*encode(answer_to(self._question(prompt))), self.vocabulary.eos]
 
     def chunk(self, seed: int, number: int) -> list[Item]:
         """1024 questions."""
@@ -57,22 +59,36 @@ class AddInBase(RightAnswerTask):
         """Weight 1 on the digits of the base, and on the sign before the first digit."""
         weights = torch.zeros(len(prefixes), self.vocabulary.size)
         for row, prompt in enumerate(prompts_of(prefixes)):
-            base = int(self.decode(prompt).removeprefix("In base ").split(",")[0])
-            weights[row, encode(DIGITS[:base])] = 1
+            weights[row, encode(DIGITS[: read(self._question(prompt))[0]])] = 1
         weights[prefixes.generated == 0, encode("-")[0]] = 1
         return weights.to(prefixes.tokens.device)
+
+    def _question(self, prompt: Sequence[int]) -> str:
+        question = self.decode(prompt)
+        try:
+            read(question)
+        except ValueError:
+            raise foreign_prompt(self.name, prompt, "a sum or difference in a base of 2 to 16") from None
+        return question
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The characters; `eos` is not shown."""
         return "".join(_ALPHABET[t] for t in tokens if t != self.vocabulary.eos)
 
 
+def read(question: str) -> tuple[int, int, str, int]:
+    """Base, operand, sign, operand; ValueError for what is no question of this task."""
+    found = _QUESTION.fullmatch(question)
+    if found is None or not 2 <= int(found[1]) <= len(DIGITS):
+        raise ValueError(f"{question!r} is no question")
+    base = int(found[1])
+    return base, int(found[2], base), found[3], int(found[4], base)
+
+
 def answer_to(question: str) -> str:
     """The right answer to a question of this task."""
-    base, _, rest = question.removeprefix("In base ").removesuffix("?").partition(", what is ")
-    left, sign, right = rest.split(" ")
-    p, q, b = int(left, int(base)), int(right, int(base)), int(base)
-    return in_base(p + q if sign == "+" else p - q, b)
+    base, p, sign, q = read(question)
+    return in_base(p + q if sign == "+" else p - q, base)
 
 
 def in_base(number: int, base: int) -> str:

@@ -14,9 +14,10 @@ from seqil import Prefixes, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import Task, check_split, split_of
+from .base import Task, check_request, foreign_prompt, split_of
 
 _CHUNK = 4096
+_PROMPT = "two tokens or more, none of the last two eos"
 
 
 class Automaton(Task):
@@ -73,6 +74,8 @@ class Automaton(Task):
 
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """The first token that its two predecessors do not allow; a premature `eos` is one."""
+        if len(prompt) < 2 or self.vocabulary.eos in prompt[-2:]:
+            raise foreign_prompt(self.name, prompt, _PROMPT)
         text = [*prompt, *tokens]
         for i in range(len(prompt), len(text)):
             if text[i] == self.vocabulary.eos and i - len(prompt) == self.max_length:
@@ -95,10 +98,15 @@ class Automaton(Task):
 
     def _pairs(self, prefixes: Prefixes) -> tuple[Tensor, Tensor]:
         rows = torch.arange(len(prefixes), device=prefixes.tokens.device)
+        end, eos = prefixes.prompt_length, self.vocabulary.eos
+        known = (end >= 2) & (prefixes.tokens[rows, end - 2] != eos) & (prefixes.tokens[rows, end - 1] != eos)
+        if not known.all():
+            row = int((~known).nonzero()[0, 0])
+            raise foreign_prompt(self.name, prefixes.tokens[row, : end[row]].tolist(), _PROMPT)
         return prefixes.tokens[rows, prefixes.length - 2], prefixes.tokens[rows, prefixes.length - 1]
 
     def _items(self, n: int, split: str, seed: int) -> NDArray[np.int64]:
-        check_split(split)
+        check_request(n, split)
         found: list[NDArray[np.int64]] = []
         chunk = 0
         while sum(map(len, found)) < n:

@@ -75,7 +75,14 @@ def split_of(task: str, item: str) -> str:
     return next(name for name, buckets in SPLITS.items() if bucket in buckets)
 
 
-def check_split(split: str) -> None:
-    """Refuse a split that does not exist."""
+def check_request(n: int, split: str) -> None:
+    """Refuse a split that does not exist, and fewer items than one."""
     if split not in SPLITS:
         raise InvalidInputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+    if n < 1:
+        raise InvalidInputError(f"{n} items were asked for; ask for at least one")
+
+
+def foreign_prompt(task: str, prompt: Sequence[int], what: str) -> InvalidInputError:
+    """The error for a prompt that is not what the prompts of a task are."""
+    return InvalidInputError(f"{task}: prompt {list(prompt)} is not {what}")

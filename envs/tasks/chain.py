@@ -14,7 +14,7 @@ from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import split_of
+from .base import foreign_prompt, split_of
 from .right_answer import Item, RightAnswerTask, prompts_of
 
 VALUES, FUNCTIONS = 10, 8
@@ -56,7 +56,7 @@ class Chain(RightAnswerTask):
     def answer(self, prompt: Sequence[int]) -> list[int]:
         """Guess, steps, `eos`."""
         if len(prompt) != self.delay + 1 or prompt[0] >= VALUES or not all(f in _FUNCTION_IDS for f in prompt[1:]):
-            raise InvalidInputError(f"chain: prompt {list(prompt)} is not a value and {self.delay} functions")
+            raise foreign_prompt(self.name, prompt, f"a value and {self.delay} functions")
         values = list(prompt[:1])
         for function in prompt[1:]:
             values.append(int(self.table[function - VALUES, values[-1]]))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqil import Prefixes, Trajectories
 
-from .base import Task, check_split
+from .base import Task, check_request
 
 
 class Item(NamedTuple):
@@ -43,7 +43,7 @@ class RightAnswerTask(Task):
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """The first `n` prompts of a split."""
-        check_split(split)
+        check_request(n, split)
         drawn = (item for number in count() for item in self.chunk(seed, number))
         return list(islice((list(item.prompt) for item in drawn if item.split == split), n))
 

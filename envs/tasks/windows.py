@@ -10,7 +10,7 @@ from seqil import Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import check_split
+from .base import check_request
 
 Window = tuple[int, ...]
 
@@ -49,7 +49,7 @@ class Windows:
 
     def items(self, n: int, split: str, seed: int) -> list[Window]:
         """The first `n` windows in the order of `seed`."""
-        check_split(split)
+        check_request(n, split)
         available = self.by_split[split]
         if n > len(available):
             raise InvalidInputError(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from tensordict import TensorDict
 from torchrl.objectives import LossModule
@@ -115,14 +118,22 @@ def _check_resume(make_agent: Callable[[TokenPolicy], Agent]) -> None:
 
 
 def _check_training(make_agent: Callable[[TokenPolicy], Agent]) -> None:
-    agent = make_agent(tiny_policy())
-    state = torch.get_rng_state()
+    agent, before = make_agent(tiny_policy()), _global_states()
     training = Training(
         agent, _demonstrations(agent), generator=torch.Generator().manual_seed(0), batch_size=4, sampling=Sampling(1, 4)
     )
     for step, metrics in training.run(2 * _UPDATES):
         assert math.isfinite(metrics.get("loss", 0.0)), f"the loss is not finite at step {step}"
-    assert torch.equal(state, torch.get_rng_state()), "the global random state of torch was changed"
+    for name, state in _global_states().items():
+        assert state == before[name], f"the global random state of {name} was changed; take a generator"
+
+
+def _global_states() -> dict[str, Any]:
+    return {
+        "python": random.getstate(),
+        "numpy": str(np.random.get_state()),
+        "torch": torch.get_rng_state().tolist(),
+    }
 
 
 def _seeded_update(agent: Agent, seed: int) -> None:

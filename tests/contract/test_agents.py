@@ -1,7 +1,9 @@
 """Every built-in agent, and a stranger's, keeps the contract."""
 
 import math
+import random
 
+import numpy as np
 import pytest
 import torch
 from tensordict import TensorDict
@@ -88,6 +90,18 @@ class Idle(BehaviorCloning):
         return {"loss": 0.0}
 
 
+class Gambler(BehaviorCloning):
+    """Draws from a generator of everyone's."""
+
+    def __init__(self, policy, draw):
+        super().__init__(policy, steps=6)
+        self.draw = draw
+
+    def update(self, demonstrations, rollouts=None):
+        self.draw()
+        return super().update(demonstrations, rollouts)
+
+
 class Padded(LossModule):
     """Depends on the padding of its input."""
 
@@ -116,6 +130,8 @@ class Careless(Agent):
     [
         (lambda p: Forgetful(p, steps=6), "resumed from state_dict differs"),
         (lambda p: Idle(p, steps=6), "left every parameter"),
+        (lambda p: Gambler(p, random.random), "global random state of python was changed"),
+        (lambda p: Gambler(p, np.random.random), "global random state of numpy was changed"),
         (Careless, "changes with the padding"),
         (lambda p: object(), "does not subclass"),
     ],

@@ -27,6 +27,12 @@ def test_imports_go_one_way(package):
         assert not imported(file) & (FORBIDDEN[package] - allowed), file
 
 
+@pytest.mark.parametrize("package", [*FORBIDDEN, "benchmarks"])
+def test_imports_within_a_package_are_relative(package):
+    for file in sorted((ROOT / package).rglob("*.py")):
+        assert package not in imported(file), file
+
+
 def test_every_package_is_shipped():
     listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for package in FORBIDDEN:

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.compounding_error import report, tables
+from benchmarks.compounding_error import figures, report, tables
 from benchmarks.compounding_error.__main__ import main
 from benchmarks.compounding_error.cells import Cell, cells_of, missing, read, rows_of, run, steps_within
 from benchmarks.compounding_error.settings import AGENTS, FIRST, MLE, SEQUENCE_MATCH, STUDIES
 from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
 from seqil import plugins
-from seqil.errors import InvalidInputError, SeqilError
+from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
 from seqil.experiment import Settings, make_task, make_training
 from seqil.statistics import Estimate
 
@@ -206,6 +207,14 @@ def test_files_of_a_study_with_many_arms(tmp_path):
     svg = (tmp_path / "automaton.svg").read_text()
     assert svg.startswith("<?xml")
     assert len(svg) > 5000
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    for study in (FIRST, AGENTS):
+        results = tables.Results(study, synthetic(study))
+        with pytest.raises(MissingExtraError, match=r"pip install 'seqil\[study\]'"):
+            figures.figure(results, results.places[0])
 
 
 def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from envs.tasks.add_in_base import AddInBase, answer_to, in_base
+from envs.tasks.add_in_base import encode as encode_question
 from envs.tasks.automaton import Automaton
 from envs.tasks.chain import Chain
 from envs.tasks.pydoc import PyDoc, encode, snapshot
@@ -259,6 +260,39 @@ def test_what_cannot_be_read_is_named(tmp_path, text_folder, monkeypatch):
 
     with pytest.raises(InvalidInputError, match="no eos token"):
         Text(str(text_folder), tokenizer=NoEnd())
+
+
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
+@pytest.mark.parametrize("n", [0, -1])
+def test_fewer_items_than_one_are_refused(make, n):
+    for ask in (make().prompts, make().demonstrations):
+        with pytest.raises(InvalidInputError, match=f"^{n} items were asked for; ask for at least one$"):
+            ask(n, "train", 0)
+
+
+FOREIGN = [
+    *((Automaton(), prompt) for prompt in ([3], [3, 15])),
+    *((Chain(), prompt) for prompt in ([3], [3, 10, 10, 10, 9], [10] * 5)),
+    (AddInBase(), [3]),
+    *((AddInBase(), encode_question(f"In base {rest}")) for rest in (
+        *("7, what is 35 + 26", "7, what is 38 + 26?", "1, what is 0 + 0?", ", what is 0 + 0?", "7, what is 35 +26?"),
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("task", "prompt"), FOREIGN)
+def test_a_prompt_that_is_not_of_the_task_is_refused(task, prompt):
+    state = start(task.vocabulary, [task.prompts(1, "train", 0)[0], prompt], task.max_length)
+    written = transition(task.vocabulary, state, torch.tensor([1, 1]))
+    whole = [1] * task.max_length + [task.vocabulary.eos]
+    for ask, *what in (
+        *((task.success, prompt, whole), (task.first_error, prompt, [1])),
+        *((task.next_distribution, state), (task.confusions, state), (task.next_distribution, written)),
+    ):
+        with pytest.raises(InvalidInputError, match=rf"^{task.name}: prompt .* is not ") as refused:
+            ask(*what)
+        assert len(str(refused.value).splitlines()) == 1
+        assert str(prompt) in str(refused.value)
 
 
 def test_a_split_that_is_too_small_or_unknown_is_named():
