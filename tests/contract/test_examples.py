@@ -1,6 +1,19 @@
-"""The examples that need no extra learn, at a fraction of their default length."""
+"""The examples that need no extra learn, at half of their default length; TorchRL's wrapper around our environments."""
 
 import pytest
+from torchrl.envs import GymWrapper
+from torchrl.envs.utils import check_env_specs
+
+from examples.three_tokens import make_env, make_vec
+
+
+@pytest.mark.parametrize("make", [make_env, lambda: make_vec(3)], ids=["one", "vector"])
+def test_torchrl_wraps_the_gymnasium_environments(make):
+    env = GymWrapper(make(), categorical_action_encoding=True)
+    check_env_specs(env)
+    run = env.rollout(30, break_when_any_done=False)
+    assert run["next", "done"].any()
+    assert run["action"].shape == run.batch_size
 
 
 @pytest.mark.filterwarnings(

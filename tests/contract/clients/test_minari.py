@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 import torch
 
+from envs.tasks.automaton import Automaton
 from examples.three_tokens import PROMPTS, SETTINGS, VOCABULARY
 from seqil import Trajectories
 
 pytestmark = pytest.mark.clients
-IDENTITY = ("prompts", "actions", "lengths", "ended", "max_length", "min_length")
 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+
+
+def assert_same(given: Trajectories, found: Trajectories) -> None:
+    for name in ("prompts", "actions", "lengths", "ended", "max_length", "min_length"):
+        ours, theirs = getattr(given, name), getattr(found, name)
+        assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs, name
 
 
 def test_demonstrations_with_deletions_come_back():
@@ -30,9 +36,7 @@ def test_demonstrations_with_deletions_come_back():
     dataset = save("seqil/three-v0", env, given, algorithm_name="none", **ABOUT)
     assert dataset.total_steps == 13
     again, found = load("seqil/three-v0")
-    for name in IDENTITY:
-        ours, theirs = getattr(given, name), getattr(found, name)
-        assert torch.equal(ours, theirs) if isinstance(ours, torch.Tensor) else ours == theirs, name
+    assert_same(given, found)
     for action in (None, 1, 4, 0, 2, 1, 3):
         a, b = (e.reset(seed=1) if action is None else e.step(action) for e in (env, again))
         assert np.array_equal(a[0], b[0])
@@ -45,6 +49,7 @@ def test_the_example_recovers_a_task(capsys):
     main(n=3, dataset_id="seqil/few-v0")
     assert "3 demonstrations" in capsys.readouterr().out
     env, demonstrations = load("seqil/few-v0")
+    assert_same(Automaton().demonstrations(3, "train", 0), demonstrations)
     env.reset(options={"prompt": demonstrations.prompts[0].tolist()})
     for action in demonstrations.actions[0].tolist():
         _, reward, terminated, _, _ = env.step(action)
