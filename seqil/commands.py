@@ -8,8 +8,9 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -21,7 +22,7 @@ from . import decoding, metrics, plugins, resumption
 from .checkpoint import RunFolder
 from .errors import InvalidInputError
 from .evaluation import evaluation
-from .experiment import Settings, make_task, make_training
+from .experiment import Settings, available, located, make_task, make_training
 from .policy import TokenPolicy
 from .prefix import Prompts
 from .rendering import spans
@@ -29,7 +30,7 @@ from .rollouts import rollout
 from .training import Training
 from .trajectory import Trajectories
 
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)  # paths may hold brackets
 
 
 def quiet() -> None:
@@ -42,9 +43,14 @@ def quiet() -> None:
 
 def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
     """Start a run; nothing is written before its settings have proved sound."""
-    chosen = Settings.of(settings)
+    asked = settings["demonstrations"]
+    chosen = Settings.of({**settings, "demonstrations": asked or Settings.demonstrations})
     task = make_task(chosen)
+    chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
     training = make_training(chosen, task)
+    chosen = located(chosen)
+    if available(task, "test") == 0:
+        resumption.warn(f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data")
     run = RunFolder(out)
     with run.writing():
         run.start({"settings": chosen.to_json(), **resumption.made_with()})
@@ -66,12 +72,12 @@ def resume(out: Path, save_every: int) -> None:
 
 
 def sample(
-    out: Path, n: int, split: str, temperature: float, rules: Sequence[str], max_length: int | None, seed: int
+    out: Path, n: int | None, split: str, temperature: float, rules: Sequence[str], max_length: int | None, seed: int
 ) -> None:
     """Print samples with their deletions struck out."""
     chosen = [decoding.parse(rule) for rule in rules]
     task, policy = _load(out)
-    prompts = _prompts(task, n, split, seed)
+    prompts = task.prompts(_number(task, split, n, 5), split, seed)
     trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length)
     for prompt, actions, length in zip(
         prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True
@@ -85,14 +91,15 @@ def sample(
 
 
 def evaluate(
-    out: Path, n: int, split: str, temperature: float, rules: Sequence[str], seed: int, json_file: Path | None
+    out: Path, n: int | None, split: str, temperature: float, rules: Sequence[str], seed: int, json_file: Path | None
 ) -> None:
     """Print the metrics of a run on one split."""
     if json_file is not None and not json_file.parent.is_dir():
         raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
     chosen = [decoding.parse(rule) for rule in rules]
     task, policy = _load(out)
-    prompts = _prompts(task, n, split, seed)
+    n = _number(task, split, n, 500, least=2)
+    prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
     written = _rollout(task, policy, prompts, temperature, seed, chosen)
     measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen))
@@ -137,7 +144,8 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
             if stopped:
                 break
     if saved < total:
-        console.print(f"stopped at step {saved} of {total}; go on with: seqil train --out {run.path} --resume")
+        remedy = f"go on with: seqil train --out {run.path} --resume"
+        console.print(f"stopped at step {saved} of {total}; {remedy}", soft_wrap=True)
         raise SystemExit(128 + stopped[0])
     costs = training.costs()
     console.print(
@@ -146,7 +154,7 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
     )
     prompts = training.demonstrations.select(slice(0, 64)).prompts
     _print_cost(_rollout(task, training.policy, prompts, 1.0, 0))
-    console.print(f"seqil sample {run.path}     seqil evaluate {run.path}")
+    console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
 
 
 def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] = ()) -> None:
@@ -164,10 +172,20 @@ def _load(out: Path) -> tuple[Any, TokenPolicy]:
     return task, TokenPolicy.from_pretrained(run.latest(), task.vocabulary)
 
 
-def _prompts(task: Any, n: int, split: str, seed: int) -> list[list[int]]:
+def _number(task: Any, split: str, asked: int | None, default: int, least: int = 1) -> int:
+    """How many items to take: what was asked for, else the default or, where a split has fewer, all of it."""
     if split not in ("train", "valid", "test"):
         raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
-    return cast(list[list[int]], task.prompts(n, split, seed))
+    if asked is not None:
+        return asked
+    there = available(task, split)
+    if there is None:
+        return default
+    if there < least:
+        raise InvalidInputError(
+            f"{task.name}: the {split} split has {there} items, too few; take another --split, or give more data"
+        )
+    return min(default, there)
 
 
 def _rollout(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -18,7 +18,7 @@ from .errors import InvalidInputError
 from .policy import SETTINGS, TokenPolicy, load_model
 from .prefix import start
 from .randomness import seeded
-from .signatures import fits, mismatch
+from .signatures import argument_types, fits, mismatch
 from .training import Corruption, Sampling, Training
 from .trajectory import Trajectories, held
 from .vocabulary import Vocabulary
@@ -107,6 +107,23 @@ class Settings:
 def make_task(settings: Settings) -> Any:
     """The task of the settings."""
     return plugins.construct("tasks", settings.task, **settings.task_options)
+
+
+def available(task: Any, split: str) -> int | None:
+    """How many items a task has in a split; None: as many as one asks for."""
+    count = getattr(task, "available", None)
+    return None if count is None else count(split)
+
+
+def located(settings: Settings) -> Settings:
+    """The same with absolute paths, so that the run can be read from any working directory."""
+    s = settings
+    return replace(
+        s,
+        model=None if s.model is None else _absolute(s.model),
+        task_options=_located("tasks", s.task, s.task_options),
+        agent_options=_located("agents", s.agent, s.agent_options),
+    )
 
 
 def make_training(settings: Settings, task: Any) -> Training:
@@ -213,6 +230,17 @@ def _count_noise(training: Training) -> None:
         return noised
 
     training.corrupt = counted
+
+
+def _located(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that are annotated as paths, among others, made absolute where something is there."""
+    types = argument_types(plugins.load(kind, name))
+    paths = {option for option in options if Path in (types.get(option), *get_args(types.get(option)))}
+    return {k: _absolute(v) if k in paths and isinstance(v, str) else v for k, v in options.items()}
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if Path(path).exists() else path
 
 
 def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, policy: TokenPolicy) -> dict[str, Any]:

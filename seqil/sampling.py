@@ -20,8 +20,8 @@ class Sampler:
     """
 
     def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor | None = None) -> None:
-        if not 0 <= temperature < float("inf"):
-            raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or a positive number")
+        if temperature != 0 and not 1e-6 <= temperature <= 1e6:  # beyond, float32 overflows
+            raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
         device = "cpu" if generator is None else generator.device
         self.key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
         self.temperature, self.streams = temperature, streams

@@ -45,6 +45,10 @@ class Task(ABC):
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
         """The first `n` items of a split, without backspaces, each ended by `eos`; same prompts as `prompts`."""
 
+    def available(self, split: str) -> int | None:
+        """How many items there are in a split; None: as many as one asks for."""
+        return None
+
     def next_distribution(self, prefixes: Prefixes) -> Tensor | None:
         """The teacher's law of the next token, float64 [B, V], rows that sum to 1; None where there is no teacher.
 

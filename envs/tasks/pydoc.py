@@ -50,6 +50,10 @@ class PyDoc(Task):
             ((split_of(self.name, module), encode(text)) for module, text in texts),
         )
 
+    def available(self, split: str) -> int:
+        """Windows."""
+        return self.windows.available(split)
+
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """Heads of windows."""
         return self.windows.prompts(n, split, seed)

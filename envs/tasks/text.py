@@ -52,6 +52,10 @@ class Text(Task):
         if not any(self.windows.by_split.values()):
             raise InvalidInputError(f"{path} holds no window of {prompt_length} + {max_length} tokens; give more text")
 
+    def available(self, split: str) -> int:
+        """Windows."""
+        return self.windows.available(split)
+
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """Heads of windows."""
         return self.windows.prompts(n, split, seed)
@@ -76,7 +80,9 @@ def _read(path: Path) -> Iterator[tuple[str, str]]:
     if not path.exists():
         raise InvalidInputError(f"{path} does not exist; give a text file or a folder of them")
     folder = path.is_dir()
-    found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")) if folder else [path]
+    if not folder and not path.is_file():
+        raise InvalidInputError(f"{path} is a pipe or a device; give a text file or a folder of them")
+    found = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))) if folder else [path]
     if not found:
         raise InvalidInputError(f"folder {path} holds no files; give a text file or a folder of them")
     for file in found:
@@ -87,6 +93,11 @@ def _read(path: Path) -> Iterator[tuple[str, str]]:
         if not text.strip() and not folder:
             raise InvalidInputError(f"{file} is empty; give a file with text in it")
         yield file.relative_to(path).as_posix() if folder else file.name, text
+
+
+def _hidden(path: Path) -> bool:
+    """Whether the file or a folder that it lies in is hidden: those of version control, say."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _tokenizer(given: Any) -> Any:

@@ -47,6 +47,11 @@ class Windows:
                     seen.add(window)
                     self.by_split[split].append(window)
 
+    def available(self, split: str) -> int:
+        """How many windows a split has."""
+        check_split(split)
+        return len(self.by_split[split])
+
     def items(self, n: int, split: str, seed: int) -> list[Window]:
         """The first `n` windows in the order of `seed`."""
         check_request(n, split)
@@ -54,7 +59,8 @@ class Windows:
         if n > len(available):
             raise InvalidInputError(
                 f"{self.name}: {n} items were asked for, the {split} split has {len(available)} windows of "
-                f"{self.prompt_length} + {self.max_length} tokens"
+                f"{self.prompt_length} + {self.max_length} tokens; ask for fewer (--demonstrations, -n), take another "
+                "--split, or give more data"
             )
         return [available[i] for i in randomness.shuffled(len(available), self.name, split, seed)[:n]]
 

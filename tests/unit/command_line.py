@@ -16,10 +16,10 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[
 """So that a command is that of this checkout, whatever its working directory."""
 
 
-def command(*arguments, cwd, **options):
+def command(*arguments, cwd, env=ENVIRONMENT):
     return subprocess.run(
         [sys.executable, "-m", "seqil.cli", *map(str, arguments)],
-        cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False, **options,
+        cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 

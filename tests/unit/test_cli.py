@@ -1,6 +1,7 @@
 """The command line, as a user types it."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -111,6 +112,9 @@ def material(folder):
     (folder / "empty.txt").write_text(" \n")
     (folder / "binary.txt").write_bytes(b"\xff\xfe\x00" * 100)
     (folder / "short.txt").write_text("one two")
+    os.mkfifo(folder / "pipe")
+    (folder / "hidden" / ".git").mkdir(parents=True)
+    (folder / "hidden" / ".git" / "config").write_text("not the user's text " * 100)
     for name in ("nothing", "half"):
         (folder / name).mkdir()
     (folder / "half" / "config.json").write_text('{"model_type": "gpt2"}')
@@ -168,6 +172,8 @@ def test_a_model_and_a_tokenizer_of_ones_own(materials, tmp_path):
         ([*text_task("text.txt"), "--model", "nan"], "the logits of GPT2LMHeadModel (gpt2) are not finite"),
         ([*text_task("text.txt"), "--model", "words"], "has 5 rows, the vocabulary 257 tokens"),
         ([*text_task("text.txt"), "--model", "other"], "was saved with Vocabulary(size=5, eos=4), not with"),
+        (text_task("pipe"), "pipe is a pipe or a device"),
+        (text_task("hidden"), "folder hidden holds no files"),
         ([*text_task("text.txt"), "--device", "abacus"], "device 'abacus' is not to be had"),
         ([*text_task("text.txt"), "--out", "text.txt/run"], "text.txt"),
     ],

@@ -1,10 +1,14 @@
 """Malformed options and settings are one line, exit status 2, and nothing is written."""
 
+import sys
+
 import pytest
-from command_line import SMALL, refused
+from command_line import ENVIRONMENT, SMALL, command, refused
 
 import seqil.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from agents.sequence_match import SequenceMatch
+from seqil.checkpoint import RunFolder
+from seqil.cli import main
 from seqil.errors import InvalidInputError
 from seqil.experiment import Settings
 from seqil.testing.agents import tiny_policy
@@ -92,3 +96,70 @@ def test_annealing_may_take_no_time():
         1.0,
         pytest.approx(0.2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (["nope"], "No such command 'nope'; see "),
+        (["train", "--nope"], "--nope"),
+        (["train", "extra"], "extra"),
+        (["train", "--seed", "abc"], "'--seed'"),
+        (["train", "--seed", "9" * 20], "'--seed'"),
+        (["sample", "run", "--seed", "-1"], "'--seed'"),
+        (["train", "--steps", "0"], "'--steps'"),
+        (["train", "--out", ""], "'--out': it is empty"),
+        (["sample", ""], "it is empty"),
+        (["sample"], "Missing argument 'run'"),
+        (["sample", "run", "-n", "100000000"], "'--number'"),
+        (["train", "--resume", "--task", "pydoc", "--learning-rate", "1"], "leave out --task, --learning-rate"),
+        (["sample", "[red]"], "[red] is not the folder of a run"),
+        (["sample", "two\nlines"], "two lines is not the folder of a run"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read(tmp_path, monkeypatch, capsys, arguments, culprit):
+    monkeypatch.chdir(tmp_path)
+    refused(monkeypatch, capsys, arguments, culprit)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"]])
+def test_help_is_no_error(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["seqil", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    assert "Usage: " in capsys.readouterr().out
+
+
+def test_a_text_that_holds_fewer_items_than_the_defaults_ask_for(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.txt").write_text("one two three four five six seven eight nine ten " * 3)
+    monkeypatch.chdir(tmp_path)
+    few = task("path=own.txt", "prompt_length=4", "max_length=8", name="text")
+    small = ["--steps", "2", "--layers", "1", "--width", "16", "--heads", "2", "--batch-size", "4"]
+    run = tmp_path / "[bold]run"
+    done = command("train", *few, *small, "--out", run, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        "seqil: warning: the test split of text is empty: sample and evaluate need --split train, or more data"
+    ]
+    assert f"seqil sample {run} " in done.stdout
+    assert RunFolder(run).settings["settings"]["demonstrations"] == 12
+    refused(monkeypatch, capsys, ["sample", str(run)], "the test split has 0 items, too few; take another --split")
+    refused(monkeypatch, capsys, ["sample", str(run), "--split", "train", "-n", "13"], "the train split has 12 windows")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    measured = command("evaluate", run, "--split", "train", cwd=elsewhere)
+    assert measured.returncode == 0, measured.stderr
+    assert "12 samples" in " ".join(measured.stdout.split())
+
+
+def test_text_that_the_terminal_cannot_show(tmp_path):
+    (tmp_path / "text.txt").write_text("größer ist schöner — " * 40)
+    small = ["--steps", "1", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "4"]
+    chosen = task("path=text.txt", "prompt_length=16", "max_length=8", name="text")
+    ascii_only = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
+    assert command("train", *chosen, *small, cwd=tmp_path, env=ascii_only).returncode == 0
+    shown = command("sample", "runs/run", "--split", "train", cwd=tmp_path, env=ascii_only)
+    assert shown.returncode == 0, shown.stderr
+    assert "\\xf6" in shown.stdout
