@@ -106,6 +106,23 @@ def test_a_discriminator_of_extremes_pays_finite_rewards():
         assert reward(torch.tensor([-1e4, 1e4])).isfinite().all()
 
 
+def test_players_read_the_state_before_each_step():
+    """As plain forwards over every prefix do."""
+    made = agent(double=True)
+    t = own(made.policy)
+    h, steps = made.loss.discriminator(t), made.loss.steps(t, torch.zeros(t.actions.shape).double())
+    value = made.loss.critic.head(steps["hidden"])[:, 0]
+    rows, times = t.inside.nonzero(as_tuple=True)
+    for k, text in enumerate(t.before(rows, times).texts(prompt=True)):
+        row, time = int(rows[k]), int(times[k])
+        said, worth = (
+            player.head(player.trunk.model.base_model(torch.tensor([text])).last_hidden_state[0, -1])
+            for player in (made.loss.discriminator, made.loss.critic)
+        )
+        torch.testing.assert_close(h[row, time], said[t.actions[row, time]])
+        torch.testing.assert_close(value[k], worth[0])
+
+
 @pytest.mark.parametrize("start", [False, True])
 def test_spectral_norms_are_one(start):
     discriminator = Discriminator(tiny_policy(), spectral=True)
@@ -113,8 +130,9 @@ def test_spectral_norms_are_one(start):
     with torch.no_grad(), seeded(3):
         for p in other.parameters():
             p.copy_(torch.randn_like(p))
-    discriminator.start_from(other)
-    if not start:  # the weights move on, and the norms follow by one iteration per forward
+    if start:
+        discriminator.start_from(other)
+    else:  # the weights move on, and the norms follow by one iteration per forward
         with torch.no_grad(), seeded(4):
             for name, p in discriminator.named_parameters():
                 if name.endswith("original"):
