@@ -49,7 +49,7 @@ class Windows:
 
     def available(self, split: str) -> int:
         """How many windows a split has."""
-        check_split(split)
+        check_request(1, split)
         return len(self.by_split[split])
 
     def items(self, n: int, split: str, seed: int) -> list[Window]:
