@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+torch.set_num_threads(1)  # the models are tiny: a second thread only waits for the first
+
 settings.register_profile(
     "ci",
     derandomize=True,
