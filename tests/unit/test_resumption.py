@@ -82,8 +82,6 @@ def other_state(change):
         (setting(demonstrations=10), "settings.json says demonstrations=10"),
         (setting(steps="x"), "settings.json: setting steps='x' is not an int"),
         (setting(foo=1), "settings.json: unknown setting 'foo'"),
-        (lambda run: (run.parent / "text.txt").write_text("another text, cut into windows also. " * 60),
-         "the demonstrations differ from those"),
         *((content("settings.json", text), "settings.json") for text in
           ("", "[]", "null", "{}", '{"settings": []}', '{"settings": null}', "[" * 100_000)),
         *((content(f"{NEWEST}/manifest.json", text), "manifest.json") for text in
@@ -129,6 +127,16 @@ def test_other_versions_and_threads_are_a_warning(folder, capsys):
     assert "warning: " in shown
     assert "threads 99 -> " in shown
     assert len(shown.strip().splitlines()) == 1
+
+
+def test_a_run_on_altered_data_is_not_resumed(sound, folder, monkeypatch, capsys):
+    """The run remembers where its text lay, whatever folder it was copied to."""
+    kept = (sound / "text.txt").read_text()
+    try:
+        (sound / "text.txt").write_text("another text, cut into windows also. " * 60)
+        refused(monkeypatch, capsys, ["train", "--out", "run", "--resume"], "the demonstrations differ from those")
+    finally:
+        (sound / "text.txt").write_text(kept)
 
 
 @pytest.mark.parametrize("keep", [0, 20])
