@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -90,6 +91,8 @@ def missing(cells: list[Cell], results: Path, workers: int) -> Iterator[Record]:
                 continue
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             yield record
     finally:
         pool.shutdown(cancel_futures=True)
