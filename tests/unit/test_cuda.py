@@ -1,0 +1,89 @@
+"""On CUDA everything is as on the CPU: samples, logits of a prefix tree, and what a step of training does."""
+
+import pytest
+import torch
+
+from agents.behavior_cloning import BehaviorCloning
+from agents.sequence_match import SequenceMatch
+from seqil import rollout
+from seqil.checkpoint import RunFolder
+from seqil.testing.agents import tiny_demonstrations, tiny_policy
+from seqil.training import Sampling, Training
+
+DEVICE = torch.device("cuda")
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+]
+
+
+def policies():
+    """One policy on both devices, in float64, so that rounding decides nothing, and without dropout."""
+    return [tiny_policy().double().eval().to(device) for device in ("cpu", DEVICE)]
+
+
+def weights(policy):
+    return torch.cat([p.detach().cpu().flatten() for p in policy.parameters()])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_rollouts(temperature):
+    prompts = [[i % 4] for i in range(32)]
+    one, other = (
+        rollout(policy, prompts, max_length=8, temperature=temperature, generator=torch.Generator().manual_seed(3))
+        for policy in policies()
+    )
+    assert torch.equal(one.actions, other.actions.cpu())
+    assert torch.allclose(one.log_prob, other.log_prob.cpu(), atol=1e-6)
+
+
+def test_values_and_laws_of_a_tree():
+    data = tiny_demonstrations(16)
+    here, there = policies()
+    for one, other in (
+        (here.step_values(data).q, there.step_values(data.to(DEVICE)).q),
+        (here.step_values(data).v_next, there.step_values(data.to(DEVICE)).v_next),
+        (here.step_log_probs(data).exp(), there.step_log_probs(data.to(DEVICE)).exp()),
+    ):
+        assert other.device.type == DEVICE.type
+        assert torch.allclose(one, other.cpu(), atol=1e-9)
+
+
+@pytest.mark.parametrize("make", [BehaviorCloning, SequenceMatch])
+def test_training(make):
+    """Data order, noise and rollouts are drawn on the CPU; six steps leave the same weights."""
+    left = []
+    for policy in policies():
+        for module in policy.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0  # the devices draw other masks
+        agent = make(policy, steps=6, warm_up=0.4)
+        sampling = Sampling(every=1, rows=4, capacity=8)
+        generator = torch.Generator().manual_seed(0)
+        training = Training(agent, tiny_demonstrations(9), generator=generator, batch_size=4, sampling=sampling)
+        curve = [metrics["loss"] for _, metrics in training.run()]
+        left.append((weights(policy), torch.tensor(curve)))
+    (one, curve), (other, other_curve) = left
+    assert torch.allclose(curve, other_curve, rtol=1e-6)
+    assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_a_run_goes_on_where_it_was(tmp_path):
+    """What a checkpoint holds is on the CPU; resumed on CUDA it gives the undisturbed run's weights."""
+    folder = RunFolder(tmp_path)
+    data = tiny_demonstrations(9)
+    runs = [
+        Training(
+            SequenceMatch(tiny_policy().double().to(DEVICE), steps=8, warm_up=0.3),
+            data,
+            generator=torch.Generator().manual_seed(0),
+            batch_size=4,
+        )
+        for _ in range(2)
+    ]
+    list(runs[0].run(4))
+    folder.save(4, runs[0].policy, runs[0].state_dict())
+    runs[1].load_state_dict(folder.load()[1])
+    for run in runs:
+        list(run.run())
+    assert torch.allclose(weights(runs[0].policy), weights(runs[1].policy), atol=1e-9)
