@@ -11,9 +11,14 @@ HORIZON = 16
 
 
 @pytest.mark.slow
-def test_cloning_reaches_the_law_of_the_data():
-    """Maximum likelihood on the automaton: the teacher's law at the data's prefixes and at the policy's own."""
-    chosen = {"agent": "bc", "backspace": False, "steps": 1200, "batch_size": 64, "learning_rate": 5e-3}
+@pytest.mark.parametrize(
+    "chosen",
+    [{"agent": "bc", "backspace": False}, {"agent": "sequence_match", "agent_options": {"gamma": 0.9}}],
+    ids=["maximum likelihood", "SequenceMatch"],
+)
+def test_training_reaches_the_law_of_the_data(chosen):
+    """On the automaton: the teacher's law at the data's prefixes and at the policy's own, where errors compound."""
+    chosen = {**chosen, "steps": 1200, "batch_size": 64, "learning_rate": 5e-3}
     settings = Settings.of({"task_options": {"horizon": HORIZON}, **chosen})
     task = make_task(settings)
     training = make_training(settings, task)
