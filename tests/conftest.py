@@ -24,6 +24,12 @@ settings.register_profile("explore", settings.get_profile("ci"), derandomize=Fal
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_runtest_setup(item):
+    """Tests marked gpu are skipped, and say so, where there is nothing to run them on."""
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device here")
+
+
 @pytest.fixture(autouse=True)
 def _global_random_states(request):
     """No test leaves the global random states changed; third-party clients may, and are put back."""

@@ -11,10 +11,7 @@ from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from seqil.training import Sampling, Training
 
 DEVICE = torch.device("cuda")
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
-]
+pytestmark = pytest.mark.gpu
 
 
 def policies():
