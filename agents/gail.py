@@ -143,7 +143,7 @@ class GAIL(Agent):
     Args:
         policy: what is trained.
         reward: `airl`, `gail` or `fairl` of `agents.discriminator`, or any function of the logits.
-        gamma: discount per action, in [0, 1].
+        gamma: discount per action, in (0, 1].
         trace: decay of the advantages, lambda, in [0, 1].
         passes: over the same rollouts, per update.
         entropy: weight of the entropy bonus.
@@ -177,7 +177,7 @@ class GAIL(Agent):
         pace: float = 0.1,
         **options: Any,
     ) -> None:
-        for name, value, most in (("gamma", gamma, 1), ("trace", trace, 1), ("smoothing", smoothing, 0.499)):
+        for name, value, most in (("trace", trace, 1), ("smoothing", smoothing, 0.499)):
             if not 0 <= value <= most:
                 raise InvalidInputError(f"GAIL: {name}={value} must lie in [0, {most}]")
         for name, value, least in (

@@ -225,6 +225,19 @@ def test_entropy_and_divergence_from_the_cloned_policy():
     assert float(found["loss_kl"].detach()) > 0
 
 
+def test_accuracies_and_reward_are_those_of_the_discriminator():
+    made = agent()
+    data, t = tiny_demonstrations(), own(made.policy)
+    assert not torch.equal(data.imitate, data.inside)
+    found = made.loss(batch(data, t))
+    h, own_h = (made.loss.discriminator(x).detach() for x in (data, t))
+    right = sum(float(x) > 0 for x in h[data.imitate])
+    assert float(found["accuracy_data"]) == pytest.approx(right / int(data.imitate.sum()))
+    right = sum(float(x) < 0 for x in own_h[t.inside])
+    assert float(found["accuracy_rollouts"]) == pytest.approx(right / int(t.inside.sum()))
+    torch.testing.assert_close(found["reward"], own_h[t.inside].mean())
+
+
 # -- gradients and invariance --------------------------------------------------------------------------
 
 
