@@ -45,6 +45,7 @@ class DAgger(Agent):
         options: of `Agent`.
     """
 
+    uses_rollouts = True
     choices = {"expert": experts.EXPERTS}  # noqa: RUF012
 
     def __init__(
@@ -61,11 +62,6 @@ class DAgger(Agent):
         self.check_shares(share=share, anneal=anneal)
         self.expert = expert or experts.reference(policy.vocabulary, policy.backspace)
         self.share, self.anneal = share, anneal
-
-    @property
-    def needs_rollouts(self) -> bool:
-        """After the warm-up."""
-        return not self.warming
 
     def rules(self, demonstrations: Trajectories) -> Sequence[Rule]:
         """The expert intervenes, less and less."""

@@ -156,7 +156,7 @@ class GAIL(Agent):
         options: of `Agent`.
     """
 
-    fresh = True
+    uses_rollouts = fresh = True
     loss: GAILLoss
     choices = {"reward": REWARDS}  # noqa: RUF012
 
@@ -193,11 +193,6 @@ class GAIL(Agent):
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
         self.check_shares(trace=trace)
         self.passes = passes
-
-    @property
-    def needs_rollouts(self) -> bool:
-        """After the warm-up."""
-        return not self.warming
 
     def end_warm_up(self) -> None:
         """Everyone begins where cloning ended, with a discriminator that cannot tell and a critic that expects 0."""

@@ -73,7 +73,7 @@ class OccupancyGradient(Agent):
         options: of `Agent`.
     """
 
-    fresh = True
+    uses_rollouts = fresh = True
     loss: OccupancyGradientLoss
     choices = {"divergence": divergences.DIVERGENCES}  # noqa: RUF012
 
@@ -91,11 +91,6 @@ class OccupancyGradient(Agent):
         loss = OccupancyGradientLoss(policy, divergence or divergences.chi2_mixture(), gamma, trace)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
         self.check_shares(trace=trace)
-
-    @property
-    def needs_rollouts(self) -> bool:
-        """After the warm-up."""
-        return not self.warming
 
     def end_warm_up(self) -> None:
         """The soft Q begins where cloning ended: there its advantages are zero."""

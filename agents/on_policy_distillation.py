@@ -76,7 +76,7 @@ class OnPolicyDistillation(Agent):
         options: of `Agent`.
     """
 
-    fresh = True
+    uses_rollouts = fresh = True
     choices = {"expert": experts.EXPERTS, "divergence": DIVERGENCES}  # noqa: RUF012
 
     def __init__(
@@ -92,11 +92,6 @@ class OnPolicyDistillation(Agent):
         expert = expert or experts.reference(policy.vocabulary, policy.backspace)
         super().__init__(policy, DistillationLoss(policy, expert, divergence, share), warm_up=warm_up, **options)
         self.check_shares(share=share)
-
-    @property
-    def needs_rollouts(self) -> bool:
-        """After the warm-up."""
-        return not self.warming
 
 
 def _kl(p: Tensor, log_p: Tensor, log_q: Tensor) -> Tensor:

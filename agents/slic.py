@@ -66,7 +66,7 @@ class SLiC(Agent):
         options: of `Agent`.
     """
 
-    fresh = True
+    uses_rollouts = fresh = True
 
     def __init__(
         self,
@@ -84,11 +84,6 @@ class SLiC(Agent):
             policy, SLiCLoss(policy, samples, margin, weight, similarity), warm_up=warm_up, pace=pace, **options
         )
         self.samples = samples
-
-    @property
-    def needs_rollouts(self) -> bool:
-        """After the warm-up."""
-        return not self.warming
 
 
 def calibration(likelihood: Tensor, similarity: Tensor, samples: int, margin: float) -> Tensor:

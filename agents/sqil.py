@@ -51,6 +51,8 @@ class SQIL(Agent):
         options: of `Agent`.
     """
 
+    uses_rollouts = True
+
     def __init__(
         self,
         policy: TokenPolicy,
@@ -63,11 +65,6 @@ class SQIL(Agent):
         **options: Any,
     ) -> None:
         super().__init__(policy, SQILLoss(policy, reward, gamma, cloning), warm_up=warm_up, pace=pace, **options)
-
-    @property
-    def needs_rollouts(self) -> bool:
-        """After the warm-up."""
-        return not self.warming
 
 
 def residual(values: StepValues, reward: float, bound: float, gamma: float) -> Tensor:

@@ -37,6 +37,8 @@ class Agent:
             discriminator) learn at the full rate, and their gradient is clipped by itself.
     """
 
+    uses_rollouts = False
+    """Whether updates after the warm-up want trajectories of the policy itself."""
     fresh = False
     """Whether rollouts must come from the present policy: row `i` of them then starts from the prompt of
     demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
@@ -93,7 +95,7 @@ class Agent:
     @property
     def needs_rollouts(self) -> bool:
         """Whether the next `update` wants trajectories of the policy itself."""
-        return False
+        return self.uses_rollouts and not self.warming
 
     def rules(self, demonstrations: Trajectories) -> Sequence[Rule]:
         """Decoding rules of the rollouts, one row per demonstration (or `samples` of them)."""
