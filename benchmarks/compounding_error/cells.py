@@ -55,6 +55,8 @@ class Cell:
             what.append(self.place.max_actions)
         if self.arm.decodings:
             what.append([asdict(decoding) for decoding in self.arm.decodings])
+        if self.arm.stages:
+            what.append({"stages": self.arm.stages})
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -115,15 +117,24 @@ def run(cell: Cell) -> Record:
     """Train within the budget, then sample and measure in every way."""
     torch.set_num_threads(1)
     logging.getLogger("torchrl").setLevel(logging.WARNING)
-    began = time.perf_counter()
+    began, evaluating = time.perf_counter(), 0.0
     settings = replace(cell.settings, steps=steps_within(cell))
     task = make_task(settings)
-    training = trained(settings, task, _MOST * cell.place.budget)
-    done = time.perf_counter()
-    plain, *others = (
-        measured(task, training.policy, decoding, cell.place, cell.seed)
-        for decoding in (Decoding(), *cell.arm.decodings)
-    )
+    training = make_training(settings, task)
+
+    def measure(decoding: Decoding) -> dict[str, Any]:
+        nonlocal evaluating
+        start = time.perf_counter()
+        found = measured(task, training.policy, decoding, cell.place, cell.seed)
+        evaluating += time.perf_counter() - start
+        return found
+
+    when, course = stages(training, cell.arm.stages), []
+    for step in spend(training, _MOST * cell.place.budget):
+        if step in when:
+            course.append({"steps": step, **training.costs(), **measure(Decoding())})
+    plain, *others = map(measure, (Decoding(), *cell.arm.decodings))
+    others += course[:1]
     return {
         "key": cell.key,
         "arm": cell.arm.name,
@@ -133,10 +144,15 @@ def run(cell: Cell) -> Record:
         "versions": versions(),
         "steps": training.step,
         **training.costs(),
-        "seconds_training": round(done - began, 1),
-        "seconds_evaluation": round(time.perf_counter() - done, 1),
+        "seconds_training": round(time.perf_counter() - began - evaluating, 1),
+        "seconds_evaluation": round(evaluating, 1),
         **plain,
         **({"decoded": others} if others else {}),
+        **(
+            {"course": [{key: stage[key] for key in ("steps", "cost", "estimates")} for stage in course]}
+            if when
+            else {}
+        ),
     }
 
 
@@ -150,17 +166,24 @@ def rows_of(record: Record, arm: Arm) -> Iterator[Record]:
 def steps_within(cell: Cell) -> int:
     """Updates that the budget pays for, from the cost of a short run with the same schedule."""
     settings = replace(cell.settings, steps=_PILOT)
-    pilot = trained(settings, make_task(settings))
+    pilot = make_training(settings, make_task(settings))
+    for _ in spend(pilot):
+        pass
     return max(1, round(cell.place.budget / (pilot.costs()["cost"] / _PILOT)))
 
 
-def trained(settings: Settings, task: Any, most: float = math.inf) -> Training:
-    """The run of the settings, after its last step or the one that reached a cost of `most`."""
-    training = make_training(settings, task)
-    for _, metrics in training.run():
+def spend(training: Training, most: float = math.inf) -> Iterator[int]:
+    """Train to the last step, or to the one that reaches a cost of `most`; yields the number of each step."""
+    for step, metrics in training.run():
+        yield step
         if metrics["cost"] >= most:
             break
-    return training
+
+
+def stages(training: Training, number: int) -> set[int]:
+    """Steps after which a model is measured: `number` of them at equal distances, from the end of the warm-up on."""
+    first, last = math.ceil(training.agent.warm_up * training.agent.steps), training.agent.steps
+    return {max(1, first + i * (last - first) // number) for i in range(number)}
 
 
 def _end_last_line(results: Path) -> None:

@@ -94,9 +94,8 @@ AGENTS = Study(
         replace(MASKED, decodings=(Decoding("tabu", ("tabu",)), Decoding("loop guard 2", ("loop_guard=2",)))),
         SEQUENCE_MATCH,
         Arm("SequenceMatch without backspace", {**SEQUENCE_MATCH.settings, "backspace": False}),
-        _agent("DAgger (reference)", "dagger", expert="reference"),
-        _agent("DAgger (exact teacher)", "dagger", expert="teacher"),
-        _agent("GAIL", "gail"),
+        _agent("DAgger", "dagger", expert="teacher"),
+        replace(_agent("GAIL", "gail", warm_up=0.85), stages=1),
         _agent("Occupancy gradient", "occupancy_gradient"),
         _agent("Unlikelihood of mistakes", "unlikelihood", candidates="mistakes"),
         _agent("Scheduled sampling", "scheduled_sampling"),
@@ -138,4 +137,15 @@ NOISE = Study(
     seeds=3,
 )
 
-STUDIES = {study.name: study for study in (FIRST, AGENTS, NOISE)}
+GAIL = Study(
+    "gail",
+    "Does an adversary improve on its warm start?",
+    arms=(
+        MASKED,
+        replace(_agent("GAIL", "gail", warm_up=0.4), stages=7),
+    ),
+    places=(replace(EXACT_PLACES[2], budget=12e6),),
+    seeds=3,
+)
+
+STUDIES = {study.name: study for study in (FIRST, AGENTS, GAIL, NOISE)}

@@ -29,16 +29,20 @@ class Arm:
         name: for tables.
         settings: of `seqil.experiment.Settings`.
         decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
+        stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
+            first of them is a row of its own.
     """
 
     name: str
     settings: dict[str, Any]
     decodings: tuple[Decoding, ...] = ()
+    stages: int = 0
 
     @property
     def rows(self) -> tuple[str, ...]:
         """Names of the plain sample and of the other ones."""
-        return (self.name, *(f"{self.name}, {decoding.name}" for decoding in self.decodings))
+        others = [decoding.name for decoding in self.decodings] + ["its warm start"] * (self.stages > 0)
+        return (self.name, *(f"{self.name}, {other}" for other in others))
 
 
 @dataclass(frozen=True)

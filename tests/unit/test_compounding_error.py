@@ -41,8 +41,9 @@ def test_a_key_is_of_everything_that_decides_the_result_and_of_nothing_else():
         Cell(Arm("MLE", {**MLE.settings, "average": 0.9}), PLACE, 0),
         Cell(replace(ARM, decodings=()), PLACE, 0),
         Cell(replace(ARM, decodings=ARM.decodings[:1]), PLACE, 0),
+        Cell(replace(ARM, stages=2), PLACE, 0),
     ]
-    assert len({cell.key, *(other.key for other in others)}) == 7
+    assert len({cell.key, *(other.key for other in others)}) == 8
     assert Cell(replace(ARM, name="other"), replace(PLACE, error="other"), 0).key == cell.key
 
 
@@ -87,6 +88,19 @@ def test_a_run_costs_what_it_may(settings):
     record = run(Cell(Arm("arm", settings), place, 0))
     assert record["cost"] == pytest.approx(place.budget, rel=0.03)
     assert record["steps"] == steps_within(Cell(Arm("other name", settings), place, 0))
+
+
+def test_a_model_is_measured_while_it_learns(monkeypatch):
+    monkeypatch.setattr("benchmarks.compounding_error.cells.steps_within", lambda cell: 12)
+    settings = {"agent": "sequence_match", "agent_options": {"warm_up": 0.5}}
+    record = run(Cell(Arm("arm", settings, (Decoding("greedy", ("top_k=1",)),), stages=3), PLACE, 0))
+    assert [stage["steps"] for stage in record["course"]] == [6, 8, 10]
+    short = run(Cell(Arm("arm", {"agent": "bc"}), replace(PLACE, budget=1), 0))
+    assert short["steps"] < 12
+    plain, _, start = rows_of(record, Arm("arm", settings, (Decoding("greedy", ("top_k=1",)),), stages=3))
+    assert (start["arm"], start["steps"], plain["steps"]) == ("arm, its warm start", 6, 12)
+    assert 0 < start["cost"] < plain["cost"]
+    assert start["estimates"] == record["course"][0]["estimates"] != plain["estimates"]
 
 
 def test_a_run_that_grows_dearer_than_its_pilot_ends_at_the_budget(monkeypatch):
