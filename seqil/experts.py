@@ -60,9 +60,7 @@ def teacher(task: Any, backspace: bool = True) -> Expert:
             raise InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
         actions = pad(tokens.double(), (0, 1))
         if backspace:
-            texts = zip(states.texts(prompt=True), states.prompt_length.tolist(), strict=True)
-            wrong = [task.first_error(text[:n], text[n:]) is not None for text, n in texts]
-            at = torch.tensor(wrong, device=actions.device) & ~states.ended
+            at = task.has_error(states).to(actions.device) & ~states.ended
             actions[at] = one_hot(torch.tensor(task.vocabulary.backspace), task.vocabulary.num_actions).to(actions)
         return actions
 

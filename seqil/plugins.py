@@ -10,7 +10,10 @@ from typing import Any
 from .errors import InvalidInputError, SeqilError
 from .signatures import argument_types, mismatch
 
-_TASK = ("prompts", "demonstrations", "next_distribution", "first_error", "success", "confusions", "decode")
+_TASK = (
+    *("prompts", "demonstrations", "next_distribution", "first_error", "has_error", "success"),
+    *("confusions", "decode"),
+)
 
 
 @dataclass(frozen=True)

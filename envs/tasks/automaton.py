@@ -84,6 +84,16 @@ class Automaton(Task):
                 return i - len(prompt)
         return None
 
+    def has_error(self, prefixes: Prefixes) -> Tensor:
+        """Whether the law forbids a token of the text."""
+        self._check_prompts(prefixes)
+        cells = prefixes.tokens.clamp(max=self.vocabulary.eos)
+        forbidden = (self.law == 0).to(cells.device)[cells[:, :-2], cells[:, 1:-1], cells[:, 2:]]
+        at = torch.arange(2, cells.shape[1], device=cells.device)
+        first = prefixes.prompt_length[:, None]
+        whole = (at - first == self.max_length) & (cells[:, 2:] == self.vocabulary.eos)
+        return (forbidden & ~whole & (at >= first) & (at < prefixes.length[:, None])).any(1)
+
     def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool:
         """No error, and `eos` at the horizon."""
         whole = len(tokens) == self.max_length + 1 and tokens[-1] == self.vocabulary.eos
@@ -97,13 +107,17 @@ class Automaton(Task):
         return (follows & (law == 0)).float()
 
     def _pairs(self, prefixes: Prefixes) -> tuple[Tensor, Tensor]:
+        self._check_prompts(prefixes)
+        rows = torch.arange(len(prefixes), device=prefixes.tokens.device)
+        return prefixes.tokens[rows, prefixes.length - 2], prefixes.tokens[rows, prefixes.length - 1]
+
+    def _check_prompts(self, prefixes: Prefixes) -> None:
         rows = torch.arange(len(prefixes), device=prefixes.tokens.device)
         end, eos = prefixes.prompt_length, self.vocabulary.eos
         known = (end >= 2) & (prefixes.tokens[rows, end - 2] != eos) & (prefixes.tokens[rows, end - 1] != eos)
         if not known.all():
             row = int((~known).nonzero()[0, 0])
             raise foreign_prompt(self.name, prefixes.tokens[row, : end[row]].tolist(), _PROMPT)
-        return prefixes.tokens[rows, prefixes.length - 2], prefixes.tokens[rows, prefixes.length - 1]
 
     def _items(self, n: int, split: str, seed: int) -> NDArray[np.int64]:
         check_request(n, split)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seqil import Prefixes, Trajectories, Vocabulary
@@ -59,6 +60,15 @@ class Task(ABC):
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """Index into `tokens` (the generated text) of the first wrong one; None if there is none, or no judge."""
         return None
+
+    def has_error(self, prefixes: Prefixes) -> Tensor:
+        """Whether the generated text of each prefix holds an error: bool [B], as `first_error` says of each.
+
+        A task that is asked for many prefixes, by an expert say, had better decide this for all of them at once.
+        """
+        texts = zip(prefixes.texts(prompt=True), prefixes.prompt_length.tolist(), strict=True)
+        wrong = [self.first_error(text[:n], text[n:]) is not None for text, n in texts]
+        return torch.tensor(wrong, dtype=torch.bool, device=prefixes.tokens.device)
 
     def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool | None:
         """Whether the generated text, `eos` included, is right; None where that is not defined."""

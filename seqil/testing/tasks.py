@@ -20,7 +20,8 @@ def check_task(task: Any) -> None:
     Checked: prompts are those of the demonstrations; the first items do not depend on how many are asked for, and are
     the same when asked again; splits are disjoint; demonstrations end with `eos`, hold no backspace, obey the limits,
     and are without error and successful for the task's own judge; the teacher's rows are distributions that give every
-    demonstrated token a positive probability; confusions are weights; `decode` gives text.
+    demonstrated token a positive probability; `has_error` agrees with `first_error`, on altered demonstrations too;
+    confusions are weights; `decode` gives text.
     """
     items = {split: _check_split(task, split) for split in _SPLITS}
     for a, b in combinations(_SPLITS, 2):
@@ -45,6 +46,7 @@ def _check_split(task: Any, split: str) -> set[tuple[tuple[int, ...], tuple[int,
         assert isinstance(task.decode([*prompt, *text]), str), "decode does not give a str"
     for k in range(3):
         _check_laws(task, t, k)
+    _check_errors(task, t)
     return {(tuple(p), tuple(x)) for p, x in zip(prompts, texts, strict=True)}
 
 
@@ -71,3 +73,19 @@ def _check_laws(task: Any, t: Trajectories, step: int) -> None:
     if weights is not None:
         assert weights.shape == (len(rows), t.vocabulary.size), f"confusions have shape {tuple(weights.shape)}"
         assert bool((weights >= 0).all() & weights.isfinite().all()), "confusions are not finite weights"
+
+
+def _check_errors(task: Any, t: Trajectories) -> None:
+    """Beginnings of the demonstrations, with one token altered."""
+    v, rows = t.vocabulary, torch.arange(len(t))
+    at = 7 * rows % (t.lengths - 1).clamp(min=1)
+    other = (t.actions[rows, at] + 1 + rows) % v.size
+    actions = t.actions.clone()
+    actions[rows, at] = torch.where(other == v.eos, actions[rows, at], other)
+    lengths = at + 1 + 5 * rows % (t.lengths - at)
+    altered = Trajectories.from_actions(
+        v, t.prompts, actions, lengths=lengths, max_length=t.max_length, min_length=t.min_length
+    ).replay()
+    texts = zip(altered.texts(prompt=True), altered.prompt_length.tolist(), strict=True)
+    wrong = [task.first_error(text[:n], text[n:]) is not None for text, n in texts]
+    assert task.has_error(altered).tolist() == wrong, "has_error and first_error disagree"

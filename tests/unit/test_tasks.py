@@ -10,10 +10,11 @@ import torch
 from envs.tasks.add_in_base import AddInBase, answer_to, in_base
 from envs.tasks.add_in_base import encode as encode_question
 from envs.tasks.automaton import Automaton
+from envs.tasks.base import Task
 from envs.tasks.chain import Chain
 from envs.tasks.pydoc import PyDoc, encode, snapshot
 from envs.tasks.text import Text
-from seqil import Trajectories, start, transition
+from seqil import Trajectories, experts, start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task
 
@@ -75,6 +76,23 @@ def test_automaton_first_error_by_brute_force():
     assert task.success(prompt, text)
     assert not task.success(prompt, text[:-1])
     assert task.first_error(prompt, [*text[:3], 15]) == 3
+
+
+def test_automaton_judges_many_prefixes_as_each():
+    task, g = Automaton(horizon=5), torch.Generator().manual_seed(0)
+    v = task.vocabulary
+    demonstrated = task.demonstrations(200, "train", 0)
+    actions = demonstrated.actions[:, :5].clone()
+    typos = torch.rand(actions.shape, generator=g) < 0.1
+    actions[typos] = torch.randint(0, 15, (int(typos.sum()),), generator=g)
+    texts = [row[: i % 6] + [v.eos] * (i % 4 == 0) for i, row in enumerate(actions.tolist())]
+    prompts = [[1, v.eos, 2][: i % 3 + (i % 3 == 1)] + row for i, row in enumerate(demonstrated.prompts.tolist())]
+    prefixes = Trajectories.from_actions(v, prompts, texts, max_length=5).replay()
+    found = task.has_error(prefixes)
+    assert torch.equal(found, Task.has_error(task, prefixes))
+    assert 0.2 < found.double().mean() < 0.8
+    law = experts.teacher(task)(prefixes, prefixes)
+    assert torch.equal(law[:, v.backspace] == 1, found & ~prefixes.ended)
 
 
 def test_automaton_confusions_are_wrong_only_to_who_remembers_two():
@@ -288,6 +306,7 @@ def test_a_prompt_that_is_not_of_the_task_is_refused(task, prompt):
     for ask, *what in (
         *((task.success, prompt, whole), (task.first_error, prompt, [1])),
         *((task.next_distribution, state), (task.confusions, state), (task.next_distribution, written)),
+        (task.has_error, written),
     ):
         with pytest.raises(InvalidInputError, match=rf"^{task.name}: prompt .* is not ") as refused:
             ask(*what)
@@ -335,7 +354,14 @@ def test_check_task_finds_what_is_wrong():
         def first_error(self, prompt, tokens):
             return 0
 
-    for cls, complaint in ((Overlapping, "splits"), (Unsure, "sum"), (Harsh, "first_error")):
+    class Lenient(Automaton):
+        def has_error(self, prefixes):
+            return torch.zeros(len(prefixes), dtype=torch.bool)
+
+    for cls, complaint in (
+        *((Overlapping, "splits"), (Unsure, "sum"), (Harsh, "first_error")),
+        (Lenient, "has_error and first_error disagree"),
+    ):
         with pytest.raises(AssertionError, match=complaint):
             check_task(cls())
 
