@@ -45,7 +45,8 @@ class Settings:
         noise_rate: probability of a mistake before a token, at most .9.
         burst: wrong tokens per mistake.
         mask_noise: leave the wrong tokens out of the loss.
-        sampling_every, sampling_rows, sampling_capacity: see `Sampling`.
+        sampling_every, sampling_rows, sampling_capacity, sampling_actions: see `Sampling`; the last is the most actions
+            of a rollout.
         average: decay of the average of the weights, or None.
         seed: of everything, in [0, 2^63).
         device: of the model.
@@ -71,6 +72,7 @@ class Settings:
     sampling_every: int = 8
     sampling_rows: int = 32
     sampling_capacity: int = 512
+    sampling_actions: int | None = None
     average: float | None = None
     seed: int = 0
     device: str = "cpu"
@@ -141,7 +143,7 @@ def make_training(settings: Settings, task: Any) -> Training:
         generator=torch.Generator().manual_seed(s.seed),
         batch_size=s.batch_size,
         corrupt=make_corruption(s, task, policy),
-        sampling=Sampling(every=s.sampling_every, rows=s.sampling_rows, capacity=s.sampling_capacity),
+        sampling=Sampling(s.sampling_every, s.sampling_rows, s.sampling_capacity, s.sampling_actions),
         average=s.average,
     )
     if s.noise == "model":
