@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives, pack
+from seqil import Agent, StepValues, TokenPolicy, Trajectories, TrajectoryLoss, objectives, pack
 from seqil.trajectory import held
 
 Candidates = Callable[[Trajectories], tuple[Tensor, Tensor]]
@@ -35,30 +36,58 @@ def mistakes(trajectories: Trajectories) -> tuple[Tensor, Tensor]:
     return t.actions[..., None], wrong[..., None]
 
 
+def repeats(n: int = 4) -> Candidates:
+    """Of a policy's own text, each token of an n-gram that stood there before (equation 7); deleted ones are free."""
+
+    def candidates(trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        t = trajectories
+        _, after = held(t.vocabulary, t.actions, t.inside)
+        place = torch.where(t.kept, after - 1, t.max_length + 1)  # those that are not kept share a cell of their own
+        text = t.actions.new_full((len(t), t.max_length + n + 1), -1).scatter(1, place, t.actions)
+        text[:, t.max_length + 1] = -1
+        grams = text.unfold(1, n, 1)
+        same = (grams[:, :, None] == grams[:, None]).all(-1) & (grams >= 0).all(-1)[:, None]
+        again = same.tril(-1).any(-1)
+        covered = torch.stack([pad(again, (k, n - 1 - k)) for k in range(n)]).any(0)
+        return t.actions[..., None], (covered.gather(1, place) & t.kept)[..., None]
+
+    return candidates
+
+
 CANDIDATES: dict[str, Candidates] = {"previous_tokens": previous_tokens, "mistakes": mistakes}
+SEQUENCE: dict[str, Candidates] = {"repeats": repeats()}
 
 
 class UnlikelihoodLoss(TrajectoryLoss):
     """Likelihood of the demonstrations and `alpha` times the unlikelihood `-log(1 - pi(c|s))` of candidates `c`.
 
-    `loss_behavior_cloning` and `loss_unlikelihood` (equation 4 of the paper), nats per counted action.
+    `loss_behavior_cloning` and `loss_unlikelihood` (equation 4 of the paper), nats per counted action of the
+    demonstrations; `loss_sequence` is the latter's, on rollouts, nats per action of theirs (section 5.2).
     """
 
-    out_keys = ["loss_behavior_cloning", "loss_unlikelihood"]  # noqa: RUF012
+    out_keys = ["loss_behavior_cloning", "loss_unlikelihood", "loss_sequence"]  # noqa: RUF012
 
-    def __init__(self, policy: TokenPolicy, alpha: float, candidates: Candidates) -> None:
+    def __init__(
+        self, policy: TokenPolicy, alpha: float, candidates: Candidates, sequence: Candidates | None = None
+    ) -> None:
         super().__init__(policy)
-        self.alpha, self.candidates = alpha, candidates
+        self.alpha, self.candidates, self.sequence = alpha, candidates, sequence
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
-        """Of the demonstrations; rollouts are not read."""
-        actions, counted = self.candidates(demonstrations)
-        taken = demonstrations.actions[..., None]
-        asked = torch.cat([taken, torch.where(counted, actions, taken)], -1)
-        values = self.policy.step_values(demonstrations, actions=asked)
-        wrong = unlikelihood(values.log_prob[..., 1:], counted) / demonstrations.imitate.sum().clamp(min=1)
+        """Rollouts are read for the sequence's candidates alone."""
+        values, wrong = self._unlikelihood(demonstrations, self.candidates)
         cloning, _ = objectives.behavior_cloning(values.of(0))
-        return {"loss_behavior_cloning": cloning, "loss_unlikelihood": self.alpha * wrong}
+        sequence = torch.zeros_like(cloning)
+        if rollouts is not None and self.sequence is not None:
+            _, sequence = self._unlikelihood(rollouts, self.sequence)
+        return {"loss_behavior_cloning": cloning, "loss_unlikelihood": wrong, "loss_sequence": sequence}
+
+    def _unlikelihood(self, t: Trajectories, candidates: Candidates) -> tuple[StepValues, Tensor]:
+        actions, counted = candidates(t)
+        taken = t.actions[..., None]
+        values = self.policy.step_values(t, actions=torch.cat([taken, torch.where(counted, actions, taken)], -1))
+        wrong = unlikelihood(values.log_prob[..., 1:], counted) / t.imitate.sum().clamp(min=1)
+        return values, self.alpha * wrong
 
 
 class UnlikelihoodTraining(Agent):
@@ -67,16 +96,26 @@ class UnlikelihoodTraining(Agent):
     Args:
         policy: what is trained.
         alpha: weight of the unlikelihood.
-        candidates: which tokens are wrong: `previous_tokens` or `mistakes`.
-        options: of `Agent`.
+        candidates: which tokens of the demonstrations are wrong before each step: `previous_tokens` or `mistakes`.
+        sequence: which tokens of the policy's own rollouts are wrong, `repeats(4)` say; None: no rollouts. The paper
+            decodes greedily and takes this loss instead of the other half of the time; here rollouts are samples, and
+            both losses are summed.
+        options: of `Agent`; a `warm_up` leaves rollouts and unlikelihood out at first.
     """
 
-    choices = {"candidates": CANDIDATES}  # noqa: RUF012
+    choices = {"candidates": CANDIDATES, "sequence": SEQUENCE}  # noqa: RUF012
 
     def __init__(
-        self, policy: TokenPolicy, *, alpha: float = 1.0, candidates: Candidates = previous_tokens, **options: Any
+        self,
+        policy: TokenPolicy,
+        *,
+        alpha: float = 1.0,
+        candidates: Candidates = previous_tokens,
+        sequence: Candidates | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(policy, UnlikelihoodLoss(policy, alpha, candidates), **options)
+        super().__init__(policy, UnlikelihoodLoss(policy, alpha, candidates, sequence), **options)
+        self.uses_rollouts = self.fresh = sequence is not None
 
 
 def unlikelihood(log_prob: Tensor, counted: Tensor) -> Tensor:

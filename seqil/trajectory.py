@@ -142,15 +142,19 @@ class Trajectories:
         pushes = self.inside & (self.actions != self.vocabulary.backspace)
         return int(self.prompt_lengths.sum() + pushes.sum())
 
+    @cached_property
+    def kept(self) -> Tensor:
+        """Whether a step wrote a token that the final text still has: bool [B, T]."""
+        _, after = held(self.vocabulary, self.actions, self.inside)
+        # A push survives iff the row never again holds fewer tokens than right after it.
+        lowest_later = after.flip(1).cummin(1).values.flip(1)
+        return self.inside & (self.actions != self.vocabulary.backspace) & (lowest_later >= after)
+
     def replay(self) -> Prefixes:
         """The states after the last action of each row."""
         v = self.vocabulary
         final = start(v, self.prompts, self.max_length, self.min_length)
-        _, after = held(v, self.actions, self.inside)
-        push = self.inside & (self.actions != v.backspace)
-        # A push survives iff the row never again holds fewer tokens than right after it.
-        lowest_later = after.flip(1).cummin(1).values.flip(1)
-        kept = push & (lowest_later >= after)
+        kept, (_, after) = self.kept, held(v, self.actions, self.inside)
         spare = final.tokens.shape[1]
         cell = torch.where(kept, self.prompt_lengths[:, None] + after - 1, spare)
         tokens = torch.cat([final.tokens, final.tokens.new_full((len(self), 1), v.size)], 1)

@@ -50,6 +50,7 @@ MAKERS = {
         name: (lambda policy, f=f: UnlikelihoodTraining(policy, steps=6, candidates=f))
         for name, f in unlikelihood.CANDIDATES.items()
     },
+    "unlikelihood of sequences": lambda policy: UnlikelihoodTraining(policy, steps=6, sequence=unlikelihood.repeats(2)),
     "sequence_match": lambda policy: SequenceMatch(policy, steps=6),
     "from the first step": lambda policy: SequenceMatch(policy, steps=6, warm_up=0, anneal=0),
     **{

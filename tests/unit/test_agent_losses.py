@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from agents import gold, on_policy_distillation, slic, sqil, unlikelihood
@@ -14,6 +16,7 @@ from agents.scheduled_sampling import mix
 from seqil import Trajectories, Vocabulary, divergences, experts, objectives, rollout
 from seqil.agent import batch
 from seqil.randomness import seeded
+from seqil.testing import strategies
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from seqil.training import Sampling, Training
 from seqil.values import StepValues
@@ -331,3 +334,32 @@ def test_the_mistakes_are_the_tokens_left_out_of_the_loss():
     t = Trajectories.from_actions(V, [[0]], [[1, 2, V.backspace, 3, 4]], max_length=4, imitate=imitate)
     actions, counted = unlikelihood.mistakes(t)
     assert actions[counted].tolist() == [2]
+
+
+@given(strategies.vocabularies().flatmap(strategies.trajectories), st.integers(1, 4))
+def test_repeats_are_the_tokens_of_ngrams_that_stood_before(t, n):
+    v = t.vocabulary
+    actions, counted = unlikelihood.repeats(n)(t)
+    assert torch.equal(actions[..., 0], t.actions)
+    for row, length, marks in zip(t.actions.tolist(), t.lengths.tolist(), counted[..., 0].tolist(), strict=True):
+        written = []  # steps whose tokens stand
+        for step, action in enumerate(row[:length]):
+            if action == v.backspace:
+                written.pop()
+            else:
+                written.append(step)
+        text = [row[step] for step in written]
+        starts = [i for i in range(len(text) - n + 1) if text[i : i + n] in [text[j : j + n] for j in range(i)]]
+        assert {k for k, mark in enumerate(marks) if mark} == {written[i + k] for i in starts for k in range(n)}
+
+
+def test_sequence_unlikelihood_is_of_the_rollouts():
+    data = Trajectories.from_actions(V, [[0]], [[1, 2, 3, 4]], max_length=6)
+    own = Trajectories.from_actions(V, [[0]], [[1, 1, V.backspace, 2, 1, 2, 4]], max_length=6)
+    policy = tiny_policy().eval()
+    loss = unlikelihood.UnlikelihoodLoss(policy, 0.5, unlikelihood.mistakes, unlikelihood.repeats(2))
+    found = loss.losses(data, own)
+    p = policy.step_values(own).log_prob.exp()[0]
+    expected = -0.5 * (torch.log1p(-p[4]) + torch.log1p(-p[5])) / 7
+    torch.testing.assert_close(found["loss_sequence"], expected)
+    assert float(loss.losses(data, None)["loss_sequence"].detach()) == 0
