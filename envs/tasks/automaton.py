@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
-from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import foreign_prompt
+from .base import check_range, foreign_prompt
 from .sampled import CHUNK, Chunk, SampledTask, with_splits
 
 _PROMPT = "two tokens or more, none of the last two eos"
@@ -40,8 +39,7 @@ class Automaton(SampledTask):
     prompt_tokens = 2
 
     def __init__(self, horizon: int = 64) -> None:
-        if horizon < 1:
-            raise InvalidInputError(f"automaton: horizon={horizon} must be at least 1")
+        check_range(self.name, 1, horizon=horizon)
         self.max_length = self.min_length = horizon
         self.successors, self.weights = _tables()
         law = self.weights / np.maximum(self.weights.sum(-1, keepdims=True), 1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqil import Prefixes, Trajectories
+from seqil.errors import InvalidInputError
 
 from .base import Task, check_request, foreign_prompt, split_of
 
@@ -34,6 +35,8 @@ class Chunk(NamedTuple):
 
 class SampledTask(Task):
     """Say how texts are drawn; prompts and demonstrations follow.
+
+    A split follows the law only as far as texts hardly ever repeat: it holds all or nothing of the mass of each.
 
     Attributes:
         prompt_tokens: the first tokens of each text, its prompt.
@@ -85,6 +88,11 @@ class SampledTask(Task):
         while sum(map(len, found)) < n:
             texts, splits = self.chunk(seed, number)
             found.append(texts[splits == split])
+            if not len(found[0]):
+                raise InvalidInputError(
+                    f"{self.name}: none of the first {len(texts)} texts is of the {split} split, for there are too few "
+                    "different ones; make them longer"
+                )
             number += 1
         return np.concatenate(found)[:n]
 
@@ -94,3 +102,19 @@ def with_splits(task: str, texts: Ints, eos: int) -> Chunk:
     lengths = np.where((texts == eos).any(1), (texts == eos).argmax(1), texts.shape[1])
     items = (" ".join(map(str, text[:n])) for text, n in zip(texts.tolist(), lengths.tolist(), strict=True))
     return Chunk(texts, np.array([split_of(task, item) for item in items]))
+
+
+def columns(cells: Tensor, lengths: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """What to read one token after another, of many texts at once.
+
+    Args:
+        cells: int64 [B, C].
+        lengths: int64 [B], cells that count.
+
+    Returns:
+        The rows, the longest first, int64 [B], and cell 0, 1, 2, … of those of them that have one: int64 [<= B] each.
+    """
+    lengths, order = lengths.sort(descending=True, stable=True)
+    cells = cells[order].T.contiguous()
+    reach = (lengths > torch.arange(int(lengths[0]), device=cells.device)[:, None]).sum(1).tolist()
+    return order, [cells[t, :n] for t, n in enumerate(reach)]
