@@ -28,6 +28,19 @@ def marginals(initial: Floats, P: Floats, T: int) -> Floats:
     return np.stack(laws)
 
 
+def stationary(P: Floats) -> Floats:
+    """The law that a step leaves as it is: [S]. `P` must be irreducible, else there are several."""
+    S = len(P)
+    equations = np.vstack([P.T - np.eye(S), np.ones(S)])
+    return np.linalg.lstsq(equations, np.eye(S + 1)[S], rcond=None)[0]
+
+
+def entropy_rate(P: Floats) -> float:
+    """Nats per step in the long run: the entropy of a row, averaged over the stationary law."""
+    entropies = -np.where(P > 0, P * np.log(np.where(P > 0, P, 1)), 0).sum(1)
+    return float(stationary(P) @ entropies)
+
+
 def expected_errors(initial: Floats, law: Floats, errors: Floats, T: int) -> Floats:
     """Expected error of each of `T` steps when prefixes come from `law`: [T]; 0 * inf counts as 0.
 

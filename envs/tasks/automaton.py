@@ -10,17 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqil import Prefixes, Trajectories, Vocabulary
-from seqil.errors import InvalidInputError
+from seqil import Prefixes, Vocabulary
 
 from . import randomness
-from .base import Task, check_request, foreign_prompt, split_of
+from .base import check_range, foreign_prompt
+from .sampled import CHUNK, Chunk, SampledTask, with_splits
 
-_CHUNK = 4096
 _PROMPT = "two tokens or more, none of the last two eos"
 
 
-class Automaton(Task):
+class Automaton(SampledTask):
     """Texts of a fixed horizon from an order-2 Markov law with partial support, so that an error is a fact.
 
     - **Tokens**: 15 and `eos` (id 15), V = 16.
@@ -37,10 +36,10 @@ class Automaton(Task):
 
     name = "automaton"
     vocabulary = Vocabulary(size=16, eos=15)
+    prompt_tokens = 2
 
     def __init__(self, horizon: int = 64) -> None:
-        if horizon < 1:
-            raise InvalidInputError(f"automaton: horizon={horizon} must be at least 1")
+        check_range(self.name, 1, horizon=horizon)
         self.max_length = self.min_length = horizon
         self.successors, self.weights = _tables()
         law = self.weights / np.maximum(self.weights.sum(-1, keepdims=True), 1)
@@ -48,29 +47,13 @@ class Automaton(Task):
         self.law = torch.from_numpy(law)
         """Float64 [16, 16, 16]: probability of the last index after the first two; rows of `eos` are zero."""
 
-    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
-        """Two tokens each."""
-        return self._items(n, split, seed)[:, :2].tolist()
-
-    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
-        """Draws from the teacher."""
-        items = torch.from_numpy(self._items(n, split, seed))
-        eos = items.new_full((n, 1), self.vocabulary.eos)
-        return Trajectories.from_actions(
-            self.vocabulary,
-            items[:, :2],
-            torch.cat([items[:, 2:], eos], 1),
-            max_length=self.max_length,
-            min_length=self.min_length,
-        )
+    def chunk(self, seed: int, number: int) -> Chunk:
+        """4096 texts."""
+        return _chunk(self.max_length, seed, number)
 
     def next_distribution(self, prefixes: Prefixes) -> Tensor:
         """The law of the last two tokens; `eos` with certainty at the horizon and after the end."""
-        v = self.vocabulary
-        law = self.law.to(prefixes.tokens.device)[self._pairs(prefixes)].clone()
-        done = prefixes.ended | (prefixes.generated >= self.max_length)
-        law[done] = torch.nn.functional.one_hot(torch.tensor(v.eos), v.size).to(law)
-        return law
+        return self.ended(self.law.to(prefixes.tokens.device)[self._pairs(prefixes)], prefixes)
 
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """The first token that its two predecessors do not allow; a premature `eos` is one."""
@@ -115,19 +98,7 @@ class Automaton(Task):
         rows = torch.arange(len(prefixes), device=prefixes.tokens.device)
         end, eos = prefixes.prompt_length, self.vocabulary.eos
         known = (end >= 2) & (prefixes.tokens[rows, end - 2] != eos) & (prefixes.tokens[rows, end - 1] != eos)
-        if not known.all():
-            row = int((~known).nonzero()[0, 0])
-            raise foreign_prompt(self.name, prefixes.tokens[row, : end[row]].tolist(), _PROMPT)
-
-    def _items(self, n: int, split: str, seed: int) -> NDArray[np.int64]:
-        check_request(n, split)
-        found: list[NDArray[np.int64]] = []
-        chunk = 0
-        while sum(map(len, found)) < n:
-            texts, splits = _chunk(self.max_length, seed, chunk)
-            found.append(texts[splits == split])
-            chunk += 1
-        return np.concatenate(found)[:n]
+        self.check_prompts(prefixes, known, _PROMPT)
 
 
 @lru_cache(maxsize=1)
@@ -146,18 +117,13 @@ def _tables() -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
 
 
 @lru_cache(maxsize=64)
-def _chunk(horizon: int, seed: int, chunk: int) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """Texts [4096, 2 + horizon] and the split of each."""
+def _chunk(horizon: int, seed: int, number: int) -> Chunk:
     successors, weights = _tables()
     follows = np.stack([np.flatnonzero(successors[b]) for b in range(15)])
-    thresholds = weights.cumsum(-1)
-    draws = randomness.words("automaton", "text", horizon, seed, chunk, shape=(_CHUNK, 2 + horizon))
+    draws = randomness.words("automaton", "text", horizon, seed, number, shape=(CHUNK, 2 + horizon))
     texts = np.empty(draws.shape, dtype=np.int64)
     texts[:, 0] = draws[:, 0] % np.uint64(15)
     texts[:, 1] = follows[texts[:, 0], (draws[:, 1] % np.uint64(6)).astype(np.int64)]
     for t in range(2, 2 + horizon):
-        row = thresholds[texts[:, t - 2], texts[:, t - 1]]
-        point = (draws[:, t] % row[:, -1].astype(np.uint64)).astype(np.int64)
-        texts[:, t] = (row <= point[:, None]).sum(1)
-    splits = np.array([split_of("automaton", " ".join(map(str, text))) for text in texts])
-    return texts, splits
+        texts[:, t] = randomness.choices(weights[texts[:, t - 2], texts[:, t - 1]], draws[:, t])
+    return with_splits("automaton", texts, eos=15)

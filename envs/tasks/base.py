@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -66,6 +67,8 @@ class Task(ABC):
 
         A task that is asked for many prefixes, by an expert say, had better decide this for all of them at once.
         """
+        if type(self).first_error is Task.first_error:
+            return torch.zeros_like(prefixes.ended)
         texts = zip(prefixes.texts(prompt=True), prefixes.prompt_length.tolist(), strict=True)
         wrong = [self.first_error(text[:n], text[n:]) is not None for text, n in texts]
         return torch.tensor(wrong, dtype=torch.bool, device=prefixes.tokens.device)
@@ -95,6 +98,14 @@ def check_request(n: int, split: str) -> None:
         raise InvalidInputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     if n < 1:
         raise InvalidInputError(f"{n} items were asked for; ask for at least one")
+
+
+def check_range(task: str, low: float, high: float = math.inf, **options: float) -> None:
+    """Refuse an option that is not in `low … high`."""
+    for name, value in options.items():
+        if not low <= value <= high:
+            bounds = f"at least {low}" if high == math.inf else f"in {low}..{high}"
+            raise InvalidInputError(f"{task}: {name}={value} must be {bounds}")
 
 
 def foreign_prompt(task: str, prompt: Sequence[int], what: str) -> InvalidInputError:

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
-from seqil.errors import InvalidInputError
 
 from . import randomness
-from .base import foreign_prompt, split_of
+from .base import check_range, foreign_prompt, split_of
 from .right_answer import Item, RightAnswerTask, prompts_of
 
 VALUES, FUNCTIONS = 10, 8
@@ -46,8 +45,7 @@ class Chain(RightAnswerTask):
     vocabulary = Vocabulary(size=VALUES + FUNCTIONS + 1, eos=_FUNCTION_IDS.stop)
 
     def __init__(self, delay: int = 4) -> None:
-        if delay < 1:
-            raise InvalidInputError(f"chain: delay={delay} must be at least 1")
+        check_range(self.name, 1, delay=delay)
         self.delay = delay
         self.max_length = self.min_length = delay + 1
         self.table = _table()

@@ -32,3 +32,10 @@ def below(bound: int, *key: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
 def shuffled(n: int, *key: Any) -> NDArray[np.int64]:
     """A permutation of `0 … n-1`."""
     return np.argsort(words(*key, shape=(n,)), kind="stable")
+
+
+def choices(weights: NDArray[np.int64], words: Words) -> NDArray[np.int64]:
+    """An index for each row of integer weights [N, K] with probability proportional to them, by one word [N] each."""
+    upto = weights.cumsum(1)
+    point = (words % upto[:, -1].astype(np.uint64)).astype(np.int64)
+    return (upto <= point[:, None]).sum(1)
