@@ -31,8 +31,9 @@ def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     """Prove that an agent keeps the contract of `seqil.Agent`; an AssertionError says in one line where it does not.
 
     Checked, on a tiny GPT-2: the loss is a TorchRL LossModule whose outputs are its `out_keys`, finite scalars, some
-    named `loss_*`, and the same whatever the padding; `set_keys` is obeyed; an update changes the policy and returns
-    finite floats; `state_dict` resumes bit by bit; no global random state is touched; `seqil.train` runs it.
+    named `loss_*`, and the same whatever the padding and the order of the rows; `set_keys` is obeyed; an update changes
+    the policy and returns finite floats; `state_dict` resumes bit by bit; no global random state is touched;
+    `seqil.train` runs it.
 
     Args:
         make_agent: from a fresh policy to the agent, as `lambda policy: SequenceMatch(policy, steps=6)`; up to six
@@ -80,6 +81,9 @@ def _check_loss(agent: Agent) -> None:
     wider = agent.loss(_wider(data, agent.policy.vocabulary))
     for key, value in found.items():
         assert torch.allclose(value, wider[key], rtol=1e-4, atol=1e-5), f"{key} changes with the padding of its input"
+    turned = agent.loss(_reversed(data, agent))
+    for key, value in found.items():
+        assert torch.allclose(value, turned[key], rtol=1e-4, atol=1e-5), f"{key} changes with the order of the rows"
     keys = agent.loss.tensor_keys
     for name in ("demonstrations", "rollouts"):
         if hasattr(keys, name) and data.get(name, None) is not None:
@@ -165,4 +169,14 @@ def _wider(data: TensorDict, vocabulary: Vocabulary) -> TensorDict:
         )
         for name, part in data.items()
     }
+    return TensorDict(parts, batch_size=[])
+
+
+def _reversed(data: TensorDict, agent: Agent) -> TensorDict:
+    """The rows in reverse; the rollouts of one prompt keep their order."""
+    parts = {}
+    for name, part in data.items():
+        rows = torch.arange(len(part["lengths"]))
+        group = agent.samples if name == "rollouts" else 1
+        parts[name] = part[rows.reshape(-1, group).flip(0).reshape(-1)]
     return TensorDict(parts, batch_size=[])

@@ -21,8 +21,10 @@ from agents.sequence_match import SequenceMatch
 from agents.slic import SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
-from seqil import Agent, divergences, experts
+from seqil import Agent, divergences, experts, rollout
+from seqil.agent import batch
 from seqil.testing import check_agent
+from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 
 def distillation(divergence):
@@ -63,6 +65,23 @@ MAKERS = {
 @pytest.mark.parametrize("name", MAKERS)
 def test_built_in_agents_keep_the_contract(name):
     check_agent(MAKERS[name])
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_loss_is_an_average_over_rows(name):
+    agent = MAKERS[name](tiny_policy())
+    agent.loss.eval()
+    data = tiny_demonstrations()
+    own = rollout(
+        agent.policy, data.repeat(agent.samples).prompts, max_length=6, generator=torch.Generator().manual_seed(0)
+    )
+    own = agent.label(own, data.repeat(agent.samples), torch.Generator().manual_seed(1))
+    once = agent.loss(batch(data, own))
+    twice = agent.loss(
+        batch(data.repeat(2), own.select(torch.arange(len(own)).reshape(len(data), -1).repeat(1, 2).reshape(-1)))
+    )
+    for key, value in once.items():
+        torch.testing.assert_close(twice[key], value, rtol=1e-4, atol=1e-5, msg=lambda m, key=key: f"{key}: {m}")
 
 
 def test_agents_train_policies_without_a_backspace():
