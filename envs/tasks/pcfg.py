@@ -168,7 +168,7 @@ def _follows(depth: int) -> NDArray[np.bool_]:
     follows = np.zeros((EOS + 2, EOS + 1), dtype=bool)
     for token in range(EOS):
         states = made.after[made.weights[:, token] > 0, token]
-        follows[token] = (made.weights[states] > 0).any(0)
+        follows[token, :EOS] = (made.weights[states, :EOS] > 0).any(0)
     return follows
 
 
