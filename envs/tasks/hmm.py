@@ -26,16 +26,16 @@ class HMM(SampledTask):
 
     - **Tokens**: 23 and `eos` (id 23), V = 24.
     - **Law**: 8 hidden states on a ring, uniform at first; each stays with probability 15/16, else goes on to the next.
-      A state writes 12 of the tokens, with probabilities 3/48, 4/48 or 5/48; neighbours share 9 of them. The table is
-      drawn once and for all.
+      A state writes 12 of the tokens, with probabilities 3/48, 4/48 or 5/48; neighbours share 9 or 10 of them. The
+      table is drawn once and for all.
     - **Prompt**: the first token. **Text**: `horizon` tokens, then `eos`.
     - **Teacher**: the forward filter (Rabiner 1989, equations 19 to 21), normalised at each step. After a token that no
       hidden path explains it starts anew: from the uniform law, given that token.
     - **First error**: the first token that no hidden path explains. **Success**: there is none, and `eos`.
     - **Confusions**: the tokens that may follow the last one after some history, but not after this one.
     - **Why**: the window of the student is a dial of misspecification. Who filters only the last 1, 2, 4, 8 or 16
-      tokens is .34, .18, .06, .010 or .0005 nats per token away from the teacher and gives impossible tokens a
-      probability of .12, .07, .025, .005 or .0003, while 4 of the 23 are impossible on average.
+      tokens is .34, .18, .062, .010 or .0004 nats per token away from the teacher and gives impossible tokens a
+      probability of .12, .07, .025, .005 or .0002, while 4 of the 23 are impossible on average.
 
     Args:
         horizon: tokens of the text, at least 1; 16 to 512 are meant.

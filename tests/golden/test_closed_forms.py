@@ -48,6 +48,16 @@ def test_step_errors_and_regret():
     close(metrics.jensen_shannon(p, q), e["enumerated"]["js"])
 
 
+def test_entropy_rate_of_two_states():
+    a, b = 0.2, 0.05
+    P = np.array([[1 - a, a], [b, 1 - b]])
+    close(exact.stationary(P), [b / (a + b), a / (a + b)])
+    h = [-(x * math.log(x) + (1 - x) * math.log(1 - x)) for x in (a, b)]
+    close(exact.entropy_rate(P), (b * h[0] + a * h[1]) / (a + b))
+    close(exact.stationary(np.eye(3)[[1, 2, 0]]), [1 / 3] * 3)
+    close(exact.entropy_rate(np.eye(3)[[1, 2, 0]]), 0)
+
+
 def test_survival_on_partial_support():
     i, e = case("survival_partial_support")
     mu, P, Q, T = np.array(i["mu"]), np.array(i["P"]), np.array(i["Q"]), i["T"]

@@ -8,6 +8,10 @@ import pytest
 from envs.tasks.add_in_base import AddInBase
 from envs.tasks.automaton import Automaton
 from envs.tasks.chain import Chain
+from envs.tasks.dyck import Dyck
+from envs.tasks.hmm import HMM
+from envs.tasks.ngram import NGram
+from envs.tasks.pcfg import PCFG
 from envs.tasks.pydoc import PyDoc
 from envs.tasks.text import Text
 
@@ -21,6 +25,18 @@ HASHES = {
     ("chain", "train"): "274aeeecca096c21",
     ("chain", "valid"): "aee133a508247ba6",
     ("chain", "test"): "f0ab28f42a547e13",
+    ("dyck", "train"): "6549b92a510b89e8",
+    ("dyck", "valid"): "ce1c9027b519d735",
+    ("dyck", "test"): "8526b3a4dcd5c85d",
+    ("hmm", "train"): "6c837efb4a4af4ce",
+    ("hmm", "valid"): "5ce580f81f7d6756",
+    ("hmm", "test"): "95fc005c9815967e",
+    ("ngram", "train"): "19a5d152903374d8",
+    ("ngram", "valid"): "799d15ef160690e5",
+    ("ngram", "test"): "62b5c8456c98d4be",
+    ("pcfg", "train"): "8fa0f3a147a484e1",
+    ("pcfg", "valid"): "ba703c1304b328e7",
+    ("pcfg", "test"): "418f4a78fbec0c9d",
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
@@ -42,7 +58,7 @@ def text(tmp_path):
     return Text(str(tmp_path))
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, Dyck, HMM, NGram, PCFG, PyDoc])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
     task = make()

@@ -12,11 +12,17 @@ from envs.tasks.add_in_base import encode as encode_question
 from envs.tasks.automaton import Automaton
 from envs.tasks.base import Task
 from envs.tasks.chain import Chain
+from envs.tasks.dyck import Dyck
+from envs.tasks.hmm import HMM
+from envs.tasks.ngram import NGram
+from envs.tasks.pcfg import PCFG
 from envs.tasks.pydoc import PyDoc, encode, snapshot
 from envs.tasks.text import Text
 from seqil import Trajectories, experts, start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task
+
+MADE = [Automaton, AddInBase, Chain, Dyck, HMM, NGram, PCFG, PyDoc]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def text_folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
+@pytest.mark.parametrize("make", MADE)
 def test_tasks_keep_the_contract(make):
     check_task(make())
 
@@ -280,7 +286,7 @@ def test_what_cannot_be_read_is_named(tmp_path, text_folder, monkeypatch):
         Text(str(text_folder), tokenizer=NoEnd())
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
+@pytest.mark.parametrize("make", MADE)
 @pytest.mark.parametrize("n", [0, -1])
 def test_fewer_items_than_one_are_refused(make, n):
     for ask in (make().prompts, make().demonstrations):
@@ -290,6 +296,9 @@ def test_fewer_items_than_one_are_refused(make, n):
 
 FOREIGN = [
     *((Automaton(), prompt) for prompt in ([3], [3, 15])),
+    *((Dyck(), prompt) for prompt in ([3], [6], [0, 1])),
+    *((HMM(), prompt) for prompt in ([23], [3, 23])),
+    *((PCFG(), prompt) for prompt in ([1], [23], [0, 5])),
     *((Chain(), prompt) for prompt in ([3], [3, 10, 10, 10, 9], [10] * 5)),
     (AddInBase(), [3]),
     *((AddInBase(), encode_question(f"In base {rest}")) for rest in (
@@ -314,10 +323,19 @@ def test_a_prompt_that_is_not_of_the_task_is_refused(task, prompt):
         assert str(prompt) in str(refused.value)
 
 
+@pytest.mark.parametrize("prompt", [[3], [3, 15], [15, 3]])
+def test_a_prompt_without_a_context_is_refused(prompt):
+    task = NGram()
+    state = start(task.vocabulary, [[1, 2], prompt], task.max_length)
+    with pytest.raises(InvalidInputError, match=r"^ngram: prompt .* is not 2 tokens or more") as refused:
+        task.next_distribution(state)
+    assert str(prompt) in str(refused.value)
+
+
 def test_a_split_that_is_too_small_or_unknown_is_named():
     with pytest.raises(InvalidInputError, match=r"100000 items were asked for, the test split has \d+ windows"):
         PyDoc().prompts(100_000, "test", 0)
-    for task in (PyDoc(), Automaton(), AddInBase(), Chain()):
+    for task in (make() for make in MADE):
         with pytest.raises(InvalidInputError, match="unknown split 'all'"):
             task.prompts(1, "all", 0)
 
@@ -328,6 +346,18 @@ def test_a_split_that_is_too_small_or_unknown_is_named():
         (lambda: Automaton(0), "horizon=0"),
         (lambda: AddInBase(5, 4), "low=5, high=4"),
         (lambda: Chain(0), "delay=0"),
+        (lambda: Dyck(kinds=7), r"kinds=7 must be in 1\.\.6"),
+        (lambda: Dyck(length=2), "length=2 must be at least 4"),
+        (lambda: Dyck(length=33), "length=33 must be even"),
+        (lambda: HMM(0), "horizon=0"),
+        (lambda: NGram(0), "order=0"),
+        (lambda: NGram(horizon=0), "horizon=0"),
+        (lambda: NGram(size=65), r"size=65 must be in 3\.\.64"),
+        (lambda: NGram(concentration=float("nan")), "concentration=nan"),
+        (lambda: NGram(3, 32), "order=3 and size=32 make 29791 contexts, more than 4096"),
+        (lambda: PCFG(depth=9), "depth=9"),
+        (lambda: PCFG(shortest=0), "shortest=0"),
+        (lambda: PCFG(shortest=16, longest=19), r"longest=19 must be at least shortest \+ 4"),
         (lambda: Chain(2).answer([3, 10]), r"prompt \[3, 10\] is not a value and 2 functions"),
         (lambda: Chain(1).answer([3, 9]), r"prompt \[3, 9\] is not a value and 1 functions"),
         (lambda: PyDoc(0), "=0"),
