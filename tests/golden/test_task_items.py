@@ -8,6 +8,7 @@ import pytest
 from envs.tasks.add_in_base import AddInBase
 from envs.tasks.automaton import Automaton
 from envs.tasks.chain import Chain
+from envs.tasks.graph_walk import GraphWalk
 from envs.tasks.pydoc import PyDoc
 from envs.tasks.text import Text
 
@@ -21,6 +22,9 @@ HASHES = {
     ("chain", "train"): "274aeeecca096c21",
     ("chain", "valid"): "aee133a508247ba6",
     ("chain", "test"): "f0ab28f42a547e13",
+    ("graph_walk", "train"): "a26ca21403387a4d",
+    ("graph_walk", "valid"): "56104b040d80e9e5",
+    ("graph_walk", "test"): "c38d5719c0277e19",
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
@@ -42,7 +46,7 @@ def text(tmp_path):
     return Text(str(tmp_path))
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, PyDoc])
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, GraphWalk, PyDoc])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
     task = make()
