@@ -9,6 +9,7 @@ from envs.tasks.add_in_base import AddInBase
 from envs.tasks.automaton import Automaton
 from envs.tasks.chain import Chain
 from envs.tasks.graph_walk import GraphWalk
+from envs.tasks.long_addition import LongAddition
 from envs.tasks.pydoc import PyDoc
 from envs.tasks.text import Text
 
@@ -25,6 +26,9 @@ HASHES = {
     ("graph_walk", "train"): "a26ca21403387a4d",
     ("graph_walk", "valid"): "56104b040d80e9e5",
     ("graph_walk", "test"): "c38d5719c0277e19",
+    ("long_addition", "train"): "49b6b241578ca3e9",
+    ("long_addition", "valid"): "a027b179d8863852",
+    ("long_addition", "test"): "f3dae3f44c2f5987",
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
@@ -46,7 +50,7 @@ def text(tmp_path):
     return Text(str(tmp_path))
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, GraphWalk, PyDoc])
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, GraphWalk, LongAddition, PyDoc])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
     task = make()
