@@ -11,6 +11,7 @@ from envs.tasks.chain import Chain
 from envs.tasks.graph_walk import GraphWalk
 from envs.tasks.long_addition import LongAddition
 from envs.tasks.pydoc import PyDoc
+from envs.tasks.star import Star
 from envs.tasks.text import Text
 
 HASHES = {
@@ -32,6 +33,9 @@ HASHES = {
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
+    ("star", "train"): "bc794be0838ab111",
+    ("star", "valid"): "3321cd91b15e6cf4",
+    ("star", "test"): "72eb92aa3403146e",
     ("text", "train"): "7b8df6c3b6963b7e",
     ("text", "valid"): "b5ef1834aa32c0cc",
     ("text", "test"): "ecb43d64df151642",
@@ -50,7 +54,7 @@ def text(tmp_path):
     return Text(str(tmp_path))
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, GraphWalk, LongAddition, PyDoc])
+@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, GraphWalk, LongAddition, PyDoc, Star])
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
     task = make()
