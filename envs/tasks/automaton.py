@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,13 +12,11 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 
 from . import randomness
-from .base import check_range, foreign_prompt
-from .sampled import CHUNK, Chunk, SampledTask, with_splits
-
-_PROMPT = "two tokens or more, none of the last two eos"
+from .markov import MarkovTask
+from .sampled import CHUNK, Chunk, with_splits
 
 
-class Automaton(SampledTask):
+class Automaton(MarkovTask):
     """Texts of a fixed horizon from an order-2 Markov law with partial support, so that an error is a fact.
 
     - **Tokens**: 15 and `eos` (id 15), V = 16.
@@ -36,69 +33,19 @@ class Automaton(SampledTask):
 
     name = "automaton"
     vocabulary = Vocabulary(size=16, eos=15)
-    prompt_tokens = 2
 
     def __init__(self, horizon: int = 64) -> None:
-        check_range(self.name, 1, horizon=horizon)
-        self.max_length = self.min_length = horizon
         self.successors, self.weights = _tables()
-        law = self.weights / np.maximum(self.weights.sum(-1, keepdims=True), 1)
-        self._allowed = (law > 0).tolist()
-        self.law = torch.from_numpy(law)
-        """Float64 [16, 16, 16]: probability of the last index after the first two; rows of `eos` are zero."""
+        super().__init__(torch.from_numpy(self.weights / np.maximum(self.weights.sum(-1, keepdims=True), 1)), horizon)
 
     def chunk(self, seed: int, number: int) -> Chunk:
         """4096 texts."""
         return _chunk(self.max_length, seed, number)
 
-    def next_distribution(self, prefixes: Prefixes) -> Tensor:
-        """The law of the last two tokens; `eos` with certainty at the horizon and after the end."""
-        return self.ended(self.law.to(prefixes.tokens.device)[self._pairs(prefixes)], prefixes)
-
-    def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
-        """The first token that its two predecessors do not allow; a premature `eos` is one."""
-        if len(prompt) < 2 or self.vocabulary.eos in prompt[-2:]:
-            raise foreign_prompt(self.name, prompt, _PROMPT)
-        text = [*prompt, *tokens]
-        for i in range(len(prompt), len(text)):
-            if text[i] == self.vocabulary.eos and i - len(prompt) == self.max_length:
-                return None
-            if not self._allowed[text[i - 2]][text[i - 1]][text[i]]:
-                return i - len(prompt)
-        return None
-
-    def has_error(self, prefixes: Prefixes) -> Tensor:
-        """Whether the law forbids a token of the text."""
-        self._check_prompts(prefixes)
-        cells = prefixes.tokens.clamp(max=self.vocabulary.eos)
-        forbidden = (self.law == 0).to(cells.device)[cells[:, :-2], cells[:, 1:-1], cells[:, 2:]]
-        at = torch.arange(2, cells.shape[1], device=cells.device)
-        first = prefixes.prompt_length[:, None]
-        whole = (at - first == self.max_length) & (cells[:, 2:] == self.vocabulary.eos)
-        return (forbidden & ~whole & (at >= first) & (at < prefixes.length[:, None])).any(1)
-
-    def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool:
-        """No error, and `eos` at the horizon."""
-        whole = len(tokens) == self.max_length + 1 and tokens[-1] == self.vocabulary.eos
-        return whole and self.first_error(prompt, tokens) is None
-
     def confusions(self, prefixes: Prefixes) -> Tensor:
         """Weight 1 on the three successors of the last token that the pair does not allow."""
-        pairs = self._pairs(prefixes)
-        law = self.law.to(prefixes.tokens.device)[pairs]
-        follows = torch.from_numpy(self.successors).to(prefixes.tokens.device)[pairs[1]]
-        return (follows & (law == 0)).float()
-
-    def _pairs(self, prefixes: Prefixes) -> tuple[Tensor, Tensor]:
-        self._check_prompts(prefixes)
-        rows = torch.arange(len(prefixes), device=prefixes.tokens.device)
-        return prefixes.tokens[rows, prefixes.length - 2], prefixes.tokens[rows, prefixes.length - 1]
-
-    def _check_prompts(self, prefixes: Prefixes) -> None:
-        rows = torch.arange(len(prefixes), device=prefixes.tokens.device)
-        end, eos = prefixes.prompt_length, self.vocabulary.eos
-        known = (end >= 2) & (prefixes.tokens[rows, end - 2] != eos) & (prefixes.tokens[rows, end - 1] != eos)
-        self.check_prompts(prefixes, known, _PROMPT)
+        follows = torch.from_numpy(self.successors).to(prefixes.tokens.device)[self.contexts(prefixes)[:, 1]]
+        return (follows & (self.rows(prefixes) == 0)).float()
 
 
 @lru_cache(maxsize=1)

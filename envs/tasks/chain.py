@@ -14,7 +14,7 @@ from seqil import Prefixes, Vocabulary
 
 from . import randomness
 from .base import check_range, foreign_prompt, split_of
-from .right_answer import Item, RightAnswerTask, prompts_of
+from .right_answer import Item, RightAnswerTask
 
 VALUES, FUNCTIONS = 10, 8
 _ALPHABET = "0123456789abcdefgh"
@@ -64,12 +64,9 @@ class Chain(RightAnswerTask):
         """1024 items."""
         return _chunk(self.delay, seed, number)
 
-    def after_error(self, prefixes: Prefixes) -> Tensor:
+    def after_error(self, prefixes: Prefixes, following: Tensor) -> Tensor:
         """One-hot on the right text's token at the position; `eos` after the end."""
-        right = torch.tensor([self.answer(prompt) for prompt in prompts_of(prefixes)])
-        at = prefixes.generated.masked_fill(prefixes.ended, self.max_length).clamp(max=self.max_length).cpu()
-        tokens = right.gather(1, at[:, None])[:, 0]
-        return torch.nn.functional.one_hot(tokens, self.vocabulary.size).double()
+        return torch.nn.functional.one_hot(following, self.vocabulary.size).double()
 
     def confusions(self, prefixes: Prefixes) -> Tensor:
         """Weight 1 on the values that are not the teacher's."""

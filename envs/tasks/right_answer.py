@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from seqil import Prefixes, Trajectories
 
@@ -37,9 +38,15 @@ class RightAnswerTask(Task):
     def chunk(self, seed: int, number: int) -> list[Item]:
         """The items number 0, 1, 2, … of the endless stream of `seed`, all splits mixed; always the same."""
 
-    def after_error(self, prefixes: Prefixes) -> Tensor:
-        """The teacher's law, float64 [B, V], where an error stands: uniform, unless the task has a better one."""
-        return torch.full((len(prefixes), self.vocabulary.size), 1 / self.vocabulary.size, dtype=torch.float64)
+    def after_error(self, prefixes: Prefixes, following: Tensor) -> Tensor:
+        """The teacher's law, float64 [B, V], where an error stands: uniform, unless the task has a better one.
+
+        Args:
+            prefixes: the states, B rows, with and without an error.
+            following: as `following` gives it, int64 [B].
+        """
+        uniform = torch.full((len(prefixes), self.vocabulary.size), 1 / self.vocabulary.size, dtype=torch.float64)
+        return uniform.to(prefixes.tokens.device)
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """The first `n` prompts of a split."""
@@ -60,13 +67,14 @@ class RightAnswerTask(Task):
 
     def next_distribution(self, prefixes: Prefixes) -> Tensor:
         """One-hot on the right answer's next token while no error stands."""
-        law = self.after_error(prefixes)
-        for row, (prompt, tokens) in enumerate(zip(prompts_of(prefixes), prefixes.texts(), strict=True)):
-            right = self.answer(prompt)
-            if tokens == right[: len(tokens)]:
-                law[row] = 0
-                law[row, right[min(len(tokens), len(right) - 1)]] = 1
-        return law.to(prefixes.tokens.device)
+        right = self._answers(prefixes)
+        following = self._at(prefixes, right)
+        certain = one_hot(following, self.vocabulary.size).double()
+        return torch.where(_differs(prefixes, right)[:, None], self.after_error(prefixes, following), certain)
+
+    def following(self, prefixes: Prefixes) -> Tensor:
+        """What the right answer has at each prefix's position, int64 [B]; `eos` beyond its end and after the end."""
+        return self._at(prefixes, self._answers(prefixes))
 
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """The first token that differs from the right answer."""
@@ -76,12 +84,34 @@ class RightAnswerTask(Task):
                 return i
         return None
 
+    def has_error(self, prefixes: Prefixes) -> Tensor:
+        """Whether the text has left the right answer."""
+        return _differs(prefixes, self._answers(prefixes))
+
     def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool:
         """The whole answer and `eos`."""
         return list(tokens) == self.answer(prompt)
+
+    def _answers(self, prefixes: Prefixes) -> Tensor:
+        """The right answers, continued by `eos`, one cell more than a text may have: int64 [B, C]."""
+        width = prefixes.max_length + 2
+        beyond = [self.vocabulary.eos] * width
+        rows = [tuple(prompt) for prompt in prompts_of(prefixes)]
+        right = {prompt: (self.answer(list(prompt)) + beyond)[:width] for prompt in dict.fromkeys(rows)}
+        return torch.tensor([right[prompt] for prompt in rows], device=prefixes.tokens.device)
+
+    def _at(self, prefixes: Prefixes, right: Tensor) -> Tensor:
+        return torch.where(prefixes.ended, self.vocabulary.eos, right.gather(1, prefixes.generated[:, None])[:, 0])
 
 
 def prompts_of(prefixes: Prefixes) -> list[list[int]]:
     """Prompts as id lists."""
     lengths = prefixes.prompt_length.tolist()
     return [row[:n] for row, n in zip(prefixes.tokens.tolist(), lengths, strict=True)]
+
+
+def _differs(prefixes: Prefixes, right: Tensor) -> Tensor:
+    """Whether the generated text has a token that is not the one of `right` there: bool [B]."""
+    at = torch.arange(right.shape[1], device=right.device)
+    cells = (prefixes.prompt_length[:, None] + at).clamp(max=prefixes.tokens.shape[1] - 1)
+    return ((prefixes.tokens.gather(1, cells) != right) & (at < prefixes.generated[:, None])).any(1)

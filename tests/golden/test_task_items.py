@@ -9,10 +9,13 @@ from envs.tasks.add_in_base import AddInBase
 from envs.tasks.automaton import Automaton
 from envs.tasks.chain import Chain
 from envs.tasks.dyck import Dyck
+from envs.tasks.graph_walk import GraphWalk
 from envs.tasks.hmm import HMM
+from envs.tasks.long_addition import LongAddition
 from envs.tasks.ngram import NGram
 from envs.tasks.pcfg import PCFG
 from envs.tasks.pydoc import PyDoc
+from envs.tasks.star import Star
 from envs.tasks.text import Text
 
 HASHES = {
@@ -37,9 +40,18 @@ HASHES = {
     ("pcfg", "train"): "8fa0f3a147a484e1",
     ("pcfg", "valid"): "ba703c1304b328e7",
     ("pcfg", "test"): "418f4a78fbec0c9d",
+    ("graph_walk", "train"): "a26ca21403387a4d",
+    ("graph_walk", "valid"): "56104b040d80e9e5",
+    ("graph_walk", "test"): "c38d5719c0277e19",
+    ("long_addition", "train"): "49b6b241578ca3e9",
+    ("long_addition", "valid"): "a027b179d8863852",
+    ("long_addition", "test"): "f3dae3f44c2f5987",
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
+    ("star", "train"): "bc794be0838ab111",
+    ("star", "valid"): "3321cd91b15e6cf4",
+    ("star", "test"): "72eb92aa3403146e",
     ("text", "train"): "7b8df6c3b6963b7e",
     ("text", "valid"): "b5ef1834aa32c0cc",
     ("text", "test"): "ecb43d64df151642",
@@ -58,7 +70,9 @@ def text(tmp_path):
     return Text(str(tmp_path))
 
 
-@pytest.mark.parametrize("make", [Automaton, AddInBase, Chain, Dyck, HMM, NGram, PCFG, PyDoc])
+@pytest.mark.parametrize(
+    "make", [Automaton, AddInBase, Chain, Dyck, GraphWalk, HMM, LongAddition, NGram, PCFG, PyDoc, Star]
+)
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
     task = make()
