@@ -46,12 +46,17 @@ _HOME = {
     "transition": "prefix",
 }
 _MODULES = (
+    "bootstrap",
     "checkpoint",
+    "closed_forms",
+    "comparison",
     "decoding",
     "divergences",
     "errors",
     "exact",
     "experts",
+    "growth",
+    "mauve",
     "metrics",
     "noise",
     "objectives",
