@@ -52,6 +52,7 @@ _MODULES = (
     "comparison",
     "decoding",
     "divergences",
+    "enumeration",
     "errors",
     "exact",
     "experts",
