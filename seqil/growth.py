@@ -115,15 +115,17 @@ def two_rates(horizons: Sequence[float] | Floats, J: Sequence[float] | Floats) -
         raise InvalidInputError("a fit of two rates needs positive, finite values at two horizons or more")
 
     def residuals(x: Floats) -> Floats:
-        leak, recover = np.exp(x)
-        return np.log(leak_recover(leak, recover, T)) - np.log(y)
+        return np.log(leak_recover(math.exp(x[0]), x[1], T)) - np.log(y)
 
-    rise = float(np.clip(y[0] / quadratic(T[:1])[0] ** 2, 1e-7, 0.9))
-    starts = [np.log([rise, recover]) for recover in (1e-6, 0.01, 0.3)]
-    bounds = ([-18.0, -18.0], [0.0, 0.0])
-    fits = [least_squares(residuals, x, bounds=bounds, xtol=1e-15, ftol=1e-15, gtol=1e-15) for x in starts]
+    rise = math.log(np.clip(y[0] / quadratic(T[:1])[0] ** 2, 1e-7, 0.9))
+    fits = [
+        least_squares(
+            residuals, [rise, recover], bounds=([-18.0, 0.0], [0.0, 1.0]), x_scale="jac", xtol=1e-14, ftol=1e-14
+        )
+        for recover in (1e-4, 0.01, 0.3)
+    ]
     best = min(fits, key=lambda fit: fit.cost)
-    leak, recover = (float(x) for x in np.exp(best.x))
+    leak, recover = math.exp(best.x[0]), float(best.x[1])
     return TwoRates(leak, recover, float(np.sqrt(np.mean(best.fun**2))))
 
 
