@@ -46,12 +46,18 @@ _HOME = {
     "transition": "prefix",
 }
 _MODULES = (
+    "bootstrap",
     "checkpoint",
+    "closed_forms",
+    "comparison",
     "decoding",
     "divergences",
+    "enumeration",
     "errors",
     "exact",
     "experts",
+    "growth",
+    "mauve",
     "metrics",
     "noise",
     "objectives",

@@ -59,6 +59,17 @@ def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     return Estimate(value, value - half, value + half, len(x), unit)
 
 
+def geometric_mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
+    """Geometric mean of positive values, with Student's t interval of the logarithm: for ratios, and for skew.
+
+    Without interval if a value is zero or infinite.
+    """
+    with np.errstate(divide="ignore"):
+        e = mean(np.log(np.asarray(values, dtype=np.float64)), unit)
+    value, low, high = (float(np.exp(x)) for x in (e.value, e.low, e.high))
+    return Estimate(value, low, high, e.n, unit)
+
+
 def proportion(hits: int, n: int, unit: str) -> Estimate:
     """Share with Wilson's interval, which holds for rare events too; NaN if there were no trials."""
     if n == 0:
@@ -91,14 +102,27 @@ def quotient(
     return Estimate(value, value * math.exp(-half), value * math.exp(half), a.n, unit)
 
 
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """`a - b` of two independent estimates; the interval is the root of the squares of theirs, side by side."""
+    value = a.value - b.value
+    below, above = math.hypot(a.value - a.low, b.high - b.value), math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, value - below, value + above, min(a.n, b.n), a.unit)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given."""
-    order = np.argsort(p_values)
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+    """Holm's adjusted p-values, in the order given; NaN, a test that was not made, stays NaN and costs nothing."""
+    made = [i for i in np.argsort(p_values) if not math.isnan(p_values[i])]
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(made):
+        largest = max(largest, min(1.0, (len(made) - rank) * p_values[i]))
         adjusted[i] = largest
     return adjusted
+
+
+def probability_of_improvement(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> float:
+    """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021)."""
+    x, y = np.asarray(ours, dtype=np.float64)[:, None], np.asarray(theirs, dtype=np.float64)
+    return float(((x > y) + (x == y) / 2).mean())
 
 
 def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:

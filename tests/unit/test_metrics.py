@@ -4,12 +4,18 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
 
-from seqil import Trajectories, Vocabulary, metrics, rendering, statistics
+from seqil import TokenPolicy, Trajectories, Vocabulary, metrics, rendering, statistics
+from seqil.cache import additive
 from seqil.errors import InvalidInputError
+from seqil.randomness import seeded
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
+from tests import tiny_models as models
+from tests.tiny_models import FAMILIES
 
 V = Vocabulary(size=4, eos=3)
 
@@ -74,6 +80,29 @@ def test_deletions_are_counted_by_what_they_delete(actions):
 
 
 @given(rows())
+def test_delays_and_loops_are_those_of_every_state(actions):
+    t = Trajectories.from_actions(V, [[0]] * len(actions), actions)
+    found = metrics.backspaces(t, judge)
+    delays, loops = [], 0
+    for row in actions:
+        states, deleted = replay(row), []
+        for i, action in enumerate(row):
+            if action == 2 and 2 not in states[i] and 4 in row[i:]:
+                delays.append(row[i:].index(4) - 1)
+            if action == 4:
+                deleted.append(states[i])
+            elif states[i + 1] in deleted:
+                loops += 1
+                deleted = [text for text in deleted if text != states[i + 1]]
+    assert found.delay.n == len(delays)
+    assert found.delay.value == pytest.approx(np.mean(delays)) if delays else math.isnan(found.delay.value)
+    assert found.rewritten == loops
+    assert found.deletions == sum(row.count(4) for row in actions)
+    if found.deletions:
+        assert found.loops.value == loops / found.deletions
+
+
+@given(rows())
 def test_first_errors_survival_and_cost(actions):
     t = Trajectories.from_actions(V, [[0, 1]] * len(actions), actions)
     first, survived = metrics.first_errors(t, judge)
@@ -105,6 +134,30 @@ def test_hazards_of_bins_add_up():
     bins = [metrics.hazard(first, survived, t, t + 4) for t in range(0, 24, 4)]
     assert sum(b.n for b in bins) == whole.n
     assert sum(round(b.value * b.n) for b in bins if b.n) == (first >= 0).sum()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_flops_are_those_that_torch_counts(family):
+    with seeded(0):
+        made = TokenPolicy(FAMILIES[family](), models.V).eval()
+    made.model.config._attn_implementation = "eager"  # the counter knows matrix products, not every fused kernel
+    tokens = torch.arange(12)[None] % 7
+    mask = additive(torch.ones(1, 12, 12, dtype=torch.bool), torch.float32)[:, None]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        made.head(made.hidden(tokens, torch.arange(12)[None], mask))
+    assert counter.get_total_flops() == pytest.approx(12 * metrics.forward_flops(made, np.array(12)), rel=0.01)
+
+
+def test_flops_of_a_rollout_are_those_of_its_positions():
+    policy = tiny_policy()
+    t = Trajectories.from_actions(policy.vocabulary, [[0, 1, 2], [3]], [[1, 5, 2, 4], [0, 1]], max_length=4)
+    seen = [[1, 2, 3, 4, 3, 4], [1, 2]]
+    assert metrics.flops(policy, t).tolist() == [metrics.forward_flops(policy, np.array(x)).sum() for x in seen]
+    assert metrics.cost(t).forwards.tolist() == [len(x) for x in seen]
+
+
+def test_exact_matches():
+    assert metrics.exact_matches([[1, 2], [1], []], [[1, 2], [1, 2], []]).tolist() == [True, False, True]
 
 
 def test_likelihood_is_that_of_the_tokens_without_the_backspace():

@@ -1,0 +1,103 @@
+"""Two arms over the same seeds: is the one better?
+
+Arms of a study share prompts, data order and random numbers seed by seed, so they are compared in pairs. Intervals of
+the two arms that do not overlap are a far stricter test than 5 %, and those that do overlap say nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import InvalidInputError
+from .statistics import Estimate, geometric_mean, mean
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one arm is to another.
+
+    Attributes:
+        effect: ours minus theirs, or ours over theirs.
+        neutral: the effect of equal arms: 0 or 1.
+        p: two-sided p-value of equal arms by the t test over seeds, NaN where there is no test.
+    """
+
+    effect: Estimate
+    neutral: float
+    p: float
+
+    def differs(self, level: float = 0.05, p: float | None = None) -> bool:
+        """Whether the arms differ at a level; give `p` where it was adjusted (`statistics.holm`)."""
+        return (self.p if p is None else p) < level
+
+    def better(self, lower: bool, level: float = 0.05, p: float | None = None) -> bool:
+        """Whether ours is better at a two-sided level: `lower` says which way that is."""
+        return self.differs(level, p) and (self.effect.value < self.neutral) == lower
+
+
+def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
+    """Ours minus theirs, seed by seed, with Student's t interval: for shares, likelihoods, any value.
+
+    Args:
+        ours, theirs: one value per seed, in the same order.
+
+    Raises:
+        InvalidInputError: different numbers of seeds.
+    """
+    a, b = _pairs(ours, theirs)
+    with np.errstate(invalid="ignore"):  # inf - inf: no interval
+        gaps = a - b
+    return Comparison(mean(gaps, "seeds"), 0.0, _p_value(gaps))
+
+
+def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
+    """Ours over theirs, seed by seed, with Student's t interval of the logarithm: for positive values, such as costs.
+
+    Without interval and p-value if a value is zero or infinite.
+    """
+    a, b = _pairs(ours, theirs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = a / b
+        return Comparison(geometric_mean(ratios, "seeds"), 1.0, _p_value(np.log(ratios)))
+
+
+def hazard_ratio(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
+    """Ours over theirs of rare rates, seed by seed, on the logarithmic scale.
+
+    Rates vary between seeds by factors, and are skewed where errors are few; their logarithms are neither. Where some
+    run has no error, half of one is added to each (Haldane 1956).
+
+    With five seeds, a reduction by 30 % is found at the two-sided level of 5 % in nine studies of ten from 80 first
+    errors per seed on (of theirs) where the seeds move both arms alike, and from 250 on where each arm has a spread of
+    10 % between seeds of its own. Equal arms differ in 5 % of studies.
+
+    Args:
+        ours, theirs: one estimate per seed, as `metrics.hazard` gives: errors are `value * n`.
+    """
+    counts = [np.array([[e.value * e.n, e.n] for e in arm], dtype=np.float64) for arm in (ours, theirs)]
+    half = 0.5 if any((c[:, 0] == 0).any() for c in counts) else 0.0
+    a, b = ((c[:, 0] + half) / (c[:, 1] + half) for c in counts)
+    return paired_ratio(a, b)
+
+
+def _pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise InvalidInputError(f"arms are compared seed by seed; got values of shape {a.shape} and {b.shape}")
+    return a, b
+
+
+def _p_value(gaps: np.ndarray) -> float:
+    from scipy import stats
+
+    n = len(gaps)
+    if n < 2 or not np.isfinite(gaps).all():
+        return math.nan
+    spread = float(gaps.std(ddof=1))
+    if spread == 0:
+        return 1.0 if gaps[0] == 0 else 0.0
+    return float(2 * stats.t.sf(abs(gaps.mean()) / spread * math.sqrt(n), n - 1))
