@@ -36,12 +36,6 @@ def stationary(P: Floats) -> Floats:
     return np.linalg.lstsq(equations, np.eye(S + 1)[S], rcond=None)[0]
 
 
-def entropy_rate(P: Floats) -> float:
-    """Nats per step in the long run: the entropy of a row, averaged over the stationary law."""
-    entropies = -np.where(P > 0, P * np.log(np.where(P > 0, P, 1)), 0).sum(1)
-    return float(stationary(P) @ entropies)
-
-
 def expected_errors(initial: Floats, law: Floats, errors: Floats, T: int) -> Floats:
     """Expected error of each of `T` steps when prefixes come from `law`: [T]; 0 * inf counts as 0.
 
@@ -87,6 +81,11 @@ def entropy_rows(P: Floats, Q: Floats | None = None) -> Floats:
         return -np.where(P > 0, P * np.log(P if Q is None else Q), 0.0).sum(1)
 
 
+def entropy_rate(P: Floats) -> float:
+    """Nats per step in the long run: the entropy of a row, averaged over the stationary law."""
+    return float(stationary(P) @ entropy_rows(P))
+
+
 def entropy_drift(initial: Floats, teacher: Floats, student: Floats, T: int) -> Floats:
     """Entropy of the student along its own texts minus its log-loss on the teacher's, by step: [T].
 
@@ -94,11 +93,6 @@ def entropy_drift(initial: Floats, teacher: Floats, student: Floats, T: int) -> 
     """
     own = expected_errors(initial, student, entropy_rows(student), T)
     return own - expected_errors(initial, teacher, entropy_rows(teacher, student), T)
-
-
-def stationary(P: Floats) -> Floats:
-    """The law that a chain keeps: [S]."""
-    return _perron(P)[1]
 
 
 def order_projection(law: Floats) -> tuple[Floats, Floats, float]:
