@@ -37,7 +37,10 @@ def mistakes(trajectories: Trajectories) -> tuple[Tensor, Tensor]:
 
 
 def repeats(n: int = 4) -> Candidates:
-    """Of a policy's own text, each token of an n-gram that stood there before (equation 7); deleted ones are free."""
+    """Of a policy's own text, each token of an n-gram that stood there before (the paper's `C_repeat-n`).
+
+    An n-gram may overlap the earlier one; deleted tokens are free: both ours.
+    """
 
     def candidates(trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         t = trajectories
