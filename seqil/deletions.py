@@ -113,19 +113,18 @@ def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Ba
 
 
 def rewritten(trajectories: Trajectories) -> int:
-    """Tokens written again at a prefix where the same token had been deleted before, each deletion counted once."""
+    """Tokens written where the same token had been written and deleted before: each undoes one deletion."""
     backspace, count = trajectories.vocabulary.backspace, 0
     for actions, n in zip(trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True):
-        nodes: dict[tuple[int, int], int] = {}  # of the tree of all prefixes that were ever held
-        path, deleted = [0], set()
+        children: dict[tuple[int, int], int] = {}  # of the tree of all prefixes that were ever held
+        path = [0]
         for action in actions[:n]:
             if action == backspace:
-                deleted.add(path.pop())
+                path.pop()
                 continue
-            path.append(nodes.setdefault((path[-1], action), len(nodes) + 1))
-            if path[-1] in deleted:
-                deleted.remove(path[-1])
-                count += 1
+            edge = path[-1], action
+            count += edge in children
+            path.append(children.setdefault(edge, len(children) + 1))
     return count
 
 

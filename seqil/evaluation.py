@@ -24,7 +24,8 @@ def evaluation(
     """Everything that the task can tell of a sample.
 
     With a teacher: `regret`, the step errors of a text summed, in nats, and `excess_accumulated_error` in % (see
-    `metrics`), both estimated from one prefix per text.
+    `metrics`), both estimated from one prefix per text, and the teacher's likelihood of the samples, infinite where one
+    holds a token that the teacher never writes.
 
     Args:
         task: with or without teacher, judge and success.
@@ -45,8 +46,9 @@ def evaluation(
         found["hazard"] = metrics.hazard(first, survived)
         if judge == task.first_error:  # deletions are judged by exact errors only, not by a proxy
             deleted = metrics.backspaces(rollouts, judge)
-            if deleted.hits + deleted.path + deleted.false:
+            if deleted.deletions:
                 found["backspace_precision"], found["backspace_recall"] = deleted.precision, deleted.recall
+                found["backspace_delay"], found["backspace_loops"] = deleted.delay, deleted.loops
     if task.next_distribution(demonstrations.replay()) is not None:
         off, on = (step_errors(task, policy, sample) for sample in (demonstrations, rollouts))
         found["off_policy_step_error"], found["on_policy_step_error"] = mean(off, "prefixes"), mean(on, "prefixes")
@@ -55,6 +57,9 @@ def evaluation(
         q = quotient(on, off, "prefixes")
         value, low, high = (metrics.excess_accumulated_error(regret, 1.0, 1) for regret in (q.value, q.low, q.high))
         found["excess_accumulated_error"] = Estimate(value, low, high, q.n, q.unit)
+        taught = metrics.teacher_negative_log_likelihood(task.next_distribution, metrics.final_texts(rollouts))
+        if not np.isnan(taught).all():
+            found["teacher_nll_per_token"] = mean(taught[~np.isnan(taught)], "sequences")
     repeated = metrics.repetition(texts)
     if not np.isnan(repeated).all():
         found["rep_4"] = mean(repeated[~np.isnan(repeated)], "sequences")

@@ -91,10 +91,10 @@ def divergence_frontier(p: Floats | Ints, q: Floats | Ints, mixtures: int = 25) 
 
 
 def frontier_area(p: Floats | Ints, q: Floats | Ints, scale: float = 5.0, mixtures: int = 25) -> float:
-    """MAUVE of two histograms: the area under `exp(-scale * frontier)`, the mean of the trapezoids along both axes."""
+    """MAUVE of two histograms: the area under `exp(-scale * frontier)`, by trapezoids between (0, 1) and (1, 0)."""
     curve = np.exp(-scale * divergence_frontier(p, q, mixtures))
     x, y = np.concatenate([[[0.0, 1.0]], curve[::-1], [[1.0, 0.0]]]).T
-    return float((np.trapezoid(y, x) + np.trapezoid(x[::-1], y[::-1])) / 2)
+    return float(np.trapezoid(y, x))
 
 
 def frontier_integral(p: Floats | Ints, q: Floats | Ints) -> float:
@@ -149,7 +149,6 @@ def hidden_features(policy: TokenPolicy, prompts: Texts, batch_size: int = 64) -
                 t = Trajectories.from_actions(policy.vocabulary, prompts[part], texts[part])
                 tree = pack(policy.vocabulary, t.to(policy.weight.device))
                 own = tree.depth >= t.prompt_lengths[:, None].to(tree.depth.device)
-                own &= tree.tokens != policy.vocabulary.size
                 states = policy.tree_hidden(tree).double() * own[..., None]
                 rows.append((states.sum(1) / own.sum(1, keepdim=True).clamp(min=1)).cpu().numpy())
         return np.concatenate(rows)

@@ -30,9 +30,10 @@ class Estimate:
     unit: str
 
     def __str__(self) -> str:
+        value, low, high = (f"{x:.4g}".replace("inf", "∞") for x in (self.value, self.low, self.high))
         if math.isnan(self.low):
-            return f"{self.value:.4g} ({self.n} {self.unit})"
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}] ({self.n} {self.unit})"
+            return f"{value} ({self.n} {self.unit})"
+        return f"{value} [{low}, {high}] ({self.n} {self.unit})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what is not finite becomes a string, because JSON has no word for it."""

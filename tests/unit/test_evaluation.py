@@ -1,5 +1,6 @@
 """What is reported of whom: who is judged, and what a teacher adds."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +69,7 @@ def test_errors_are_reported_of_tasks_that_judge_them(cls, reported):
     assert JUDGED & set(found) == reported
     if reported == JUDGED:
         assert found["backspace_precision"].value == 1
+        assert (found["backspace_delay"].value, found["backspace_loops"].value) == (0.5, 0)
 
 
 def test_a_proxy_is_not_an_exact_judge():
@@ -88,6 +90,15 @@ def test_of_texts_of_one_length_the_excess_is_that_of_the_regret():
     e = found["excess_accumulated_error"]
     assert e.value == pytest.approx(excess)
     assert e.low < e.value < e.high
+
+
+def test_the_teacher_reads_the_samples():
+    found = evaluation(Teacher(), tiny_policy(), tiny_demonstrations(backspace=False), TEXTS)
+    assert found["teacher_nll_per_token"].value == float("inf")  # it never writes eos
+    own = Trajectories.from_actions(V, [[0], [1], [1]], [[1, 2, 5], [2], [3, 5]], max_length=6)
+    found = evaluation(Teacher(), tiny_policy(), tiny_demonstrations(backspace=False), own)
+    assert found["teacher_nll_per_token"].value == pytest.approx(np.log(4))
+    assert found["teacher_nll_per_token"].n == 2  # the third text is empty
 
 
 def test_the_regret_of_a_text_is_its_step_error_times_its_length():

@@ -69,8 +69,8 @@ def weibull(g, shape, scale, n, cut):
 @pytest.mark.parametrize("shape", [0.6, 1.0, 1.8])
 def test_the_interval_of_a_weibull_shape_covers(shape):
     g = np.random.default_rng(7)
-    found = [growth.weibull_shape(*weibull(g, shape, 30.0, 200, 40)) for _ in range(150)]
-    assert 0.9 <= np.mean([e.low <= shape <= e.high for e in found]) <= 0.99
+    found = [growth.weibull_shape(*weibull(g, shape, 30.0, 200, 40)) for _ in range(80)]
+    assert 0.88 <= np.mean([e.low <= shape <= e.high for e in found]) <= 0.99
     assert np.mean([e.value for e in found]) == pytest.approx(shape, rel=0.03)
 
 

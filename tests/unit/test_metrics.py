@@ -226,7 +226,8 @@ def test_infinite_values_survive():
     again = statistics.Estimate.of(e.to_json())
     assert (again.value, again.n, again.unit) == (math.inf, 2, "seeds")
     assert math.isnan(again.low)
-    assert str(e) == "inf (2 seeds)"
+    assert str(e) == "∞ (2 seeds)"
+    assert str(statistics.Estimate(-math.inf, -math.inf, 0.5, 2, "seeds")) == "-∞ [-∞, 0.5] (2 seeds)"
 
 
 def test_over_runs():
