@@ -2,6 +2,7 @@
 
 - `step_errors`: distances between the teacher's and the student's law of one step, and what they add up to.
 - `horizon`: those laws before every token of a text: step errors, entropies, likelihoods by position.
+- `distances`: between the laws of whole texts.
 - `survival`: time to the first error, with censoring. `growth`: how errors grow with the horizon.
 - `deletions`: how errors are found and deleted. `costs`: what sampling took.
 - `diversity`, `mauve`: texts without a teacher.
@@ -9,6 +10,7 @@
 
 from .costs import Cost, cost, flops, forward_flops
 from .deletions import Backspaces, backspaces, error_depth, ever_deleted
+from .distances import sequence_distances, text_log_probs
 from .diversity import distinct, exact_matches, ngram_entropy, repetition
 from .growth import TwoRates, local_slopes, log_log_slope, quadratic, two_rates, weibull_shape
 from .horizon import (
@@ -22,12 +24,10 @@ from .horizon import (
     negative_log_likelihood,
     regret,
     reverse_step_error,
-    sequence_distances,
     step_error,
     surprisal,
     teacher_negative_log_likelihood,
     teacher_surprisal,
-    text_log_probs,
 )
 from .mauve import mauve
 from .step_errors import (
