@@ -23,16 +23,14 @@ NEVER = 1 << 30
 
 
 class Table(NamedTuple):
-    """The automaton: S states, one for each stack; in state 0 nothing is left to read.
+    """The automaton: S states, one for each stack. In state 0 nothing is left to read; 1, 2, … are where it starts.
 
     Attributes:
-        states: number of each stack.
         weights: int64 [S, tokens], proportional to the probability of each token; 0 where it is wrong.
         after: int64 [S, tokens], the state after a token; after a wrong one the same as before.
         need: int64 [S, tokens], fewest tokens that complete the text after a token; `NEVER` after a wrong one.
     """
 
-    states: dict[Stack, int]
     weights: Ints
     after: Ints
     need: Ints
@@ -67,7 +65,7 @@ def compile_grammar(grammar: Grammar, tokens: str, starts: Sequence[Stack], clos
         for token, (share, stack) in found.items():
             weights[state, tokens.index(token)] = share * scale
             after[state, tokens.index(token)] = states[stack]
-    return Table(states, weights, after, _need(weights, after))
+    return Table(weights, after, _need(weights, after))
 
 
 def _moves(grammar: Grammar, stack: Stack, closing: str, depth: int) -> dict[str, tuple[Fraction, Stack]]:

@@ -149,7 +149,7 @@ def table(depth: int) -> Table:
     after[:, EOS] = np.arange(size)
     need[:, EOS] = NEVER
     need[0, EOS] = -1  # it takes no room
-    return Table(made.states, weights, after, need)
+    return Table(weights, after, need)
 
 
 def bounded(table: Table, states: Ints, written: Ints | int, shortest: int, longest: int) -> Ints:

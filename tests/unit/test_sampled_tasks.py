@@ -258,6 +258,24 @@ def test_hmm_filter_starts_anew_after_an_error():
     assert torch.equal(task.next_distribution(wrong.replay()), task.next_distribution(alone))
 
 
+def test_hmm_prompts_may_hold_what_no_path_explains():
+    task, g = HMM(horizon=4), torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 23, (300, 12), generator=g).tolist()
+    final = trajectories(task, [x[:10] for x in ids], [x[10:] for x in ids]).replay()
+    expected = []
+    for text in ids:
+        states, errors = np.ones(8), []
+        for k, token in enumerate(text):
+            states = (states @ task.transition > 0) * task.emission[:, token]
+            if not states.any():
+                errors.append(k)
+                states = task.emission[:, token]
+        expected.append(next((k - 10 for k in errors if k >= 10), None))
+    assert [task.first_error(x[:10], x[10:]) for x in ids] == expected
+    assert task.has_error(final).tolist() == [error is not None for error in expected]
+    assert {*expected} == {None, 0, 1}
+
+
 def test_hmm_what_is_possible_stays_so_however_unlikely():
     task = HMM(horizon=2000)
     shared = (task.emission[:-1] == 3 / 48) & (task.emission[1:] == 5 / 48)
@@ -490,9 +508,10 @@ def test_pcfg_judge_against_a_json_reader():
     assert 100 < right < 2000
     for text, expected in {'"":[[]]}': True, '"":[[[]]]}': False, "}": False, '"a":1}': True}.items():
         assert task.success([0], [*map(ALPHABET.index, text), task.vocabulary.eos]) == expected
-    many = [ALPHABET.index(c) for c in "1," * 19 + "11]"]
-    assert task.first_error([2], many) == 39
-    assert task.first_error([2], many[:38] + many[39:]) is None
+    for end, error in (("1]", None), ("11]", 39), ("[]", 38), ("1,", 39)):
+        ids = [ALPHABET.index(c) for c in "1," * 19 + end]
+        assert task.first_error([2], ids) == error
+        assert bool(task.has_error(trajectories(task, [[2]], [ids[:40]]).replay())) == (error is not None)
 
 
 @pytest.mark.parametrize(("shortest", "longest"), [(1, 5), (16, 20), (16, 128)])
