@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
@@ -156,7 +155,7 @@ class GAIL(Agent):
         options: of `Agent`.
     """
 
-    uses_rollouts = fresh = True
+    uses_rollouts = fresh = undropped = True
     loss: GAILLoss
     choices = {"reward": REWARDS}  # noqa: RUF012
 
@@ -177,21 +176,14 @@ class GAIL(Agent):
         pace: float = 0.1,
         **options: Any,
     ) -> None:
-        for name, value, most in (("trace", trace, 1), ("smoothing", smoothing, 0.499)):
-            if not 0 <= value <= most:
-                raise InvalidInputError(f"GAIL: {name}={value} must lie in [0, {most}]")
-        for name, value, least in (
-            ("passes", passes, 1),
-            ("entropy", entropy, 0),
-            ("kl", kl, 0),
-            ("penalty", penalty, 0),
-        ):
-            if not least <= value < math.inf:
-                raise InvalidInputError(f"GAIL: {name}={value} must be at least {least}, and finite")
+        self.check_shares(trace=trace, smoothing=smoothing)
+        if smoothing >= 0.5:
+            raise InvalidInputError(f"GAIL: smoothing={smoothing} must be below 0.5, where both sides look alike")
+        self.check_least(1, passes=passes)
+        self.check_least(0, entropy=entropy, kl=kl, penalty=penalty)
         discriminator = Discriminator(policy, smoothing=smoothing, penalty=penalty, spectral=spectral)
         loss = GAILLoss(policy, discriminator, reward, gamma=gamma, trace=trace, entropy=entropy, kl=kl)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
-        self.check_shares(trace=trace)
         self.passes = passes
 
     def end_warm_up(self) -> None:
@@ -199,11 +191,6 @@ class GAIL(Agent):
         self.loss.cloned.load_state_dict(self.policy.state_dict())
         for player in (self.loss.discriminator, self.loss.critic):
             player.start_from(self.policy)
-
-    def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
-        """After the warm-up without dropout: PPO compares the policy with the law that it was sampled from."""
-        self.policy.train(self.policy.training and self.warming)
-        return super().update(demonstrations, rollouts)
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Three networks train on the rollouts; a gradient penalty is a backward pass that is itself differentiated."""

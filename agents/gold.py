@@ -80,6 +80,7 @@ class GOLD(Agent):
         warm_up: float = 0.5,
         **options: Any,
     ) -> None:
+        self.check_shares(floor=floor)
         super().__init__(policy, GOLDLoss(policy, reward, gamma, floor), warm_up=warm_up, **options)
 
     def end_warm_up(self) -> None:

@@ -15,15 +15,17 @@ class OccupancyGradientLoss(TrajectoryLoss):
     """`min over pi of max over x`: a soft Q whose implicit reward measures the divergence, a policy that ascends it.
 
     SequenceMatch lets one network be both, so that its policy is always the soft-optimal one of its own reward. There
-    the score function says nothing: with `pi = softmax(l)` the soft advantage `x_i + g V_{i+1} - V_i - log pi_i` is
-    `l_i - V_i - log pi_i = 0`, step by step. Here the soft Q is a second network `l`:
+    the score function of that reward says nothing: with `pi = softmax(l)` the soft advantage
+    `x_i + g V_{i+1} - V_i - log pi_i` is `l_i - V_i - log pi_i = 0`, step by step. Here the soft Q is a second
+    network `l`:
 
     - `loss_soft_q` = `-alpha` times `objectives.occupancy_divergence`, over demonstrations and fresh rollouts. At its
       optimum the reward is the density ratio: `z = alpha x = 2 (D - P) / (D + P)` for the chi2-mixture.
     - `loss_policy`: the score function with the return of `x - log pi`, the causal entropy that the divergence is
-      regularised with (Cundy & Ermon 2024, section 3). `V` is its baseline, and makes the one-step advantages
-      `log softmax(l)(a|s) - log pi(a|s)`; `trace` sums them as generalised advantages do (Schulman et al. 2016), the
-      true gradient at 1, a step-wise distillation of the soft Q at 0.
+      regularised with (Cundy & Ermon 2024, section 3), and for a mixture of `G(alpha x) / alpha` too: the policy is
+      half of what it is measured against. `V` is its baseline, and makes the one-step advantages
+      `log softmax(l)(a|s) - log pi(a|s)`, for a mixture with that penalty on top; `trace` sums them as generalised
+      advantages do (Schulman et al. 2016), the true gradient at 1.
 
     Two players, but no classifier. Derivation and agent are ours.
     """
@@ -34,7 +36,7 @@ class OccupancyGradientLoss(TrajectoryLoss):
         super().__init__(policy)
         objectives.check_gamma(gamma)
         self.divergence, self.gamma, self.trace = divergences.check(divergence), gamma, trace
-        self.soft_q = copy.deepcopy(policy)
+        self.soft_q = copy.deepcopy(policy).eval()
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
         """Without rollouts there is no gradient."""
@@ -45,8 +47,9 @@ class OccupancyGradientLoss(TrajectoryLoss):
         bound, reward = objectives.occupancy_divergence(
             self.soft_q.step_values(demonstrations), seen, divergence=self.divergence, gamma=self.gamma
         )
-        step = torch.where(own.mask, seen.log_prob - own.log_prob, 0).detach()
-        advantage = objectives.returns(step, self.gamma * self.trace)
+        step = torch.where(own.mask, seen.log_prob - own.log_prob, 0)
+        step = step + objectives.mixture_penalty(seen, divergence=self.divergence, gamma=self.gamma)
+        advantage = objectives.returns(step.detach(), self.gamma * self.trace)
         spread = advantage[own.mask].std(correction=0)
         divergence = self.divergence.alpha * bound
         return {
@@ -73,7 +76,7 @@ class OccupancyGradient(Agent):
         options: of `Agent`.
     """
 
-    uses_rollouts = fresh = True
+    uses_rollouts = fresh = undropped = True
     loss: OccupancyGradientLoss
     choices = {"divergence": divergences.DIVERGENCES}  # noqa: RUF012
 
@@ -93,7 +96,7 @@ class OccupancyGradient(Agent):
         self.check_shares(trace=trace)
 
     def end_warm_up(self) -> None:
-        """The soft Q begins where cloning ended: there its advantages are zero."""
+        """The soft Q begins where cloning ended: its advantages are zero there, but for a mixture's penalty."""
         self.loss.soft_q.load_state_dict(self.policy.state_dict())
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:

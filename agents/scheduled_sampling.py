@@ -37,8 +37,9 @@ class ScheduledSampling(Agent):
         """Clone the demonstrations at prefixes that are partly the model's."""
         if self.warming:
             return super().update(demonstrations)
-        since = (self.updates / self.steps - self.warm_up) / (1 - self.warm_up)
-        return super().update(mix(self.policy, demonstrations, self.rate * since))
+        since = self.updates - self.warm_up * self.steps
+        done = min(1.0, since / max(1.0, self.steps * (1 - self.warm_up)))
+        return super().update(mix(self.policy, demonstrations, self.rate * done))
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """One more forward after the warm-up, for the replacements."""

@@ -57,7 +57,7 @@ class SLiC(Agent):
 
     Args:
         policy: what is trained.
-        samples: per prompt.
+        samples: per prompt, at least 2.
         margin: wanted between a better and a worse sample, in nats per action.
         weight: of cloning.
         similarity: to the demonstration.
@@ -80,6 +80,8 @@ class SLiC(Agent):
         pace: float = 0.3,
         **options: Any,
     ) -> None:
+        self.check_least(2, samples=samples)
+        self.check_least(0, margin=margin, weight=weight)
         super().__init__(
             policy, SLiCLoss(policy, samples, margin, weight, similarity), warm_up=warm_up, pace=pace, **options
         )

@@ -64,6 +64,7 @@ class SQIL(Agent):
         pace: float = 0.1,
         **options: Any,
     ) -> None:
+        self.check_least(0, reward=reward, cloning=cloning)
         super().__init__(policy, SQILLoss(policy, reward, gamma, cloning), warm_up=warm_up, pace=pace, **options)
 
 

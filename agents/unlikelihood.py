@@ -117,6 +117,7 @@ class UnlikelihoodTraining(Agent):
         sequence: Candidates | None = None,
         **options: Any,
     ) -> None:
+        self.check_least(0, alpha=alpha)
         super().__init__(policy, UnlikelihoodLoss(policy, alpha, candidates, sequence), **options)
         self.uses_rollouts = self.fresh = sequence is not None
 

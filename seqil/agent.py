@@ -44,6 +44,9 @@ class Agent:
     demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
     samples = 1
     """Rollouts per prompt, where they are fresh."""
+    undropped = False
+    """Whether updates after the warm-up are made without dropout: those that compare the policy with the law that its
+    rollouts were sampled from."""
     passes = 1
     """Steps of the optimizer on the same data per update, once the warm-up is over."""
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -87,6 +90,12 @@ class Agent:
             if not 0 <= value <= 1:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must lie in [0, 1]")
 
+    def check_least(self, least: float, **values: float) -> None:
+        """Refuse options of the constructor that are below `least`, or not finite."""
+        for name, value in values.items():
+            if not least <= value < math.inf:
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be at least {least}, and finite")
+
     @property
     def warming(self) -> bool:
         """Whether the next update only clones."""
@@ -118,6 +127,8 @@ class Agent:
             return self.descend({"loss_behavior_cloning": cloning})
         if self.updates == math.ceil(self.warm_up * self.steps):
             self.end_warm_up()
+        if self.undropped:
+            self.policy.eval()
         data = batch(demonstrations, rollouts)
         for _ in range(self.passes - 1):
             self._step(self.loss(data))
@@ -141,7 +152,9 @@ class Agent:
     def _step(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
         total = torch.stack([value for key, value in losses.items() if str(key).startswith("loss_")]).sum()
         if not total.isfinite():
-            raise NonFiniteError(f"the loss is {float(total)} at update {self.updates}; lower the learning rate")
+            raise NonFiniteError(
+                f"the loss is {float(total.detach())} at update {self.updates}; lower the learning rate"
+            )
         self.optimizer.zero_grad()
         total.backward()
         groups = [group["params"] for group in self.optimizer.param_groups]

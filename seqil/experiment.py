@@ -262,7 +262,7 @@ def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, polic
             given["divergence"] = given["divergence"](_number("alpha", given.pop("alpha", 0.01)))
         elif "alpha" in given:
             raise InvalidInputError("alpha scales a divergence; give the divergence too, chi2_mixture say")
-    if "expert" in given:
+    if "expert" in given and "expert" in cls.choices:  # makers: (task, learner) -> expert
         given["expert"] = given["expert"](task, policy)
     return given
 

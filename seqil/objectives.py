@@ -90,6 +90,22 @@ def occupancy_divergence(
     return bound, own.detach()
 
 
+def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float) -> Tensor:
+    """What `occupancy_divergence` subtracts for each step of rollouts beside its reward: [B, T].
+
+    `G(alpha x_i) / alpha` for a mixture, and at the step that ends a row the discounted sum of what its absorbing
+    state costs; 0 for any other divergence.
+    """
+    penalty = torch.zeros_like(values.q)
+    if not divergence.mixture or values.q.shape[1] == 0:
+        return penalty
+    alpha = divergence.alpha
+    penalty = divergence.penalty(alpha * _reward(values, gamma)) / alpha
+    rest = gamma / (1 - gamma) * divergence.penalty(alpha * (1 - gamma) * _final(values)) / alpha
+    last = (values.mask.sum(1, keepdim=True) - 1).clamp(min=0)
+    return penalty.scatter_add(1, last, rest[:, None])
+
+
 def sequence_match(
     values: StepValues, *, divergence: Divergence, gamma: float = 0.998, rollouts: StepValues | None = None
 ) -> tuple[Tensor, Parts]:

@@ -114,7 +114,8 @@ def _points(kind: str) -> list[EntryPoint]:
 
 def _plugin(kind: str, point: EntryPoint) -> Plugin:
     try:
-        lines = inspect.cleandoc(load(kind, point.name).__doc__ or "").splitlines()
+        about = load(kind, point.name).__doc__
+        lines = inspect.cleandoc(about).splitlines() if isinstance(about, str) else []
     except InvalidInputError as error:
         return Plugin(point.name, *_package(point), str(error), usable=False)
     return Plugin(point.name, *_package(point), lines[0] if lines else "", usable=True)

@@ -6,7 +6,9 @@ from functools import cached_property
 import pytest
 import torch
 from scipy.optimize import minimize
+from torch import nn
 
+from agents.occupancy_gradient import OccupancyGradientLoss
 from seqil import Trajectories, Vocabulary
 from seqil.divergences import DIVERGENCES, Divergence, chi2_mixture
 from seqil.objectives import sequence_match
@@ -208,3 +210,45 @@ def test_a_small_alpha_is_behavior_cloning():
         )
         distances.append(float((policy_of(SMALL, logits) - cloned)[alive].abs().max()))
     assert distances[0] > 5 * distances[1] > 25 * distances[2]
+
+
+class Tabular(nn.Module):
+    """A policy that is a table of logits; a row of its trajectories weighs in gradients what `weights` say."""
+
+    def __init__(self, table: Table, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.table, self.vocabulary, self.logits = table, table.v, nn.Parameter(logits)
+        self.weights: torch.Tensor | None = None
+
+    def step_values(self, trajectories: Trajectories) -> StepValues:
+        rows = [row[:n] for row, n in zip(trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True)]
+        found = self.table.values(self.logits, rows)
+        for field in (found.q, found.v) if self.weights is not None else ():
+            field.register_hook(lambda g, w=self.weights: g * w[:, None])
+        return found
+
+
+@pytest.mark.parametrize("name", ["chi2_mixture", "forward_kl"])
+def test_the_occupancy_gradient_is_the_gradient_of_its_bound(name):
+    """For any soft Q: enumerated score functions against the derivative of occupancies, up to a common factor."""
+    table, gamma, g = TINY, 0.7, torch.Generator().manual_seed(0)
+    divergence = DIVERGENCES[name](2.0)
+    logits, soft_q = (0.3 * torch.randn(table.legal.shape, generator=g, dtype=torch.float64) for _ in range(2))
+    policy = Tabular(table, logits)
+    loss = OccupancyGradientLoss(policy, divergence, gamma, trace=1.0)
+    loss.soft_q.logits.data.copy_(soft_q)
+    rollouts = Trajectories.from_actions(table.v, [PROMPT] * len(EVERY), EVERY, max_length=table.max_length)
+    with torch.no_grad():
+        own = policy.step_values(rollouts)
+    policy.weights = torch.where(own.mask, own.log_prob, 0).sum(1).exp()
+    data = Trajectories.from_actions(table.v, [PROMPT] * len(TINY_DATA), TINY_DATA, max_length=table.max_length)
+    found = loss.losses(data, rollouts)["loss_policy"]
+    (ours,) = torch.autograd.grad(found, policy.logits)
+
+    L, x = table.legal, logits.clone().requires_grad_()
+    pi = policy_of(table, x)
+    P = table.occupancy(pi, gamma)
+    reward = soft_q - gamma * soft_q.masked_fill(~L, -torch.inf).logsumexp(1)[table.next]
+    paid = reward + (divergence.penalty(divergence.alpha * reward) / divergence.alpha if divergence.mixture else 0)
+    (exact,) = torch.autograd.grad(-(P * paid)[L].sum() - entropy(P, pi), x)
+    torch.testing.assert_close(ours / ours.norm(), exact / exact.norm(), rtol=0, atol=1e-6)

@@ -1,5 +1,6 @@
 """Each agent's loss: its gradient, its optimum where that is known, and what it must not depend on."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,16 @@ from scipy.optimize import minimize
 
 from agents import gold, on_policy_distillation, slic, sqil, unlikelihood
 from agents.dagger import DAgger
-from agents.occupancy_gradient import OccupancyGradientLoss
+from agents.gold import GOLD
+from agents.occupancy_gradient import OccupancyGradient, OccupancyGradientLoss
 from agents.on_policy_distillation import OnPolicyDistillation
-from agents.scheduled_sampling import mix
+from agents.scheduled_sampling import ScheduledSampling, mix
+from agents.slic import SLiC
+from agents.sqil import SQIL
+from agents.unlikelihood import UnlikelihoodTraining
 from seqil import Trajectories, Vocabulary, divergences, experts, objectives, rollout
 from seqil.agent import batch
+from seqil.errors import InvalidInputError
 from seqil.randomness import seeded
 from seqil.testing import strategies
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
@@ -240,7 +246,7 @@ def test_the_best_reward_measures_the_divergence(name):
 def test_a_policy_that_is_its_own_soft_q_has_no_advantage():
     """Why OccupancyGradient needs a second network: step by step the advantage is zero."""
     policy = tiny_policy().eval()
-    loss = OccupancyGradientLoss(policy, divergences.chi2_mixture(), 0.9, 1.0).eval()
+    loss = OccupancyGradientLoss(policy, divergences.forward_kl(), 0.9, 1.0).eval()
     g = torch.Generator().manual_seed(0)
     own = rollout(policy, [[0], [1]] * 4, max_length=6, generator=g)
     found = loss(batch(tiny_demonstrations(), own))
@@ -249,6 +255,16 @@ def test_a_policy_that_is_its_own_soft_q_has_no_advantage():
     with torch.no_grad():
         loss.soft_q.weight[1] *= 20
     assert float(loss(batch(tiny_demonstrations(), own))["advantage_spread"].detach()) > 0.1
+
+
+def test_the_occupancy_gradient_starts_at_rest_whatever_the_dropout():
+    """The soft Q begins as the policy's copy, and neither is noised where they are compared."""
+    agent = OccupancyGradient(tiny_policy(), steps=2, warm_up=0.0)
+    data = tiny_demonstrations()
+    own = rollout(agent.policy, data.prompts, max_length=6, generator=torch.Generator().manual_seed(0))
+    agent.policy.train()
+    agent.loss.divergence = divergences.forward_kl()  # the mixture's own penalty is not zero there
+    assert agent.update(data, own)["advantage_spread"] == 0
 
 
 # -- experts and labels --------------------------------------------------------------------------------
@@ -320,6 +336,27 @@ def test_scheduled_sampling_replaces_tokens_and_keeps_the_labels():
     assert bool(moved.any())
     kept = ~data.imitate | (data.actions == V.eos) | (data.actions == V.backspace)
     assert not bool((moved & kept).any())
+
+
+@pytest.mark.parametrize("warm_up", [0.5, 1.0])
+def test_scheduled_sampling_goes_on_beyond_its_schedule(warm_up):
+    agent = ScheduledSampling(tiny_policy(), steps=2, warm_up=warm_up)
+    with seeded(0):
+        for _ in range(4):
+            agent.update(tiny_demonstrations())
+    assert agent.updates == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [(SLiC, {"samples": 1}, "SLiC: samples=1 must be at least 2"), (SLiC, {"margin": -1.0}, "SLiC: margin=-1.0"),
+     (SLiC, {"weight": math.nan}, "SLiC: weight=nan"), (SQIL, {"reward": -1.0}, "SQIL: reward=-1.0"),
+     (SQIL, {"cloning": -1.0}, "SQIL: cloning=-1.0"), (GOLD, {"floor": 2.0}, "GOLD: floor=2.0 must lie in"),
+     (UnlikelihoodTraining, {"alpha": -1.0}, "UnlikelihoodTraining: alpha=-1.0")],
+)  # fmt: skip
+def test_bad_options_are_named(make, options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        make(tiny_policy(), **options)
 
 
 def test_previous_tokens_are_those_of_the_prefix_once_each():

@@ -210,6 +210,7 @@ def test_bad_requests_of_a_sound_run(folder, monkeypatch, capsys, arguments, cul
         (["train", "--task-option", "horizon"], "--task-option 'horizon' is not of the form KEY=VALUE"),
         (["train", "--task-option", "size=3"], "no option 'size'"),
         (["train", "--agent-option", "divergence=chi3"], "unknown divergence 'chi3'"),
+        (["train", "--agent", "bc", "--agent-option", "expert=teacher"], "agent 'bc' has no option 'expert'"),
         (["train", "--agent-option", "divergence=chi2", "--agent-option", "alpha=-1"], "alpha=-1.0 must lie in"),
         (["train", "--noise", "white"], "unknown noise 'white'"),
         (["train", "--model", "nowhere"], "'nowhere' is not a folder with a Hugging Face model"),

@@ -24,6 +24,7 @@ nowhere = stranger_odd:Nowhere
 exits = stranger_exits:Agent
 function = stranger_odd:agent
 foreign = stranger_odd:Foreign
+undescribed = stranger_odd:Undescribed
 malformed = what is this?
 
 [seqil.tasks]
@@ -33,6 +34,10 @@ foreign = stranger_odd:Foreign
 """
 ODD = '''
 from envs.tasks.base import Task
+from seqil import Agent
+
+class Undescribed(Agent):
+    __doc__ = 3
 
 def agent(policy):
     """Not a class."""
