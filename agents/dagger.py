@@ -71,7 +71,7 @@ class DAgger(Agent):
 
     def label(self, rollouts: Trajectories, demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
         """One action of the expert at every state."""
-        law = experts.laws(self.expert, rollouts, demonstrations).cpu()
+        law = experts.laws(self.expert, rollouts, demonstrations, self.policy.backspace).cpu()
         steps = rollouts.inside.cpu()
         labels = torch.full_like(rollouts.actions, rollouts.vocabulary.size)
         labels[rollouts.inside] = torch.multinomial(law[steps], 1, generator=generator)[:, 0].to(labels.device)

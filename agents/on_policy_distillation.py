@@ -57,7 +57,8 @@ class DistillationLoss(TrajectoryLoss):
         distillation = torch.zeros_like(cloning)
         if rollouts is not None:
             log_q = self.policy.step_log_probs(rollouts)[rollouts.inside]
-            p = experts.laws(self.expert, rollouts, demonstrations)[rollouts.inside].to(log_q)
+            laws = experts.laws(self.expert, rollouts, demonstrations, self.policy.backspace)
+            p = laws[rollouts.inside].to(log_q)
             distillation = self.divergence(p, log_q).sum() / rollouts.inside.sum().clamp(min=1)
         return {"loss_behavior_cloning": (1 - self.share) * cloning, "loss_distillation": self.share * distillation}
 

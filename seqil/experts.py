@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot, pad
 
 from .decoding import NamedRule
 from .errors import InvalidInputError
-from .policy import TokenPolicy
+from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
@@ -52,27 +52,32 @@ def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
 
 
 def teacher(task: Any, backspace: bool = True) -> Expert:
-    """The exact teacher of a task: its law of the next token; a deletion wherever an error stands."""
+    """The exact teacher of a task: its law of the next token, `eos` where no more fits; a deletion wherever an error
+    stands.
+    """
+    v = task.vocabulary
 
     def law(states: Prefixes, references: Prefixes) -> Tensor:
         tokens = task.next_distribution(states)
         if tokens is None:
             raise InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
         actions = pad(tokens.double(), (0, 1))
+        actions[states.generated >= states.max_length] = _certain(v, torch.tensor(v.eos)).to(actions)
         if backspace:
             at = task.has_error(states).to(actions.device) & ~states.ended
-            actions[at] = one_hot(torch.tensor(task.vocabulary.backspace), task.vocabulary.num_actions).to(actions)
+            actions[at] = _certain(v, torch.tensor(v.backspace)).to(actions)
         return actions
 
     return law
 
 
 def policy(expert: TokenPolicy) -> Expert:
-    """Another policy."""
+    """Another policy, without dropout."""
 
     @torch.no_grad()
     def law(states: Prefixes, references: Prefixes) -> Tensor:
-        return expert.log_probs(states).double().exp()
+        with evaluating(expert):
+            return expert.log_probs(states).double().exp()
 
     return law
 
@@ -84,10 +89,16 @@ EXPERTS: dict[str, Callable[[Any, TokenPolicy], Expert]] = {
 """By name: (task, learner) -> expert."""
 
 
-def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectories) -> Tensor:
-    """What the expert says before every step: float64 [B, T, A]; zero in padding. Row `i` of both belong together."""
+def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectories, backspace: bool = True) -> Tensor:
+    """What the expert says before every step: float64 [B, T, A]; zero in padding. Row `i` of both belong together.
+
+    Raises:
+        InvalidInputError: it deletes, and the learner has no `backspace`.
+    """
     rows, steps = trajectories.inside.nonzero(as_tuple=True)
     found = expert(trajectories.before(rows, steps), demonstrations.replay().select(rows))
+    if not backspace and bool(found[:, trajectories.vocabulary.backspace].any()):
+        raise InvalidInputError("the expert deletes, which the policy cannot; give it an expert without a backspace")
     whole = found.new_zeros(*trajectories.actions.shape, found.shape[1])
     return whole.index_put((rows, steps), found)
 

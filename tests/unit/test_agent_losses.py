@@ -297,6 +297,33 @@ def test_the_teacher_deletes_errors_and_else_says_its_law():
     torch.testing.assert_close(law.sum(1), torch.ones(3, dtype=torch.float64))
 
 
+def test_the_teacher_ends_what_is_full_where_it_cannot_delete():
+    from envs.tasks.add_in_base import AddInBase
+
+    task = AddInBase()
+    v, prompt = task.vocabulary, task.prompts(1, "train", 0)[0]
+    full = Trajectories.from_actions(v, [prompt], [[0] * task.max_length], max_length=task.max_length).replay()
+    assert bool(task.has_error(full))
+    for backspace, expected in ((False, v.eos), (True, v.backspace)):
+        law = experts.teacher(task, backspace)(full, full)
+        assert law[0].nonzero().tolist() == [[expected]]
+
+
+@pytest.mark.parametrize("make", [DAgger, OnPolicyDistillation])
+def test_an_expert_that_deletes_is_refused_by_a_policy_that_cannot(make):
+    agent = make(tiny_policy(backspace=False), steps=2, warm_up=0.0, expert=experts.policy(tiny_policy()))
+    data = tiny_demonstrations(backspace=False)
+    with pytest.raises(InvalidInputError, match="the expert deletes, which the policy cannot"):
+        next(Training(agent, data, generator=torch.Generator().manual_seed(0)).run())
+
+
+def test_a_policy_as_expert_is_without_dropout():
+    expert = tiny_policy().train()
+    now = tiny_demonstrations().replay()
+    law = experts.policy(expert)(now, now)
+    torch.testing.assert_close(law, expert.eval().log_probs(now).double().exp())
+
+
 def test_dagger_labels_are_the_experts_and_interventions_obey_it():
     policy, g = tiny_policy(), torch.Generator().manual_seed(0)
     agent, data = DAgger(policy, steps=8), tiny_demonstrations(backspace=False)
