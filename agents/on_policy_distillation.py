@@ -72,7 +72,8 @@ class OnPolicyDistillation(Agent):
         policy: what is trained.
         expert: one of `seqil.experts`: an exact teacher, another policy; None: the reference answer.
         divergence: `forward_kl`, `reverse_kl` or `jensen_shannon`.
-        share: weight of the rollouts against the demonstrations (`lambda` of the paper).
+        share: weight of the rollouts. The paper's `lambda` is the share of batches that are the student's own, and on
+            the others too it learns the teacher's law; cloning the demonstrations there is ours.
         warm_up: share of the steps that only clone.
         options: of `Agent`.
     """

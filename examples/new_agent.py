@@ -1,22 +1,21 @@
-"""A new agent: cloning with label smoothing. A loss makes it an agent; `seqil.train` does the rest."""
+"""A new agent: cloning to which a step counts less the better it is predicted. A loss makes it an agent."""
 
-import torch
-
-from seqil import Agent, TrajectoryLoss
+from seqil import Agent, TrajectoryLoss, objectives
 
 
-class SmoothLoss(TrajectoryLoss):
-    out_keys = ["loss_smooth"]  # noqa: RUF012
+class FocalLoss(TrajectoryLoss):
+    out_keys = ["loss_focal"]  # noqa: RUF012
 
-    def __init__(self, policy, smoothing):
+    def __init__(self, policy, focus):
         super().__init__(policy)
-        self.smoothing = smoothing
+        self.focus = focus
 
     def losses(self, demonstrations, rollouts):
-        p = self.policy.step_values(demonstrations).log_prob[demonstrations.imitate].exp()
-        return {"loss_smooth": -torch.log((1 - self.smoothing) * p + self.smoothing).mean()}
+        values = self.policy.step_values(demonstrations)
+        missed = 1 - values.log_prob.detach().exp()
+        return {"loss_focal": objectives.weighted_likelihood(values, values.imitate * missed**self.focus)}
 
 
-class SmoothCloning(Agent):
-    def __init__(self, policy, *, smoothing=0.01, **options):
-        super().__init__(policy, SmoothLoss(policy, smoothing), **options)
+class FocalCloning(Agent):
+    def __init__(self, policy, *, focus=1.0, **options):
+        super().__init__(policy, FocalLoss(policy, focus), **options)

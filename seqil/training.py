@@ -26,6 +26,8 @@ Corruption = Callable[[Trajectories, torch.Generator], Trajectories]
 class Sampling:
     """How the policy's own trajectories are collected (algorithm 1: sampling interval and replay buffer).
 
+    For an agent whose rollouts are fresh at every update, only `max_actions` and `temperature` say something.
+
     Attributes:
         every: updates between two collections.
         rows: trajectories per collection.
@@ -98,6 +100,11 @@ class Training:
         demonstrations.check_vocabulary(agent.policy.vocabulary)
         if average is not None and not 0 <= average < 1:
             raise InvalidInputError(f"average={average} must lie in [0, 1); 0.999 say")
+        if agent.undropped and sampling is not None and sampling.temperature != 1:
+            raise InvalidInputError(
+                f"{type(agent).__name__} compares the policy with the law that wrote its rollouts; leave the sampling "
+                f"temperature at 1, not {sampling.temperature}"
+            )
         self.agent, self.generator, self.corrupt = agent, generator, corrupt
         self.demonstrations = demonstrations
         self.batch_size = min(batch_size, len(demonstrations))

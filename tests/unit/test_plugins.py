@@ -18,7 +18,7 @@ from seqil.testing import check_agent, check_task
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ENTRY_POINTS = """\
 [seqil.agents]
-smooth = stranger_agent:SmoothCloning
+focal = stranger_agent:FocalCloning
 missing = stranger_missing:Agent
 nowhere = stranger_odd:Nowhere
 exits = stranger_exits:Agent
@@ -102,22 +102,22 @@ def command(site, *arguments, cwd):
 
 def test_the_examples_keep_the_contract(strangers):
     check_task(plugins.construct("tasks", "sorting", length=3))
-    check_agent(lambda policy: plugins.construct("agents", "smooth", policy, steps=4))
+    check_agent(lambda policy: plugins.construct("agents", "focal", policy, steps=4))
 
 
 def test_a_strangers_agent_trains_on_a_strangers_task(site, tmp_path):
     small = ["--steps", "6", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "20"]
-    chosen = ["--agent", "smooth", "--agent-option", "smoothing=0.1", "--task", "sorting", "--task-option", "length=3"]
+    chosen = ["--agent", "focal", "--agent-option", "focus=2.0", "--task", "sorting", "--task-option", "length=3"]
     done = command(site, "train", *chosen, *small, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["loss_smooth"] > 0
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["loss_focal"] > 0
 
 
 def test_the_list_names_what_is_broken_and_why(site, tmp_path):
     done = command(site, "list", "agents", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = {line.split()[0]: line for line in done.stdout.splitlines()}
-    assert {"name", "bc", "sequence_match", "smooth"} <= set(rows)
+    assert {"name", "bc", "sequence_match", "focal"} <= set(rows)
     assert rows["bc"].split()[1] == "seqil"
     for name, reason in REASONS.items():
         assert rows[name].split()[1:3] == ["stranger", "2.1"]
@@ -150,12 +150,12 @@ def test_a_broken_plugin_is_refused_in_one_line_when_used(strangers, tmp_path, m
 
 
 def test_a_name_registered_twice_is_listed_and_refused(strangers, tmp_path, monkeypatch):
-    install(tmp_path, "rival", "0.3", "[seqil.agents]\nsmooth = stranger_agent:SmoothCloning\n")
+    install(tmp_path, "rival", "0.3", "[seqil.agents]\nfocal = stranger_agent:FocalCloning\n")
     monkeypatch.syspath_prepend(tmp_path)
-    reason = "agent 'smooth' is registered 2 times, by rival 0.3 and stranger 2.1; keep one of them"
+    reason = "agent 'focal' is registered 2 times, by rival 0.3 and stranger 2.1; keep one of them"
     with pytest.raises(InvalidInputError, match=reason):
-        plugins.load("agents", "smooth")
-    twice = [plugin for plugin in plugins.plugins("agents") if plugin.name == "smooth"]
+        plugins.load("agents", "focal")
+    twice = [plugin for plugin in plugins.plugins("agents") if plugin.name == "focal"]
     assert [(plugin.package, plugin.about, plugin.usable) for plugin in twice] == [
         ("rival", reason, False),
         ("stranger", reason, False),

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from agents.behavior_cloning import BehaviorCloning
+from agents.gail import GAIL
 from agents.sequence_match import SequenceMatch
 from seqil import Trajectories, Vocabulary, mistype, noise, train
 from seqil.errors import InvalidInputError, NonFiniteError
@@ -153,3 +154,14 @@ OTHER = Trajectories.from_actions(Vocabulary(4, 3), [[0], [1]], [[1, 4, 2, 3], [
 def test_bad_settings_are_named(make, message):
     with pytest.raises(InvalidInputError, match=message):
         make()
+
+
+def test_an_agent_that_compares_laws_refuses_another_temperature():
+    policy = tiny_policy()
+    with pytest.raises(InvalidInputError, match=r"GAIL .* sampling temperature at 1, not 0\.5"):
+        Training(
+            GAIL(policy, steps=2),
+            tiny_demonstrations(),
+            generator=torch.Generator(),
+            sampling=Sampling(temperature=0.5),
+        )
