@@ -41,7 +41,7 @@ class MarkovTask(SampledTask):
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """The first token that the law gives probability 0."""
         if len(prompt) < self.order or self.vocabulary.eos in prompt[-self.order :]:
-            raise foreign_prompt(self.name, prompt, self._prompt)
+            raise foreign_prompt(self.name, prompt, _prompt(self.order))
         text = [*prompt, *tokens]
         for i in range(len(prompt), len(text)):
             if text[i] == self.vocabulary.eos and i - len(prompt) == self.max_length:
@@ -55,7 +55,7 @@ class MarkovTask(SampledTask):
 
     def has_error(self, prefixes: Prefixes) -> Tensor:
         """Whether the law forbids a token of the text."""
-        self._check_contexts(prefixes)
+        self.contexts(prefixes)
         cells = prefixes.tokens.clamp(max=self.vocabulary.eos)
         forbidden = (self.law == 0).to(cells.device)[cells.unfold(1, self.order + 1, 1).unbind(-1)]
         at = torch.arange(self.order, cells.shape[1], device=cells.device)
@@ -74,18 +74,21 @@ class MarkovTask(SampledTask):
 
     def contexts(self, prefixes: Prefixes) -> Tensor:
         """The last tokens of each prefix: int64 [B, order]."""
-        self._check_contexts(prefixes)
-        return self._cells_before(prefixes, prefixes.length)
+        return contexts(self, prefixes, self.order)
 
-    def _check_contexts(self, prefixes: Prefixes) -> None:
-        end = prefixes.prompt_length
-        known = (end >= self.order) & (self._cells_before(prefixes, end) != self.vocabulary.eos).all(1)
-        self.check_prompts(prefixes, known, self._prompt)
 
-    def _cells_before(self, prefixes: Prefixes, end: Tensor) -> Tensor:
-        back = torch.arange(-self.order, 0, device=end.device)
-        return prefixes.tokens.gather(1, (end[:, None] + back).clamp(min=0))
+def contexts(task: SampledTask, prefixes: Prefixes, order: int) -> Tensor:
+    """The last `order` tokens of each prefix, int64 [B, order]; a prompt that ends in fewer or in `eos` is refused."""
+    cells = _before(prefixes, prefixes.prompt_length, order)
+    known = (prefixes.prompt_length >= order) & (cells != task.vocabulary.eos).all(1)
+    task.check_prompts(prefixes, known, _prompt(order))
+    return _before(prefixes, prefixes.length, order)
 
-    @property
-    def _prompt(self) -> str:
-        return f"{self.order} tokens or more, none of the last {self.order} eos"
+
+def _before(prefixes: Prefixes, end: Tensor, order: int) -> Tensor:
+    back = torch.arange(-order, 0, device=end.device)
+    return prefixes.tokens.gather(1, (end[:, None] + back).clamp(min=0))
+
+
+def _prompt(order: int) -> str:
+    return f"{order} tokens or more, none of the last {order} eos"

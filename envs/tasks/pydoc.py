@@ -20,47 +20,15 @@ _FIRST = ord(" ") - 1  # id 0 is the newline, ids 1 … 95 are the characters fr
 _WORD = re.compile(r"[A-Za-z]+")
 
 
-class PyDoc(Task):
-    """Continuations of docstrings, character by character.
+class Docstrings(Task):
+    """Texts of the characters of docstrings: ids, words, and what is no word."""
 
-    - **Tokens**: newline, the 95 printable ASCII characters, and `eos`: V = 97.
-    - **Items**: a frozen snapshot (CPython, PSF licence, beside this file), cut into windows of `prompt_length` and
-      `max_length` characters that do not overlap; split by module, duplicates removed.
-    - **Horizon**: fixed; `eos` follows the last character of the window.
-    - **Teacher**, **first error**, **success**: none; `first_unknown_word` is a proxy for the first error.
-
-    Args:
-        prompt_length: characters of the prompt.
-        max_length: characters of the continuation.
-    """
-
-    name = "pydoc"
     vocabulary = Vocabulary(size=97, eos=96)
 
-    def __init__(self, prompt_length: int = 32, max_length: int = 96) -> None:
-        self.max_length = self.min_length = max_length
-        texts = snapshot()
-        self.words = frozenset(word for _, text in texts for word in _WORD.findall(text))
+    @property
+    def words(self) -> frozenset[str]:
         """Every word of the snapshot, all splits."""
-        self.windows = Windows(
-            self.name,
-            self.vocabulary,
-            prompt_length,
-            max_length,
-            ((split_of(self.name, module), encode(text)) for module, text in texts),
-        )
-
-    def available(self, split: str) -> int:
-        """Windows."""
-        return self.windows.available(split)
-
-    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
-        """Heads of windows."""
-        return self.windows.prompts(n, split, seed)
-
-    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
-        """Their continuations."""
-        return self.windows.demonstrations(n, split, seed)
+        return _words()
 
     def first_unknown_word(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """Index into `tokens` of the last letter of the first word that the snapshot lacks; None if there is none.
@@ -79,6 +47,45 @@ class PyDoc(Task):
         return "".join("\n" if t == 0 else chr(t + _FIRST) for t in tokens if t != self.vocabulary.eos)
 
 
+class PyDoc(Docstrings):
+    """Continuations of docstrings, character by character.
+
+    - **Tokens**: newline, the 95 printable ASCII characters, and `eos`: V = 97.
+    - **Items**: a frozen snapshot (CPython, PSF licence, beside this file), cut into windows of `prompt_length` and
+      `max_length` characters that do not overlap; split by module, duplicates removed.
+    - **Horizon**: fixed; `eos` follows the last character of the window.
+    - **Teacher**, **first error**, **success**: none; `first_unknown_word` is a proxy for the first error.
+
+    Args:
+        prompt_length: characters of the prompt.
+        max_length: characters of the continuation.
+    """
+
+    name = "pydoc"
+
+    def __init__(self, prompt_length: int = 32, max_length: int = 96) -> None:
+        self.max_length = self.min_length = max_length
+        self.windows = Windows(
+            self.name,
+            self.vocabulary,
+            prompt_length,
+            max_length,
+            ((split_of(self.name, module), encode(text)) for module, text in snapshot()),
+        )
+
+    def available(self, split: str) -> int:
+        """Windows."""
+        return self.windows.available(split)
+
+    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
+        """Heads of windows."""
+        return self.windows.prompts(n, split, seed)
+
+    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
+        """Their continuations."""
+        return self.windows.demonstrations(n, split, seed)
+
+
 def encode(text: str) -> list[int]:
     """Characters as ids; text must be printable ASCII and newlines."""
     return [0 if character == "\n" else ord(character) - _FIRST for character in text]
@@ -93,3 +100,8 @@ def snapshot() -> tuple[tuple[str, str], ...]:
     if hashlib.sha256(packed).hexdigest() != manifest["sha256"]:
         raise InvalidInputError("pydoc.json.xz differs from its manifest; install seqil again")
     return tuple((module, text) for module, texts in json.loads(lzma.decompress(packed)) for text in texts)
+
+
+@lru_cache(maxsize=1)
+def _words() -> frozenset[str]:
+    return frozenset(word for _, text in snapshot() for word in _WORD.findall(text))
