@@ -15,7 +15,9 @@ from envs.tasks.long_addition import LongAddition
 from envs.tasks.ngram import NGram
 from envs.tasks.pcfg import PCFG
 from envs.tasks.pydoc import PyDoc
+from envs.tasks.pydoc_kn import PyDocKN
 from envs.tasks.star import Star
+from envs.tasks.sudoku4 import Sudoku4
 from envs.tasks.text import Text
 
 HASHES = {
@@ -49,9 +51,15 @@ HASHES = {
     ("pydoc", "train"): "6b950070da759438",
     ("pydoc", "valid"): "375f1d9e621dc073",
     ("pydoc", "test"): "819dc0ed325f2544",
+    ("pydoc_kn", "train"): "43aa1bea54694a9f",
+    ("pydoc_kn", "valid"): "d0e845e5d7c7fc8f",
+    ("pydoc_kn", "test"): "d92e0cd511d32a47",
     ("star", "train"): "bc794be0838ab111",
     ("star", "valid"): "3321cd91b15e6cf4",
     ("star", "test"): "72eb92aa3403146e",
+    ("sudoku4", "train"): "0ff4917274ddd20c",
+    ("sudoku4", "valid"): "778ad73b7405e7f1",
+    ("sudoku4", "test"): "020e36f62f760d09",
     ("text", "train"): "7b8df6c3b6963b7e",
     ("text", "valid"): "b5ef1834aa32c0cc",
     ("text", "test"): "ecb43d64df151642",
@@ -71,7 +79,11 @@ def text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make", [Automaton, AddInBase, Chain, Dyck, GraphWalk, HMM, LongAddition, NGram, PCFG, PyDoc, Star]
+    "make",
+    [
+        *(Automaton, AddInBase, Chain, Dyck, GraphWalk, HMM, LongAddition, NGram, PCFG),
+        *(PyDoc, PyDocKN, Star, Sudoku4),
+    ],
 )
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_first_items(make, split):
