@@ -78,11 +78,15 @@ class MarkovTask(SampledTask):
 
 
 def contexts(task: SampledTask, prefixes: Prefixes, order: int) -> Tensor:
-    """The last `order` tokens of each prefix, int64 [B, order]; a prompt that ends in fewer or in `eos` is refused."""
+    """The last `order` tokens before the end of each prefix, int64 [B, order].
+
+    Raises:
+        InvalidInputError: a prompt of fewer tokens, or with `eos` among its last `order`.
+    """
     cells = _before(prefixes, prefixes.prompt_length, order)
     known = (prefixes.prompt_length >= order) & (cells != task.vocabulary.eos).all(1)
     task.check_prompts(prefixes, known, _prompt(order))
-    return _before(prefixes, prefixes.length, order)
+    return _before(prefixes, prefixes.length - prefixes.ended.long(), order)
 
 
 def _before(prefixes: Prefixes, end: Tensor, order: int) -> Tensor:

@@ -15,6 +15,7 @@ from seqil.errors import InvalidInputError
 
 from . import randomness
 from .base import check_range
+from .markov import contexts
 from .sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 
 TOTAL, FLOOR = 10**6, 10**3
@@ -80,13 +81,8 @@ class NGram(SampledTask):
         return np.full(S, 1 / S), P
 
     def _contexts(self, prefixes: Prefixes) -> Tensor:
-        n, end = self.vocabulary.eos, prefixes.length[:, None] - prefixes.ended[:, None].long()
-        back = torch.arange(self.order, 0, -1, device=end.device)
-        rows = torch.arange(len(prefixes), device=end.device)[:, None]
-        prompt = prefixes.tokens[rows, (prefixes.prompt_length[:, None] - back).clamp(min=0)]
-        known = (prefixes.prompt_length >= self.order) & (prompt != n).all(1)
-        self.check_prompts(prefixes, known, f"{self.order} tokens or more, none of the last {self.order} eos")
-        return (prefixes.tokens[rows, end - back] * n ** (back - 1)).sum(1)
+        powers = self.vocabulary.eos ** torch.arange(self.order - 1, -1, -1, device=prefixes.tokens.device)
+        return (contexts(self, prefixes, self.order) * powers).sum(1)
 
 
 @lru_cache(maxsize=8)
