@@ -90,8 +90,8 @@ class SlotCache(Cache):
         """Where a step writes, in [lanes * heads * slots]: int64 [n * heads], computed once for all layers."""
         assert self.slot is not None, "only a step has one slot per lane"
         if heads not in self._index:
-            lane_heads = torch.arange(len(self.slot) * heads, device=self.slot.device)
-            self._index[heads] = lane_heads * self.capacity + self.slot.repeat_interleave(heads)
+            first = torch.arange(0, len(self.slot) * heads * self.capacity, self.capacity, device=self.slot.device)
+            self._index[heads] = (first.view(-1, heads) + self.slot[:, None]).view(-1)
         return self._index[heads]
 
     def move(self, source: Tensor, target: Tensor, extent: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, gelu, layer_norm, scaled_dot_product_attention
+from torch.nn.functional import gelu, scaled_dot_product_attention
 from transformers.activations import NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
@@ -63,7 +63,8 @@ class GPT2Decoder:
     """The functions inside the modules of GPT-2, on their weights, in evaluation mode."""
 
     def __init__(self, trunk: GPT2Model) -> None:
-        self.trunk = trunk
+        self.tokens, self.positions = trunk.wte.weight, trunk.wpe.weight
+        self.width, self.heads = trunk.embed_dim, trunk.config.n_head
         self.blocks = [
             (
                 (b.ln_1.weight, b.ln_1.bias, b.ln_1.eps),
@@ -76,24 +77,25 @@ class GPT2Decoder:
             )
             for b in trunk.h
         ]
+        self.norm = trunk.ln_f.weight, trunk.ln_f.bias, trunk.ln_f.eps
 
     def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
         """As `Decoder`."""
-        trunk, n, D = self.trunk, len(tokens), self.trunk.embed_dim
-        x = embedding(tokens, trunk.wte.weight) + embedding(length - 1, trunk.wpe.weight)
-        heads = (n, 1, trunk.config.n_head, D // trunk.config.n_head)
+        n, D = tokens.shape[0], self.width
+        x = torch.embedding(self.tokens, tokens) + torch.embedding(self.positions, length - 1)
         mask = slot_mask(length, cache.extent, x.dtype)
-        for i, (norm_1, attention, scaling, output, norm_2, up, down) in enumerate(self.blocks):
-            qkv = _affine(layer_norm(x, (D,), *norm_1), attention).split(D, 1)
-            query, key, value = (part.view(heads).transpose(1, 2) for part in qkv)
-            keys, values = cache.update(key, value, i)
+        for layer, (norm_1, attention, scaling, output, norm_2, up, down) in zip(
+            cache.layers, self.blocks, strict=True
+        ):
+            qkv = _affine(torch.layer_norm(x, (D,), *norm_1), attention)
+            query, key, value = qkv.view(n, 3, self.heads, 1, -1).unbind(1)
+            keys, values = layer.update(key, value)
             mixed = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scaling)
             x = x + _affine(mixed.reshape(n, D), output)
-            x = x + _affine(gelu(_affine(layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
-        return layer_norm(x, (D,), trunk.ln_f.weight, trunk.ln_f.bias, trunk.ln_f.eps)
+            x = x + _affine(gelu(_affine(torch.layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
+        return torch.layer_norm(x, (D,), *self.norm)
 
 
 def _affine(x: Tensor, layer: tuple[Tensor, Tensor]) -> Tensor:
     """What a Conv1D does: `x @ weight + bias`."""
-    bias, weight = layer
-    return torch.addmm(bias, x, weight)
+    return torch.addmm(layer[0], x, layer[1])

@@ -140,31 +140,39 @@ class _Decoding:
     def _act(self, hidden: Tensor) -> None:
         """Sample for every row until it has written a token or ended, and clear the lanes of those that ended."""
         v, lanes = self.policy.vocabulary, torch.arange(len(self.rows), device=self.rows.device)
-        ended = []
-        while len(lanes):
+        ended = torch.empty_like(self.rows, dtype=torch.bool)
+        while True:
             rows = self.rows[lanes]
             length, taken = self.length[rows], self.taken[rows]
-            action, log_prob = self.sampler(self._legal_logits(hidden, rows), rows, taken, self._reshape(rows))
+            logits = self._legal_logits(hidden, length - self.initial.prompt_length[rows])
+            action, log_prob = self.sampler(logits, rows, taken, self._reshape(rows))
             self.actions[rows, taken], self.log_prob[rows, taken] = action, log_prob.to(self.log_prob.dtype)
-            deleting, over = action == v.backspace, (action == v.eos) | (taken + 1 == self.actions.shape[1])
-            length_after = length + torch.where(deleting, -1, 1)
-            self.cells[rows, torch.minimum(length, length_after)] = torch.where(deleting, v.size, action)
-            self.length[rows], self.taken[rows] = length_after, taken + 1
-            ended.append(lanes[over])
-            again = deleting & ~over
+            taken, deleting = taken + 1, action == v.backspace
+            ended[lanes] = over = (action == v.eos) | (taken == self.actions.shape[1])
+            cell, length = length - deleting.long(), length + torch.where(deleting, -1, 1)
+            self.cells[rows, cell] = torch.where(deleting, v.size, action)
+            self.length[rows], self.taken[rows] = length, taken
+            again = (deleting & ~over).nonzero()[:, 0]
+            if not len(again):
+                break
             lanes = lanes[again]
-            hidden = self.states[lanes, length_after[again] - 1]
-        self._clear(torch.cat(ended))
+            hidden = self.states[lanes, length[again] - 1]
+        if ended.any():
+            self._clear(ended)
 
-    def _legal_logits(self, hidden: Tensor, rows: Tensor) -> Tensor:
+    def _legal_logits(self, hidden: Tensor, generated: Tensor) -> Tensor:
+        """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
         v, logits = self.policy.vocabulary, self.policy.head(hidden)
-        generated = self.length[rows] - self.initial.prompt_length[rows]
-        limits = self.initial.max_length, self.initial.min_length
-        token, eos, pop = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
-        special = logits[:, [v.eos, v.backspace]].masked_fill(~torch.stack([eos, pop], 1), -torch.inf)
+        running = torch.zeros_like(generated, dtype=torch.bool)
+        kinds = legal_kinds(generated, running, self.initial.max_length, self.initial.min_length)
+        if torch.stack(kinds).all():
+            return logits
+        token, eos, pop = kinds
+        kept = [(a, logits[:, a].masked_fill(~legal, -torch.inf)) for a, legal in ((v.eos, eos), (v.backspace, pop))]
         if not token.all():
             logits.masked_fill_(~token[:, None], -torch.inf)
-        logits[:, [v.eos, v.backspace]] = special
+        for a, column in kept:
+            logits[:, a] = column
         return logits
 
     def _reshape(self, rows: Tensor) -> Callable[[Tensor], Tensor] | None:
@@ -176,12 +184,9 @@ class _Decoding:
         return partial(_reshape, self.warps, state, rows)
 
     def _clear(self, ended: Tensor) -> None:
-        """Move the last rows that go on into the lanes of those that ended."""
-        if not len(ended):
-            return
-        going = torch.ones_like(self.rows, dtype=torch.bool).index_fill(0, ended, False)
-        left = int(going.sum())
-        target, source = (~going[:left]).nonzero()[:, 0], left + going[left:].nonzero()[:, 0]
+        """Move the last rows that go on into the lanes of those that `ended` (bool [lanes in use])."""
+        left = len(ended) - int(ended.sum())
+        target, source = ended[:left].nonzero()[:, 0], left + (~ended[left:]).nonzero()[:, 0]
         if len(source):
             extent = int(self.length[self.rows[source]].max())
             self.cache.move(source, target, extent)

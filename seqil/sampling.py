@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -79,16 +80,15 @@ def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     block = _exceeding(cumulative, point)
     cell = block * _BLOCK + torch.arange(_BLOCK, device=weights.device)
     inside = torch.where(cell < N, weights.gather(1, cell.clamp(max=N - 1)), 0)
-    rest = point - (cumulative - sums).gather(1, block)
+    rest = (point - (cumulative - sums).gather(1, block)).clamp_(min=0)
     index = block * _BLOCK + _exceeding(inside.cumsum(-1, dtype=torch.float64), rest)
     return index[:, 0], weights.gather(1, index)[:, 0]
 
 
 def _exceeding(cumulative: Tensor, point: Tensor) -> Tensor:
-    """First index whose cumulative weight exceeds a point, which is put between zero and the total: int64 [B, 1]."""
-    total = cumulative[:, -1:]
-    # Strictly below the total, so that the first larger entry has a positive weight.
-    point = torch.minimum(point.clamp(min=0), torch.nextafter(total, total.new_zeros(())))
+    """First index whose cumulative weight exceeds a point, which is put below the total: int64 [B, 1]."""
+    # The float before the total, so that the first larger entry has a positive weight.
+    point = torch.minimum(point, cumulative[:, -1:] * (1 - 2.0**-53))
     index = torch.searchsorted(cumulative, point, right=True)
     return index.clamp_(max=cumulative.shape[1] - 1)  # of weights that are not finite
 
@@ -120,6 +120,8 @@ def _signed(number: int) -> int:
 
 
 def _check_finite(values: Tensor, rows: Tensor, steps: Tensor, reason: str) -> None:
+    if math.isfinite(float(values.sum())):  # one number says that all are finite
+        return
     finite = torch.isfinite(values)
     if not finite.all():
         row, step = int(rows[~finite][0]), int(steps[~finite][0])
