@@ -70,8 +70,7 @@ def rollout(
     warps = [rule.begin(policy) for rule in rules]
     with evaluating(policy):
         decoding = _Decoding(policy, initial, sampler, warps, max_actions, _rows_at_once(batch_size, initial))
-        decoding.run()
-    return _finish(initial, policy.vocabulary, decoding.actions, decoding.taken, decoding.log_prob)
+        return decoding.run()
 
 
 class _Decoding:
@@ -94,26 +93,27 @@ class _Decoding:
     ) -> None:
         self.policy, self.initial, self.sampler, self.warps = policy, initial, sampler, warps
         self.cells, self.length = initial.tokens.clone(), initial.length.clone()
-        B, device, v = len(initial), initial.tokens.device, policy.vocabulary
-        self.actions = torch.full((B, max_actions), v.size, device=device)
-        self.log_prob = torch.zeros(B, max_actions, device=device)
-        self.taken = torch.zeros(B, dtype=torch.int64, device=device)
-        self.rows = torch.empty(0, dtype=torch.int64, device=device)
-        self.started, self.lanes = 0, lanes
+        self.taken = torch.zeros_like(initial.length)
+        self.record: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, steps, actions, log-probabilities
+        self.rows = torch.empty_like(initial.length[:0])
+        self.started, self.lanes, self.max_actions = 0, lanes, max_actions
         self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
         self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
 
-    def run(self) -> None:
+    def run(self) -> Trajectories:
         """Until every row has ended or spent its budget."""
-        while True:
+        while self.started < len(self.initial) or len(self.rows):
             free, waiting = self.lanes - len(self.rows), len(self.initial) - self.started
             if waiting and (free * _REFILL >= self.lanes or free >= waiting):
                 self._begin(min(free, waiting))
-            if not len(self.rows):
-                return
             self._act(self._forward())
+        rows, steps, taken, logs = (torch.cat(column) for column in zip(*self.record, strict=True))
+        actions = taken.new_full((len(self.initial), int(self.taken.max())), self.policy.vocabulary.size)
+        log_prob = torch.zeros(actions.shape, device=actions.device)
+        actions[rows, steps], log_prob[rows, steps] = taken, logs.to(log_prob.dtype)
+        return _finish(self.initial, self.policy.vocabulary, actions, self.taken, log_prob)
 
     def _begin(self, number: int) -> None:
         """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
@@ -146,9 +146,9 @@ class _Decoding:
             length, taken = self.length[rows], self.taken[rows]
             logits = self._legal_logits(hidden, length - self.initial.prompt_length[rows])
             action, log_prob = self.sampler(logits, rows, taken, self._reshape(rows))
-            self.actions[rows, taken], self.log_prob[rows, taken] = action, log_prob.to(self.log_prob.dtype)
+            self.record.append((rows, taken, action, log_prob))
             taken, deleting = taken + 1, action == v.backspace
-            ended[lanes] = over = (action == v.eos) | (taken == self.actions.shape[1])
+            ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
             cell, length = length - deleting.long(), length + torch.where(deleting, -1, 1)
             self.cells[rows, cell] = torch.where(deleting, v.size, action)
             self.length[rows], self.taken[rows] = length, taken

@@ -60,8 +60,8 @@ _FEW, _BLOCK = 4096, 256
 def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """First index whose cumulative weight exceeds `uniform` times their sum, and its weight: two [B].
 
-    Sums of blocks first, then the one block: cumulative sums of all weights would take several times the softmax.
-    All sums are in float64, so that weights of 1e-7 count as exactly as others.
+    Of many weights the sums of blocks come first, then the weights of one block: cumulative sums of all would take
+    several times as long as the softmax. Either way a weight of 1e-7 counts as exactly as others.
 
     Args:
         weights: [B, N], none negative.
@@ -73,15 +73,17 @@ def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         index = _exceeding(cumulative, uniform[:, None] * cumulative[:, -1:])
         return index[:, 0], weights.gather(1, index)[:, 0]
     whole = N // _BLOCK * _BLOCK
-    sums = weights[:, :whole].unflatten(1, (-1, _BLOCK)).sum(-1, dtype=torch.float64)
-    sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True, dtype=torch.float64)], 1)
+    sums = weights[:, :whole].unflatten(1, (-1, _BLOCK)).sum(-1)
+    sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True)], 1).double()
     cumulative = sums.cumsum(-1)
     point = uniform[:, None] * cumulative[:, -1:]
     block = _exceeding(cumulative, point)
     cell = block * _BLOCK + torch.arange(_BLOCK, device=weights.device)
-    inside = torch.where(cell < N, weights.gather(1, cell.clamp(max=N - 1)), 0)
-    rest = (point - (cumulative - sums).gather(1, block)).clamp_(min=0)
-    index = block * _BLOCK + _exceeding(inside.cumsum(-1, dtype=torch.float64), rest)
+    inside = torch.where(cell < N, weights.gather(1, cell.clamp(max=N - 1)), 0).cumsum(-1, dtype=torch.float64)
+    # As a share of the block, because its sum is rounded by more than the smallest of its weights.
+    share = (point - (cumulative - sums).gather(1, block)) / sums.gather(1, block)
+    index = block * _BLOCK + _exceeding(inside, share.clamp_(min=0) * inside[:, -1:])
+    index = index.clamp_(max=N - 1)  # of weights that are not finite
     return index[:, 0], weights.gather(1, index)[:, 0]
 
 

@@ -37,7 +37,7 @@ _SETTINGS = (
     Setting(1, 128, 64),
     Setting(8, 128, 64),
     Setting(64, 128, 64),
-    Setting(64, 128, 64, deletions=0.45),
+    Setting(64, 128, 64, deletions=0.5),
     Setting(64, 512, 32),
 )
 

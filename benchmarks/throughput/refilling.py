@@ -15,7 +15,7 @@ from seqil.prefix import Prefixes
 from .measure import Ratio, interleaved, ratio, timed
 from .models import SMALL, Subject, raise_backspace
 
-_ROWS, _AT_ONCE, _SHORTEST, _LONGEST = 128, 16, 8, 64
+_ROWS, _AT_ONCE, _SHORTEST, _LONGEST = 256, 32, 8, 64
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,12 @@ class EndAt:
 
 
 def measure(repetitions: int) -> Iterator[Ratio]:
-    """GPT-2 of 4 layers x 256; lengths from 8 to 64, equally often."""
+    """GPT-2 of 4 layers x 256; the logarithms of the lengths are uniform."""
     subject = Subject.of(SMALL, 128)
     policy, prompts = subject.policy, subject.prompts(_ROWS, 16)
     raise_backspace(policy, 0.15)
-    lengths = torch.randint(_SHORTEST, _LONGEST + 1, (_ROWS,), generator=torch.Generator().manual_seed(2))
+    spread = torch.rand(_ROWS, generator=torch.Generator().manual_seed(2))
+    lengths = (_SHORTEST * (_LONGEST / _SHORTEST) ** spread).round().long()
     chunks = torch.arange(_ROWS).split(_AT_ONCE)
 
     def sample(rows: Tensor, ends: Tensor) -> Tensor:
