@@ -116,7 +116,8 @@ class TokenPolicy(TensorDictModuleBase):
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
         V, A = self.vocabulary.size, self.vocabulary.num_actions
-        n, weight, bias = A if self.backspace else V, self.weight, self.bias
+        head, n = self.model.get_output_embeddings(), A if self.backspace else V
+        weight, bias = head.weight, getattr(head, "bias", None)
         if n < weight.shape[0]:
             weight, bias = weight[:n], None if bias is None else bias[:n]
         logits = nn.functional.linear(hidden, weight, bias)
