@@ -45,7 +45,7 @@ _SETTINGS = (
 def measure(repetitions: int) -> Iterator[Ratio]:
     """GPT-2 of 4 layers x 256, 512 tokens, float32."""
     for setting in _SETTINGS:
-        yield from lines("4 x 256", Subject.of(SMALL, 512), setting, repetitions)
+        yield from lines("4 x 256", Subject.of(SMALL, 1024), setting, repetitions)
 
 
 def lines(model: str, subject: Subject, setting: Setting, repetitions: int) -> Iterator[Ratio]:
