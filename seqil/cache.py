@@ -15,7 +15,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class SlotLayer(CacheLayerMixin):
-    """Keys and values of one attention layer: [rows, heads, slots, head width]."""
+    """Keys and values of one attention layer: [lanes, heads, slots, head width]."""
 
     is_sliding = False
 
@@ -25,24 +25,27 @@ class SlotLayer(CacheLayerMixin):
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Allocate the slots on the first write. Zeros, because a masked slot still enters as 0 * value."""
-        rows, heads, _, width = key_states.shape
-        self.keys = key_states.new_zeros(rows, heads, self.cache.capacity, width)
-        self.values = value_states.new_zeros(rows, heads, self.cache.capacity, value_states.shape[-1])
+        lanes, capacity = self.cache.lanes, self.cache.capacity
+        self.keys, self.values = (
+            states.new_zeros(lanes, states.shape[1], capacity, states.shape[3]) for states in (key_states, value_states)
+        )
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write at the slots that the cache names and return a view of the first `cache.extent` slots."""
+        """Write where the cache says and return all that the queries may see, [rows, heads, seen slots, head width]."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        slot, extent = self.cache.slot, self.cache.extent
-        if slot is None:
-            self.keys[:, :, :extent] = key_states
-            self.values[:, :, :extent] = value_states
-        else:
-            index = slot[:, None, None, None].expand(-1, key_states.shape[1], 1, -1)
-            self.keys.scatter_(2, index.expand_as(key_states), key_states)
-            self.values.scatter_(2, index.expand_as(value_states), value_states)
-        return self.keys[:, :, :extent], self.values[:, :, :extent]
+        cache = self.cache
+        if cache.slot is None:
+            lanes, extent = cache.filled, key_states.shape[2]
+            self.keys[lanes, :, :extent], self.values[lanes, :, :extent] = key_states, value_states
+            return key_states, value_states
+        rows, heads = key_states.shape[:2]
+        index = cache.index(heads)
+        for slots, states in ((self.keys, key_states), (self.values, value_states)):
+            width = states.shape[3]
+            slots.view(-1, width).index_copy_(0, index, states.reshape(rows * heads, width))
+        return self.keys[:rows, :, : cache.extent], self.values[:rows, :, : cache.extent]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of slots that a query sees, and the offset of the first."""
@@ -58,27 +61,45 @@ class SlotLayer(CacheLayerMixin):
 
 
 class SlotCache(Cache):
-    """One `SlotLayer` per attention layer, created on first use; made for `TokenPolicy.hidden`."""
+    """One `SlotLayer` per attention layer, allocated on first use; made for `TokenPolicy.hidden`.
 
-    def __init__(self, layers: int, capacity: int) -> None:
-        self.capacity = capacity
+    Args:
+        layers: of attention.
+        lanes: rows that it has room for.
+        capacity: slots of a lane.
+    """
+
+    def __init__(self, layers: int, lanes: int, capacity: int) -> None:
+        self.lanes, self.capacity = lanes, capacity
         self.extent = 0
+        self.filled = slice(0, lanes)
         self.slot: Tensor | None = None
+        self._index: dict[int, Tensor] = {}
         super().__init__(layers=[SlotLayer(self) for _ in range(layers)])
 
-    def prefill(self, extent: int) -> None:
-        """The next forward writes slots `0 … extent-1` of every row."""
-        self.slot, self.extent = None, extent
+    def prefill(self, lanes: slice, extent: int) -> None:
+        """The next forward writes slots `0 … extent-1` of these lanes and reads nothing that was there."""
+        self.slot, self.filled, self.extent = None, lanes, extent
 
     def step(self, slot: Tensor, extent: int) -> None:
-        """The next forward writes one token per row at `slot` (int64 [B]) and reads `extent` slots."""
+        """The next forward writes one token per lane at `slot` (int64 [n], first n lanes) and reads `extent` slots."""
         self.slot, self.extent = slot, min(extent, self.capacity)
+        self._index.clear()
 
-    def keep(self, rows: Tensor) -> None:
-        """Forget all rows but these (int64 [fewer])."""
+    def index(self, heads: int) -> Tensor:
+        """Where a step writes, in [lanes * heads * slots]: int64 [n * heads], computed once for all layers."""
+        assert self.slot is not None, "only a step has one slot per lane"
+        if heads not in self._index:
+            first = torch.arange(0, len(self.slot) * heads * self.capacity, self.capacity, device=self.slot.device)
+            self._index[heads] = (first.view(-1, heads) + self.slot[:, None]).view(-1)
+        return self._index[heads]
+
+    def move(self, source: Tensor, target: Tensor, extent: int) -> None:
+        """Copy the first `extent` slots of some lanes (int64 [k]) over those of others."""
         for layer in self.layers:
             if layer.is_initialized:
-                layer.keys, layer.values = layer.keys[rows], layer.values[rows]
+                for slots in (layer.keys, layer.values):
+                    slots[target, :, :extent] = slots[source, :, :extent]
 
 
 def slot_mask(length: Tensor, extent: int, dtype: torch.dtype) -> Tensor:

@@ -27,10 +27,11 @@ from .prefix import Prefixes
 from .vocabulary import Vocabulary
 
 Warp = Callable[[Prefixes, Tensor, Tensor], Tensor]
-"""(prefixes, rows, logits [B, A]) -> logits [B, A], called once per action with the rows that still run.
+"""(prefixes, rows, logits [B, A]) -> logits [B, A], called once per action of a row, with some of the rows.
 
-`rows`, int64 [B], are their places in the batch that was asked for: fewer from call to call, so a warp that remembers
-does so by them. Logits are known up to a constant per row; the arguments are not to be changed in place.
+`rows`, int64 [B], are their places in the batch that was asked for. They differ from call to call, and rows are at
+different actions, so a warp that remembers does so by them. Logits are known up to a constant per row; the arguments
+are not to be changed in place.
 """
 
 

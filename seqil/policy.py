@@ -116,9 +116,11 @@ class TokenPolicy(TensorDictModuleBase):
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
         V, A = self.vocabulary.size, self.vocabulary.num_actions
-        n = A if self.backspace else V
-        bias = self.bias
-        logits = nn.functional.linear(hidden, self.weight[:n], None if bias is None else bias[:n])
+        head, n = self.model.get_output_embeddings(), A if self.backspace else V
+        weight, bias = head.weight, getattr(head, "bias", None)
+        if n < weight.shape[0]:
+            weight, bias = weight[:n], None if bias is None else bias[:n]
+        logits = nn.functional.linear(hidden, weight, bias)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
 

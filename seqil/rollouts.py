@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .cache import SlotCache, additive, slot_mask
+from .cache import SlotCache, additive
+from .decoder import decoder_of
 from .errors import InvalidInputError
 from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes, Prompts, legal_actions, legal_kinds, start, transition
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .decoding import Rule, Warp
 
 _EXTENT = 16  # slots are read in multiples of this
+_REFILL = 8  # rows that wait begin when one lane in so many is free, so that few prompts are read at a time
 
 
 @torch.no_grad()
@@ -35,6 +37,7 @@ def rollout(
     temperature: float = 1.0,
     rules: Sequence[Rule] = (),
     streams: Tensor | None = None,
+    batch_size: int | None = None,
 ) -> Trajectories:
     """Sample one trajectory per prompt, with the key-value cache; a deletion is one smaller length.
 
@@ -50,6 +53,8 @@ def rollout(
         temperature: of the softmax; 0 takes the most probable action.
         rules: of `seqil.decoding`, applied in this order after the temperature.
         streams: int64 [B], names of the rows' streams; None: 0 … B-1. Rows of one name, prompt and key are equal.
+        batch_size: rows that are decoded at once, the others begin where rows have ended; None: all. The sample of a
+            row does not depend on it.
 
     Returns:
         Trajectories with `log_prob`, the log-probabilities under the law that was sampled from.
@@ -59,82 +64,135 @@ def rollout(
         NonFiniteError: NaN or infinity in the logits.
     """
     max_actions = _budget(max_actions, max_length)
-    v, device = policy.vocabulary, policy.weight.device
-    initial = start(v, prompts, max_length, min_length).to(device)
+    initial = start(policy.vocabulary, prompts, max_length, min_length).to(policy.weight.device)
     policy.check_positions(initial.tokens.shape[1])
-    B = len(initial)
-    sampler = Sampler(generator, temperature, _named(streams, B, device))
+    sampler = Sampler(generator, temperature, _named(streams, initial))
     warps = [rule.begin(policy) for rule in rules]
-    actions = torch.full((B, max_actions), v.size, device=device)
-    log_prob = torch.zeros(B, max_actions, device=device)
-    lengths = torch.zeros(B, dtype=torch.int64, device=device)
     with evaluating(policy):
-        for step, rows, taken, logp in _decode(policy, initial, sampler, warps):
-            actions[rows, step] = taken
-            log_prob[rows, step] = logp.to(log_prob.dtype)
-            lengths[rows] = step + 1
-            if step + 1 == max_actions:
-                break
-    return _finish(initial, v, actions, lengths, log_prob)
+        decoding = _Decoding(policy, initial, sampler, warps, max_actions, _rows_at_once(batch_size, initial))
+        return decoding.run()
 
 
-def _decode(
-    policy: TokenPolicy, initial: Prefixes, sampler: Sampler, warps: Sequence[Warp]
-) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-    """Yield (step, rows, actions, log-probabilities) until every row has ended; `rows` are those still running."""
-    v, dtype = policy.vocabulary, policy.weight.dtype
-    cells, length, prompt_length = initial.tokens.clone(), initial.length.clone(), initial.prompt_length
-    device = cells.device
-    capacity = -(-cells.shape[1] // _EXTENT) * _EXTENT
-    cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, capacity)
-    prefix = int(prompt_length.max()) - 1  # the last prompt token is fed by the first step
-    if prefix > 0:
-        cache.prefill(prefix)
-        position = torch.arange(prefix, device=device)
-        causal = additive(position[None, :] <= position[:, None], dtype).expand(len(cells), 1, -1, -1)
-        policy.hidden(cells[:, :prefix], position.expand(len(cells), -1), causal, cache)
-    rows = torch.arange(len(cells), device=device)  # of the batch that was asked for
-    running = torch.ones(len(cells), dtype=torch.bool, device=device)
-    states = torch.empty(0)  # last hidden state of every slot: a deletion leads back to one that is known
-    revisited = False
-    step = 0
-    while True:
+class _Decoding:
+    """Rows on lanes: lane i of the cache holds row `rows[i]`, and the lanes in use are always the first ones.
+
+    Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state whose last
+    hidden state is known, so it goes on at once, until it writes a token again: no forward is ever spent on a
+    deletion. Rows are therefore at different actions, which their streams of uniforms allow. The lane of a row that
+    has ended is given to the last one, and rows that wait begin on the lanes behind.
+    """
+
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        initial: Prefixes,
+        sampler: Sampler,
+        warps: Sequence[Warp],
+        max_actions: int,
+        lanes: int,
+    ) -> None:
+        self.policy, self.initial, self.sampler, self.warps = policy, initial, sampler, warps
+        self.cells, self.length = initial.tokens.clone(), initial.length.clone()
+        self.taken = torch.zeros_like(initial.length)
+        self.record: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, steps, actions, log-probabilities
+        self.rows = torch.empty_like(initial.length[:0])
+        self.started, self.lanes, self.max_actions = 0, lanes, max_actions
+        self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
+        self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
+        self.decoder = decoder_of(policy)
+        self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
+
+    def run(self) -> Trajectories:
+        """Until every row has ended or spent its budget."""
+        while self.started < len(self.initial) or len(self.rows):
+            free, waiting = self.lanes - len(self.rows), len(self.initial) - self.started
+            if waiting and (free * _REFILL >= self.lanes or free >= waiting):
+                self._begin(min(free, waiting))
+            self._act(self._forward())
+        rows, steps, taken, logs = (torch.cat(column) for column in zip(*self.record, strict=True))
+        actions = taken.new_full((len(self.initial), int(self.taken.max())), self.policy.vocabulary.size)
+        log_prob = torch.zeros(actions.shape, device=actions.device)
+        actions[rows, steps], log_prob[rows, steps] = taken, logs.to(log_prob.dtype)
+        return _finish(self.initial, self.policy.vocabulary, actions, self.taken, log_prob)
+
+    def _begin(self, number: int) -> None:
+        """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
+        new = torch.arange(self.started, self.started + number, device=self.rows.device)
+        lanes = slice(len(self.rows), len(self.rows) + number)
+        self.rows, self.started = torch.cat([self.rows, new]), self.started + number
+        prefix = int(self.initial.prompt_length[new].max()) - 1
+        if prefix > 0:
+            self.cache.prefill(lanes, prefix)
+            position = torch.arange(prefix, device=new.device)
+            causal = additive(position[None, :] <= position[:, None], self.policy.weight.dtype)
+            positions, mask = position.expand(number, -1), causal.expand(number, 1, -1, -1)
+            self.policy.hidden(self.cells[new, :prefix], positions, mask, self.cache)
+
+    def _forward(self) -> Tensor:
+        """Feed the last token of every row: last hidden states [lanes in use, D]."""
+        length = self.length[self.rows]
         top = length - 1
-        extent = min(capacity, -(-int(length.max()) // _EXTENT) * _EXTENT)
-        cache.step(top, extent)
-        if revisited:
-            hidden = states[torch.arange(len(rows), device=device), top]
-        else:
-            mask = slot_mask(length, extent, dtype)
-            hidden = policy.hidden(cells.gather(1, top[:, None]), top[:, None], mask, cache)[:, 0]
-            states = hidden.new_zeros(len(rows), capacity, hidden.shape[1]) if not len(states) else states
-            states.scatter_(1, top[:, None, None].expand(-1, 1, hidden.shape[1]), hidden[:, None])
-        logits = policy.head(hidden)
-        token, eos, pop = legal_kinds(length - prompt_length, ~running, initial.max_length, initial.min_length)
-        eos_logit, pop_logit = logits[:, v.eos].clone(), logits[:, v.backspace].clone()
-        logits.masked_fill_(~token[:, None], -torch.inf)
-        logits[:, v.eos] = eos_logit.masked_fill(~eos, -torch.inf)
-        logits[:, v.backspace] = pop_logit.masked_fill(~pop, -torch.inf)
-        reshape = None
-        if warps:  # cells of deleted tokens are left as they are until they are written again
-            tokens = torch.where(torch.arange(cells.shape[1], device=device) < length[:, None], cells, v.size)
-            state = Prefixes(tokens, length, prompt_length, ~running, initial.max_length, initial.min_length)
-            reshape = partial(_reshape, warps, state, rows)
-        action, logp = sampler(logits, rows, step, reshape)
-        yield step, rows[running], action[running], logp[running]
-        deleting = action == v.backspace
-        running &= action != v.eos
-        if not running.any():
-            return
-        cells.scatter_(1, length[:, None], torch.where(deleting, v.size, action)[:, None])
-        length = length + torch.where(deleting, -1, 1) * running
-        revisited = bool((deleting | ~running).all())
-        step += 1
-        if 2 * int(running.sum()) <= len(rows):
-            keep = running.nonzero()[:, 0]
-            cache.keep(keep)
-            cells, length, prompt_length = cells[keep], length[keep], prompt_length[keep]
-            rows, running, states = rows[keep], running[keep], states[keep]
+        self.cache.step(top, -(-int(length.max()) // _EXTENT) * _EXTENT)
+        hidden = self.decoder(self.cells[self.rows, top], length, self.cache)
+        self.states[torch.arange(len(top), device=top.device), top] = hidden
+        return hidden
+
+    def _act(self, hidden: Tensor) -> None:
+        """Sample for every row until it has written a token or ended, and clear the lanes of those that ended."""
+        v, lanes = self.policy.vocabulary, torch.arange(len(self.rows), device=self.rows.device)
+        ended = torch.empty_like(self.rows, dtype=torch.bool)
+        while True:
+            rows = self.rows[lanes]
+            length, taken = self.length[rows], self.taken[rows]
+            logits = self._legal_logits(hidden, length - self.initial.prompt_length[rows])
+            action, log_prob = self.sampler(logits, rows, taken, self._reshape(rows))
+            self.record.append((rows, taken, action, log_prob))
+            taken, deleting = taken + 1, action == v.backspace
+            ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
+            cell, length = length - deleting.long(), length + torch.where(deleting, -1, 1)
+            self.cells[rows, cell] = torch.where(deleting, v.size, action)
+            self.length[rows], self.taken[rows] = length, taken
+            again = (deleting & ~over).nonzero()[:, 0]
+            if not len(again):
+                break
+            lanes = lanes[again]
+            hidden = self.states[lanes, length[again] - 1]
+        if ended.any():
+            self._clear(ended)
+
+    def _legal_logits(self, hidden: Tensor, generated: Tensor) -> Tensor:
+        """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
+        v, logits = self.policy.vocabulary, self.policy.head(hidden)
+        running = torch.zeros_like(generated, dtype=torch.bool)
+        kinds = legal_kinds(generated, running, self.initial.max_length, self.initial.min_length)
+        if torch.stack(kinds).all():
+            return logits
+        token, eos, pop = kinds
+        kept = [(a, logits[:, a].masked_fill(~legal, -torch.inf)) for a, legal in ((v.eos, eos), (v.backspace, pop))]
+        if not token.all():
+            logits.masked_fill_(~token[:, None], -torch.inf)
+        for a, column in kept:
+            logits[:, a] = column
+        return logits
+
+    def _reshape(self, rows: Tensor) -> Callable[[Tensor], Tensor] | None:
+        if not self.warps:
+            return None
+        going = torch.zeros_like(rows, dtype=torch.bool)
+        limits = self.initial.max_length, self.initial.min_length
+        state = Prefixes(self.cells[rows], self.length[rows], self.initial.prompt_length[rows], going, *limits)
+        return partial(_reshape, self.warps, state, rows)
+
+    def _clear(self, ended: Tensor) -> None:
+        """Move the last rows that go on into the lanes of those that `ended` (bool [lanes in use])."""
+        left = len(ended) - int(ended.sum())
+        target, source = ended[:left].nonzero()[:, 0], left + (~ended[left:]).nonzero()[:, 0]
+        if len(source):
+            extent = int(self.length[self.rows[source]].max())
+            self.cache.move(source, target, extent)
+            self.states[target, :extent] = self.states[source, :extent]
+            self.rows[target] = self.rows[source]
+        self.rows = self.rows[:left]
 
 
 @torch.no_grad()
@@ -157,7 +215,7 @@ def rollout_reference(
     max_actions = _budget(max_actions, max_length)
     v = policy.vocabulary
     initial = state = start(v, prompts, max_length, min_length)
-    sampler = Sampler(generator, temperature, _named(streams, len(state), state.tokens.device))
+    sampler = Sampler(generator, temperature, _named(streams, initial))
     warps = [rule.begin(policy) for rule in rules]
     rows = torch.arange(len(state))
     actions = torch.full((len(state), max_actions), v.size)
@@ -169,7 +227,7 @@ def rollout_reference(
                 break
             legal = legal_actions(v, state, policy.backspace)
             logits = policy.log_probs(state).masked_fill(~legal, -torch.inf)
-            action, logp = sampler(logits, rows, step, partial(_reshape, warps, state, rows) if warps else None)
+            action, logp = sampler(logits, rows, lengths, partial(_reshape, warps, state, rows) if warps else None)
             running = ~state.ended
             actions[running, step], log_prob[running, step] = action[running], logp[running].to(log_prob.dtype)
             lengths += running.long()
@@ -195,10 +253,19 @@ def _budget(max_actions: int | None, max_length: int) -> int:
     return max_actions
 
 
-def _named(streams: Tensor | None, rows: int, device: torch.device) -> Tensor | None:
-    if streams is not None and (streams.shape != (rows,) or streams.dtype != torch.int64):
-        raise InvalidInputError(f"streams must be int64 [{rows}], got {streams.dtype} {tuple(streams.shape)}")
-    return None if streams is None else streams.to(device)
+def _named(streams: Tensor | None, initial: Prefixes) -> Tensor:
+    B, device = len(initial), initial.tokens.device
+    if streams is None:
+        return torch.arange(B, device=device)
+    if streams.shape != (B,) or streams.dtype != torch.int64:
+        raise InvalidInputError(f"streams must be int64 [{B}], got {streams.dtype} {tuple(streams.shape)}")
+    return streams.to(device)
+
+
+def _rows_at_once(batch_size: int | None, initial: Prefixes) -> int:
+    if batch_size is not None and batch_size < 1:
+        raise InvalidInputError(f"batch_size={batch_size}: decode at least one row at once")
+    return min(batch_size or len(initial), len(initial))
 
 
 def _finish(state: Prefixes, v: Vocabulary, actions: Tensor, lengths: Tensor, log_prob: Tensor) -> Trajectories:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -16,52 +17,92 @@ class Sampler:
     Args:
         generator: one draw from it keys all streams; None: key 0.
         temperature: of the softmax; 0 is the argmax.
-        streams: int64 [all rows], the stream of each row; None: row i has stream i.
+        streams: int64 [all rows], the stream of each row.
     """
 
-    def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor | None = None) -> None:
+    def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
         if temperature != 0 and not 1e-6 <= temperature <= 1e6:  # beyond, float32 overflows
             raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
         device = "cpu" if generator is None else generator.device
-        self.key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
-        self.temperature, self.streams = temperature, streams
+        key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
+        self.temperature, self.keys = temperature, stream_keys(key, streams)
 
     def __call__(
-        self, logits: Tensor, rows: Tensor, step: int, reshape: Callable[[Tensor], Tensor] | None = None
+        self, logits: Tensor, rows: Tensor, steps: Tensor, reshape: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """One action per row: int64 [B] and its log-probability [B]; overwrites nothing.
 
         Args:
             logits: [B, A], -inf where illegal.
             rows: int64 [B], which rows these are.
-            step: position in their streams.
+            steps: int64 [B], positions in their streams.
             reshape: what is done to the logits once they are divided by the temperature.
         """
-        _check_finite(logits, rows, step, "the model is broken or has diverged")
-        if self.temperature > 0:
+        if self.temperature not in (0, 1):
             logits = logits / self.temperature
         if reshape is not None:
+            _check_finite(logits.amax(-1), rows, steps, _BROKEN_MODEL)
             logits = reshape(logits)
-            _check_finite(logits, rows, step, "a rule has broken them")
+        broken = _BROKEN_MODEL if reshape is None else "a rule has broken them"
         if self.temperature == 0:
-            action = logits.argmax(-1)
-            return action, torch.zeros_like(logits[:, 0])
-        log_p = logits.log_softmax(-1)
-        cdf = log_p.exp().cumsum(-1, dtype=torch.float64)
-        total = cdf[:, -1:]
-        streams = rows if self.streams is None else self.streams[rows]
-        # Strictly below the total, so that the first larger entry has a positive probability.
-        point = torch.minimum(
-            uniforms(self.key, streams, step)[:, None] * total, torch.nextafter(total, total.new_zeros(()))
-        )
-        action = torch.searchsorted(cdf, point, right=True)
-        return action[:, 0], log_p.gather(1, action)[:, 0]
+            top, action = logits.max(-1)
+            _check_finite(top, rows, steps, broken)
+            return action, torch.zeros_like(top)
+        action, probability = inverse_cdf(logits.log_softmax(-1).exp_(), uniforms(self.keys[rows], steps))
+        _check_finite(probability, rows, steps, broken)
+        return action, probability.log()
 
 
-def uniforms(key: int, streams: Tensor, step: int) -> Tensor:
+_BROKEN_MODEL = "the model is broken or has diverged"
+_FEW, _BLOCK = 4096, 256
+
+
+def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """First index whose cumulative weight exceeds `uniform` times their sum, and its weight: two [B].
+
+    Of many weights the sums of blocks come first, then the weights of one block: cumulative sums of all would take
+    several times as long as the softmax. Either way a weight of 1e-7 counts as exactly as others.
+
+    Args:
+        weights: [B, N], none negative.
+        uniform: float64 [B], in [0, 1).
+    """
+    N = weights.shape[1]
+    if N <= _FEW:
+        cumulative = weights.cumsum(-1, dtype=torch.float64)
+        index = _exceeding(cumulative, uniform[:, None] * cumulative[:, -1:])
+        return index[:, 0], weights.gather(1, index)[:, 0]
+    whole = N // _BLOCK * _BLOCK
+    sums = weights[:, :whole].unflatten(1, (-1, _BLOCK)).sum(-1)
+    sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True)], 1).double()
+    cumulative = sums.cumsum(-1)
+    point = uniform[:, None] * cumulative[:, -1:]
+    block = _exceeding(cumulative, point)
+    cell = block * _BLOCK + torch.arange(_BLOCK, device=weights.device)
+    inside = torch.where(cell < N, weights.gather(1, cell.clamp(max=N - 1)), 0).cumsum(-1, dtype=torch.float64)
+    # As a share of the block, because its sum is rounded by more than the smallest of its weights.
+    share = (point - (cumulative - sums).gather(1, block)) / sums.gather(1, block)
+    index = block * _BLOCK + _exceeding(inside, share.clamp_(min=0) * inside[:, -1:])
+    index = index.clamp_(max=N - 1)  # of weights that are not finite
+    return index[:, 0], weights.gather(1, index)[:, 0]
+
+
+def _exceeding(cumulative: Tensor, point: Tensor) -> Tensor:
+    """First index whose cumulative weight exceeds a point, which is put below the total: int64 [B, 1]."""
+    # The float before the total, so that the first larger entry has a positive weight.
+    point = torch.minimum(point, cumulative[:, -1:] * (1 - 2.0**-53))
+    index = torch.searchsorted(cumulative, point, right=True)
+    return index.clamp_(max=cumulative.shape[1] - 1)  # of weights that are not finite
+
+
+def stream_keys(key: int, streams: Tensor) -> Tensor:
+    """What `uniforms` needs to know of streams, int64 of any shape: the same shape."""
+    return _mix(streams * _signed(0x9E3779B97F4A7C15) + key)
+
+
+def uniforms(keys: Tensor, steps: Tensor) -> Tensor:
     """Counter-based uniforms in [0, 1): float64, one per stream; the same bits on every device (splitmix64)."""
-    x = _mix(streams * _signed(0x9E3779B97F4A7C15) + key)
-    x = _mix(x + _signed(0xD1B54A32D192ED03 * (step + 1)))
+    x = _mix(keys + (steps + 1) * _signed(0xD1B54A32D192ED03))
     return _shift(x, 11).double() * 2.0**-53
 
 
@@ -80,8 +121,10 @@ def _signed(number: int) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-def _check_finite(logits: Tensor, rows: Tensor, step: int, reason: str) -> None:
-    finite = torch.isfinite(logits.amax(-1))
+def _check_finite(values: Tensor, rows: Tensor, steps: Tensor, reason: str) -> None:
+    if math.isfinite(float(values.sum())):  # one number says that all are finite
+        return
+    finite = torch.isfinite(values)
     if not finite.all():
-        row = int(rows[~finite][0])
+        row, step = int(rows[~finite][0]), int(steps[~finite][0])
         raise NonFiniteError(f"logits of row {row} at action {step} are not finite; {reason}")

@@ -15,12 +15,16 @@ from rich.table import Table
 
 from .measure import machine
 
-SECTIONS = ("environments", "generation", "loss_memory")
+SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "loss_memory", "startup")
+SLOW = ("generation_124m",)
 console = Console(highlight=False)
 
 
 def main(
-    section: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(SECTIONS)}; all by default.")] = None,
+    section: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Any of {', '.join(SECTIONS)}; all of these by default. Or {', '.join(SLOW)}."),
+    ] = None,
     repetitions: Annotated[int, typer.Option(min=1, help="Of each side, in turns.")] = 7,
     threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 1,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here too.")] = None,
@@ -34,8 +38,8 @@ def main(
         python -m benchmarks.throughput generation --repetitions 15 --json generation.json
     """
     for name in section or ():
-        if name not in SECTIONS:
-            raise typer.BadParameter(f"unknown section {name!r}; known: {', '.join(SECTIONS)}")
+        if name not in SECTIONS + SLOW:
+            raise typer.BadParameter(f"unknown section {name!r}; known: {', '.join(SECTIONS + SLOW)}")
     torch.set_num_threads(threads)
     table = Table(title=machine(), box=None, title_justify="left")
     for head in ("what", "ours", "peer", "unit", "ratio", "spread"):

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from envs import TextGenerationEnv, TextGenerationVectorEnv
 from seqil import Vocabulary
 
-from .measure import Ratio, compare
+from .measure import Ratio, compare, timed
 
 _V = Vocabulary(size=16, eos=15)
 
@@ -22,7 +22,8 @@ def measure(repetitions: int) -> Iterator[Ratio]:
         ours = TextGenerationVectorEnv(_V, num_envs=rows, max_length=32, prompts=[[0, 1]])
         peer = SyncVectorEnv([_single] * rows, autoreset_mode=AutoresetMode.SAME_STEP)
         name = f"vector env / SyncVectorEnv, {rows} rows"
-        yield compare(name, "steps/s", partial(walk, ours, rows, 200), partial(walk, peer, rows, 20), repetitions)
+        ways = timed(partial(walk, ours, rows, 200)), timed(partial(walk, peer, rows, 20))
+        yield compare(name, "steps/s", *ways, repetitions)
 
 
 def _single() -> TextGenerationEnv:

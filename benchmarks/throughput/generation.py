@@ -1,70 +1,158 @@
-"""Actions per second of rollouts with backspaces, against tokens per second of Hugging Face's `generate`."""
+"""Actions per second of rollouts with backspaces, against tokens per second of other loops.
+
+Peers: Hugging Face's `generate` with its dynamic and its static cache, the hand-written loop of `lean`, and the
+roofline, what the arithmetic and the bytes of a step would take at the rates that this machine reaches at best. Timed
+is decoding from the first action on, without the reading of the prompt.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList
 
-from seqil import TokenPolicy, Trajectories, Vocabulary, rollout
+from seqil import rollout
 from seqil.randomness import seeded
 
-from .measure import Ratio, compare
+from .lean import LeanGPT2
+from .measure import Ratio, Timed, clock, interleaved, ratio
+from .models import SMALL, Subject, deletions, raise_backspace
 
-_PROMPT, _NEW = 64, 64
+
+@dataclass(frozen=True)
+class Setting:
+    """Rows, the context that they end with, how many actions of it are timed, and the share of deletions."""
+
+    rows: int
+    context: int
+    actions: int
+    deletions: float = 0.15
+
+
+_SETTINGS = (
+    Setting(1, 128, 64),
+    Setting(8, 128, 64),
+    Setting(64, 128, 64),
+    Setting(64, 128, 64, deletions=0.5),
+    Setting(64, 512, 32),
+)
 
 
 def measure(repetitions: int) -> Iterator[Ratio]:
-    """GPT-2 of 4 layers x 256, 512 tokens, float32, about 15 % deletions, prompts of 64 and 64 actions."""
-    v = Vocabulary(size=512, eos=511)
-    config = GPT2Config(
-        vocab_size=v.size, n_positions=256, n_layer=4, n_embd=256, n_head=8, bos_token_id=v.eos, eos_token_id=v.eos
-    )
-    with seeded(0):
-        model = GPT2LMHeadModel(config).eval()
-    policy = TokenPolicy(model, v)
-    for rows in (1, 8, 64):
-        prompts = torch.randint(0, v.eos, (rows, _PROMPT), generator=torch.Generator().manual_seed(0))
-
-        def sample(prompts: torch.Tensor = prompts) -> Trajectories:
-            g = torch.Generator().manual_seed(0)
-            return rollout(policy, prompts, max_length=_NEW, max_actions=_NEW, min_length=_NEW, generator=g)
-
-        def ours(sample: Callable[[], Trajectories] = sample) -> float:
-            return float(sample().lengths.sum())
-
-        def peer(prompts: torch.Tensor = prompts) -> float:
-            with seeded(0), torch.no_grad():
-                out = model.generate(
-                    prompts,
-                    attention_mask=torch.ones_like(prompts),
-                    do_sample=True,
-                    top_k=0,
-                    max_new_tokens=_NEW,
-                    min_new_tokens=_NEW,
-                    pad_token_id=v.eos,
-                )
-            return float(out.shape[0] * (out.shape[1] - _PROMPT))
-
-        raise_backspace(policy, 0.15, sample)
-        share = f"{100 * deletions(sample()):.0f} % deletions"
-        name = f"rollout / generate, {rows} rows, {share}"
-        yield compare(name, "actions/s", ours, peer, repetitions)
+    """GPT-2 of 4 layers x 256, 512 tokens, float32."""
+    for setting in _SETTINGS:
+        yield from lines("4 x 256", Subject.of(SMALL, 1024), setting, repetitions)
 
 
-@torch.no_grad()
-def raise_backspace(policy: TokenPolicy, share: float, sample: Callable[[], Trajectories]) -> None:
-    """Make deletions about that share of the sampled actions of an untrained model: scale its row, by bisection."""
-    cells = torch.randint(0, policy.vocabulary.eos, (64, 32), generator=torch.Generator().manual_seed(1))
-    mean = policy.model.base_model(cells).last_hidden_state.flatten(0, 1).mean(0)
-    low, high = 0.0, 20.0
-    for _ in range(12):
-        middle = (low + high) / 2
-        policy.weight[policy.vocabulary.backspace] = mean * middle / mean.dot(mean)
-        low, high = (middle, high) if deletions(sample()) < share else (low, middle)
+def lines(model: str, subject: Subject, setting: Setting, repetitions: int) -> Iterator[Ratio]:
+    """Ours against each peer, and the forwards of the trunk per action."""
+    policy, prompts = subject.policy, subject.prompts(setting.rows, setting.context - setting.actions)
+    raise_backspace(policy, setting.deletions)
+    rolled = _Rollout(subject, prompts, setting.actions)
+    ways: dict[str, Timed] = {
+        "rollout": rolled,
+        "generate": _Generate(subject, prompts, setting.actions, "dynamic"),
+        "generate, static cache": _Generate(subject, prompts, setting.actions, "static"),
+        "hand-written loop": _Lean(subject, prompts, setting.actions),
+    }
+    rates = dict(zip(ways, interleaved(list(ways.values()), repetitions), strict=True))
+    where = f"{model}, {setting.rows} rows, context {setting.context}, {100 * rolled.deletions:.0f} % deletions"
+    ours = rates.pop("rollout")
+    for peer, found in rates.items():
+        yield ratio(f"rollout / {peer}, {where}", "actions/s", ours, found)
+    floor = [setting.rows / roofline(subject, setting)] * len(ours)
+    yield ratio(f"rollout / roofline, {where}", "actions/s", ours, floor)
+    rows = [rolled.forwards], [1.0]
+    yield ratio(f"trunk rows per action, {where}", "rows", *rows, more_is_better=False)
 
 
-def deletions(t: Trajectories) -> float:
-    """Share of the backspaces among the actions."""
-    return float((t.actions == t.vocabulary.backspace).sum() / t.lengths.sum())
+class _Rollout:
+    def __init__(self, subject: Subject, prompts: Tensor, actions: int) -> None:
+        self.policy, self.prompts, self.actions = subject.policy, prompts, actions
+        self.deletions = self.forwards = 0.0
+
+    def __call__(self) -> float:
+        self.policy.marks.clear()
+        new, g = self.actions, torch.Generator().manual_seed(0)
+        t = rollout(self.policy, self.prompts, max_length=new, max_actions=new, min_length=new, generator=g)
+        took = clock() - self.policy.marks[0][0]
+        self.deletions = deletions(t)
+        # The head is given all rows after a forward of the trunk, and else those that have just deleted.
+        marked = sum(rows for _, rows in self.policy.marks)
+        again = sum((t.actions[t.inside & _not_last(t.lengths, new)] == t.vocabulary.backspace).tolist())
+        self.forwards = (marked - again) / marked
+        return len(t) * new / took
+
+
+def _not_last(lengths: Tensor, steps: int) -> Tensor:
+    return torch.arange(steps) < lengths[:, None] - 1
+
+
+class _Mark(LogitsProcessor):
+    """Remembers when the first logits were there."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.began = self.began or clock()
+        return scores
+
+
+class _Generate:
+    def __init__(self, subject: Subject, prompts: Tensor, new: int, kind: str) -> None:
+        self.model, self.prompts = subject.model, prompts
+        self.options = {
+            "attention_mask": torch.ones_like(prompts),
+            **{"do_sample": True, "top_k": 0, "max_new_tokens": new, "min_new_tokens": new},
+            **{"pad_token_id": subject.policy.vocabulary.eos, "cache_implementation": kind, "disable_compile": True},
+        }
+
+    def __call__(self) -> float:
+        mark = _Mark()
+        with seeded(0), torch.no_grad():
+            out = self.model.generate(self.prompts, logits_processor=LogitsProcessorList([mark]), **self.options)
+        return (out.shape[1] - self.prompts.shape[1]) * len(out) / (clock() - mark.began)
+
+
+class _Lean:
+    def __init__(self, subject: Subject, prompts: Tensor, new: int) -> None:
+        self.loop, self.prompts, self.new = LeanGPT2(subject.model), prompts, new
+
+    def __call__(self) -> float:
+        began = self.loop.generate(self.prompts, self.new)[1]
+        return len(self.prompts) * self.new / (clock() - began)
+
+
+def roofline(subject: Subject, setting: Setting) -> float:
+    """Seconds per step that are the least: the longer of its arithmetic and its bytes."""
+    c, dtype = subject.model.config, subject.model.dtype
+    weights = 12 * c.n_layer * c.n_embd**2 + c.vocab_size * c.n_embd
+    slots = setting.rows * setting.context * c.n_layer * c.n_embd
+    operations, size = 2 * setting.rows * weights + 4 * slots, dtype.itemsize
+    return max(operations / _operations(dtype), size * (weights + 2 * slots) / _bytes())
+
+
+@cache
+def _operations(dtype: torch.dtype) -> float:
+    """Operations per second of a large product of matrices."""
+    a, n = torch.randn(1024, 1024).to(dtype), 4
+    return max(_rate(lambda: a @ a, 2.0 * 1024**3, n) for _ in range(5))
+
+
+@cache
+def _bytes() -> float:
+    """Bytes per second of reading what no cache holds."""
+    a = torch.zeros(2**26)
+    return max(_rate(a.sum, 4.0 * len(a), 1) for _ in range(5))
+
+
+def _rate(work: Callable[[], Tensor], units: float, times: int) -> float:
+    began = clock()
+    for _ in range(times):
+        work()
+    return units * times / (clock() - began)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 Timed = Callable[[], float]
-"""Does the work once and returns how many units of it were done."""
+"""Does the work once and returns how many units of it were done per second."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,44 @@ class Ratio:
 
 
 def compare(name: str, unit: str, ours: Timed, peer: Timed, repetitions: int) -> Ratio:
-    """Units per second of two ways, run in turns after one warm-up each."""
-    rate(ours), rate(peer)
-    pairs = [(rate(ours), rate(peer)) for _ in range(repetitions)]
-    ratios = [a / b for a, b in pairs]
-    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
+    """Units per second of two ways."""
+    first, second = interleaved([ours, peer], repetitions)
+    return ratio(name, unit, first, second)
+
+
+def interleaved(ways: Sequence[Timed], repetitions: int) -> list[list[float]]:
+    """What each way returns, run in turns after one warm-up each."""
+    for way in ways:
+        way()
+    found: list[list[float]] = [[] for _ in ways]
+    for _ in range(repetitions):
+        for way, rates in zip(ways, found, strict=True):
+            rates.append(way())
+    return found
+
+
+def ratio(name: str, unit: str, ours: Sequence[float], peer: Sequence[float], more_is_better: bool = True) -> Ratio:
+    """The line of two ways that were run in turns."""
+    pairs = list(zip(ours, peer, strict=True))
+    ratios = [a / b if more_is_better else b / a for a, b in pairs]
+    first, second = (statistics.median(column) for column in (ours, peer))
     return Ratio(name, first, second, unit, statistics.median(ratios), min(ratios), max(ratios))
 
 
-def rate(work: Timed) -> float:
-    """Units per second."""
-    began = time.perf_counter()
-    units = work()
-    return units / (time.perf_counter() - began)
+def timed(work: Callable[[], float]) -> Timed:
+    """Units per second of work that returns its units."""
+
+    def run() -> float:
+        began = clock()
+        units = work()
+        return units / (clock() - began)
+
+    return run
+
+
+def clock() -> float:
+    """Seconds; on one thread those of the processor, so that what else runs on the machine does not count."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def machine() -> str:

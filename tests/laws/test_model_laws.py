@@ -74,10 +74,10 @@ def cached(made, t):
     """Logits [B, T, A] before every action, illegal ones included, with the cache."""
     state = start(V, t.prompts, t.max_length, t.min_length)
     cells, length = state.tokens.clone(), state.length.clone()
-    store, dtype = SlotCache(2, cells.shape[1]), made.weight.dtype
+    store, dtype = SlotCache(2, *cells.shape), made.weight.dtype
     prefix = int(length.max()) - 1
     if prefix:
-        store.prefill(prefix)
+        store.prefill(slice(0, len(cells)), prefix)
         at = torch.arange(prefix)
         mask = additive(at[None] <= at[:, None], dtype).expand(len(cells), 1, -1, -1)
         made.hidden(cells[:, :prefix], at.expand(len(cells), -1), mask, store)

@@ -1,8 +1,12 @@
+import copy
+
 import pytest
 import torch
 from tiny_models import tiny_policy
 
-from seqil import rollout
+from seqil import rollout, rollouts
+from seqil.cache import SlotCache
+from seqil.decoder import GPT2Decoder, ModuleDecoder, decoder_of
 from seqil.decoding import contrastive_search, loop_guard, min_p, tabu, top_k, top_p
 from seqil.errors import InvalidInputError
 from seqil.rollouts import rollout_reference
@@ -57,3 +61,88 @@ def test_streams_name_the_rows():
         for wrong in (torch.tensor([1, 2]), torch.tensor([0.0] * 4)):
             with pytest.raises(InvalidInputError, match=r"streams must be int64 \[4\]"):
                 drawn(sample, policy, [[0]] * 4, streams=wrong)
+
+
+@pytest.mark.parametrize("rules", [RULES["none"], RULES["several"]], ids=["none", "several"])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_rows_that_wait_are_sampled_as_if_they_had_not(family, rules):
+    policy = tiny_policy(family)
+    whole = drawn(rollout, policy, rules=rules)
+    for batch_size in (1, 2, 4, 100):
+        found = drawn(rollout, policy, rules=rules, batch_size=batch_size)
+        assert torch.equal(found.actions, whole.actions)
+        assert torch.allclose(found.log_prob, whole.log_prob, atol=1e-6)
+    order = torch.tensor([4, 2, 5, 0, 3, 1])
+    shuffled = drawn(rollout, policy, [PROMPTS[i] for i in order], rules=rules, streams=order, batch_size=3)
+    assert torch.equal(shuffled.actions, whole.actions[order])
+    with pytest.raises(InvalidInputError, match="batch_size=0: decode at least one row"):
+        drawn(rollout, policy, batch_size=0)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_deletion_costs_no_forward(family, monkeypatch):
+    policy, fed = copy.deepcopy(tiny_policy(family)), []
+    head, v = policy.head, policy.vocabulary
+
+    def delete_often(hidden):
+        logits = head(hidden)
+        return logits.index_copy(1, torch.tensor([v.backspace]), logits[:, : v.size].logsumexp(1, keepdim=True) + 0.3)
+
+    policy.head = delete_often
+
+    def counting(policy):
+        decoder = decoder_of(policy)
+
+        def decode(tokens, length, cache):
+            fed.append(len(tokens))
+            return decoder(tokens, length, cache)
+
+        return decode
+
+    monkeypatch.setattr(rollouts, "decoder_of", counting)
+    for batch_size in (None, 2):
+        fed.clear()
+        t = drawn(rollout, policy, batch_size=batch_size, max_length=40, min_length=40)
+        pushed = (t.actions != v.backspace) & t.inside
+        final = torch.arange(t.actions.shape[1]) == t.lengths[:, None] - 1
+        assert sum(fed) == len(t) + int((pushed & ~final).sum())  # one for each prompt, one for each token
+        assert sum(fed) <= 0.6 * int(t.lengths.sum())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_gpt2_without_its_modules(dtype, tolerance):
+    policy = copy.deepcopy(tiny_policy("gpt2")).to(dtype)
+    fast, slow = decoder_of(policy), ModuleDecoder(policy)
+    assert isinstance(fast, GPT2Decoder)
+    g = torch.Generator().manual_seed(0)
+    caches, length = [SlotCache(2, 4, 32) for _ in range(2)], torch.ones(3, dtype=torch.int64)
+    for _ in range(40):
+        tokens = torch.randint(0, policy.vocabulary.size, (3,), generator=g)
+        for cache in caches:
+            cache.step(length - 1, int(length.max()))
+        one, other = (decode(tokens, length, cache) for decode, cache in zip((fast, slow), caches, strict=True))
+        torch.testing.assert_close(one, other, rtol=0, atol=tolerance * float(other.abs().max()))
+        length = (length + torch.randint(-1, 3, (3,), generator=g)).clamp(1, 32)
+
+
+def test_a_gpt2_that_was_changed_keeps_its_modules():
+    def hook(policy):
+        policy.model.transformer.h[0].mlp.register_forward_hook(lambda module, inputs, output: output * 2)
+
+    def other_activation(policy):
+        policy.model.transformer.h[1].mlp.act = torch.nn.ReLU()
+
+    def adapter(policy):
+        policy.model.transformer.h[0].attn.c_attn = torch.nn.Sequential(policy.model.transformer.h[0].attn.c_attn)
+
+    def own_forward(policy):
+        block = policy.model.transformer.h[0]
+        block.mlp.forward = lambda hidden: hidden * 0
+
+    for change in (hook, other_activation, adapter, own_forward):
+        policy = copy.deepcopy(tiny_policy("gpt2"))
+        change(policy)
+        assert isinstance(decoder_of(policy), ModuleDecoder)
+        fast, slow = drawn(rollout, policy), drawn(rollout_reference, policy)
+        assert torch.equal(fast.actions, slow.actions)
+    assert isinstance(decoder_of(tiny_policy("llama")), ModuleDecoder)

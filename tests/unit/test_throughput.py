@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.throughput.measure import compare
+import torch
+from tiny_models import tiny_policy
+
+from benchmarks.throughput.lean import LeanGPT2
+from benchmarks.throughput.measure import compare, ratio
+from benchmarks.throughput.refilling import EndAt
+from seqil import rollout
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,3 +30,25 @@ def test_environments(tmp_path):
 def test_a_ratio_above_one_is_in_our_favour():
     found = compare("more units", "units/s", lambda: 1e9, lambda: 1.0, 3)
     assert found.low > 1
+    assert ratio("fewer seconds", "s", [1.0], [2.0], more_is_better=False).ratio == 2
+
+
+def test_the_hand_written_loop_is_gpt2():
+    model = tiny_policy("gpt2").model
+    loop, ids = LeanGPT2(model), torch.tensor([[1, 2, 3, 0, 5], [4, 4, 1, 0, 2]])
+    kv = loop.room(2, 5)
+    for at, tokens in ((0, ids[:, :3]), (3, ids[:, 3:4]), (4, ids[:, 4:])):
+        with torch.no_grad():
+            expected = model(ids[:, : at + tokens.shape[1]]).logits[:, -1]
+            found = loop.logits(tokens, at, kv)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+    text, _ = loop.generate(ids, 4)
+    assert text.shape == (2, 9)
+    assert torch.equal(text[:, :5], ids)
+
+
+def test_rows_end_at_their_own_lengths():
+    lengths = torch.tensor([1, 5, 3, 8])
+    t = rollout(tiny_policy("gpt2"), [[0]] * 4, max_length=8, max_actions=200, rules=[EndAt(lengths)], batch_size=2)
+    assert t.ended.all()
+    assert (t.replay().generated - 1).tolist() == lengths.tolist()

@@ -1,0 +1,76 @@
+"""The models that are timed: from a config, with random weights, and a policy that deletes as often as is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from seqil import TokenPolicy, Trajectories, Vocabulary
+from seqil.randomness import seeded
+
+from .measure import clock
+
+SMALL = {"vocab_size": 512, "n_layer": 4, "n_embd": 256, "n_head": 8}
+GPT2_124M = {"vocab_size": 50_257, "n_layer": 12, "n_embd": 768, "n_head": 12}
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model, its policy and its size."""
+
+    model: GPT2LMHeadModel
+    policy: ClockedPolicy
+
+    @classmethod
+    def of(cls, shape: dict[str, int], positions: int, dtype: torch.dtype = torch.float32) -> Subject:
+        """GPT-2 of that shape, in evaluation mode."""
+        v = Vocabulary(size=shape["vocab_size"], eos=shape["vocab_size"] - 1)
+        config = GPT2Config(n_positions=positions, bos_token_id=v.eos, eos_token_id=v.eos, **shape)
+        with seeded(0):
+            model = GPT2LMHeadModel(config).eval().to(dtype)
+        return cls(model, ClockedPolicy(model, v))
+
+    def prompts(self, rows: int, length: int) -> Tensor:
+        """Random ids [rows, length]."""
+        return torch.randint(0, self.policy.vocabulary.eos, (rows, length), generator=torch.Generator().manual_seed(0))
+
+
+class ClockedPolicy(TokenPolicy):
+    """Notes when states were given their logits, and of how many rows."""
+
+    def __init__(self, model: nn.Module, vocabulary: Vocabulary) -> None:
+        self.marks: list[tuple[float, int]] = []
+        super().__init__(model, vocabulary)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """As of every policy."""
+        self.marks.append((clock(), len(hidden)))
+        return super().head(hidden)
+
+
+@torch.no_grad()
+def raise_backspace(policy: TokenPolicy, share: float) -> None:
+    """Make deletions about that share of the actions of an untrained model, in all states alike.
+
+    One coordinate of the last hidden states is made large, and the backspace, the only one to read it, is scaled.
+    """
+    policy.model.base_model.ln_f.bias[0] = 16.0
+    policy.weight[:, 0] = 0.0
+    cells = torch.randint(0, policy.vocabulary.eos, (8, 64), generator=torch.Generator().manual_seed(1))
+    hidden = policy.model.base_model(cells).last_hidden_state.flatten(0, 1)
+    along = hidden[:, 0].float() / 16
+    tokens = policy.head(hidden)[:, : policy.vocabulary.size].logsumexp(-1)
+    low, high = 0.0, 100.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (along * middle - tokens).sigmoid().mean() < share else (low, middle)
+    policy.weight[policy.vocabulary.backspace] = 0.0
+    policy.weight[policy.vocabulary.backspace, 0] = low / 16
+
+
+def deletions(t: Trajectories) -> float:
+    """Share of the backspaces among the actions."""
+    return float((t.actions == t.vocabulary.backspace).sum() / t.lengths.sum())
