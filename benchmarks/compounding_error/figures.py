@@ -10,7 +10,7 @@ import numpy as np
 from seqil.errors import MissingExtraError
 from seqil.statistics import Estimate, over_runs
 
-from .cells import Record
+from .records import Record
 from .study import Place
 from .tables import BETTER, Results, estimate, many, verdict
 

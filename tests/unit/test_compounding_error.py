@@ -7,20 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_studies import ARM, PLACE, SMALL, STUDY, synthetic
 
 from benchmarks.compounding_error import figures, report, tables
 from benchmarks.compounding_error.__main__ import main
-from benchmarks.compounding_error.cells import Cell, cells_of, missing, read, rows_of, run, steps_within
-from benchmarks.compounding_error.settings import AGENTS, FIRST, MLE, SEQUENCE_MATCH, STUDIES
-from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
+from benchmarks.compounding_error.cells import Cell, cells_of, rows_of, run, steps_within
+from benchmarks.compounding_error.presets import PRESETS
+from benchmarks.compounding_error.records import read
+from benchmarks.compounding_error.settings import AGENTS, MLE, QUICK, SEQUENCE_MATCH
+from benchmarks.compounding_error.study import Arm, Decoding
 from seqil import plugins
-from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
+from seqil.errors import InvalidInputError, MissingExtraError
 from seqil.experiment import Settings, make_task, make_training
 from seqil.statistics import Estimate
 
-SMALL = {"task": "automaton", "task_options": {"horizon": 6}, "demonstrations": 64, "width": 16, "layers": 1}
-PLACE = Place("automaton", SMALL, budget=2e4, samples=20, error="a token that the law forbids")
-ARM = Arm("MLE", MLE.settings, (Decoding("greedy", ("top_k=1",)), Decoding("best of 2", best_of=2)))
 COMMITTED = sorted(Path(report.__file__).parent.glob("results/*/results.jsonl"))
 
 
@@ -47,19 +47,22 @@ def test_a_key_is_of_everything_that_decides_the_result_and_of_nothing_else():
     assert Cell(replace(ARM, name="other"), replace(PLACE, error="other"), 0).key == cell.key
 
 
-def test_keys_of_the_first_study_are_what_they_were(monkeypatch):
+def test_older_keys_of_the_quick_study_are_what_they_were(monkeypatch):
     monkeypatch.setattr("benchmarks.compounding_error.cells.versions", lambda: {})
-    settings = Settings.of({**FIRST.places[0].settings, **FIRST.arms[0].settings, "seed": 0})
-    what = [settings.to_json(), 4.5e6, 1000, {}]
+    settings = Settings.of({**QUICK.places[0].settings, **QUICK.arms[0].settings, "seed": 0})
+    what = [{k: v for k, v in settings.to_json().items() if k != "sampling_actions"}, 4.5e6, 1000, {}]
     plain = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    assert cells_of(FIRST)[0].key == plain
-    assert len(cells_of(FIRST)) == 16
+    assert cells_of(QUICK)[0].older_keys[1] == plain
+    assert len(cells_of(QUICK)) == 16
 
 
-@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
-def test_arms_have_settings_that_exist_and_names_of_their_own(study):
+@pytest.mark.parametrize("study", PRESETS.values(), ids=PRESETS)
+def test_arms_have_settings_that_exist_and_names_and_keys_of_their_own(study):
     assert len(set(study.rows)) == len(study.rows)
-    for cell in cells_of(replace(study, seeds=1)):
+    installed = tuple(place for place in study.places if place.settings["task"] in plugins.names("tasks"))
+    cells = cells_of(replace(study, seeds=1, places=installed))
+    assert len({cell.older_keys for cell in cells}) == len(cells)
+    for cell in cells:
         known = plugins.parameters(plugins.load("agents", cell.settings.agent))
         assert set(cell.settings.agent_options) - {"alpha"} <= set(known)
 
@@ -126,65 +129,7 @@ def test_noise_of_the_model_is_paid_for(monkeypatch):
     assert training.costs()["rollout_positions"] == sum(fed) > 100
 
 
-# -- results.jsonl
-
-
-def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
-    results = tmp_path / "results.jsonl"
-    cells = [Cell(replace(ARM, decodings=()), PLACE, seed) for seed in (0, 1)]
-    assert len(list(missing(cells, results, 1))) == 2
-    whole = results.read_text()
-    results.write_text(whole[:-40])
-    (again,) = missing(cells, results, 1)
-    assert {record["key"] for record in read(results)} == {cell.key for cell in cells}
-    lost = json.loads(whole.splitlines()[1])
-    timed = {"seconds_training": 0, "seconds_evaluation": 0}
-    assert json.loads(json.dumps(again | timed)) == lost | timed
-    assert list(missing(cells, results, 1)) == []
-
-
-def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
-    results = tmp_path / "results.jsonl"
-    sound = Cell(replace(ARM, decodings=()), PLACE, 0)
-    broken = Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, 0)
-    with pytest.raises(SeqilError, match=r"1 runs failed .automaton, broken, seed 0: unknown noise 'loud'"):
-        list(missing([broken, sound], results, 1))
-    assert [record["key"] for record in read(results)] == [sound.key]
-
-
 # -- tables and figures
-
-
-def synthetic(study, spread=0.01):
-    """Records in which arm k has success .2 + .1 k on every place, give or take `spread` from seed to seed."""
-    records = []
-    for cell in cells_of(study):
-        samples = []
-        for k, row in enumerate(study.rows):
-            if row in cell.arm.rows:
-                value = 0.2 + 0.1 * k + spread * (cell.seed - 1)
-                one = Estimate(value, value - 0.01, value + 0.01, 100, "sequences").to_json()
-                names = ("success", "actions_per_net_token", "forwards_per_net_token", "unfinished")
-                samples.append(
-                    {
-                        "estimates": {"hazard": {**one, "value": 1 - value}, **dict.fromkeys(names, one)},
-                        "samples": [["1 2", [["3 4", False], ["5", True]]]],
-                    }
-                )
-        records.append(
-            {
-                **{"key": cell.key, "arm": cell.arm.name, "task": cell.place.name, "seed": cell.seed, "cost": 2e6},
-                **{"versions": dict.fromkeys(("seqil", "torch", "transformers"), "1"), "seconds_training": 1.0},
-                **{"profile": [], "settings": cell.settings.to_json()},
-                **samples[0],
-                "decoded": samples[1:],
-            }
-        )
-    return records
-
-
-STUDY = Study("small", "Which?", (ARM, MLE, MLE), (PLACE,), seeds=3)
-STUDY = replace(STUDY, arms=(ARM, Arm("B", {"agent": "bc"}), Arm("C", {"agent": "bc"})))
 
 
 def test_a_row_per_arm_and_decoding_with_marks_where_intervals_do_not_overlap():
@@ -225,17 +170,20 @@ def test_files_of_a_study_with_many_arms(tmp_path):
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    for study in (FIRST, AGENTS):
+    for study in (QUICK, AGENTS):
         results = tables.Results(study, synthetic(study))
         with pytest.raises(MissingExtraError, match=r"pip install 'seqil\[study\]'"):
             figures.figure(results, results.places[0])
 
 
 def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(STUDIES, "small", STUDY)
+    monkeypatch.setitem(PRESETS, "small", STUDY)
     with (tmp_path / "results.jsonl").open("w") as file:
         file.writelines(json.dumps(record) + "\n" for record in synthetic(STUDY))
-    main(study="small", out=tmp_path, report_only=True)
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", "--preset", "small", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="0"):
+        main(["table", "--preset", "small", "--out", str(tmp_path)])
     table = (tmp_path / "table.md").read_text()
     assert table == tables.markdown(tables.Results(STUDY, read(tmp_path / "results.jsonl")))
     assert "| MLE, best of 2 |" in table
@@ -244,5 +192,5 @@ def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch
 
 @pytest.mark.parametrize("results", COMMITTED, ids=lambda path: path.parent.name)
 def test_committed_tables_are_what_the_records_say(results):
-    study = STUDIES[results.parent.name]
+    study = PRESETS[results.parent.name]
     assert tables.markdown(tables.Results(study, read(results))) == results.with_name("table.md").read_text()
