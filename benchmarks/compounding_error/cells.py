@@ -99,7 +99,7 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
                 f"no such {kind[:-1]} is installed: {', '.join(unknown)}; install seqil again, or leave it out with "
                 "--arm or --task"
             )
-    pairs = [(arm, place) for place in study.places for arm in study.arms if place.exact or not arm.exact]
+    pairs = [(arm, place) for place in study.places for arm in study.arms if not arm.places or place.name in arm.places]
     return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
 
 

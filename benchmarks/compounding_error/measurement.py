@@ -27,7 +27,7 @@ def measured(
     """Estimates, counts by position, and a few texts, as JSON values; step by step for the plain sample.
 
     Args:
-        task: with a judge or a proxy.
+        task: with a judge, a proxy or neither.
         policy: trained.
         how: to sample.
         place: says how many texts of how many actions at most.
@@ -68,23 +68,31 @@ def at_horizon(settings: Settings, policy: TokenPolicy, horizon: int, place: Pla
 def _numbers(
     task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
 ) -> dict[str, Any]:
-    judge = judge_of(task)
-    assert judge is not None, "every task of a study has a judge or a proxy"
-    first, survived = metrics.first_errors(rollouts, judge)
-    curve, error = metrics.survival(first, survived)
-    found = metrics.backspaces(rollouts, judge) if judge == task.first_error else None
-    held_out, own = demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS))
     estimates = evaluation(task, policy, demonstrations, rollouts, cost)
+    held_out, own = demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS))
     estimates["teacher_forced_accuracy"] = accuracy(policy, held_out)
     return {
         "estimates": {name: estimate.to_json() for name, estimate in estimates.items()},
+        **_errors(task, rollouts),
+        "entropy": entropies(policy, held_out, own, _BIN),
+    }
+
+
+def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
+    """First errors by position, and what is done about them; empty where no error is defined."""
+    judge = judge_of(task)
+    if judge is None:
+        return {"survival": [], "counts": {}, "hazard": [], "hazard_bin": _BIN, "profile": [], "ever_deleted": None}
+    first, survived = metrics.first_errors(rollouts, judge)
+    curve, error = metrics.survival(first, survived)
+    found = metrics.backspaces(rollouts, judge) if judge == task.first_error else None
+    return {
         "survival": [rounded(curve, 6), rounded(error, 6)],
         "counts": _counts(first, survived),
         "hazard": [metrics.hazard(first, survived, t, t + _BIN).to_json() for t in range(0, task.max_length, _BIN)],
         "hazard_bin": _BIN,
         "profile": [] if found is None else [estimate.to_json() for estimate in found.profile],
         "ever_deleted": None if found is None else [found.predicted, found.recall.to_json()],
-        "entropy": entropies(policy, held_out, own, _BIN),
     }
 
 

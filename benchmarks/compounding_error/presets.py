@@ -19,6 +19,7 @@ from .settings import (
 )
 from .study import Arm, Decoding, Place, Study
 
+WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "star")
 MIN_P = Decoding("min-p .1", ("min_p=0.1",))
 BASELINES = (
     replace(MLE, decodings=(MIN_P,)),
@@ -26,34 +27,34 @@ BASELINES = (
     MASKED,
     IMITATED,
     Arm("BC + backspace, model's noise", {**MASKED.settings, "noise": "model"}),
+    Arm("BC + backspace, wrong arms", {**MASKED.settings, "noise": "task", "burst": 4}, places=("star",)),
 )
 
 
-def _sequence_match(divergence: str) -> tuple[Arm, Arm]:
+def _sequence_match(divergence: str, name: str) -> tuple[Arm, Arm]:
     """With a backspace and without."""
-    name = {"chi2_mixture": "SequenceMatch", "jensen_shannon": "SequenceMatch (JS)"}.get(
-        divergence, f"SequenceMatch ({divergence.replace('_', ' ')})"
-    )
     options = {**SEQUENCE_MATCH.settings["agent_options"], "divergence": divergence}
     arm = Arm(name, {"agent": "sequence_match", "agent_options": options})
     return arm, Arm(f"{name} without backspace", {**arm.settings, "backspace": False})
 
 
-CONTRASTS = tuple(
-    arm for divergence in ("chi2_mixture", "jensen_shannon", "forward_kl") for arm in _sequence_match(divergence)
+CONTRASTS = (
+    *_sequence_match("chi2_mixture", "SequenceMatch"),
+    *_sequence_match("jensen_shannon", "SequenceMatch (JS)"),
+    *_sequence_match("forward_kl", "SequenceMatch (forward KL)"),
 )
 ARMS = (
     *BASELINES,
     *CONTRASTS,
     Arm("GAIL", {"agent": "gail"}),
-    Arm("DAgger", {"agent": "dagger", "agent_options": {"expert": "teacher"}}, exact=True),
+    Arm("DAgger", {"agent": "dagger", "agent_options": {"expert": "teacher"}}, places=WITH_TEACHER),
     Arm("DAgger (reference)", {"agent": "dagger", "agent_options": {"expert": "reference"}}),
 )
 HORIZONS = (16, 32, 128, 256, 512)  # beside the 64 of the training
 
 
 def _at_horizons(place: Place) -> Place:
-    return replace(place, horizons=HORIZONS, horizon_samples=128) if place.name == "automaton" else place
+    return replace(place, horizons=HORIZONS, horizon_samples=64) if place.name == "automaton" else place
 
 
 PYDOC = next(place for place in QUICK.places if place.name == "pydoc")
@@ -70,7 +71,7 @@ CPU = Study(
             samples=1000,
             error=FORBIDDEN,
             horizons=HORIZONS,
-            horizon_samples=128,
+            horizon_samples=64,
         ),
         Place(
             "star",
@@ -79,7 +80,7 @@ CPU = Study(
             samples=1000,
             error=NOT_THE_ANSWER,
         ),
-        replace(PYDOC, budget=3e6, exact=False),
+        replace(PYDOC, budget=3e6),
     ),
     seeds=5,
 )

@@ -57,8 +57,9 @@ def _left(cells: list[Cell], done: dict[str, Record], workers: int) -> str:
 
 
 def _line(record: Record) -> str:
-    hazard = Estimate.of(record["estimates"]["hazard"]).value
+    hazard = record["estimates"].get("hazard")
+    result = "" if hazard is None else f", hazard {Estimate.of(hazard).value:.4f}"
     return (
-        f"{record['task']}, {record['arm']}, seed {record['seed']}: {record['steps']} steps, hazard {hazard:.4f}, "
+        f"{record['task']}, {record['arm']}, seed {record['seed']}: {record['steps']} steps{result}, "
         f"{record['seconds_training']:.0f} + {record['seconds_evaluation']:.0f} s"
     )

@@ -35,14 +35,14 @@ class Arm:
         decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
-        exact: whether it needs a task with an exact teacher; it is left out of the others.
+        places: names of those that it is for; empty: all.
     """
 
     name: str
     settings: dict[str, Any]
     decodings: tuple[Decoding, ...] = ()
     stages: int = 0
-    exact: bool = False
+    places: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -69,7 +69,6 @@ class Place:
         horizons: lengths at which the trained model is sampled once more, beside that of its training; for tasks with
             the option `horizon`. What is longer than the training texts is extrapolation.
         horizon_samples: texts at each of them.
-        exact: whether the task has an exact teacher.
     """
 
     name: str
@@ -80,7 +79,6 @@ class Place:
     max_actions: int | None = None
     horizons: tuple[int, ...] = ()
     horizon_samples: int = 200
-    exact: bool = True
 
 
 @dataclass(frozen=True)

@@ -152,8 +152,15 @@ def one_below_the_other(results: Results, place: Place) -> Table:
 def caption(results: Results) -> str:
     """How to read the marks and intervals, in words."""
     few, most = results.seeds
-    over = "seeds (Student's t)" if few >= 3 else "sequences, seeds pooled, where a row has fewer than three seeds"
-    text = f"{few if few == most else f'{few} to {most}'} seeds, 95 % intervals over {over}."
+    over = (
+        "seeds (Student's t)"
+        if few >= 3
+        else "sequences"
+        if most < 3
+        else "sequences, seeds pooled, where a row has fewer than three"
+    )
+    seeds = "1 seed" if most == 1 else f"{few} seeds" if few == most else f"{few} to {most} seeds"
+    text = f"{seeds}, 95 % intervals over {over}."
     if many(results.study):
         text += (
             f" {BETTER} better and {WORSE} worse than {results.study.rows[0]}: the intervals do not overlap, "

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_studies import ARM, PLACE, SMALL, STUDY, synthetic
 
-from benchmarks.compounding_error import figures, report, tables
+from benchmarks.compounding_error import report, tables
 from benchmarks.compounding_error.__main__ import main
 from benchmarks.compounding_error.cells import Cell, cells_of, rows_of, run, steps_within
 from benchmarks.compounding_error.presets import PRESETS
@@ -17,7 +16,7 @@ from benchmarks.compounding_error.records import read
 from benchmarks.compounding_error.settings import AGENTS, MLE, QUICK, SEQUENCE_MATCH
 from benchmarks.compounding_error.study import Arm, Decoding
 from seqil import plugins
-from seqil.errors import InvalidInputError, MissingExtraError
+from seqil.errors import InvalidInputError
 from seqil.experiment import Settings, make_task, make_training
 from seqil.statistics import Estimate
 
@@ -150,30 +149,20 @@ def test_worse_is_marked_too():
     assert tables.verdict(few, many, "unfinished") == tables.verdict(few, few, "hazard") == ""
 
 
+def test_what_is_not_finite_has_a_sign_in_tables():
+    infinite, none = (Estimate(x, float("nan"), float("nan"), 3, "seeds") for x in (float("inf"), float("nan")))
+    assert [tables.plus_minus(e) for e in (infinite, none)] == ["∞", "–"]
+    assert [tables.interval(e) for e in (infinite, none)] == ["∞", "–"]
+    assert tables.interval(Estimate(1, 0.5, float("inf"), 3, "seeds")) == "1.000 [0.500, ∞]"
+    records = synthetic(STUDY)
+    records[0]["estimates"]["hazard"]["value"] = "inf"
+    assert "| MLE | ∞ |" in tables.markdown(tables.Results(STUDY, records))
+
+
 def test_of_two_records_of_a_run_the_later_one_counts():
     records = synthetic(STUDY)
     stale = json.loads(json.dumps(records).replace('"cost": 2000000.0', '"cost": 7000000.0'))
     assert tables.markdown(tables.Results(STUDY, stale + records)) == tables.markdown(tables.Results(STUDY, records))
-
-
-def test_files_of_a_study_with_many_arms(tmp_path):
-    results = tables.Results(STUDY, synthetic(STUDY))
-    names = {path.name for path in report.write(results, tmp_path)}
-    assert names == {"report.html", "table.md", "automaton.png", "automaton.svg"}
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<h4>") == len(STUDY.rows)
-    assert "<td class=better>0.300±0.025 ✓</td>" in page
-    svg = (tmp_path / "automaton.svg").read_text()
-    assert svg.startswith("<?xml")
-    assert len(svg) > 5000
-
-
-def test_without_matplotlib_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    for study in (QUICK, AGENTS):
-        results = tables.Results(study, synthetic(study))
-        with pytest.raises(MissingExtraError, match=r"pip install 'seqil\[study\]'"):
-            figures.figure(results, results.places[0])
 
 
 def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch):
