@@ -21,10 +21,11 @@ EXACT = (
     *("backspace_precision", "backspace_recall"),
 )
 PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4")
+LAWS = ("teacher_forced_accuracy", "nll_per_token", "off_policy_step_error", "on_policy_step_error", "regret")
 COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
 COLUMNS = ("hazard", *ACCURACY, "nll_per_token", "backspace_precision", "backspace_recall", *COMMON)
 COSTS = {"trained (M)": "training_positions", "cost (M)": "cost"}
-LOWER, HIGHER = {"hazard", "nll_per_token"}, {"success"}
+LOWER, HIGHER = {"hazard", "nll_per_token", "regret"}, {"success"}
 BETTER, WORSE = "✓", "✗"
 _WIDE = 200
 
@@ -120,8 +121,11 @@ def table(results: Results, place: Place, show: Show = interval) -> Table:
 def side_by_side(results: Results, place: Place, show: Show) -> Table:
     """One row per metric; arms are columns."""
     runs = results.runs(place)
-    exact = any(r["profile"] for r in results.records if r["task"] == place.name)
-    metrics = _measured((*(EXACT if exact else PROXY), *COMMON), runs)
+    here = [r for r in results.records if r["task"] == place.name]
+    kind = (
+        EXACT if any(r["profile"] for r in here) else PROXY if any("hazard" in r["estimates"] for r in here) else LAWS
+    )
+    metrics = _measured((*kind, *COMMON), runs)
     return [
         ["", *runs],
         *([_title(name), *(_cell(estimate(found, name), show) for found in runs.values())] for name in metrics),
@@ -139,7 +143,8 @@ def one_below_the_other(results: Results, place: Place) -> Table:
         ours = estimate(found, metric)
         return f"{_cell(ours, plus_minus)} {verdict(ours, estimate(first, metric), metric)}".strip()
 
-    metrics = _measured(COLUMNS, runs)
+    judged = any(estimate(found, "hazard") for found in runs.values())
+    metrics = _measured(COLUMNS if judged else (*LAWS, *COMMON), runs)
     return [
         ["", *(_title(metric) for metric in metrics), *COSTS],
         *(
