@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from seqil.growth import local_slopes
 from seqil.statistics import Estimate, over_runs
 
 from .records import Record
@@ -52,24 +53,19 @@ def slopes(found: Sequence[Point]) -> list[tuple[float, float, bool]]:
     The slope is that of `log J` against `log sqrt(T (T + 1) / 2)`: 1 for `J ~ T`, 2 for `J ~ T^2`; a regret that
     saturates falls below 1, however it began.
     """
-    known = [p for p in found if p.regret.value > 0]
+    if len(found) < 2:
+        return []
+    steep = local_slopes([p.horizon for p in found], [p.regret.value for p in found])
     return [
-        (
-            math.sqrt(a.horizon * b.horizon),
-            math.log(b.regret.value / a.regret.value) / math.log(_scale(b.horizon) / _scale(a.horizon)),
-            b.extrapolation,
-        )
-        for a, b in pairwise(known)
+        (math.sqrt(a.horizon * b.horizon), float(slope), b.extrapolation)
+        for (a, b), slope in zip(pairwise(found), steep, strict=True)
+        if math.isfinite(slope)
     ]
 
 
 def horizon_of(record: Record) -> int:
     """Tokens per text of the training; of older records the last position that any text reached."""
     return int(record.get("horizon") or max(len(record["survival"][0]) - 1, 1))
-
-
-def _scale(T: int) -> float:
-    return math.sqrt(T * (T + 1) / 2)
 
 
 def _over(sampled: Sequence[tuple[list[list[float]], Record]], T: int) -> Estimate:

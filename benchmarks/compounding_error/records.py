@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from seqil import strict_json
 from seqil.errors import InvalidInputError
 
 Record = dict[str, Any]
@@ -21,7 +21,7 @@ def read(results: Path) -> list[Record]:
     records = []
     for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
         try:
-            record = json.loads(line)
+            record = strict_json.loads(line)
         except json.JSONDecodeError:
             continue
         if isinstance(record, dict):
@@ -45,7 +45,7 @@ def appending(results: Path) -> Iterator[Callable[[Record], None]]:
         _end_last_line(results, file)
 
         def append(record: Record) -> None:
-            file.write(json.dumps(plain(record), allow_nan=False).encode() + b"\n")
+            file.write(strict_json.dumps(record).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -63,15 +63,6 @@ def being_written(results: Path) -> bool:
 def lock_of(results: Path) -> Path:
     """The file that a writer locks."""
     return results.with_name(".lock")
-
-
-def plain(value: Any) -> Any:
-    """The same with `inf`, `-inf` and `nan` as strings, because JSON has no word for them; `float` reads them back."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _locked(lock: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from seqil import strict_json
+
 from . import figures
-from .records import plain
 from .sections import SECTIONS, Drawings, escaped, stepped
 from .tables import Results, markdown
 
@@ -54,8 +54,7 @@ def write(results: Results, folder: Path) -> list[Path]:
 
 def _embedded(value: Any) -> str:
     """JSON that may stand in a script element."""
-    text = json.dumps(plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
+    return strict_json.dumps(value).replace("<", "\\u003c")
 
 
 def _legend(results: Results) -> str:

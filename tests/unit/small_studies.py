@@ -3,6 +3,7 @@
 from benchmarks.compounding_error.cells import cells_of
 from benchmarks.compounding_error.settings import MLE
 from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
+from seqil import strict_json
 from seqil.statistics import Estimate
 
 SMALL = {"task": "automaton", "task_options": {"horizon": 6}, "demonstrations": 64, "width": 16, "layers": 1}
@@ -40,3 +41,8 @@ def synthetic(study, spread=0.01):
             }
         )
     return records
+
+
+def stored(record):
+    """As a file gives it back."""
+    return strict_json.loads(strict_json.dumps(record))

@@ -7,11 +7,10 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from small_studies import ARM, PLACE
+from small_studies import ARM, PLACE, stored
 
 from benchmarks.compounding_error import report
 from benchmarks.compounding_error.cells import Cell, run
-from benchmarks.compounding_error.records import plain
 from benchmarks.compounding_error.settings import MASKED
 from benchmarks.compounding_error.study import Study
 from benchmarks.compounding_error.tables import Results
@@ -45,8 +44,8 @@ document.title = JSON.stringify(seen);
 @pytest.fixture(scope="module")
 def page():
     study = Study("pair", "Which </script> & why?", (replace(ARM, decodings=()), MASKED), (PLACE,), seeds=1)
-    records = [json.loads(json.dumps(plain(run(Cell(arm, PLACE, 0))))) for arm in study.arms]
-    records[0]["trajectories"][0]["value"][0] = "inf"
+    records = [stored(run(Cell(arm, PLACE, 0))) for arm in study.arms]
+    records[0]["trajectories"][0]["value"][0] = float("inf")
     results = Results(study, records)
     return report.page(results, {}), [r["trajectories"][0] for r in records]
 

@@ -8,14 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from small_studies import ARM, PLACE, STUDY, synthetic
+from small_studies import ARM, PLACE, STUDY, stored, synthetic
 
 from benchmarks.compounding_error import figures, growth, report
 from benchmarks.compounding_error.cells import Cell, rows_of, run
 from benchmarks.compounding_error.correlation import likelihood_against_quality
 from benchmarks.compounding_error.hypotheses import verdicts
 from benchmarks.compounding_error.panels import PANELS
-from benchmarks.compounding_error.records import plain
 from benchmarks.compounding_error.settings import MASKED, MLE
 from benchmarks.compounding_error.study import Study
 from benchmarks.compounding_error.tables import Results, markdown
@@ -30,7 +29,7 @@ PAIR = Study("pair", "Which?", (replace(ARM, decodings=ARM.decodings[:1]), MASKE
 @pytest.fixture(scope="module")
 def measured():
     """Records of two agents, as a file holds them."""
-    return [json.loads(json.dumps(plain(run(Cell(arm, HORIZONS, 0))), allow_nan=False)) for arm in PAIR.arms]
+    return [stored(run(Cell(arm, HORIZONS, 0))) for arm in PAIR.arms]
 
 
 # -- records
@@ -65,7 +64,7 @@ def test_a_decoding_is_known_by_its_name_and_one_that_the_arm_has_lost_is_left_o
 def test_a_task_without_errors_has_a_record_and_a_page_too(monkeypatch, tmp_path):
     monkeypatch.setattr("envs.tasks.automaton.Automaton.judged", False)
     study = replace(PAIR, arms=(MASKED,))
-    (record,) = (json.loads(json.dumps(plain(run(Cell(arm, HORIZONS, 0))))) for arm in study.arms)
+    (record,) = (stored(run(Cell(arm, HORIZONS, 0))) for arm in study.arms)
     assert record["survival"] == record["profile"] == []
     assert "hazard" not in record["estimates"]
     assert record["estimates"]["regret"]["value"] > 0

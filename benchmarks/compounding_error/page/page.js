@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const number = (x) => ({ inf: Infinity, "-inf": -Infinity, nan: NaN })[x] ?? Number(x);
+const number = (x) => (x?.float ? { inf: Infinity, "-inf": -Infinity, nan: NaN }[x.float] : x); // JSON has no word for them
 const shown = (x, digits = 3) => (x === Infinity ? "∞" : x === -Infinity ? "−∞" : Number.isNaN(x) ? "–" : x.toFixed(digits).replace("-", "−"));
 
 /* legend: rows that are pressed stand out in every figure */
