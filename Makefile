@@ -1,15 +1,21 @@
 PYTHON ?= python3
 
-.PHONY: study study-agents study-noise test test-slow test-gpu test-clients install
+.PHONY: study study-agents study-noise study-cpu verify test test-slow test-gpu test-clients install
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
-	.venv/bin/python -m benchmarks.compounding_error --out runs/study
+	.venv/bin/python -m benchmarks.compounding_error run --out runs/study
 
 study-agents: install  ## compare all agents and decodings on three tasks, three seeds; writes runs/agents
-	.venv/bin/python -m benchmarks.compounding_error --study agents
+	.venv/bin/python -m benchmarks.compounding_error run --preset agents
 
 study-noise: install  ## compare sources of noise, masked and imitated, on three tasks; writes runs/noise
-	.venv/bin/python -m benchmarks.compounding_error --study noise
+	.venv/bin/python -m benchmarks.compounding_error run --preset noise
+
+study-cpu: install  ## the large study, three hours of two cores, in as many pieces as one likes; writes runs/cpu
+	.venv/bin/python -m benchmarks.compounding_error run --preset cpu
+
+verify: install  ## make every number of the README again from the committed records
+	.venv/bin/python -m benchmarks.compounding_error verify
 
 test: install  ## format, lint, types and the test suite
 	.venv/bin/ruff format --check .

@@ -128,11 +128,17 @@ def located(settings: Settings) -> Settings:
     )
 
 
-def make_training(settings: Settings, task: Any) -> Training:
-    """The run of the settings, before its first step."""
+def make_training(settings: Settings, task: Any, spare: int = 0) -> Training:
+    """The run of the settings, before its first step.
+
+    Args:
+        settings: of the run.
+        task: `make_task(settings)`.
+        spare: positions of a new model beyond those that the task needs, for texts longer than it trains on.
+    """
     s = settings
     demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
-    cells = demonstrations.prompts.shape[1] + task.max_length + 1
+    cells = demonstrations.prompts.shape[1] + task.max_length + 1 + spare
     policy = make_policy(s, task.vocabulary, cells)
     policy.check_positions(cells)
     options = agent_options(plugins.load("agents", s.agent), s.agent_options, task, policy)

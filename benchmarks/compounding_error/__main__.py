@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,77 +11,128 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from seqil.errors import InvalidInputError, SeqilError
 
-from . import report, tables
-from .cells import Cell, Record, cells_of, missing, read
-from .settings import STUDIES
+from . import progress, report, tables, verification
+from .cells import cells_of
+from .engines import ENGINES
+from .presets import PRESETS
+from .records import read
+from .runner import cores, finished
 from .study import Arm, Place, Study
 
+app = typer.Typer(
+    help="How the error of an agent grows with the horizon, at equal cost of training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 console = Console(highlight=False)
-wide = Console(highlight=False, width=200)  # a row per arm needs more than a narrow window has: it may break lines
+CORES = cores()
 Named = TypeVar("Named", Arm, Place, Study)
 
+Preset = Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Which study.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of results.jsonl and what is made of it.", show_default="runs/PRESET")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Runs per arm and task.", show_default="the preset's")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.", show_default=False)]
+Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only these arms.", show_default=False)]
+Budget = Annotated[float, typer.Option(help="Share of the budget, for a quick look.")]
+Workers = Annotated[int, typer.Option(min=1, help="Processes of one thread each.", show_default="all cores")]
+Device = Annotated[str, typer.Option(help="Where models are trained: cpu or cuda.")]
 
-def main(
-    study: Annotated[str, typer.Option(metavar="|".join(STUDIES), help="Which study.")] = "first",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of results.jsonl and what is made of it.", show_default="runs/STUDY")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Runs per arm and task.", show_default="the study's: 2 or 3")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of one thread each.")] = 2,
-    task: Annotated[list[str] | None, typer.Option(help="Only these tasks.", show_default=False)] = None,
-    arm: Annotated[list[str] | None, typer.Option(help="Only these arms.", show_default=False)] = None,
-    budget: Annotated[float, typer.Option(help="Share of the budget, for a quick look.")] = 1.0,
-    report_only: Annotated[
-        bool, typer.Option("--report-only", help="Run nothing: write tables and figures of what is there.")
-    ] = False,
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  python -m benchmarks.compounding_error run\n\n"
+    "  python -m benchmarks.compounding_error run --preset cpu --task automaton\n\n"
+    "  python -m benchmarks.compounding_error run --preset agents --budget 0.02 --seeds 1 --out runs/look"
+)
+def run(
+    preset: Preset = "quick",
+    out: Out = None,
+    seeds: Seeds = None,
+    workers: Workers = CORES,
+    task: Tasks = None,
+    arm: Arms = None,
+    budget: Budget = 1.0,
+    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="Who runs the cells.")] = "local",
+    device: Device = "cpu",
 ) -> None:
-    """Train every arm on every task at equal cost; write tables, figures and a page.
+    """Train every arm on every task, go on where an earlier run ended; write tables, figures and the page."""
+    if engine not in ENGINES:
+        raise InvalidInputError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
+    study, file = _chosen(preset, task, arm, seeds, budget), _file(preset, out)
+    cells = cells_of(study, device)
+    try:
+        progress.run(cells, file, workers, ENGINES[engine], console)
+    except KeyboardInterrupt:
+        print("compounding_error: interrupted; run again to go on", file=sys.stderr)
+        os._exit(130)  # the workers end with this process, in the middle of their cells
+    results = tables.Results(study, list(finished(cells, read(file)).values()))
+    tables.show(results, console)
+    _write(results, file.parent)
 
-    Cells that results.jsonl already holds are not run again.
 
-    Examples:
+@app.command()
+def status(
+    preset: Preset = "quick",
+    out: Out = None,
+    seeds: Seeds = None,
+    workers: Workers = CORES,
+    task: Tasks = None,
+    arm: Arms = None,
+    budget: Budget = 1.0,
+    device: Device = "cpu",
+) -> None:
+    """Say what is there, what is missing, and how long it will take."""
+    progress.status(cells_of(_chosen(preset, task, arm, seeds, budget), device), _file(preset, out), workers, console)
 
-        python -m benchmarks.compounding_error
 
-        python -m benchmarks.compounding_error --task automaton --seeds 5 --out runs/automaton
+@app.command()
+def table(preset: Preset = "quick", out: Out = None, seeds: Seeds = None, task: Tasks = None, arm: Arms = None) -> None:
+    """Print the tables of what is there."""
+    tables.show(_results(preset, out, task, arm, seeds), console)
 
-        python -m benchmarks.compounding_error --study agents --budget 0.02 --seeds 1 --out runs/look
-    """
+
+@app.command(name="report")
+def write_report(
+    preset: Preset = "quick", out: Out = None, seeds: Seeds = None, task: Tasks = None, arm: Arms = None
+) -> None:
+    """Write tables, figures and the page of what is there."""
+    _write(_results(preset, out, task, arm, seeds), _file(preset, out).parent)
+
+
+@app.command()
+def verify(
+    readme: Annotated[Path, typer.Option(help="The text whose numbers are checked.")] = verification.README,
+    results: Annotated[Path, typer.Option(help="Folders of committed records.")] = verification.RESULTS,
+    write: Annotated[bool, typer.Option("--write", help="Put the numbers of the records into the text.")] = False,
+) -> None:
+    """Make every number of the README and every committed table again from the committed records; fail on any drift."""
+    for line in verification.verify(readme, results, write):
+        console.print(line)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; an error is one line on stderr and exit status 2."""
+    try:
+        app(args=arguments, prog_name="python -m benchmarks.compounding_error")
+    except (SeqilError, OSError) as error:
+        print(f"compounding_error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _chosen(
+    preset: str, task: list[str] | None, arm: list[str] | None, seeds: int | None, budget: float = 1.0
+) -> Study:
     if not budget > 0:
         raise InvalidInputError(f"--budget {budget:g} must be positive")
-    (named,) = _only("study", [study], list(STUDIES.values()))
-    chosen = _chosen(named, task, arm, seeds).scaled(budget)
-    folder, began = out or Path("runs") / study, time.perf_counter()
-    records = (
-        read(folder / "results.jsonl") if report_only else _run(cells_of(chosen), folder / "results.jsonl", workers)
-    )
-    results = tables.Results(chosen, records)
-    if not results.records:
-        raise InvalidInputError(f"{folder / 'results.jsonl'} holds nothing of this study; leave out --report-only")
-    for place in results.places:
-        console.print()
-        shown = _terminal_table(tables.table(results, place, tables.plus_minus), place.name)
-        (wide if tables.many(chosen) else console).print(shown)
-    over, took = "seeds" if chosen.seeds > 2 else "sequences", time.perf_counter() - began
-    console.print(f"\n{chosen.seeds} seeds, 95 % intervals over {over}, {took:.0f} s")
-    for path in report.write(results, folder):
-        console.print(str(path))
-
-
-def _chosen(study: Study, task: list[str] | None, arm: list[str] | None, seeds: int | None) -> Study:
-    return replace(
-        study,
-        places=_only("task", task, study.places),
-        arms=_only("arm", arm, study.arms),
-        seeds=seeds or study.seeds,
-    )
+    (study,) = _only("preset", [preset], list(PRESETS.values()))
+    places, arms = _only("task", task, study.places), _only("arm", arm, study.arms)
+    return replace(study, places=places, arms=arms, seeds=seeds or study.seeds).scaled(budget)
 
 
 def _only(option: str, names: list[str] | None, known: Sequence[Named]) -> tuple[Named, ...]:
@@ -91,34 +142,24 @@ def _only(option: str, names: list[str] | None, known: Sequence[Named]) -> tuple
     return tuple(one for one in known if not names or one.name in names)
 
 
-def _run(cells: list[Cell], results: Path, workers: int) -> list[Record]:
-    """What `results` lacks; returns the records of all cells."""
-    keys = {cell.key for cell in cells}
-    done = sum(record["key"] in keys for record in read(results))
-    with Progress(console=console) as progress:
-        bar = progress.add_task("runs", total=len(cells), completed=done)
-        for record in missing(cells, results, workers):
-            what = f"{record['task']}, {record['arm']}, seed {record['seed']}"
-            progress.console.print(
-                f"{what}: {record['steps']} steps, hazard {record['estimates']['hazard']['value']:.4f}, "
-                f"{record['seconds_training']:.0f} + {record['seconds_evaluation']:.0f} s"
-            )
-            progress.advance(bar)
-    return [record for record in read(results) if record["key"] in keys]
+def _file(preset: str, out: Path | None) -> Path:
+    return (out or Path("runs") / preset) / "results.jsonl"
 
 
-def _terminal_table(rows: list[list[str]], title: str) -> Table:
-    shown = Table(title=title, box=None, title_justify="left")
-    for i, head in enumerate(rows[0]):
-        shown.add_column(head, justify="right" if i else "left")
-    for cells in rows[1:]:
-        shown.add_row(*cells)
-    return shown
+def _results(
+    preset: str, out: Path | None, task: list[str] | None, arm: list[str] | None, seeds: int | None
+) -> tables.Results:
+    study, file = _chosen(preset, task, arm, seeds), _file(preset, out)
+    results = tables.Results(study, read(file))
+    if not results.records:
+        raise InvalidInputError(f"{file} holds nothing of the preset {preset}; start with `run`, or name another --out")
+    return results
+
+
+def _write(results: tables.Results, folder: Path) -> None:
+    for path in report.write(results, folder):
+        console.print(str(path))
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (SeqilError, OSError) as error:
-        print(f"compounding_error: {error}", file=sys.stderr)
-        sys.exit(2)
+    main()

@@ -6,29 +6,29 @@ import hashlib
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 import torch
 
 from seqil import plugins
 from seqil.checkpoint import versions
-from seqil.errors import InvalidInputError, SeqilError
+from seqil.errors import InvalidInputError
 from seqil.experiment import Settings, make_task, make_training
 from seqil.training import Training
 
-from .measurement import measured
-from .study import Arm, Decoding, Place, Study
+from .measurement import at_horizon, measured
+from .records import Record
+from .study import WARM_START, Arm, Decoding, Place, Study
 
-Record = dict[str, Any]
+THREADS = 1
 _PILOT = 40
 _MOST = 1.03  # of the budget: rollouts may grow in the course of a run
+_GPU_SHARE = 0.25  # models of a study are small
+_OF_THE_PLAIN_SAMPLE = ("horizons", "trajectories")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Cell:
     arm: Arm
     place: Place
     seed: int
+    device: str = "cpu"
 
     def __str__(self) -> str:
         return f"{self.place.name}, {self.arm.name}, seed {self.seed}"
@@ -45,96 +46,104 @@ class Cell:
     @property
     def settings(self) -> Settings:
         """Of the training run; the number of steps is still to be set from the budget."""
-        return Settings.of({**self.place.settings, **self.arm.settings, "seed": self.seed})
+        return Settings.of({**self.place.settings, **self.arm.settings, "seed": self.seed, "device": self.device})
+
+    @property
+    def gpus(self) -> float:
+        """Share of a GPU that the cell needs."""
+        return 0 if self.device == "cpu" else _GPU_SHARE
+
+    @property
+    def spare(self) -> int:
+        """Positions that texts of the longest horizon need beyond those of the training."""
+        return max(0, max(self.place.horizons, default=0) - make_task(self.settings).max_length)
 
     @property
     def key(self) -> str:
-        """Hash of everything that decides the result."""
-        what = [self.settings.to_json(), self.place.budget, self.place.samples, versions()]
-        if self.place.max_actions is not None:
-            what.append(self.place.max_actions)
+        """Sha256 of everything that decides the result, the bytes of the demonstrations included."""
+        return _sha256([*self._decisive(self.settings.to_json()), data_of(self.settings), THREADS])[:32]
+
+    @property
+    def older_keys(self) -> tuple[str, ...]:
+        """What older records are known by: without the data and the number of threads, which was 1.
+
+        The oldest ones come from before there was the setting `sampling_actions`, and had none.
+        """
+        settings = self.settings.to_json()
+        keys = [settings]
+        if settings["sampling_actions"] is None:
+            keys.append({name: value for name, value in settings.items() if name != "sampling_actions"})
+        return tuple(_sha256(self._decisive(settings))[:16] for settings in keys)
+
+    def _decisive(self, settings: Any) -> list[Any]:
+        place = self.place
+        what = [settings, place.budget, place.samples, versions()]
+        if place.max_actions is not None:
+            what.append(place.max_actions)
         if self.arm.decodings:
             what.append([asdict(decoding) for decoding in self.arm.decodings])
         if self.arm.stages:
             what.append({"stages": self.arm.stages})
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        if place.horizons:
+            what.append({"horizons": place.horizons, "samples": place.horizon_samples})
+        return what
 
 
-def cells_of(study: Study) -> list[Cell]:
-    """All cells, seed by seed; arms whose agent is not installed are refused."""
-    known = plugins.names("agents")
-    unknown = [f"{arm.name} ({agent!r})" for arm in study.arms if (agent := arm.settings["agent"]) not in known]
-    if unknown:
-        raise InvalidInputError(
-            f"no such agent is installed: {', '.join(unknown)}; install seqil again, or name other arms with --arm"
-        )
-    return [Cell(arm, place, seed) for seed in range(study.seeds) for place in study.places for arm in study.arms]
+def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
+    """All cells, seed by seed; agents and tasks that are not installed are refused."""
+    for kind, rows in (("agents", study.arms), ("tasks", study.places)):
+        known = plugins.names(kind)
+        unknown = [f"{row.name} ({name!r})" for row in rows if (name := row.settings[kind[:-1]]) not in known]
+        if unknown:
+            raise InvalidInputError(
+                f"no such {kind[:-1]} is installed: {', '.join(unknown)}; install seqil again, or leave it out with "
+                "--arm or --task"
+            )
+    pairs = [(arm, place) for place in study.places for arm in study.arms if not arm.places or place.name in arm.places]
+    return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
 
 
-def missing(cells: list[Cell], results: Path, workers: int) -> Iterator[Record]:
-    """Run the cells that `results` lacks, in processes of one thread, and append each record as it comes.
-
-    Raises:
-        SeqilError: at the end, if runs failed; one line names them.
-    """
-    done = {record["key"] for record in read(results)}
-    todo = [cell for cell in cells if cell.key not in done]
-    results.parent.mkdir(parents=True, exist_ok=True)
-    _end_last_line(results)
-    failed = []
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        futures = {pool.submit(run, cell): cell for cell in todo}
-        for future in as_completed(futures):
-            try:
-                record = future.result()
-            except SeqilError as error:
-                failed.append(f"{futures[future]}: {error}")
-                continue
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            yield record
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if failed:
-        raise SeqilError(f"{len(failed)} runs failed ({'; '.join(failed)}); --report-only shows the others")
+def data_of(settings: Settings) -> str:
+    """Sha256 of the bytes of the demonstrations that a run trains on."""
+    s = settings
+    return _data(s.task, json.dumps(dict(s.task_options), sort_keys=True), s.demonstrations, s.seed)
 
 
-def read(results: Path) -> list[Record]:
-    """All records; a line that a crash cut short is left out."""
-    records = []
-    for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+@lru_cache(maxsize=1024)
+def _data(task: str, options: str, n: int, seed: int) -> str:
+    demonstrations = plugins.construct("tasks", task, **json.loads(options)).demonstrations(n, "train", seed)
+    digest = hashlib.sha256()
+    for part in (demonstrations.prompts, demonstrations.actions):
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def run(cell: Cell) -> Record:
-    """Train within the budget, then sample and measure in every way."""
-    torch.set_num_threads(1)
+    """Train within the budget, then sample and measure in every way and at every horizon."""
+    torch.set_num_threads(THREADS)
     logging.getLogger("torchrl").setLevel(logging.WARNING)
     began, evaluating = time.perf_counter(), 0.0
     settings = replace(cell.settings, steps=steps_within(cell))
     task = make_task(settings)
-    training = make_training(settings, task)
+    training = make_training(settings, task, cell.spare)
+    gamma = float(settings.agent_options.get("gamma", 1.0))
 
-    def measure(decoding: Decoding) -> dict[str, Any]:
+    def measure(how: Decoding) -> Record:
         nonlocal evaluating
         start = time.perf_counter()
-        found = measured(task, training.policy, decoding, cell.place, cell.seed)
+        found = measured(task, training.policy, how, cell.place, cell.seed, gamma)
         evaluating += time.perf_counter() - start
         return found
 
     when, course = stages(training, cell.arm.stages), []
     for step in spend(training, _MOST * cell.place.budget):
         if step in when:
-            course.append({"steps": step, **training.costs(), **measure(Decoding())})
+            course.append({"steps": step, **training.costs(), **measure(WARM_START)})
     plain, *others = map(measure, (Decoding(), *cell.arm.decodings))
     others += course[:1]
+    start = time.perf_counter()
+    horizons = [at_horizon(settings, training.policy, T, cell.place, cell.seed) for T in cell.place.horizons]
+    evaluating += time.perf_counter() - start
     return {
         "key": cell.key,
         "arm": cell.arm.name,
@@ -142,12 +151,17 @@ def run(cell: Cell) -> Record:
         "seed": cell.seed,
         "settings": settings.to_json(),
         "versions": versions(),
+        "threads": THREADS,
+        "data": data_of(settings),
+        "parameters": sum(p.numel() for p in training.policy.parameters()),
+        "horizon": task.max_length,
         "steps": training.step,
         **training.costs(),
         "seconds_training": round(time.perf_counter() - began - evaluating, 1),
         "seconds_evaluation": round(evaluating, 1),
         **plain,
         **({"decoded": others} if others else {}),
+        **({"horizons": horizons} if horizons else {}),
         **(
             {"course": [{key: stage[key] for key in ("steps", "cost", "estimates")} for stage in course]}
             if when
@@ -157,16 +171,23 @@ def run(cell: Cell) -> Record:
 
 
 def rows_of(record: Record, arm: Arm) -> Iterator[Record]:
-    """The plain sample of a record and its other ones, each as if it were alone; `arm` names them."""
-    samples = ({}, *record.get("decoded", ()))
-    for name, sample in zip(arm.rows, samples, strict=True):
-        yield {**record, **sample, "arm": name}
+    """The plain sample of a record and its other ones, each as if it were alone; `arm` names them.
+
+    A sample that the arm no longer asks for is left out.
+    """
+    yield record
+    names = arm.others
+    shared = {k: v for k, v in record.items() if k not in _OF_THE_PLAIN_SAMPLE}
+    for i, sample in enumerate(record.get("decoded", ())):
+        name = sample.get("decoding", names[i] if i < len(names) else None)
+        if name in names:
+            yield {**shared, **sample, "arm": arm.rows[1 + names.index(name)]}
 
 
 def steps_within(cell: Cell) -> int:
     """Updates that the budget pays for, from the cost of a short run with the same schedule."""
     settings = replace(cell.settings, steps=_PILOT)
-    pilot = make_training(settings, make_task(settings))
+    pilot = make_training(settings, make_task(settings), cell.spare)
     for _ in spend(pilot):
         pass
     return max(1, round(cell.place.budget / (pilot.costs()["cost"] / _PILOT)))
@@ -186,8 +207,5 @@ def stages(training: Training, number: int) -> set[int]:
     return {max(1, first + i * (last - first) // number) for i in range(number)}
 
 
-def _end_last_line(results: Path) -> None:
-    """What a crash cut short must not swallow the next record."""
-    if results.exists() and (text := results.read_bytes()) and not text.endswith(b"\n"):
-        with results.open("ab") as file:
-            file.write(b"\n")
+def _sha256(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -1,65 +1,29 @@
-"""Figures of a study, from its records alone."""
+"""Figures of a study, from its records alone: one per panel with all tasks, and an overview per task."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import io
+import re
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seqil.errors import MissingExtraError
-from seqil.statistics import Estimate, over_runs
 
-from .cells import Record
+from .correlation import family
+from .panels import INK, PANELS, Panel, Style, plain_numbers
+from .records import Record
 from .study import Place
-from .tables import BETTER, Results, estimate, many, verdict
+from .tables import BETTER, Results, estimate, verdict
 
-_FEW_TOKENS = 100
-COLOURS = ("#4c566a", "#0b84a5", "#f6a21e", "#c0392b")
-INK, GOOD, BAD = "#7d828a", "#1a9e77", "#d9622b"  # readable on white and on black
-
-Draw = Callable[[Any, Sequence[Record], str], None]
-
-
-def survival(axes: Any, runs: Sequence[Record], colour: str) -> None:
-    """One thin line per seed, on a logarithmic axis."""
-    for i, r in enumerate(runs):
-        curve, error = (np.array(x) for x in r["survival"])
-        t = np.arange(1, len(curve) + 1)
-        axes.plot(t, np.maximum(curve, 1e-3), color=colour, lw=1.6, label=r["arm"] if i == 0 else None)
-        axes.fill_between(
-            t, np.clip(curve - 1.96 * error, 1e-3, 1), np.clip(curve + 1.96 * error, 1e-3, 1), color=colour, alpha=0.12
-        )
-    axes.set(yscale="log", xlabel="tokens", ylabel="P(no error yet)")
-
-
-def hazard(axes: Any, runs: Sequence[Record], colour: str) -> None:
-    """Errors per token in bins of the horizon that at least 100 tokens reached."""
-    bins = [over_runs([Estimate.of(r["hazard"][b]) for r in runs]) for b in range(len(runs[0]["hazard"]))]
-    shown = [(b, e) for b, e in enumerate(bins) if e.n >= _FEW_TOKENS]
-    width = runs[0]["hazard_bin"]
-    _points(axes, [(b + 0.5) * width for b, _ in shown], [e for _, e in shown], colour, runs[0]["arm"])
-    axes.set(yscale="log", xlabel="tokens", ylabel="errors per token")
-
-
-def profile(axes: Any, runs: Sequence[Record], colour: str) -> None:
-    """P(backspace) by depth of the error, with the line above which an error does not last."""
-    if not runs[0]["settings"]["backspace"] or not runs[0]["profile"]:
-        return
-    depths = [over_runs([Estimate.of(r["profile"][k]) for r in runs]) for k in range(len(runs[0]["profile"]))]
-    shown = [(k + 1, e) for k, e in enumerate(depths) if e.n >= _FEW_TOKENS]
-    _points(axes, [k for k, _ in shown], [e for _, e in shown], colour, runs[0]["arm"])
-    axes.axhline(0.5, color="grey", lw=0.8, ls=":")
-    axes.set(ylim=(0, 1), xticks=range(2, 17, 2), xlabel="tokens since the error", ylabel="P(backspace)")
-
-
-def _points(axes: Any, x: Sequence[float], estimates: Sequence[Estimate], colour: str, label: str) -> None:
-    value = np.array([e.value for e in estimates])
-    spread = np.abs(np.array([[e.low for e in estimates], [e.high for e in estimates]]) - value)
-    axes.errorbar(x, value, spread, color=colour, marker="o", ms=3, lw=1.3, elinewidth=0.8, label=label)
-
-
-CURVES: dict[str, Draw] = {"survival": survival, "hazard": hazard, "detection profile": profile}
+COLOURS = (
+    *("#0b84a5", "#d9622b", "#1a9e77", "#b05cc6", "#c79a00", "#4f74e0", "#c23b5a", "#5d8f2f"),
+    *("#9a6a4f", "#2aa7a1", "#8a63d2", "#d1529b"),
+)
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+GOOD, BAD = "#1a9e77", "#d9622b"  # readable on white and on black
+_COLUMNS = 3
+_SCALE = 1.15  # of figures on the page
 
 
 def canvas(**options: Any) -> Any:
@@ -68,48 +32,70 @@ def canvas(**options: Any) -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("figures need matplotlib; pip install 'seqil[study]'") from None
-    return Figure(layout="constrained", **options)
+    return Figure(layout="constrained", facecolor="none", **options)
 
 
-def figure(results: Results, place: Place) -> Any:
-    """Curves of a few arms; an interval per row where there are more."""
-    return forest(results, place) if many(results.study) else curves(results, place)
+def styles(results: Results) -> dict[str, Style]:
+    """A look for every row: a colour per agent family, dashes within it; the first row in the colour of the text."""
+    found: dict[str, Style] = {}
+    families: dict[str, int] = {}
+    runs = {name: run[0] for place in results.places for name, run in results.runs(place).items()}
+    few = len(results.study.rows) <= len(COLOURS)
+    for row in results.study.rows:
+        if row not in runs:
+            continue
+        kind = row if few else family(runs[row])
+        if row == results.study.rows[0]:
+            families[kind] = 0
+            found[row] = Style(0, INK, "-")
+            continue
+        nth = families[kind] = families.get(kind, -1) + 1
+        kinds = [k for k in families if k not in (results.study.rows[0], "MLE")]
+        colour = INK if kind == "MLE" else COLOURS[kinds.index(kind) % len(COLOURS)]
+        look = nth % len(DASHES)
+        found[row] = Style(results.study.rows.index(row), colour, DASHES[look], MARKERS[look])
+    return found
 
 
-def curves(results: Results, place: Place) -> Any:
-    """The curves of a task, side by side; the detection profile where errors are judged exactly."""
-    runs = results.runs(place)
-    exact = any(r["profile"] for found in runs.values() for r in found)
-    drawn = {title: draw for title, draw in CURVES.items() if exact or draw is not profile}
-    whole = canvas(figsize=(4 * len(drawn), 3.6))
-    for axes, (title, draw) in zip(whole.subplots(1, len(drawn)), drawn.items(), strict=True):
-        for arm, colour in zip(results.study.rows, COLOURS, strict=False):
-            if arm in runs:
-                draw(axes, runs[arm], colour)
-        axes.set_title(title, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.2)
-    handles, labels = whole.axes[0].get_legend_handles_labels()
-    whole.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+def figure(results: Results, panel: Panel) -> Any | None:
+    """One panel for every task that has what it shows; None where no task has."""
+    places = [place for place in results.places if any(map(panel.has, results.runs(place).values()))]
+    if not places:
+        return None
+    looks, columns = styles(results), min(_COLUMNS, len(places))
+    lines = -(-len(places) // columns)
+    whole = canvas(figsize=(1.2 + 3.4 * columns, panel.height * lines))
+    grid = whole.subplots(lines, columns, squeeze=False)
+    for axes, place in zip(grid.flat, places, strict=False):
+        for row, runs in results.runs(place).items():
+            if panel.has(runs):
+                panel.draw(axes, runs, looks[row])
+        axes.set_title(place.name, fontsize=10, color=INK, loc="left")
+        panel.finish(axes)
+        _plain(axes)
+    for axes in grid.flat[len(places) :]:
+        axes.set_axis_off()
     return whole
 
 
-def forest(results: Results, place: Place) -> Any:
-    """Success and hazard of every row, point and interval, on no background; the band is the first row's interval."""
+def overview(results: Results, place: Place) -> Any:
+    """Point and interval of success and hazard for every row; the band is the first row's interval."""
     runs = results.runs(place)
-    whole = canvas(figsize=(9.5, 1.2 + 0.27 * len(runs)), facecolor="none")
-    left, right = whole.subplots(1, 2, sharey=True)
-    _forest_panel(left, runs, "success", "right texts")
-    _forest_panel(right, runs, "hazard", "errors per token")
+    metrics = {"success": "right texts", "hazard": "errors per token", "regret": "regret (nats)"}
+    shown = [m for m in metrics if any(estimate(found, m) for found in runs.values())][:2]
+    whole = canvas(figsize=(9.5, 1.2 + 0.27 * len(runs)))
+    panels = list(whole.subplots(1, len(shown), sharey=True, squeeze=False)[0])
+    for axes, metric in zip(panels, shown, strict=True):
+        _interval_per_row(axes, runs, metric, metrics[metric])
     decoded = {row for arm in results.study.arms for row in arm.rows[1:]}
-    left.set_yticks(range(len(runs)), runs)
-    left.invert_yaxis()
-    for tick, name in zip(left.get_yticklabels(), runs, strict=True):
+    panels[0].set_yticks(range(len(runs)), runs)
+    panels[0].invert_yaxis()
+    for tick, name in zip(panels[0].get_yticklabels(), runs, strict=True):
         tick.set(style="italic" if name in decoded else "normal")
     return whole
 
 
-def _forest_panel(axes: Any, runs: dict[str, list[Record]], metric: str, label: str) -> None:
+def _interval_per_row(axes: Any, runs: dict[str, list[Record]], metric: str, label: str) -> None:
     first = estimate(next(iter(runs.values())), metric)
     if first is not None:
         axes.axvspan(first.low, first.high, color=INK, alpha=0.18, lw=0)
@@ -120,12 +106,80 @@ def _forest_panel(axes: Any, runs: dict[str, list[Record]], metric: str, label: 
             continue
         mark = verdict(e, first, metric)
         colour = (GOOD if mark == BETTER else BAD) if mark else INK
+        values = [float(r["estimates"][metric]["value"]) for r in found]
         axes.plot([e.low, e.high], [y, y], color=colour, lw=1.6, solid_capstyle="butt")
         axes.plot(e.value, y, "o", color=colour, ms=5)
-        axes.plot([r["estimates"][metric]["value"] for r in found], [y] * len(found), "|", color=colour, ms=7, mew=1)
-    axes.set_xlabel(label, color=INK, fontsize=9)
+        axes.plot(values, [y] * len(found), "|", color=colour, ms=7, mew=1)
+        if e.value == float("inf"):
+            axes.annotate("∞ →", (1, y), xycoords=("axes fraction", "data"), color=colour, ha="right", va="center")
+    axes.set_xlabel(label)
+    _plain(axes)
+    axes.tick_params(left=False)
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=False, axis="y")
+
+
+def _plain(axes: Any) -> None:
     axes.set_facecolor("none")
-    axes.tick_params(colors=INK, labelsize=9, left=False)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(INK)
-    axes.grid(axis="x", color=INK, alpha=0.25, lw=0.6)
+    axes.tick_params(colors=INK, which="both", labelsize=8.5)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(INK)
+    axes.grid(color=INK, alpha=0.22, lw=0.6)
+    plain_numbers(axes)
+
+
+def drawn(results: Results) -> dict[str, Any]:
+    """All figures by file name."""
+    found = {place.name: overview(results, place) for place in results.places}
+    found |= {name: figure(results, panel) for name, panel in PANELS.items()}
+    return {name: whole for name, whole in found.items() if whole is not None}
+
+
+def write(figures: dict[str, Any], results: Results, folder: Path) -> list[Path]:
+    """Each as PNG and SVG with a legend, the same bytes for the same records."""
+    looks, written = styles(results), []
+    for name, whole in figures.items():
+        written += [folder / f"{name}.png", folder / f"{name}.svg"]
+        if name in PANELS:
+            _legend(whole, looks)
+        whole.savefig(written[-2], dpi=130)
+        written[-1].write_text(svg(name, whole), encoding="utf-8")
+    return written
+
+
+def _legend(whole: Any, looks: dict[str, Style]) -> None:
+    """All rows below the figure, which grows by as much."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=s.colour, ls=s.dashes, lw=1.6, marker=s.marker, ms=3.5, label=row)
+        for row, s in looks.items()
+    ]
+    columns = max(1, round(whole.get_figwidth() / 3.2))
+    whole.set_figheight(whole.get_figheight() + 0.2 * -(-len(handles) // columns))
+    options = {"loc": "outside lower center", "frameon": False, "fontsize": 8, "labelcolor": INK}
+    whole.legend(handles=handles, ncols=columns, **options)
+
+
+def svg(name: str, whole: Any) -> str:
+    """As SVG with text as text."""
+    from matplotlib import rc_context
+
+    text = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        whole.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def inlined(name: str, whole: Any) -> str:
+    """For a page: as wide as its column, ink in the colour of the text, rows marked by `data-row`, no other ids."""
+    text = svg(name, whole)
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    head, rest = text.split(">", 1)
+    width = _SCALE * float(re.search(r' width="([0-9.]+)pt"', head)[1])  # type: ignore[index]
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head) + f' style="max-width:{width:.0f}pt"'
+    rest = re.sub(r'id="row-(\d+)-[^"]*"', r'data-row="\1"', rest)
+    rest = re.sub(r' id="(?![mp][0-9a-f]{10}")[^"]*"', "", rest)
+    return f"{head}>{rest}"

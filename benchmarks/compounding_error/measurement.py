@@ -1,43 +1,106 @@
-"""What is measured on a trained policy, sampled in one way."""
+"""What is measured on a trained policy, sampled in one way: estimates, and the counts that curves are made of."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selection
 from seqil.evaluation import evaluation, judge_of
+from seqil.experiment import Settings, available, make_task
 from seqil.rendering import spans
 
+from .laws import accuracy, entropies
+from .steps import rounded, steps
 from .study import Decoding, Place
 
-_BIN, _SHOWN = 8, 6
+_BIN, _SHOWN, _STEPPED, _LAWS = 8, 6, 4, 256
+_ONCE = ("profile", "hazard", "hazard_bin")  # not at every horizon
 
 
-def measured(task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int) -> dict[str, Any]:
-    """Estimates, curves and a few texts, as JSON values."""
-    n = min(place.samples, _available(task))
+def measured(
+    task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int, gamma: float = 1.0
+) -> dict[str, Any]:
+    """Estimates, counts by position, and a few texts, as JSON values; step by step for the plain sample.
+
+    Args:
+        task: with a judge, a proxy or neither.
+        policy: trained.
+        how: to sample.
+        place: says how many texts of how many actions at most.
+        seed: of the sample.
+        gamma: of the implicit reward `q - gamma V'` that the steps show.
+    """
+    n = min(place.samples, available(task, "test") or place.samples)
     rollouts, cost = sampled(task, policy, how, n, place.max_actions, seed)
-    estimates = evaluation(task, policy, task.demonstrations(n, "test", 0), rollouts, cost)
+    demonstrations = task.demonstrations(n, "test", 0)
+    found = {
+        **({"decoding": how.name} if how.name else {}),
+        **_numbers(task, policy, demonstrations, rollouts, cost),
+        "samples": [
+            [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
+            for prompt, row, length in zip(
+                task.prompts(min(_SHOWN, n), "test", 0),
+                rollouts.actions.tolist(),
+                rollouts.lengths.tolist(),
+                strict=False,
+            )
+        ],
+    }
+    if not how.name:
+        found["trajectories"] = steps(task, policy, rollouts.select(slice(_STEPPED)), judge_of(task), gamma)
+    return found
+
+
+def at_horizon(settings: Settings, policy: TokenPolicy, horizon: int, place: Place, seed: int) -> dict[str, Any]:
+    """The same numbers for texts of another length than the training texts."""
+    task = make_task(replace(settings, task_options={**settings.task_options, "horizon": horizon}))
+    n, most = place.horizon_samples, None if place.max_actions is None else max(place.max_actions, 4 * task.max_length)
+    rollouts, cost = sampled(task, policy, Decoding(), n, most, seed)
+    numbers = _numbers(task, policy, task.demonstrations(n, "test", 0), rollouts, cost)
+    shown = {name: value for name, value in numbers.items() if name not in _ONCE}
+    return {"horizon": horizon, "extrapolation": task.max_length > make_task(settings).max_length, **shown}
+
+
+def _numbers(
+    task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
+) -> dict[str, Any]:
+    estimates = evaluation(task, policy, demonstrations, rollouts, cost)
+    held_out, own = demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS))
+    estimates["teacher_forced_accuracy"] = accuracy(policy, held_out)
+    return {
+        "estimates": {name: estimate.to_json() for name, estimate in estimates.items()},
+        **_errors(task, rollouts),
+        "entropy": entropies(policy, held_out, own, _BIN),
+    }
+
+
+def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
+    """First errors by position, and what is done about them; empty where no error is defined."""
     judge = judge_of(task)
-    assert judge is not None, "every task of a study has a judge or a proxy"
+    if judge is None:
+        return {"survival": [], "counts": {}, "hazard": [], "hazard_bin": _BIN, "profile": [], "ever_deleted": None}
     first, survived = metrics.first_errors(rollouts, judge)
     curve, error = metrics.survival(first, survived)
     found = metrics.backspaces(rollouts, judge) if judge == task.first_error else None
-    actions, lengths = rollouts.actions.tolist(), rollouts.lengths.tolist()
     return {
-        "estimates": {name: estimate.to_json() for name, estimate in estimates.items()},
-        "survival": [curve.tolist(), error.tolist()],
+        "survival": [rounded(curve, 6), rounded(error, 6)],
+        "counts": _counts(first, survived),
         "hazard": [metrics.hazard(first, survived, t, t + _BIN).to_json() for t in range(0, task.max_length, _BIN)],
         "hazard_bin": _BIN,
         "profile": [] if found is None else [estimate.to_json() for estimate in found.profile],
         "ever_deleted": None if found is None else [found.predicted, found.recall.to_json()],
-        "samples": [
-            [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
-            for prompt, row, length in zip(task.prompts(_SHOWN, "test", 0), actions, lengths, strict=False)
-        ],
     }
+
+
+def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]:
+    """First errors at each position, and texts that were at risk of one there."""
+    t = np.arange(int(survived.max(initial=0)) + 1)
+    at_risk = ((survived[:, None] + (first[:, None] >= 0)) > t).sum(0)
+    return {"errors": (first[:, None] == t).sum(0).tolist(), "at_risk": at_risk.tolist()}
 
 
 def sampled(
@@ -52,11 +115,6 @@ def sampled(
     generator = torch.Generator().manual_seed(seed)
     if how.best_of > 1:
         chosen = selection.best_of(policy, prompts, how.best_of, generator=generator, **options)
-        return chosen.trajectories, chosen.cost
+        return chosen.trajectories.to("cpu"), chosen.cost
     rollouts = rollout(policy, prompts, generator=generator, **options)
-    return rollouts, metrics.cost(rollouts, rules)
-
-
-def _available(task: Any) -> int:
-    windows = getattr(task, "windows", None)
-    return len(windows.by_split["test"]) if windows is not None else 10**9
+    return rollouts.to("cpu"), metrics.cost(rollouts, rules)

@@ -1,4 +1,4 @@
-"""The studies, as data: what is trained on what, how it is sampled, and how much training may cost."""
+"""Studies of minutes and hours, as data: what is trained on what, how it is sampled, and what training may cost."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SEQUENCE_MATCH = Arm(
 FORBIDDEN = "a token that the law forbids"
 NOT_THE_ANSWER = "a token that the right answer does not have there"
 
-FIRST = Study(
-    "first",
+QUICK = Study(
+    "quick",
     "How does the error grow with the horizon?",
     arms=(MLE, MASKED, IMITATED, SEQUENCE_MATCH),
     places=(
@@ -148,5 +148,3 @@ GAIL = Study(
     places=(replace(EXACT_PLACES[2], budget=12e6),),
     seeds=3,
 )
-
-STUDIES = {study.name: study for study in (FIRST, AGENTS, GAIL, NOISE)}

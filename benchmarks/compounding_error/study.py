@@ -21,6 +21,10 @@ class Decoding:
     best_of: int = 1
 
 
+WARM_START = Decoding("its warm start")
+"""The plain sample of a model that has only cloned so far."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One trained model of the comparison.
@@ -31,18 +35,24 @@ class Arm:
         decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
+        places: names of those that it is for; empty: all.
     """
 
     name: str
     settings: dict[str, Any]
     decodings: tuple[Decoding, ...] = ()
     stages: int = 0
+    places: tuple[str, ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:
         """Names of the plain sample and of the other ones."""
-        others = [decoding.name for decoding in self.decodings] + ["its warm start"] * (self.stages > 0)
-        return (self.name, *(f"{self.name}, {other}" for other in others))
+        return (self.name, *(f"{self.name}, {other}" for other in self.others))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """What is measured beside the plain sample of the trained model."""
+        return (*(decoding.name for decoding in self.decodings), *[WARM_START.name] * (self.stages > 0))
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,9 @@ class Place:
         samples: evaluation texts per seed; fewer where the test split has fewer.
         error: what an error is here, for captions.
         max_actions: of one evaluation text; None: the rollout's own. Mending a text at its end takes many deletions.
+        horizons: lengths at which the trained model is sampled once more, beside that of its training; for tasks with
+            the option `horizon`. What is longer than the training texts is extrapolation.
+        horizon_samples: texts at each of them.
     """
 
     name: str
@@ -64,6 +77,8 @@ class Place:
     samples: int
     error: str
     max_actions: int | None = None
+    horizons: tuple[int, ...] = ()
+    horizon_samples: int = 200
 
 
 @dataclass(frozen=True)

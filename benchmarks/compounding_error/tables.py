@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
 
 from seqil.statistics import Estimate, over_runs
 
-from .cells import Record, rows_of
+from .cells import rows_of
+from .records import Record
 from .study import Place, Study
 
+ACCURACY = ("teacher_forced_accuracy", "success")  # of the next token after the data, and of the policy's own texts
 EXACT = (
-    *("hazard", "success", "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
+    *("hazard", *ACCURACY, "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
     *("backspace_precision", "backspace_recall"),
 )
-PROXY = ("hazard", "nll_per_token", "rep_4")
+PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4")
+LAWS = ("teacher_forced_accuracy", "nll_per_token", "off_policy_step_error", "on_policy_step_error", "regret")
 COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
-COLUMNS = ("hazard", "success", "nll_per_token", "backspace_precision", "backspace_recall", *COMMON)
-LOWER, HIGHER = {"hazard", "nll_per_token"}, {"success"}
+COLUMNS = ("hazard", *ACCURACY, "nll_per_token", "backspace_precision", "backspace_recall", *COMMON)
+COSTS = {"trained (M)": "training_positions", "cost (M)": "cost"}
+LOWER, HIGHER = {"hazard", "nll_per_token", "regret"}, {"success"}
 BETTER, WORSE = "✓", "✗"
+_WIDE = 200
 
 Show = Callable[[Estimate], str]
 Table = list[list[str]]
 
 
 def interval(e: Estimate) -> str:
-    """`0.0090 [0.0082, 0.0099]`."""
-    digits = _digits(e)
-    return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"
+    """`0.0090 [0.0082, 0.0099]`; the value alone where there is no interval."""
+    value, low, high = (_number(x, _digits(e)) for x in (e.value, e.low, e.high))
+    return value if math.isnan(e.low) else f"{value} [{low}, {high}]"
 
 
 def plus_minus(e: Estimate) -> str:
-    """`0.0090±0.0009`, the wider side."""
-    digits = _digits(e)
-    return f"{e.value:.{digits}f}±{max(e.high - e.value, e.value - e.low):.{digits}f}"
+    """`0.0090±0.0009`, the wider side; the value alone where there is no interval."""
+    value = _number(e.value, _digits(e))
+    if math.isnan(e.low) or math.isinf(e.value):
+        return value
+    return f"{value}±{_number(max(e.high - e.value, e.value - e.low), _digits(e))}"
+
+
+def _number(x: float, digits: int) -> str:
+    if math.isnan(x):
+        return "–"
+    return f"{x:.{digits}f}" if math.isfinite(x) else "∞" if x > 0 else "-∞"
 
 
 def _digits(e: Estimate) -> int:
@@ -60,6 +76,12 @@ class Results:
     def places(self) -> list[Place]:
         """Those that have been run."""
         return [place for place in self.study.places if any(r["task"] == place.name for r in self.records)]
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Fewest and most runs that a row has on a task."""
+        counts = [len(runs) for place in self.places for runs in self.runs(place).values()]
+        return min(counts), max(counts)
 
     def runs(self, place: Place) -> dict[str, list[Record]]:
         """Row name -> its runs, in the study's order; rows without runs are left out."""
@@ -99,11 +121,15 @@ def table(results: Results, place: Place, show: Show = interval) -> Table:
 def side_by_side(results: Results, place: Place, show: Show) -> Table:
     """One row per metric; arms are columns."""
     runs = results.runs(place)
-    metrics = (*(EXACT if any(r["profile"] for r in results.records if r["task"] == place.name) else PROXY), *COMMON)
+    here = [r for r in results.records if r["task"] == place.name]
+    kind = (
+        EXACT if any(r["profile"] for r in here) else PROXY if any("hazard" in r["estimates"] for r in here) else LAWS
+    )
+    metrics = _measured((*kind, *COMMON), runs)
     return [
         ["", *runs],
         *([_title(name), *(_cell(estimate(found, name), show) for found in runs.values())] for name in metrics),
-        ["cost (M)", *(_millions(found) for found in runs.values())],
+        *([title, *(_millions(found, of) for found in runs.values())] for title, of in COSTS.items()),
         ["training (s)", *(f"{np.mean([r['seconds_training'] for r in found]):.0f}" for found in runs.values())],
     ]
 
@@ -117,16 +143,29 @@ def one_below_the_other(results: Results, place: Place) -> Table:
         ours = estimate(found, metric)
         return f"{_cell(ours, plus_minus)} {verdict(ours, estimate(first, metric), metric)}".strip()
 
+    judged = any(estimate(found, "hazard") for found in runs.values())
+    metrics = _measured(COLUMNS if judged else (*LAWS, *COMMON), runs)
     return [
-        ["", *(_title(name) for name in COLUMNS), "cost (M)"],
-        *([name, *(cell(found, metric) for metric in COLUMNS), _millions(found)] for name, found in runs.items()),
+        ["", *(_title(metric) for metric in metrics), *COSTS],
+        *(
+            [name, *(cell(found, metric) for metric in metrics), *(_millions(found, of) for of in COSTS.values())]
+            for name, found in runs.items()
+        ),
     ]
 
 
 def caption(results: Results) -> str:
     """How to read the marks and intervals, in words."""
-    over = "seeds (Student's t)" if results.study.seeds >= 3 else "sequences, seeds pooled"
-    text = f"{results.study.seeds} seeds, 95 % intervals over {over}."
+    few, most = results.seeds
+    over = (
+        "seeds (Student's t)"
+        if few >= 3
+        else "sequences"
+        if most < 3
+        else "sequences, seeds pooled, where a row has fewer than three"
+    )
+    seeds = "1 seed" if most == 1 else f"{few} seeds" if few == most else f"{few} to {most} seeds"
+    text = f"{seeds}, 95 % intervals over {over}."
     if many(results.study):
         text += (
             f" {BETTER} better and {WORSE} worse than {results.study.rows[0]}: the intervals do not overlap, "
@@ -139,10 +178,36 @@ def markdown(results: Results) -> str:
     """All tables, as a file."""
     parts = [f"# {results.study.question}", caption(results)]
     for place in results.places:
-        head, *rows = table(results, place, plus_minus)
-        lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-        parts += [f"## {place.name}", f"An error is {place.error}.", "\n".join(f"| {' | '.join(x)} |" for x in lines)]
+        parts += [f"## {place.name}", f"An error is {place.error}.", markdown_table(results, place)]
     return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(results: Results, place: Place) -> str:
+    """One table."""
+    head, *rows = table(results, place, plus_minus)
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def show(results: Results, console: Console) -> None:
+    """All tables, for a terminal."""
+    if many(results.study):  # a row per arm needs more than a narrow window has: it may break lines
+        console = Console(file=console.file, width=max(console.width, _WIDE), highlight=False)
+    for place in results.places:
+        rows = table(results, place, plus_minus)
+        shown = Grid(title=place.name, box=None, title_justify="left")
+        for i, head in enumerate(rows[0]):
+            shown.add_column(head, justify="right" if i else "left")
+        for cells in rows[1:]:
+            shown.add_row(*cells)
+        console.print()
+        console.print(shown)
+    console.print(f"\n{caption(results)}")
+
+
+def _measured(metrics: Sequence[str], runs: dict[str, list[Record]]) -> list[str]:
+    """Those that any row has; older records lack some."""
+    return [metric for metric in metrics if any(estimate(found, metric) for found in runs.values())]
 
 
 def _title(metric: str) -> str:
@@ -153,5 +218,5 @@ def _cell(e: Estimate | None, show: Show) -> str:
     return "–" if e is None else show(e)
 
 
-def _millions(runs: Sequence[Record]) -> str:
-    return f"{np.mean([r['cost'] for r in runs]) / 1e6:.2f}"
+def _millions(runs: Sequence[Record], of: str) -> str:
+    return f"{np.mean([r[of] for r in runs]) / 1e6:.2f}"

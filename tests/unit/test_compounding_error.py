@@ -2,25 +2,24 @@
 
 import hashlib
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_studies import ARM, PLACE, SMALL, STUDY, synthetic
 
-from benchmarks.compounding_error import figures, report, tables
+from benchmarks.compounding_error import report, tables
 from benchmarks.compounding_error.__main__ import main
-from benchmarks.compounding_error.cells import Cell, cells_of, missing, read, rows_of, run, steps_within
-from benchmarks.compounding_error.settings import AGENTS, FIRST, MLE, SEQUENCE_MATCH, STUDIES
-from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
+from benchmarks.compounding_error.cells import Cell, cells_of, rows_of, run, steps_within
+from benchmarks.compounding_error.presets import PRESETS
+from benchmarks.compounding_error.records import read
+from benchmarks.compounding_error.settings import AGENTS, MLE, QUICK, SEQUENCE_MATCH
+from benchmarks.compounding_error.study import Arm, Decoding
 from seqil import plugins
-from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
+from seqil.errors import InvalidInputError
 from seqil.experiment import Settings, make_task, make_training
 from seqil.statistics import Estimate
 
-SMALL = {"task": "automaton", "task_options": {"horizon": 6}, "demonstrations": 64, "width": 16, "layers": 1}
-PLACE = Place("automaton", SMALL, budget=2e4, samples=20, error="a token that the law forbids")
-ARM = Arm("MLE", MLE.settings, (Decoding("greedy", ("top_k=1",)), Decoding("best of 2", best_of=2)))
 COMMITTED = sorted(Path(report.__file__).parent.glob("results/*/results.jsonl"))
 
 
@@ -47,19 +46,22 @@ def test_a_key_is_of_everything_that_decides_the_result_and_of_nothing_else():
     assert Cell(replace(ARM, name="other"), replace(PLACE, error="other"), 0).key == cell.key
 
 
-def test_keys_of_the_first_study_are_what_they_were(monkeypatch):
+def test_older_keys_of_the_quick_study_are_what_they_were(monkeypatch):
     monkeypatch.setattr("benchmarks.compounding_error.cells.versions", lambda: {})
-    settings = Settings.of({**FIRST.places[0].settings, **FIRST.arms[0].settings, "seed": 0})
-    what = [settings.to_json(), 4.5e6, 1000, {}]
+    settings = Settings.of({**QUICK.places[0].settings, **QUICK.arms[0].settings, "seed": 0})
+    what = [{k: v for k, v in settings.to_json().items() if k != "sampling_actions"}, 4.5e6, 1000, {}]
     plain = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    assert cells_of(FIRST)[0].key == plain
-    assert len(cells_of(FIRST)) == 16
+    assert cells_of(QUICK)[0].older_keys[1] == plain
+    assert len(cells_of(QUICK)) == 16
 
 
-@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
-def test_arms_have_settings_that_exist_and_names_of_their_own(study):
+@pytest.mark.parametrize("study", PRESETS.values(), ids=PRESETS)
+def test_arms_have_settings_that_exist_and_names_and_keys_of_their_own(study):
     assert len(set(study.rows)) == len(study.rows)
-    for cell in cells_of(replace(study, seeds=1)):
+    installed = tuple(place for place in study.places if place.settings["task"] in plugins.names("tasks"))
+    cells = cells_of(replace(study, seeds=1, places=installed))
+    assert len({cell.older_keys for cell in cells}) == len(cells)
+    for cell in cells:
         known = plugins.parameters(plugins.load("agents", cell.settings.agent))
         assert set(cell.settings.agent_options) - {"alpha"} <= set(known)
 
@@ -126,65 +128,7 @@ def test_noise_of_the_model_is_paid_for(monkeypatch):
     assert training.costs()["rollout_positions"] == sum(fed) > 100
 
 
-# -- results.jsonl
-
-
-def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
-    results = tmp_path / "results.jsonl"
-    cells = [Cell(replace(ARM, decodings=()), PLACE, seed) for seed in (0, 1)]
-    assert len(list(missing(cells, results, 1))) == 2
-    whole = results.read_text()
-    results.write_text(whole[:-40])
-    (again,) = missing(cells, results, 1)
-    assert {record["key"] for record in read(results)} == {cell.key for cell in cells}
-    lost = json.loads(whole.splitlines()[1])
-    timed = {"seconds_training": 0, "seconds_evaluation": 0}
-    assert json.loads(json.dumps(again | timed)) == lost | timed
-    assert list(missing(cells, results, 1)) == []
-
-
-def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
-    results = tmp_path / "results.jsonl"
-    sound = Cell(replace(ARM, decodings=()), PLACE, 0)
-    broken = Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, 0)
-    with pytest.raises(SeqilError, match=r"1 runs failed .automaton, broken, seed 0: unknown noise 'loud'"):
-        list(missing([broken, sound], results, 1))
-    assert [record["key"] for record in read(results)] == [sound.key]
-
-
 # -- tables and figures
-
-
-def synthetic(study, spread=0.01):
-    """Records in which arm k has success .2 + .1 k on every place, give or take `spread` from seed to seed."""
-    records = []
-    for cell in cells_of(study):
-        samples = []
-        for k, row in enumerate(study.rows):
-            if row in cell.arm.rows:
-                value = 0.2 + 0.1 * k + spread * (cell.seed - 1)
-                one = Estimate(value, value - 0.01, value + 0.01, 100, "sequences").to_json()
-                names = ("success", "actions_per_net_token", "forwards_per_net_token", "unfinished")
-                samples.append(
-                    {
-                        "estimates": {"hazard": {**one, "value": 1 - value}, **dict.fromkeys(names, one)},
-                        "samples": [["1 2", [["3 4", False], ["5", True]]]],
-                    }
-                )
-        records.append(
-            {
-                **{"key": cell.key, "arm": cell.arm.name, "task": cell.place.name, "seed": cell.seed, "cost": 2e6},
-                **{"versions": dict.fromkeys(("seqil", "torch", "transformers"), "1"), "seconds_training": 1.0},
-                **{"profile": [], "settings": cell.settings.to_json()},
-                **samples[0],
-                "decoded": samples[1:],
-            }
-        )
-    return records
-
-
-STUDY = Study("small", "Which?", (ARM, MLE, MLE), (PLACE,), seeds=3)
-STUDY = replace(STUDY, arms=(ARM, Arm("B", {"agent": "bc"}), Arm("C", {"agent": "bc"})))
 
 
 def test_a_row_per_arm_and_decoding_with_marks_where_intervals_do_not_overlap():
@@ -205,37 +149,30 @@ def test_worse_is_marked_too():
     assert tables.verdict(few, many, "unfinished") == tables.verdict(few, few, "hazard") == ""
 
 
+def test_what_is_not_finite_has_a_sign_in_tables():
+    infinite, none = (Estimate(x, float("nan"), float("nan"), 3, "seeds") for x in (float("inf"), float("nan")))
+    assert [tables.plus_minus(e) for e in (infinite, none)] == ["∞", "–"]
+    assert [tables.interval(e) for e in (infinite, none)] == ["∞", "–"]
+    assert tables.interval(Estimate(1, 0.5, float("inf"), 3, "seeds")) == "1.000 [0.500, ∞]"
+    records = synthetic(STUDY)
+    records[0]["estimates"]["hazard"]["value"] = "inf"
+    assert "| MLE | ∞ |" in tables.markdown(tables.Results(STUDY, records))
+
+
 def test_of_two_records_of_a_run_the_later_one_counts():
     records = synthetic(STUDY)
     stale = json.loads(json.dumps(records).replace('"cost": 2000000.0', '"cost": 7000000.0'))
     assert tables.markdown(tables.Results(STUDY, stale + records)) == tables.markdown(tables.Results(STUDY, records))
 
 
-def test_files_of_a_study_with_many_arms(tmp_path):
-    results = tables.Results(STUDY, synthetic(STUDY))
-    names = {path.name for path in report.write(results, tmp_path)}
-    assert names == {"report.html", "table.md", "automaton.png", "automaton.svg"}
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("<h4>") == len(STUDY.rows)
-    assert "<td class=better>0.300±0.025 ✓</td>" in page
-    svg = (tmp_path / "automaton.svg").read_text()
-    assert svg.startswith("<?xml")
-    assert len(svg) > 5000
-
-
-def test_without_matplotlib_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    for study in (FIRST, AGENTS):
-        results = tables.Results(study, synthetic(study))
-        with pytest.raises(MissingExtraError, match=r"pip install 'seqil\[study\]'"):
-            figures.figure(results, results.places[0])
-
-
 def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(STUDIES, "small", STUDY)
+    monkeypatch.setitem(PRESETS, "small", STUDY)
     with (tmp_path / "results.jsonl").open("w") as file:
         file.writelines(json.dumps(record) + "\n" for record in synthetic(STUDY))
-    main(study="small", out=tmp_path, report_only=True)
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", "--preset", "small", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="0"):
+        main(["table", "--preset", "small", "--out", str(tmp_path)])
     table = (tmp_path / "table.md").read_text()
     assert table == tables.markdown(tables.Results(STUDY, read(tmp_path / "results.jsonl")))
     assert "| MLE, best of 2 |" in table
@@ -244,5 +181,5 @@ def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch
 
 @pytest.mark.parametrize("results", COMMITTED, ids=lambda path: path.parent.name)
 def test_committed_tables_are_what_the_records_say(results):
-    study = STUDIES[results.parent.name]
+    study = PRESETS[results.parent.name]
     assert tables.markdown(tables.Results(study, read(results))) == results.with_name("table.md").read_text()

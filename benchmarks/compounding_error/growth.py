@@ -1,0 +1,93 @@
+"""How the error grows with the horizon: absorbing regret and its local slopes, from the records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from seqil.growth import local_slopes
+from seqil.statistics import Estimate, over_runs
+
+from .records import Record
+
+_INSIDE = (4, 8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Regret at one horizon.
+
+    Attributes:
+        horizon: tokens per text.
+        regret: expected tokens from the first error on, `sum over t < T of 1 - S(t)`.
+        extrapolation: whether the training texts were shorter.
+    """
+
+    horizon: int
+    regret: Estimate
+    extrapolation: bool
+
+
+def points(runs: Sequence[Record]) -> list[Point]:
+    """Regret by horizon: at those where the model was sampled, or else up to each length within the training's."""
+    if not runs[0].get("survival"):
+        return []
+    trained = horizon_of(runs[0])
+    if any("horizons" not in r for r in runs):
+        inside = [T for T in _INSIDE if trained > T]
+        return [Point(T, _over([(r["survival"], r) for r in runs], T), False) for T in (*inside, trained)]
+    found = [Point(trained, _over([(r["survival"], r) for r in runs], trained), False)]
+    for i, one in enumerate(runs[0]["horizons"]):
+        sampled = [(r["horizons"][i]["survival"], r["horizons"][i]) for r in runs]
+        found.append(Point(one["horizon"], _over(sampled, one["horizon"]), one["extrapolation"]))
+    return sorted(found, key=lambda point: point.horizon)
+
+
+def slopes(found: Sequence[Point]) -> list[tuple[float, float, bool]]:
+    """Between neighbours: (geometric mean of the horizons, slope, whether it reaches into extrapolation).
+
+    The slope is that of `log J` against `log sqrt(T (T + 1) / 2)`: 1 for `J ~ T`, 2 for `J ~ T^2`; a regret that
+    saturates falls below 1, however it began.
+    """
+    if len(found) < 2:
+        return []
+    steep = local_slopes([p.horizon for p in found], [p.regret.value for p in found])
+    return [
+        (math.sqrt(a.horizon * b.horizon), float(slope), b.extrapolation)
+        for (a, b), slope in zip(pairwise(found), steep, strict=True)
+        if math.isfinite(slope)
+    ]
+
+
+def horizon_of(record: Record) -> int:
+    """Tokens per text of the training; of older records the last position that any text reached."""
+    return int(record.get("horizon") or max(len(record["survival"][0]) - 1, 1))
+
+
+def _over(sampled: Sequence[tuple[list[list[float]], Record]], T: int) -> Estimate:
+    values = []
+    for (curve, _), record in sampled:
+        S = np.asarray(curve, dtype=np.float64)[:T]
+        S = np.pad(S, (0, T - len(S)), mode="edge")
+        J, n = float((1 - S).sum()), _texts(record)
+        # Of one run, the spread of the regret of a text is at most half of the horizon.
+        half = 1.96 * _spread(S) / math.sqrt(max(n, 1))
+        values.append(Estimate(J, J - half, J + half, n, "sequences"))
+    return over_runs(values)
+
+
+def _texts(record: Record) -> int:
+    return int(record["estimates"]["unfinished"]["n"])
+
+
+def _spread(S: np.ndarray) -> float:
+    """Standard deviation of the tokens from the first error on, if S is the law of the first error."""
+    T = len(S)
+    left = T - np.arange(T)  # tokens from an error at t on
+    at = -np.diff(S, prepend=1.0)
+    mean = float((at * left).sum())
+    return math.sqrt(max(float((at * left**2).sum()) - mean**2, 0.0))

@@ -1,0 +1,97 @@
+"""The large studies, as data, and all presets by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .settings import (
+    AGENTS,
+    EXACT_PLACES,
+    FORBIDDEN,
+    GAIL,
+    IMITATED,
+    MASKED,
+    MLE,
+    NOISE,
+    NOT_THE_ANSWER,
+    QUICK,
+    SEQUENCE_MATCH,
+)
+from .study import Arm, Decoding, Place, Study
+
+WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "star")
+MIN_P = Decoding("min-p .1", ("min_p=0.1",))
+BASELINES = (
+    replace(MLE, decodings=(MIN_P,)),
+    Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
+    MASKED,
+    IMITATED,
+    Arm("BC + backspace, model's noise", {**MASKED.settings, "noise": "model"}),
+    Arm("BC + backspace, wrong arms", {**MASKED.settings, "noise": "task", "burst": 4}, places=("star",)),
+)
+
+
+def _sequence_match(divergence: str, name: str) -> tuple[Arm, Arm]:
+    """With a backspace and without."""
+    options = {**SEQUENCE_MATCH.settings["agent_options"], "divergence": divergence}
+    arm = Arm(name, {"agent": "sequence_match", "agent_options": options})
+    return arm, Arm(f"{name} without backspace", {**arm.settings, "backspace": False})
+
+
+CONTRASTS = (
+    *_sequence_match("chi2_mixture", "SequenceMatch"),
+    *_sequence_match("jensen_shannon", "SequenceMatch (JS)"),
+    *_sequence_match("forward_kl", "SequenceMatch (forward KL)"),
+)
+ARMS = (
+    *BASELINES,
+    *CONTRASTS,
+    Arm("GAIL", {"agent": "gail"}),
+    Arm("DAgger", {"agent": "dagger", "agent_options": {"expert": "teacher"}}, places=WITH_TEACHER),
+    Arm("DAgger (reference)", {"agent": "dagger", "agent_options": {"expert": "reference"}}),
+)
+HORIZONS = (16, 32, 128, 256, 512)  # beside the 64 of the training
+
+
+def _at_horizons(place: Place) -> Place:
+    return replace(place, horizons=HORIZONS, horizon_samples=64) if place.name == "automaton" else place
+
+
+PYDOC = next(place for place in QUICK.places if place.name == "pydoc")
+CPU = Study(
+    "cpu",
+    "Does a backspace change the constant or the exponent?",
+    arms=ARMS,
+    places=(
+        *map(_at_horizons, EXACT_PLACES),
+        Place(
+            "ngram",
+            {"task": "ngram", "learning_rate": 5e-3, "demonstrations": 8000},
+            budget=2e6,
+            samples=1000,
+            error=FORBIDDEN,
+            horizons=HORIZONS,
+            horizon_samples=64,
+        ),
+        Place(
+            "star",
+            {"task": "star", "learning_rate": 5e-3, "demonstrations": 8000},
+            budget=2e6,
+            samples=1000,
+            error=NOT_THE_ANSWER,
+        ),
+        replace(PYDOC, budget=3e6),
+    ),
+    seeds=5,
+)
+
+
+def _larger(place: Place) -> Place:
+    """For a GPU or a cluster: models of 3 million parameters on fifty times the positions."""
+    settings = {**place.settings, "layers": 4, "width": 256, "demonstrations": 50_000, "learning_rate": 1e-3}
+    return replace(place, settings=settings, budget=50 * place.budget, samples=4000, horizon_samples=1000)
+
+
+FULL = replace(CPU, name="full", places=tuple(map(_larger, CPU.places)))
+
+PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, CPU, FULL)}

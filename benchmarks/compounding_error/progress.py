@@ -1,0 +1,65 @@
+"""What a terminal shows while a study runs, and what is known of one that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from seqil.statistics import Estimate
+
+from .cells import Cell
+from .engines import Engine
+from .records import Record, being_written, read
+from .runner import duration, finished, missing, seconds_left
+
+
+def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console: Console) -> None:
+    """Run what `results` lacks; a line per finished cell, a bar, and the time left."""
+    done = finished(cells, read(results))
+    columns = (
+        TextColumn("runs"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=len(cells), completed=len(done), left=_left(cells, done, workers))
+        for record in missing(cells, results, workers, engine):
+            done[record["key"]] = record
+            left = _left(cells, done, workers)
+            progress.console.print(f"{_line(record)}, {left}")
+            progress.update(bar, advance=1, left=left)
+
+
+def status(cells: list[Cell], results: Path, workers: int, console: Console) -> None:
+    """Finished and missing cells by task, whether a process is at work, and the time that is left."""
+    done = finished(cells, read(results))
+    console.print(str(results), soft_wrap=True)
+    shown = Table(box=None)
+    for head in ("task", "done", "of", "missing"):
+        shown.add_column(head, justify="right" if head in ("done", "of") else "left")
+    for place in dict.fromkeys(cell.place.name for cell in cells):
+        here = [cell for cell in cells if cell.place.name == place]
+        lacking = [f"{cell.arm.name} {cell.seed}" for cell in here if cell.key not in done]
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        shown.add_row(place, str(len(here) - len(lacking)), str(len(here)), "; ".join(lacking[:3]) + more)
+    console.print(shown)
+    at_work = "a process is writing" if being_written(results) else "no process is writing"
+    console.print(f"{len(done)} of {len(cells)} runs, {at_work}, {_left(cells, done, workers)} for {workers} workers")
+
+
+def _left(cells: list[Cell], done: dict[str, Record], workers: int) -> str:
+    return f"time left: {duration(seconds_left(cells, done, workers))}"
+
+
+def _line(record: Record) -> str:
+    hazard = record["estimates"].get("hazard")
+    result = "" if hazard is None else f", hazard {Estimate.of(hazard).value:.4f}"
+    return (
+        f"{record['task']}, {record['arm']}, seed {record['seed']}: {record['steps']} steps{result}, "
+        f"{record['seconds_training']:.0f} + {record['seconds_evaluation']:.0f} s"
+    )

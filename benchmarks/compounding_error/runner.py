@@ -1,0 +1,77 @@
+"""Running what is missing: nothing twice, nothing lost, and how long it still takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from seqil.errors import SeqilError
+
+from .cells import Cell
+from .engines import Engine, local
+from .records import Record, appending, read
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def finished(cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, Record]:
+    """The latest record of every cell that has one, by the key of the cell; older records are known by their own."""
+    by_key = {record["key"]: record for record in records}
+    found = {cell.key: [by_key[key] for key in (cell.key, *cell.older_keys) if key in by_key] for cell in cells}
+    return {key: records[0] for key, records in found.items() if records}
+
+
+def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine = local) -> Iterator[Record]:
+    """Run the cells that `results` lacks, and append each record as it comes.
+
+    Raises:
+        InvalidInputError: another process writes there.
+        SeqilError: at the end, if runs failed; one line names them.
+    """
+    failed = []
+    with appending(results) as append:
+        done = finished(cells, read(results))
+        for cell, outcome in engine([cell for cell in cells if cell.key not in done], workers):
+            if not isinstance(outcome, SeqilError) and outcome["key"] != cell.key:
+                outcome = SeqilError("it ran with other versions or data than here; install the same on every node")
+            if isinstance(outcome, SeqilError):
+                failed.append(f"{cell}: {outcome}")
+                continue
+            append(outcome)
+            yield outcome
+    if failed:
+        raise SeqilError(f"{len(failed)} runs failed ({'; '.join(failed)}); the others are kept, see `report`")
+
+
+def seconds_left(cells: Sequence[Cell], done: dict[str, Record], workers: int) -> float | None:
+    """What the missing cells will take, from finished ones: of the same arm and task, else of the task, else any."""
+    if not done:
+        return None
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for record in done.values():
+        for like in _likes(record["task"], record["arm"]):
+            seconds.setdefault(like, []).append(record["seconds_training"] + record["seconds_evaluation"])
+
+    def expected(cell: Cell) -> float:
+        known = next(seconds[like] for like in _likes(cell.place.name, cell.arm.name) if like in seconds)
+        return sum(known) / len(known)
+
+    return sum(expected(cell) for cell in cells if cell.key not in done) / workers
+
+
+def _likes(task: str, arm: str) -> tuple[tuple[str, ...], ...]:
+    return (task, arm), (task,), ()
+
+
+def duration(seconds: float | None) -> str:
+    """`1 h 04 min`, `3 min`, `20 s`."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"{minutes} min"

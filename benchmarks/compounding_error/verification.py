@@ -1,0 +1,109 @@
+"""Do the committed records still say what the text says?
+
+A text marks what comes from records: `<!-- study:quick -->` … `<!-- /study -->` encloses the tables of a study as a
+terminal shows them, `<!-- table:agents/chain -->` … `<!-- /table -->` the table of one task in Markdown, and
+`0.0045<!-- quick/automaton/MLE/hazard -->` is one number, rounded as it stands there.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from seqil.errors import InvalidInputError, SeqilError
+
+from .presets import PRESETS
+from .records import read
+from .tables import Results, estimate, markdown, markdown_table, show
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+RESULTS = Path(__file__).resolve().parent / "results"
+
+_BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
+_NUMBER = re.compile(r"(-?\d+(?:\.(\d+))?)(?=<!-- (\w+)/(\w+)/([^/>]+)/(\w+) -->)")
+_WIDTH = 100
+
+
+def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
+    """What was checked, a line each.
+
+    Args:
+        readme: the text.
+        results: a folder with one folder per study: `results.jsonl` and the `table.md` that was made of it.
+        write: bring both up to date instead.
+
+    Raises:
+        InvalidInputError: nothing is marked in the text, or it names what there is no record of.
+        SeqilError: at the end, if a number has drifted; one line names all.
+    """
+    text = readme.read_text(encoding="utf-8")
+    load = partial(_load, results)
+    renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
+    renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)
+    if not blocks + numbers:
+        raise InvalidInputError(f"{readme} marks no number as coming from records, <!-- study:quick --> say")
+    drifted = _differences(readme, text, renewed, write)
+    tables = sorted(results.glob("*/results.jsonl"))
+    for file in tables:
+        table = file.with_name("table.md")
+        before = table.read_text(encoding="utf-8") if table.exists() else ""
+        drifted += _differences(table, before, markdown(load(file.parent.name)), write)
+    if drifted:
+        raise SeqilError(f"drift: {'; '.join(drifted)}; `verify --write` brings the text up to date")
+    return [f"{readme}: {blocks} blocks and {numbers} numbers", f"{results}: {len(tables)} tables"]
+
+
+def _differences(file: Path, before: str, after: str, write: bool) -> list[str]:
+    if before == after:
+        return []
+    if write:
+        file.write_text(after, encoding="utf-8")
+        return []
+    ours, theirs = before.splitlines(), after.splitlines()
+    at = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+    said, is_now = (lines[at].strip() if at < len(lines) else "nothing" for lines in (ours, theirs))
+    return [f"{file}, line {at + 1} says {said!r}, the records {is_now!r}"]
+
+
+Load = Callable[[str], Results]
+
+
+def _load(folder: Path, name: str) -> Results:
+    file = folder / name / "results.jsonl"
+    if name not in PRESETS or not file.exists():
+        raise InvalidInputError(f"there are no records of a study {name!r} ({file})")
+    return Results(PRESETS[name], read(file))
+
+
+def _study(load: Load, name: str) -> str:
+    shown = io.StringIO()
+    show(load(name), Console(file=shown, width=_WIDTH, highlight=False, no_color=True))
+    lines = "\n".join(line.rstrip() for line in shown.getvalue().strip("\n").splitlines())
+    return f"```\n{lines}\n```\n"
+
+
+def _table(load: Load, which: str) -> str:
+    name, _, task = which.partition("/")
+    results = load(name)
+    place = next((place for place in results.places if place.name == task), None)
+    if place is None:
+        raise InvalidInputError(f"the records of {name} hold nothing of a task {task!r}")
+    return f"\n{markdown_table(results, place)}\n\n"
+
+
+_BLOCKS = {"study": _study, "table": _table}
+
+
+def _number(load: Load, found: re.Match[str]) -> str:
+    study, task, row, metric = found.group(3, 4, 5, 6)
+    results = load(study)
+    runs = next((results.runs(place).get(row) for place in results.places if place.name == task), None)
+    value = None if runs is None else estimate(runs, metric)
+    if value is None:
+        raise InvalidInputError(f"the records of {study} say nothing of {task}/{row}/{metric}")
+    return f"{value.value:.{len(found[2] or '')}f}"
