@@ -81,6 +81,9 @@ def plain_numbers(axes: Any) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "log":
             low, high = axis.get_view_interval()
+            if not axis.get_minpos() < math.inf:  # nothing is drawn that a logarithm has
+                (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("linear")
+                continue
             wide = high > 50 * low
             axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
             axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -214,6 +217,11 @@ def _judged(runs: Sequence[Record]) -> bool:
     return all("hazard" in r["estimates"] for r in runs)
 
 
+def _long(runs: Sequence[Record]) -> bool:
+    """Whether there are horizons enough to speak of growth."""
+    return len(points(runs)) > 2
+
+
 def _deletes(runs: Sequence[Record]) -> bool:
     return bool(runs[0]["settings"]["backspace"]) and _has("profile")(runs)
 
@@ -229,14 +237,14 @@ PANELS = {
     "hazard": Panel(
         "Hazard",
         "First errors per token at risk, in bins of the horizon that at least 100 tokens reached.",
-        _has("hazard"),
+        _long,
         _hazard,
         _axes("tokens", "errors per token", yscale="log"),
     ),
     "regret": Panel(
         "Regret",
         "Expected tokens from the first error on. Rings are extrapolation: texts longer than those of the training.",
-        _has("survival"),
+        _long,
         _regret,
         _axes("tokens per text", "tokens after an error", xscale="log", yscale="log"),
     ),
@@ -244,7 +252,7 @@ PANELS = {
         "Local slopes of the regret",
         "Of log J against log √(T(T+1)/2): 1 is linear growth, 2 quadratic. Saturation lowers a slope just as recovery "
         "does, so read it beside the regret.",
-        _has("survival"),
+        _long,
         _slopes,
         _slope_axes,
     ),

@@ -182,6 +182,16 @@ def test_every_panel_draws_every_row_and_survives_the_infinite(measured):
     assert ' id="axes' not in svg
 
 
+def test_an_agent_that_never_errs_is_drawn_without_logarithms(measured):
+    records = copy.deepcopy(measured)
+    for record in records:
+        for sample in (record, *record["horizons"]):
+            sample["survival"] = [[1.0] * 6, [0.0] * 6]
+            sample["estimates"]["hazard"].update(value=0.0, low=0.0)
+    for whole in figures.drawn(Results(PAIR, records)).values():
+        assert "<svg" in figures.svg("flawless", whole)
+
+
 def test_files_are_the_same_bytes_again(tmp_path):
     results = Results(STUDY, synthetic(STUDY))
     first, second = ([p.read_bytes() for p in report.write(results, tmp_path)] for _ in range(2))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,15 +129,29 @@ if __name__ == "__main__":
 """
 
 
+@contextmanager
 def started(folder, *options):
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", SMALL_STUDY, "run", "--preset", "small", "--out", str(folder), *options],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_until(condition, seconds=300):
+    """A machine may be busy with other things."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert condition()
 
 
 def children_of(pid):
@@ -154,21 +169,16 @@ def alive(pid):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for orphans in /proc")
 def test_a_killed_study_leaves_no_process_and_no_lock_and_resumes(tmp_path):
     results = tmp_path / "results.jsonl"
-    first = started(tmp_path, "--workers", "1")
-    while first.poll() is None and not read(results):
-        time.sleep(0.05)
-    workers = children_of(first.pid)
-    first.kill()
-    first.communicate()
+    with started(tmp_path, "--workers", "1") as first:
+        wait_until(lambda: read(results) or first.poll() is not None)
+        workers = children_of(first.pid)
+        first.kill()
     kept = read(results)
     assert 1 <= len(kept) < 9
-    for _ in range(200):
-        if not any(map(alive, workers)):
-            break
-        time.sleep(0.05)
-    assert not any(map(alive, workers))
-    again = started(tmp_path, "--workers", "1")
-    shown, complained = again.communicate(timeout=120)
+    assert workers
+    wait_until(lambda: not any(map(alive, workers)))
+    with started(tmp_path, "--workers", "1") as again:
+        shown, complained = again.communicate(timeout=500)
     assert again.returncode == 0, complained
     records = read(results)
     assert records[: len(kept)] == kept
@@ -179,11 +189,10 @@ def test_a_killed_study_leaves_no_process_and_no_lock_and_resumes(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_study_says_how_to_go_on(tmp_path):
-    process = started(tmp_path, "--workers", "1")
-    while process.poll() is None and not read(tmp_path / "results.jsonl"):
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, complained = process.communicate(timeout=60)
+    with started(tmp_path, "--workers", "1") as process:
+        wait_until(lambda: read(tmp_path / "results.jsonl") or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        _, complained = process.communicate(timeout=500)
     assert process.returncode == 130
     assert "run again to go on" in complained
 
