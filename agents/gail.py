@@ -173,7 +173,7 @@ class GAIL(Agent):
         penalty: float = 0.0,
         spectral: bool = False,
         warm_up: float = 0.5,
-        pace: float = 0.1,
+        pace: float = 0.03,
         **options: Any,
     ) -> None:
         self.check_shares(trace=trace, smoothing=smoothing)

@@ -143,7 +143,7 @@ GAIL = Study(
     "Does an adversary improve on its warm start?",
     arms=(
         MASKED,
-        replace(_agent("GAIL", "gail", warm_up=0.4), stages=7),
+        replace(_agent("GAIL", "gail", warm_up=0.4, pace=0.1), stages=7),
     ),
     places=(replace(EXACT_PLACES[2], budget=12e6),),
     seeds=3,

@@ -326,7 +326,14 @@ def test_it_ends_at_the_law_of_the_data():
     rows = [token for token, p in enumerate(law) for _ in range(round(p * 80))]
     data = Trajectories.from_actions(V, [[0]] * 80, [[token, 4] for token in rows], max_length=1, min_length=1)
     made = GAIL(
-        tiny_policy(backspace=False), steps=100, warm_up=0.0, gamma=1e-9, kl=0.0, smoothing=0.05, learning_rate=1e-2
+        tiny_policy(backspace=False),
+        steps=100,
+        warm_up=0.0,
+        pace=0.1,
+        gamma=1e-9,
+        kl=0.0,
+        smoothing=0.05,
+        learning_rate=1e-2,
     )
 
     def distance():
