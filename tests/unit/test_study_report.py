@@ -93,6 +93,9 @@ def test_regret_and_its_slopes_of_a_constant_hazard():
     at_once = growth.points([survival_of(1.0, 64)] * 3)
     assert [p.regret.value for p in at_once] == [4, 8, 16, 32, 64]
     assert growth.slopes(growth.points([survival_of(0.0, 64)] * 3)) == []
+    # Texts that ended without an error stay without one.
+    early = {**survival_of(0.0, 8), "survival": [[0.9, 0.8], [0.0, 0.0]]}
+    assert growth.points([early] * 3)[-1].regret.value == pytest.approx(0.1 + 7 * 0.2)
 
 
 def test_regret_at_other_horizons_is_that_of_their_own_samples(measured):
