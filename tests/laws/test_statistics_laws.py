@@ -111,7 +111,7 @@ def test_the_hierarchical_bootstrap_is_not_too_short(within_seeds):
         return e.low <= 0 <= e.high
 
     rate = share([covers() for _ in range(150)])
-    assert rate >= (0.97 if within_seeds else 0.9)
+    assert rate >= (0.97 if within_seeds else 0.87)  # three standard errors of 150 studies below .93
 
 
 # -- algebra
