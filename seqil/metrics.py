@@ -49,6 +49,7 @@ from .survival import (
     first_errors,
     hazard,
     prompt_lists,
+    risk_table,
     survival,
 )
 
@@ -93,6 +94,7 @@ __all__ = [
     "regret",
     "repetition",
     "reverse_step_error",
+    "risk_table",
     "sequence_distances",
     "squared_hellinger",
     "step_error",

@@ -48,7 +48,7 @@ def survival(first: Ints, survived: Ints) -> tuple[Floats, Floats]:
 
     A text that ended or was cut without an error is censored there.
     """
-    at_risk, errors = _risk_table(first, survived)
+    at_risk, errors = risk_table(first, survived)
     curve = np.cumprod(1 - _share(errors, at_risk), dtype=np.float64)
     greenwood = np.cumsum(_share(errors, at_risk * (at_risk - errors)))
     return curve, curve * np.sqrt(greenwood)
@@ -56,7 +56,7 @@ def survival(first: Ints, survived: Ints) -> tuple[Floats, Floats]:
 
 def cumulative_hazard(first: Ints, survived: Ints) -> Floats:
     """Nelson-Aalen estimate of the hazard summed over the first t + 1 tokens, t = 0, 1, …: float64 [T]."""
-    at_risk, errors = _risk_table(first, survived)
+    at_risk, errors = risk_table(first, survived)
     return np.cumsum(_share(errors, at_risk))
 
 
@@ -71,7 +71,8 @@ def absorbing_regret(curve: Floats) -> Floats:
     return np.cumsum(1 - np.asarray(curve, dtype=np.float64))
 
 
-def _risk_table(first: Ints, survived: Ints) -> tuple[Ints, Ints]:
+def risk_table(first: Ints, survived: Ints) -> tuple[Ints, Ints]:
+    """Texts at risk of a first error at each position t = 0, 1, …, and those that have it there: int64 [T] each."""
     t = np.arange(int(survived.max(initial=0)) + 1)
     at_risk = ((survived[:, None] + (first[:, None] >= 0)) > t).sum(0)
     return at_risk, (first[:, None] == t).sum(0)

@@ -11,6 +11,7 @@ import numpy as np
 
 from seqil.growth import local_slopes
 from seqil.statistics import Estimate, over_runs
+from seqil.survival import absorbing_regret
 
 from .records import Record
 
@@ -73,7 +74,7 @@ def _over(sampled: Sequence[tuple[list[list[float]], Record]], T: int) -> Estima
     for (curve, _), record in sampled:
         S = np.asarray(curve, dtype=np.float64)[:T]
         S = np.pad(S, (0, T - len(S)), mode="edge")
-        J, n = float((1 - S).sum()), _texts(record)
+        J, n = float(absorbing_regret(S)[-1]), _texts(record)
         # Of one run, the spread of the regret of a text is at most half of the horizon.
         half = 1.96 * _spread(S) / math.sqrt(max(n, 1))
         values.append(Estimate(J, J - half, J + half, n, "sequences"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selection
@@ -98,9 +97,8 @@ def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
 
 def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]:
     """First errors at each position, and texts that were at risk of one there."""
-    t = np.arange(int(survived.max(initial=0)) + 1)
-    at_risk = ((survived[:, None] + (first[:, None] >= 0)) > t).sum(0)
-    return {"errors": (first[:, None] == t).sum(0).tolist(), "at_risk": at_risk.tolist()}
+    at_risk, errors = metrics.risk_table(first, survived)
+    return {"errors": errors.tolist(), "at_risk": at_risk.tolist()}
 
 
 def sampled(
