@@ -38,10 +38,13 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
         write: bring both up to date instead.
 
     Raises:
-        InvalidInputError: nothing is marked in the text, or it names what there is no record of.
+        InvalidInputError: the text is not UTF-8, nothing is marked in it, or it names what there is no record of.
         SeqilError: at the end, if a number has drifted; one line names all.
     """
-    text = readme.read_text(encoding="utf-8")
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{readme} is no text in UTF-8") from None
     load = partial(_load, results)
     renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
     renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)

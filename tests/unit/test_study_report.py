@@ -137,15 +137,17 @@ def judged(records, statement):
     return found.status
 
 
-def two_agents(hazards, survival=(0.01, 0.005), predicted=0.5, deep=0.1):
+def two_agents(hazards, survival=(0.01, 0.005), predicted=0.5, deep=0.1, errors=50, average=None, exact=False):
     records = []
     for arm, hazard, per_token in zip((MLE, MASKED), hazards, survival, strict=True):
         for seed in range(3):
             estimate = {"hazard": Estimate(hazard + 1e-5 * seed, 0, 1, 9, "tokens").to_json()}
             estimate["unfinished"] = Estimate(0, 0, 0, 100, "sequences").to_json()
+            if exact:
+                estimate["off_policy_step_error"] = Estimate(0.1, 0, 1, 9, "prefixes").to_json()
             profile = [Estimate(deep, deep - 0.05, deep + 0.05, 500, "steps").to_json()] * 16
-            ever = [predicted, Estimate(0.5 + 0.01 * seed, 0.4, 0.6, 50, "errors").to_json()]
-            settings = {**Cell(arm, PLACE, seed).settings.to_json(), "steps": 1}
+            ever = [predicted, Estimate(0.5 + 0.01 * seed, 0.4, 0.6, errors, "errors").to_json()]
+            settings = {**Cell(arm, PLACE, seed).settings.to_json(), "steps": 1, "average": average}
             record = {**survival_of(per_token, 64), "estimates": estimate, "profile": profile, "ever_deleted": ever}
             records.append({**record, "arm": arm.name, "task": PLACE.name, "seed": seed, "settings": settings})
     return records
@@ -163,6 +165,11 @@ def two_agents(hazards, survival=(0.01, 0.005), predicted=0.5, deep=0.1):
         ("down to depth 16", two_agents((0.01, 0.0005), deep=0.7), "holds"),
         ("down to depth 16", two_agents((0.01, 0.005), deep=0.7), "fails"),
         ("On star graphs", two_agents((0.01, 0.005)), "open"),
+        ("leaves the exponent alone", two_agents((0.01, 0.005), (1e-4, 0.0)), "open"),  # no slope without an error
+        ("predicts the share", two_agents((0.01, 0.005), errors=30), "open"),
+        ("averaged weights", two_agents((0.01, 0.005), average=0.99), "open"),  # no teacher
+        ("averaged weights", two_agents((0.01, 0.005), average=0.99, exact=True), "fails"),
+        ("averaged weights", two_agents((0.005, 0.005), average=0.99, exact=True), "holds"),
     ],
 )
 def test_verdicts_follow_the_numbers(statement, records, status):
@@ -267,6 +274,9 @@ def test_any_altered_number_is_drift(quoting, where):
 
 def test_a_text_that_marks_nothing_is_not_verified(quoting):
     readme, results = quoting
+    readme.write_bytes(b"\xff0.001")
+    with pytest.raises(InvalidInputError, match="UTF-8"):
+        verify(readme, results)
     readme.write_text("All is well: 0.001.\n")
     with pytest.raises(InvalidInputError, match="marks no number"):
         verify(readme, results)
