@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -128,8 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _chosen(
     preset: str, task: list[str] | None, arm: list[str] | None, seeds: int | None, budget: float = 1.0
 ) -> Study:
-    if not budget > 0:
-        raise InvalidInputError(f"--budget {budget:g} must be positive")
+    if not 0 < budget < math.inf:
+        raise InvalidInputError(f"--budget {budget:g} must be positive and finite")
     (study,) = _only("preset", [preset], list(PRESETS.values()))
     places, arms = _only("task", task, study.places), _only("arm", arm, study.arms)
     return replace(study, places=places, arms=arms, seeds=seeds or study.seeds).scaled(budget)
@@ -152,7 +153,9 @@ def _results(
     study, file = _chosen(preset, task, arm, seeds), _file(preset, out)
     results = tables.Results(study, read(file))
     if not results.records:
-        raise InvalidInputError(f"{file} holds nothing of the preset {preset}; start with `run`, or name another --out")
+        raise InvalidInputError(
+            f"{file} holds nothing of what was asked for (preset {preset}); start with `run`, or name another --out"
+        )
     return results
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from .settings import (
     AGENTS,
     EXACT_PLACES,
-    FORBIDDEN,
     GAIL,
     IMITATED,
     MASKED,
@@ -16,6 +15,7 @@ from .settings import (
     NOT_THE_ANSWER,
     QUICK,
     SEQUENCE_MATCH,
+    UNDEFINED,
 )
 from .study import Arm, Decoding, Place, Study
 
@@ -71,7 +71,7 @@ CPU = Study(
             {"task": "ngram", "learning_rate": 5e-3, "demonstrations": 8000},
             budget=2e6,
             samples=1000,
-            error=FORBIDDEN,
+            error=UNDEFINED,
             horizons=HORIZONS,
             horizon_samples=64,
         ),

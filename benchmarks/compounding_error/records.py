@@ -14,17 +14,18 @@ from seqil import strict_json
 from seqil.errors import InvalidInputError
 
 Record = dict[str, Any]
+_NAMED_BY = {"key", "task", "arm", "seed"}
 
 
 def read(results: Path) -> list[Record]:
-    """All records, in the order of the file; a line that a crash cut short is left out."""
+    """All records, in the order of the file; lines that a crash cut short or that are no record are left out."""
     records = []
     for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
         try:
             record = strict_json.loads(line)
         except json.JSONDecodeError:
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict) and record.keys() >= _NAMED_BY:
             records.append(record)
     return records
 

@@ -15,6 +15,7 @@ SEQUENCE_MATCH = Arm(
     {"agent": "sequence_match", "agent_options": {"divergence": "chi2_mixture", "alpha": 0.01, "gamma": 0.995}},
 )
 FORBIDDEN = "a token that the law forbids"
+UNDEFINED = "not defined, for no token is impossible"
 NOT_THE_ANSWER = "a token that the right answer does not have there"
 
 QUICK = Study(

@@ -66,8 +66,12 @@ class Results:
     """
 
     def __init__(self, study: Study, records: Sequence[Record]) -> None:
-        arms = {arm.name: arm for arm in study.arms}
-        latest = {(r["task"], r["arm"], r["seed"]): r for r in records if r["arm"] in arms and r["seed"] < study.seeds}
+        arms, places = {arm.name: arm for arm in study.arms}, {place.name for place in study.places}
+        latest = {
+            (r["task"], r["arm"], r["seed"]): r
+            for r in records
+            if r["task"] in places and r["arm"] in arms and r["seed"] < study.seeds
+        }
         self.study = study
         self.records = list(latest.values())
         self._rows = [row for record in self.records for row in rows_of(record, arms[record["arm"]])]

@@ -183,3 +183,30 @@ def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch
 def test_committed_tables_are_what_the_records_say(results):
     study = PRESETS[results.parent.name]
     assert tables.markdown(tables.Results(study, read(results))) == results.with_name("table.md").read_text()
+
+
+def test_records_of_other_tasks_and_lines_that_are_no_record_are_left_out(tmp_path, capsys, monkeypatch):
+    other = replace(PLACE, name="chain", settings={**SMALL, "task": "chain", "task_options": {}})
+    monkeypatch.setitem(PRESETS, "small", replace(STUDY, places=(PLACE, other)))
+    lines = ["garbage", '{"a": 1}', *map(json.dumps, synthetic(STUDY))]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines) + "\n")
+    assert len(read(tmp_path / "results.jsonl")) == len(lines) - 2
+    assert not tables.Results(replace(STUDY, places=(other,)), read(tmp_path / "results.jsonl")).records
+    for name in ("table", "report"):
+        with pytest.raises(SystemExit, match="2"):
+            main([name, "--preset", "small", "--task", "chain", "--out", str(tmp_path)])
+        assert "holds nothing of what was asked for" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("budget", ["0", "nan", "inf"])
+def test_a_budget_is_positive_and_finite(budget, capsys, tmp_path):
+    with pytest.raises(SystemExit, match="2"):
+        main(["status", "--budget", budget, "--out", str(tmp_path)])
+    assert "must be positive and finite" in capsys.readouterr().err
+
+
+def test_no_error_is_promised_where_none_is_defined():
+    for study in PRESETS.values():
+        for place in study.places:
+            if place.settings["task"] == "ngram":
+                assert "not defined" in place.error
