@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from .measure import machine
 
-SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "loss_memory", "startup")
+SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "training", "loss_memory", "startup")
 SLOW = ("generation_124m",)
 console = Console(highlight=False)
 
@@ -41,6 +42,7 @@ def main(
         if name not in SECTIONS + SLOW:
             raise typer.BadParameter(f"unknown section {name!r}; known: {', '.join(SECTIONS + SLOW)}")
     torch.set_num_threads(threads)
+    logging.getLogger("torchrl").setLevel(logging.WARNING)
     table = Table(title=machine(), box=None, title_justify="left")
     for head in ("what", "ours", "peer", "unit", "ratio", "spread"):
         table.add_column(head, justify="left" if head == "what" else "right")
