@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +41,6 @@ def main(
         if name not in SECTIONS + SLOW:
             raise typer.BadParameter(f"unknown section {name!r}; known: {', '.join(SECTIONS + SLOW)}")
     torch.set_num_threads(threads)
-    logging.getLogger("torchrl").setLevel(logging.WARNING)
     table = Table(title=machine(), box=None, title_justify="left")
     for head in ("what", "ours", "peer", "unit", "ratio", "spread"):
         table.add_column(head, justify="left" if head == "what" else "right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -47,6 +48,7 @@ def measure(
     repetitions: int, sizes: tuple[Size, ...] = SIZES, group: Size = GROUP, prompt: int = 128, steps: int = 32
 ) -> Iterator[Ratio]:
     """One step over as many nodes, samples of one prompt in one tree, and whole runs of the default settings."""
+    logging.getLogger("torchrl").setLevel(logging.WARNING)  # once it is imported: it sets a level itself
     for size in sizes:
         yield _packed(size, repetitions)
     yield _shared(group, prompt, repetitions)
