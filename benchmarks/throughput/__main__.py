@@ -15,7 +15,7 @@ from rich.table import Table
 
 from .measure import machine
 
-SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "loss_memory", "startup")
+SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "training", "loss_memory", "startup")
 SLOW = ("generation_124m",)
 console = Console(highlight=False)
 

@@ -2,28 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
+import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from tensordict import TensorDict, TensorDictBase
+from torchrl.envs import TicTacToeEnv
 
 from envs import TextGenerationEnv, TextGenerationVectorEnv
-from seqil import Vocabulary
+from envs.torchrl import TorchTextGenerationEnv
+from seqil import Vocabulary, legal_actions, start, transition
+from seqil.randomness import seeded
 
-from .measure import Ratio, compare, timed
+from .measure import Ratio, compare, interleaved, ratio, timed
 
 _V = Vocabulary(size=16, eos=15)
+_STEPS = 32
 
 
 def measure(repetitions: int) -> Iterator[Ratio]:
-    """The vector environment against Gymnasium's over single ones."""
+    """The vector environment against Gymnasium's over single ones, and TorchRL's rollouts."""
     for rows in (1, 64, 1024):
         ours = TextGenerationVectorEnv(_V, num_envs=rows, max_length=32, prompts=[[0, 1]])
         peer = SyncVectorEnv([_single] * rows, autoreset_mode=AutoresetMode.SAME_STEP)
         name = f"vector env / SyncVectorEnv, {rows} rows"
         ways = timed(partial(walk, ours, rows, 200)), timed(partial(walk, peer, rows, 20))
         yield compare(name, "steps/s", *ways, repetitions)
+    for rows in (1, 64, 1024):
+        yield from _torch(rows, repetitions)
+
+
+def _torch(rows: int, repetitions: int) -> Iterator[Ratio]:
+    """TorchRL's rollouts of random actions, of ours and of its own, and the transitions without them."""
+    ours = TorchTextGenerationEnv(_V, max_length=_STEPS, max_actions=_STEPS, batch_size=rows, prompts=[[0, 1]])
+    ways = partial(_rolled, ours, rows), partial(_tic_tac_toe, TicTacToeEnv(), rows), partial(_transitions, rows)
+    found, peer, bare = interleaved([timed(way) for way in ways], repetitions)
+    yield ratio(f"TorchTextGenerationEnv.rollout / TicTacToeEnv.rollout, {rows} rows", "steps/s", found, peer)
+    yield ratio(f"loop of transition / TorchTextGenerationEnv.rollout, {rows} rows", "steps/s", bare, found)
+
+
+def _rolled(env: TorchTextGenerationEnv, rows: int) -> float:
+    with seeded(0):
+        return env.rollout(_STEPS, _pushes(rows), break_when_any_done=False).numel()
+
+
+def _tic_tac_toe(env: TicTacToeEnv, rows: int) -> float:
+    """It ends after nine moves at most, and takes its rows from the reset."""
+    with seeded(0):
+        begun = env.reset(TensorDict(batch_size=[rows]))
+        return env.rollout(9, auto_reset=False, tensordict=begun, break_when_any_done=False).numel()
+
+
+def _transitions(rows: int) -> float:
+    """The states and legal actions alone, which is what `seqil.rollout` makes trajectories of."""
+    with seeded(0):
+        states, act = start(_V, [[0, 1]] * rows, max_length=_STEPS), _pushes(rows)
+        for _ in range(_STEPS):
+            legal = legal_actions(_V, states)
+            states = transition(_V, states, act(TensorDict({"action_mask": legal}))["action"])
+    return _STEPS * rows
+
+
+def _pushes(rows: int) -> Callable[[TensorDictBase], TensorDictBase]:
+    def act(tensordict: TensorDictBase) -> TensorDictBase:  # TorchRL reads the name of the argument
+        return tensordict.set("action", torch.randint(0, _V.eos, (rows,)))
+
+    return act
 
 
 def _single() -> TextGenerationEnv:

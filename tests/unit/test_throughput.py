@@ -5,13 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_models import tiny_policy
 
+from benchmarks.throughput import training
 from benchmarks.throughput.lean import LeanGPT2
+from benchmarks.throughput.loss_memory import PEERS, ours
 from benchmarks.throughput.measure import compare, ratio
 from benchmarks.throughput.refilling import EndAt
-from seqil import rollout
+from seqil import Trajectories, objectives, rollout
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +26,7 @@ def test_environments(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "r").read_text())["rows"]
-    assert len(rows) == 3
+    assert len(rows) == 9
     assert all(row["low"] <= row["ratio"] <= row["high"] for row in rows)
 
 
@@ -52,3 +55,30 @@ def test_rows_end_at_their_own_lengths():
     t = rollout(tiny_policy("gpt2"), [[0]] * 4, max_length=8, max_actions=200, rules=[EndAt(lengths)], batch_size=2)
     assert t.ended.all()
     assert (t.replay().generated - 1).tolist() == lengths.tolist()
+
+
+def test_training():
+    size = training.Size(1, 16, 2, rows=2, tokens=4)
+    rows = list(training.measure(1, sizes=(size,), group=size, prompt=3, steps=2))
+    assert [row.unit for row in rows] == ["nodes/s", "samples/s", "updates/s", "nodes/s"]
+    assert all(row.ours > 0 and row.peer > 0 for row in rows)
+
+
+def test_samples_in_one_tree_have_the_likelihood_of_rows_apart():
+    policy = tiny_policy("gpt2")
+    apart = Trajectories.from_actions(policy.vocabulary, [[1, 2]] * 3, [[3, 0, 5], [3, 3, 1], [0, 4, 4]])
+    together = training.in_one_tree(apart)
+    assert together.positions == 2 + 3 * 3
+    found, expected = (objectives.behavior_cloning(policy.step_values(t))[0] for t in (together, apart))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_the_ways_to_the_loss_agree(name):
+    g = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(n, 4, generator=g).requires_grad_() for n in (11, 8))
+    action = torch.randint(0, 7, (11,), generator=g)
+    found, expected = (way(hidden, weight, action) for way in (ours, PEERS[name]))
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(loss, (hidden, weight)) for loss in (found, expected)]
+    torch.testing.assert_close(*gradients)
