@@ -104,17 +104,19 @@ def test_records_without_data_are_known_by_their_older_key():
 
 # -- one writer
 
+NAMED = {"key": "a", "task": "automaton", "arm": "MLE", "seed": 0}
+
 
 def test_a_second_writer_is_refused_at_once(tmp_path):
     results = tmp_path / "results.jsonl"
     assert not being_written(results)
     with appending(results) as append:
-        append({"key": "a"})
+        append(NAMED)
         assert being_written(results)
         with pytest.raises(InvalidInputError, match="is being written by another process"):
             list(missing(cells(1), results, 1))
     assert not being_written(results)
-    assert read(results) == [{"key": "a"}]
+    assert read(results) == [NAMED]
 
 
 SMALL_STUDY = """
@@ -203,11 +205,11 @@ def test_an_interrupted_study_says_how_to_go_on(tmp_path):
 def test_what_is_not_finite_survives_a_file(tmp_path):
     values = {"a": [float("inf"), {"b": float("-inf")}], "c": float("nan"), "d": 1.5, "e": None, "f": "x"}
     with appending(tmp_path / "results.jsonl") as append:
-        append(values)
-        append({"estimate": Estimate(float("inf"), float("nan"), float("nan"), 3, "seeds").to_json()})
+        append(NAMED | values)
+        append(NAMED | {"estimate": Estimate(float("inf"), float("nan"), float("nan"), 3, "seeds").to_json()})
     first, second = read(tmp_path / "results.jsonl")
     assert math.isnan(first.pop("c"))
-    assert first == {"a": [float("inf"), {"b": float("-inf")}], "d": 1.5, "e": None, "f": "x"}
+    assert first == NAMED | {"a": [float("inf"), {"b": float("-inf")}], "d": 1.5, "e": None, "f": "x"}
     assert "NaN" not in (tmp_path / "results.jsonl").read_text()
     assert Estimate.of(second["estimate"]).value == float("inf")
 
@@ -272,8 +274,8 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
         (["run", "--engine", "slurm"], "unknown engine 'slurm'"),
         (["run", "--budget", "0"], "--budget 0 must be positive"),
         (["table", "--arm", "Oracle"], "unknown arm 'Oracle'"),
-        (["table", "--out", "nowhere"], "holds nothing of the preset quick"),
-        (["report", "--out", "nowhere"], "holds nothing of the preset quick"),
+        (["table", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
+        (["report", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments, culprit, capsys):
