@@ -64,16 +64,9 @@ class Cell:
         return _sha256([*self._decisive(self.settings.to_json()), data_of(self.settings), THREADS])[:32]
 
     @property
-    def older_keys(self) -> tuple[str, ...]:
-        """What older records are known by: without the data and the number of threads, which was 1.
-
-        The oldest ones come from before there was the setting `sampling_actions`, and had none.
-        """
-        settings = self.settings.to_json()
-        keys = [settings]
-        if settings["sampling_actions"] is None:
-            keys.append({name: value for name, value in settings.items() if name != "sampling_actions"})
-        return tuple(_sha256(self._decisive(settings))[:16] for settings in keys)
+    def older_key(self) -> str:
+        """What older records are known by: without the data and the number of threads, which was 1."""
+        return _sha256(self._decisive(self.settings.to_json()))[:16]
 
     def _decisive(self, settings: Any) -> list[Any]:
         place = self.place

@@ -119,31 +119,18 @@ def _hazard(axes: Any, runs: Sequence[Record], style: Style) -> None:
 def _regret(axes: Any, runs: Sequence[Record], style: Style) -> None:
     found = [p for p in points(runs) if p.regret.value > 0]
     interval_points(axes, [p.horizon for p in found], [p.regret for p in found], style)
-    beyond = [p for p in found if p.extrapolation]
-    axes.plot(
-        [p.horizon for p in beyond],
-        [p.regret.value for p in beyond],
-        "o",
-        ms=5.5,
-        mfc="none",
-        mec=style.colour,
-        gid=_name(axes, style),
-    )
+    _rings(axes, [(p.horizon, p.regret.value) for p in found if p.extrapolation], style)
 
 
 def _slopes(axes: Any, runs: Sequence[Record], style: Style) -> None:
     found = slopes(points(runs))
     line(axes, [x for x, _, _ in found], [y for _, y, _ in found], style, marker="o", ms=3)
-    beyond = [(x, y) for x, y, extrapolation in found if extrapolation]
-    axes.plot(
-        [x for x, _ in beyond],
-        [y for _, y in beyond],
-        "o",
-        ms=5.5,
-        mfc="none",
-        mec=style.colour,
-        gid=_name(axes, style),
-    )
+    _rings(axes, [(x, y) for x, y, extrapolation in found if extrapolation], style)
+
+
+def _rings(axes: Any, points: Sequence[tuple[float, float]], style: Style) -> None:
+    x, y = [x for x, _ in points], [y for _, y in points]
+    axes.plot(x, y, "o", ms=5.5, mfc="none", mec=style.colour, gid=_name(axes, style))
 
 
 def _cost(axes: Any, runs: Sequence[Record], style: Style) -> None:

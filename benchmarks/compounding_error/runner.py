@@ -21,7 +21,7 @@ def cores() -> int:
 def finished(cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, Record]:
     """The latest record of every cell that has one, by the key of the cell; older records are known by their own."""
     by_key = {record["key"]: record for record in records}
-    found = {cell.key: [by_key[key] for key in (cell.key, *cell.older_keys) if key in by_key] for cell in cells}
+    found = {cell.key: [by_key[key] for key in (cell.key, cell.older_key) if key in by_key] for cell in cells}
     return {key: records[0] for key, records in found.items() if records}
 
 

@@ -88,15 +88,15 @@ def test_a_record_of_other_versions_or_data_is_refused(tmp_path):
 def test_the_key_follows_the_bytes_of_the_data(monkeypatch):
     (cell,) = cells(1)
     assert len(data_of(cell.settings)) == 64
-    before = cell.key, cell.older_keys
+    before = cell.key, cell.older_key
     monkeypatch.setattr("benchmarks.compounding_error.cells.data_of", lambda settings: "other bytes")
     assert cell.key != before[0]
-    assert cell.older_keys == before[1]
+    assert cell.older_key == before[1]
 
 
 def test_records_without_data_are_known_by_their_older_key():
     one, two = cells(2)
-    older = {"key": one.older_keys[0], "task": "automaton", "arm": "MLE"}
+    older = {"key": one.older_key, "task": "automaton", "arm": "MLE"}
     assert finished([one, two], [older]) == {one.key: older}
     newer = {"key": one.key}
     assert finished([one, two], [newer, older])[one.key] == newer
