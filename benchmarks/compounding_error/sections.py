@@ -39,14 +39,15 @@ def main_tables(results: Results, drawings: Drawings) -> str:
 
 
 def panels(*names: str) -> Callable[[Results, Drawings], str]:
-    """Figures, each with its heading and note."""
+    """Figures with their notes, and with headings where they are several."""
 
     def body(results: Results, drawings: Drawings) -> str:
         parts = []
         for name in names:
             if name in drawings:
                 panel = PANELS[name]
-                parts += [f"<h3>{escaped(panel.title)}</h3>", _note(panel.note), _figure(drawings, name, panel.title)]
+                parts += [f"<h3>{escaped(panel.title)}</h3>"] if len(names) > 1 else []
+                parts += [_note(panel.note), _figure(drawings, name, panel.title)]
         return "".join(parts)
 
     return body
