@@ -54,7 +54,8 @@ class Backspaces:
         profile: `b_k = P(backspace | the error is k tokens deep)`, k = 1, 2, …
         hits, path, false: deletions of the error itself, of what was written after it, and with no error standing.
         errors: errors written; `hits` of them were deleted.
-        predicted: share of errors that `profile` says are ever deleted, `S / (1 + S)`.
+        last: errors written as the last action, `eos` too early among them: nothing can delete these.
+        predicted: share of errors, but the `last` ones, that `profile` says are ever deleted, `S / (1 + S)`.
         delay: tokens written after an error before the first deletion that follows it, over errors that one follows.
         rewritten: deletions undone: tokens written again at the prefix where they were last deleted.
     """
@@ -64,6 +65,7 @@ class Backspaces:
     path: int
     false: int
     errors: int
+    last: int
     predicted: float
     delay: Estimate
     rewritten: int
@@ -84,6 +86,11 @@ class Backspaces:
         return proportion(self.hits, self.errors, "errors")
 
     @property
+    def ever_deleted(self) -> Estimate:
+        """Share of errors that were ever deleted among those that could be: what `predicted` predicts."""
+        return proportion(self.hits, self.errors - self.last, "errors")
+
+    @property
     def loops(self) -> Estimate:
         """Share of deletions undone: write, delete, write the same again."""
         return proportion(self.rewritten, self.deletions, "deletions")
@@ -100,12 +107,14 @@ def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Ba
         for k in range(1, depths + 1)
     ]
     error = inside & ~pop & (before == 0) & (after == 1)
+    last = np.arange(inside.shape[1]) == trajectories.lengths.cpu().numpy()[:, None] - 1
     return Backspaces(
         profile,
         hits=int((pop & (before == 1)).sum()),
         path=int((pop & (before > 1)).sum()),
         false=int((pop & (before == 0)).sum()),
         errors=int(error.sum()),
+        last=int((error & last).sum()),
         predicted=ever_deleted([b.value for b in profile]),
         delay=_delay(error, pop),
         rewritten=rewritten(trajectories),

@@ -24,8 +24,9 @@ def evaluation(
     """Everything that the task can tell of a sample.
 
     With a teacher: `regret`, the step errors of a text summed, in nats, and `excess_accumulated_error` in % (see
-    `metrics`), both estimated from one prefix per text, and the teacher's likelihood of the samples, infinite where one
-    holds a token that the teacher never writes.
+    `metrics`), both estimated from one prefix per text, the teacher's likelihood of the samples, infinite where one
+    holds a token that the teacher never writes, and the share of tokens that the teacher writes rarely. `mauve` has
+    counts of n-grams as features, and no interval: it is one number for the whole sample.
 
     Args:
         task: with or without teacher, judge and success.
@@ -57,17 +58,22 @@ def evaluation(
         q = quotient(on, off, "prefixes")
         value, low, high = (metrics.excess_accumulated_error(regret, 1.0, 1) for regret in (q.value, q.low, q.high))
         found["excess_accumulated_error"] = Estimate(value, low, high, q.n, q.unit)
-        taught = metrics.teacher_negative_log_likelihood(task.next_distribution, metrics.final_texts(rollouts))
-        if not np.isnan(taught).all():
-            found["teacher_nll_per_token"] = mean(taught[~np.isnan(taught)], "sequences")
-    repeated = metrics.repetition(texts)
-    if not np.isnan(repeated).all():
-        found["rep_4"] = mean(repeated[~np.isnan(repeated)], "sequences")
+        taught = metrics.taught(task.next_distribution, metrics.final_texts(rollouts))
+        found |= _mean(teacher_nll_per_token=metrics.nats_per_token(taught), rare_tokens=metrics.rare_tokens(taught))
+    found |= _mean(rep_4=metrics.repetition(texts))
+    if len(rollouts) == len(demonstrations):
+        found["mauve"] = mean([metrics.mauve(texts, demonstrations.replay().texts(eos=False))], "samples")
     cost = cost or metrics.cost(rollouts)
     found["actions_per_net_token"] = ratio(cost.actions, cost.net, "sequences")
     found["forwards_per_net_token"] = ratio(cost.forwards, cost.net, "sequences")
     found["unfinished"] = proportion(int((~rollouts.ended).sum()), len(rollouts), "sequences")
     return found
+
+
+def _mean(**values: np.ndarray) -> dict[str, Estimate]:
+    """Over the texts that have a value; nothing where none has."""
+    known = {name: value[~np.isnan(value)] for name, value in values.items()}
+    return {name: mean(value, "sequences") for name, value in known.items() if len(value)}
 
 
 def judge_of(task: Any) -> metrics.Judge | None:

@@ -49,6 +49,7 @@ class Steps:
 
 
 Measure = Callable[[Steps], Tensor]
+RARE = 0.02
 
 
 def final_texts(trajectories: Trajectories) -> Trajectories:
@@ -169,9 +170,31 @@ def negative_log_likelihood(policy: TokenPolicy, trajectories: Trajectories, bat
 
 def teacher_negative_log_likelihood(teacher: Teacher, texts: Trajectories) -> Floats:
     """Nats per token, `eos` included, that the teacher gives to texts: float64 [B]; infinite for a forbidden token."""
+    return nats_per_token(taught(teacher, texts))
+
+
+def taught(teacher: Teacher, texts: Trajectories) -> Floats:
+    """The teacher's probability of every token of texts without deletions: float64 [B, T], NaN beyond the end."""
     token = texts.actions.clamp(max=texts.vocabulary.size - 1)
-    given = _laws(teacher, texts).gather(-1, token[..., None])[..., 0]
-    return (torch.where(texts.inside, -given.log(), 0.0).sum(1) / texts.lengths).numpy()
+    return _laws(teacher, texts).gather(-1, token[..., None])[..., 0].numpy()
+
+
+def nats_per_token(probabilities: Floats) -> Floats:
+    """Mean of `-log` over the tokens of each text, NaN where it has none: float64 [B]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nansum(-np.log(probabilities), axis=1) / (~np.isnan(probabilities)).sum(1)
+
+
+def rare_tokens(probabilities: Floats, below: float = RARE) -> Floats:
+    """Share of the tokens of each text to which the teacher gives little, NaN where it has none: float64 [B].
+
+    Args:
+        probabilities: `taught(…)`; forbidden tokens, at 0, are errors and do not count as rare ones.
+        below: what little is.
+    """
+    with np.errstate(invalid="ignore"):
+        rare = (probabilities > 0) & (probabilities < below)
+        return rare.sum(1) / (~np.isnan(probabilities)).sum(1)
 
 
 def _batches(texts: Trajectories, batch_size: int) -> Iterator[tuple[int, Trajectories]]:

@@ -14,6 +14,7 @@ from .distances import sequence_distances, text_log_probs
 from .diversity import distinct, exact_matches, ngram_entropy, repetition
 from .growth import TwoRates, local_slopes, log_log_slope, quadratic, two_rates, weibull_shape
 from .horizon import (
+    RARE,
     Steps,
     along,
     by_position,
@@ -21,11 +22,14 @@ from .horizon import (
     entropy_drift,
     final_texts,
     forbidden,
+    nats_per_token,
     negative_log_likelihood,
+    rare_tokens,
     regret,
     reverse_step_error,
     step_error,
     surprisal,
+    taught,
     teacher_negative_log_likelihood,
     teacher_surprisal,
 )
@@ -54,6 +58,7 @@ from .survival import (
 )
 
 __all__ = [
+    "RARE",
     "Backspaces",
     "Cost",
     "Floats",
@@ -87,10 +92,12 @@ __all__ = [
     "local_slopes",
     "log_log_slope",
     "mauve",
+    "nats_per_token",
     "negative_log_likelihood",
     "ngram_entropy",
     "prompt_lists",
     "quadratic",
+    "rare_tokens",
     "regret",
     "repetition",
     "reverse_step_error",
@@ -100,6 +107,7 @@ __all__ = [
     "step_error",
     "surprisal",
     "survival",
+    "taught",
     "teacher_negative_log_likelihood",
     "teacher_surprisal",
     "text_log_probs",

@@ -91,7 +91,7 @@ def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
         "hazard": [metrics.hazard(first, survived, t, t + _BIN).to_json() for t in range(0, task.max_length, _BIN)],
         "hazard_bin": _BIN,
         "profile": [] if found is None else [estimate.to_json() for estimate in found.profile],
-        "ever_deleted": None if found is None else [found.predicted, found.recall.to_json()],
+        "ever_deleted": None if found is None else [found.predicted, found.ever_deleted.to_json()],
     }
 
 

@@ -46,9 +46,9 @@ CONTRASTS = (
 ARMS = (
     *BASELINES,
     *CONTRASTS,
-    Arm("GAIL", {"agent": "gail"}),
-    Arm("DAgger", {"agent": "dagger", "agent_options": {"expert": "teacher"}}, places=WITH_TEACHER),
-    Arm("DAgger (reference)", {"agent": "dagger", "agent_options": {"expert": "reference"}}),
+    Arm("GAIL", {"agent": "gail", "agent_options": {"warm_up": 0.85}}),
+    Arm("DAgger", {"agent": "dagger", "agent_options": {"expert": "teacher", "warm_up": 0.5}}, places=WITH_TEACHER),
+    Arm("DAgger (reference)", {"agent": "dagger", "agent_options": {"expert": "reference", "warm_up": 0.5}}),
 )
 HORIZONS = (16, 32, 128, 256, 512)  # beside the 64 of the training
 
@@ -68,8 +68,8 @@ CPU = Study(
         *map(_short, EXACT_PLACES),
         Place(
             "ngram",
-            {"task": "ngram", "learning_rate": 5e-3, "demonstrations": 8000},
-            budget=2e6,
+            {"task": "ngram", "task_options": {"order": 1}, "learning_rate": 5e-3, "demonstrations": 8000},
+            budget=1.5e6,
             samples=1000,
             error=UNDEFINED,
             horizons=HORIZONS,
@@ -82,7 +82,7 @@ CPU = Study(
             samples=1000,
             error=NOT_THE_ANSWER,
         ),
-        replace(PYDOC, budget=3e6),
+        replace(PYDOC, budget=2e6),
     ),
     seeds=5,
 )
