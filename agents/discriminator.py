@@ -27,7 +27,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from seqil import TokenPolicy, Trajectories, pack
 from seqil.randomness import seeded
 
-Reward = Callable[[Tensor], Tensor]
+LogitReward = Callable[[Tensor], Tensor]
 """Logits of the discriminator -> rewards, elementwise. At its optimum, what the policy then descends is named."""
 
 
@@ -47,7 +47,7 @@ def fairl(h: Tensor) -> Tensor:
 
 
 _POWER_ITERATIONS = 15
-REWARDS: dict[str, Reward] = {f.__name__: f for f in (gail, airl, fairl)}
+REWARDS: dict[str, LogitReward] = {f.__name__: f for f in (gail, airl, fairl)}
 
 
 class TreeHead(nn.Module):

@@ -16,8 +16,8 @@ from torchrl.objectives.value.functional import generalized_advantage_estimate
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 from seqil.errors import InvalidInputError
 
-from .discriminator import REWARDS, Discriminator, Reward, TreeHead, airl, mean
-from .on_policy_distillation import reverse_kl
+from .discriminator import REWARDS, Discriminator, LogitReward, TreeHead, airl, mean
+from .step_divergences import reverse_kl
 
 _PPO = ("loss_objective", "loss_critic", "loss_entropy", "entropy", "kl_approx", "clip_fraction")
 
@@ -46,7 +46,7 @@ class GAILLoss(TrajectoryLoss):
         self,
         policy: TokenPolicy,
         discriminator: Discriminator,
-        reward: Reward,
+        reward: LogitReward,
         *,
         gamma: float,
         trace: float,
@@ -163,7 +163,7 @@ class GAIL(Agent):
         self,
         policy: TokenPolicy,
         *,
-        reward: Reward = airl,
+        reward: LogitReward = airl,
         gamma: float = 0.95,
         trace: float = 0.95,
         passes: int = 2,

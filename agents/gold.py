@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 
-Reward = Callable[[Tensor], Tensor]
+LikelihoodReward = Callable[[Tensor], Tensor]
 """Log-probability of an action under the cloned policy -> its reward; elementwise, nonnegative."""
 
 
@@ -26,7 +26,7 @@ def log_probability(log_prob: Tensor) -> Tensor:
     return (log_prob - math.log(0.01)).clamp(min=0)
 
 
-REWARDS: dict[str, Reward] = {"probability": probability, "log_probability": log_probability}
+REWARDS: dict[str, LikelihoodReward] = {"probability": probability, "log_probability": log_probability}
 
 
 class GOLDLoss(TrajectoryLoss):
@@ -38,7 +38,7 @@ class GOLDLoss(TrajectoryLoss):
 
     out_keys = ["loss_gold"]  # noqa: RUF012
 
-    def __init__(self, policy: TokenPolicy, reward: Reward | None, gamma: float, floor: float) -> None:
+    def __init__(self, policy: TokenPolicy, reward: LikelihoodReward | None, gamma: float, floor: float) -> None:
         super().__init__(policy)
         objectives.check_gamma(gamma, undiscounted=True)
         self.reward, self.gamma, self.floor = reward, gamma, floor
@@ -74,7 +74,7 @@ class GOLD(Agent):
         self,
         policy: TokenPolicy,
         *,
-        reward: Reward | None = None,
+        reward: LikelihoodReward | None = None,
         gamma: float = 0.9,
         floor: float = 0.1,
         warm_up: float = 0.5,

@@ -9,7 +9,7 @@ import torch
 from tensordict import TensorDict
 from torchrl.objectives import LossModule
 
-from agents import discriminator, gold, on_policy_distillation, unlikelihood
+from agents import discriminator, gold, step_divergences, unlikelihood
 from agents.behavior_cloning import BehaviorCloning
 from agents.dagger import DAgger
 from agents.gail import GAIL
@@ -43,7 +43,7 @@ MAKERS = {
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
-    **{f"distillation, {name}": distillation(f) for name, f in on_policy_distillation.DIVERGENCES.items()},
+    **{f"distillation, {name}": distillation(f) for name, f in step_divergences.DIVERGENCES.items()},
     "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),
     "scheduled_sampling": lambda policy: ScheduledSampling(policy, steps=6, rate=1.0),
     "slic": lambda policy: SLiC(policy, steps=6, samples=3, warm_up=0.2),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from agents import gold, on_policy_distillation, slic, sqil, unlikelihood
+from agents import gold, slic, sqil, step_divergences, unlikelihood
 from agents.dagger import DAgger
 from agents.gold import GOLD
 from agents.occupancy_gradient import OccupancyGradient, OccupancyGradientLoss
@@ -53,11 +53,11 @@ def descend(loss, parameters, steps=2000, rate=0.05):
 # -- gradients -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", on_policy_distillation.DIVERGENCES)
+@pytest.mark.parametrize("name", step_divergences.DIVERGENCES)
 def test_gradients_of_step_divergences(name):
     p = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]], dtype=torch.float64)
     legal = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
-    f = on_policy_distillation.DIVERGENCES[name]
+    f = step_divergences.DIVERGENCES[name]
 
     def loss(x):
         return f(p, x.masked_fill(~legal, -torch.inf).log_softmax(-1)).sum()
@@ -154,17 +154,17 @@ def test_labels_take_the_place_of_actions():
 # -- optima that are known -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", on_policy_distillation.DIVERGENCES)
+@pytest.mark.parametrize("name", step_divergences.DIVERGENCES)
 def test_distillation_ends_at_the_teacher(name):
     p = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
     x = doubles(3)
-    descend(lambda: on_policy_distillation.DIVERGENCES[name](p, x.log_softmax(0)), [x])
+    descend(lambda: step_divergences.DIVERGENCES[name](p, x.log_softmax(0)), [x])
     torch.testing.assert_close(x.detach().softmax(0), p, atol=1e-4, rtol=0)
 
 
 def test_reverse_kl_of_a_teacher_with_partial_support_is_finite():
     p = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    assert on_policy_distillation.reverse_kl(p, torch.tensor([0.5, 0.5], dtype=torch.float64).log()).isfinite()
+    assert step_divergences.reverse_kl(p, torch.tensor([0.5, 0.5], dtype=torch.float64).log()).isfinite()
 
 
 def test_gold_seeks_the_mode():

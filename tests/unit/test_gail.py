@@ -9,7 +9,7 @@ import torch
 
 from agents.discriminator import REWARDS, Discriminator
 from agents.gail import GAIL
-from agents.on_policy_distillation import reverse_kl
+from agents.step_divergences import reverse_kl
 from seqil import Trajectories, Vocabulary, objectives, rollout
 from seqil.agent import batch
 from seqil.errors import InvalidInputError
