@@ -77,6 +77,8 @@ class Cell:
             what.append([asdict(decoding) for decoding in self.arm.decodings])
         if self.arm.stages:
             what.append({"stages": self.arm.stages})
+        if place.split != "test":
+            what.append({"split": place.split})
         if place.horizons:
             what.append({"horizons": place.horizons, "samples": place.horizon_samples})
         return what

@@ -10,6 +10,7 @@ import torch
 from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selection
 from seqil.evaluation import evaluation, judge_of
 from seqil.experiment import Settings, available, make_task
+from seqil.prefix import Prompts
 from seqil.rendering import spans
 
 from .laws import accuracy, entropies
@@ -33,16 +34,16 @@ def measured(
         seed: of the sample.
         gamma: of the implicit reward `q - gamma V'` that the steps show.
     """
-    n = min(place.samples, available(task, "test") or place.samples)
-    rollouts, cost = sampled(task, policy, how, n, place.max_actions, seed)
-    demonstrations = task.demonstrations(n, "test", 0)
+    n = min(place.samples, available(task, place.split) or place.samples)
+    rollouts, cost = sampled(task, policy, how, task.prompts(n, place.split, 0), place.max_actions, seed)
+    demonstrations = task.demonstrations(n, place.split, 0)
     found = {
         **({"decoding": how.name} if how.name else {}),
         **_numbers(task, policy, demonstrations, rollouts, cost),
         "samples": [
             [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
             for prompt, row, length in zip(
-                task.prompts(min(_SHOWN, n), "test", 0),
+                task.prompts(min(_SHOWN, n), place.split, 0),
                 rollouts.actions.tolist(),
                 rollouts.lengths.tolist(),
                 strict=False,
@@ -58,8 +59,8 @@ def at_horizon(settings: Settings, policy: TokenPolicy, horizon: int, place: Pla
     """The same numbers for texts of another length than the training texts."""
     task = make_task(replace(settings, task_options={**settings.task_options, "horizon": horizon}))
     n, most = place.horizon_samples, None if place.max_actions is None else max(place.max_actions, 4 * task.max_length)
-    rollouts, cost = sampled(task, policy, Decoding(), n, most, seed)
-    numbers = _numbers(task, policy, task.demonstrations(n, "test", 0), rollouts, cost)
+    rollouts, cost = sampled(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
+    numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost)
     shown = {name: value for name, value in numbers.items() if name not in _ONCE}
     return {"horizon": horizon, "extrapolation": task.max_length > make_task(settings).max_length, **shown}
 
@@ -102,10 +103,10 @@ def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]
 
 
 def sampled(
-    task: Any, policy: TokenPolicy, how: Decoding, n: int, max_actions: int | None, seed: int
+    task: Any, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int | None, seed: int
 ) -> tuple[Trajectories, metrics.Cost]:
-    """One text per test prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
-    prompts, rules = task.prompts(n, "test", 0), [decoding.parse(rule) for rule in how.rules]
+    """One text per prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
+    rules = [decoding.parse(rule) for rule in how.rules]
     options = {
         **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
         "rules": rules,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .search import SEARCH
 from .settings import (
     AGENTS,
     EXACT_PLACES,
@@ -96,4 +97,4 @@ def _larger(place: Place) -> Place:
 
 FULL = replace(CPU, name="full", places=tuple(map(_larger, CPU.places)))
 
-PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, CPU, FULL)}
+PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, SEARCH, CPU, FULL)}

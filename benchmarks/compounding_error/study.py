@@ -69,6 +69,7 @@ class Place:
         horizons: lengths at which the trained model is sampled once more, beside that of its training; for tasks with
             the option `horizon`. What is longer than the training texts is extrapolation.
         horizon_samples: texts at each of them.
+        split: of the prompts and texts that are measured on; `valid` where settings are chosen.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Place:
     max_actions: int | None = None
     horizons: tuple[int, ...] = ()
     horizon_samples: int = 200
+    split: str = "test"
 
 
 @dataclass(frozen=True)
