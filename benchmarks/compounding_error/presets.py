@@ -20,15 +20,20 @@ from .settings import (
 )
 from .study import Arm, Decoding, Place, Study
 
+NOT_STAR = ("automaton", "add_in_base", "chain", "ngram", "pydoc")
 WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "star")
 MIN_P = Decoding("min-p .1", ("min_p=0.1",))
 BASELINES = (
     replace(MLE, decodings=(MIN_P,)),
     Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
     MASKED,
-    IMITATED,
+    replace(IMITATED, places=NOT_STAR),
     Arm("BC + backspace, model's noise", {**MASKED.settings, "noise": "model"}),
-    Arm("BC + backspace, wrong arms", {**MASKED.settings, "noise": "task", "burst": 4}, places=("star",)),
+    Arm(
+        "BC + backspace, wrong arms",
+        {**MASKED.settings, "noise": "task", "noise_rate": 0.3, "burst": 2},
+        places=("star",),
+    ),
 )
 
 
@@ -41,15 +46,19 @@ def _sequence_match(divergence: str, name: str) -> tuple[Arm, Arm]:
 
 CONTRASTS = (
     *_sequence_match("chi2_mixture", "SequenceMatch"),
-    *_sequence_match("jensen_shannon", "SequenceMatch (JS)"),
-    *_sequence_match("forward_kl", "SequenceMatch (forward KL)"),
+    *(replace(arm, places=NOT_STAR) for arm in _sequence_match("jensen_shannon", "SequenceMatch (JS)")),
+    *(replace(arm, places=NOT_STAR) for arm in _sequence_match("forward_kl", "SequenceMatch (forward KL)")),
 )
 ARMS = (
     *BASELINES,
     *CONTRASTS,
     Arm("GAIL", {"agent": "gail", "agent_options": {"warm_up": 0.85}}),
     Arm("DAgger", {"agent": "dagger", "agent_options": {"expert": "teacher", "warm_up": 0.5}}, places=WITH_TEACHER),
-    Arm("DAgger (reference)", {"agent": "dagger", "agent_options": {"expert": "reference", "warm_up": 0.5}}),
+    Arm(
+        "DAgger (reference)",
+        {"agent": "dagger", "agent_options": {"expert": "reference", "warm_up": 0.5}},
+        places=NOT_STAR,
+    ),
 )
 HORIZONS = (16, 32, 128, 256, 512)  # beside the 64 of the training
 
@@ -78,8 +87,11 @@ CPU = Study(
         ),
         Place(
             "star",
-            {"task": "star", "learning_rate": 5e-3, "demonstrations": 8000},
-            budget=2e6,
+            {
+                **{"task": "star", "task_options": {"arms": 2, "length": 2}, "learning_rate": 3e-3},
+                **{"demonstrations": 20_000},
+            },
+            budget=5e6,
             samples=1000,
             error=NOT_THE_ANSWER,
         ),
