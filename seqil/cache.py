@@ -72,12 +72,12 @@ class SlotCache(Cache):
     def __init__(self, layers: int, lanes: int, capacity: int) -> None:
         self.lanes, self.capacity = lanes, capacity
         self.extent = 0
-        self.filled = slice(0, lanes)
+        self.filled: slice | Tensor = slice(0, lanes)
         self.slot: Tensor | None = None
         self._index: dict[int, Tensor] = {}
         super().__init__(layers=[SlotLayer(self) for _ in range(layers)])
 
-    def prefill(self, lanes: slice, extent: int) -> None:
+    def prefill(self, lanes: slice | Tensor, extent: int) -> None:
         """The next forward writes slots `0 … extent-1` of these lanes and reads nothing that was there."""
         self.slot, self.filled, self.extent = None, lanes, extent
 

@@ -14,8 +14,9 @@ from transformers.activations import NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
 
-from .cache import SlotCache, slot_mask
+from .cache import SlotCache, additive, slot_mask
 from .policy import TokenPolicy
+from .prefix import Prefixes
 
 Decoder = Callable[[Tensor, Tensor, SlotCache], Tensor]
 """(tokens [n], length [n], cache) -> last hidden states [n, D] of the tokens at position `length - 1` of n lanes.
@@ -45,6 +46,16 @@ def is_plain_gpt2(trunk: nn.Module) -> bool:
             for m in trunk.modules()
         )
     )
+
+
+def read_prompts(policy: TokenPolicy, prompts: Prefixes, lanes: slice | Tensor, cache: SlotCache) -> None:
+    """Write all but the last token of prompts to these lanes (a slice, or int64 [n]) of the cache."""
+    n, prefix = len(prompts), int(prompts.length.max()) - 1
+    if prefix > 0:
+        cache.prefill(lanes, prefix)
+        position = torch.arange(prefix, device=prompts.tokens.device)
+        causal = additive(position[None, :] <= position[:, None], policy.weight.dtype)
+        policy.hidden(prompts.tokens[:, :prefix], position.expand(n, -1), causal.expand(n, 1, -1, -1), cache)
 
 
 class ModuleDecoder:

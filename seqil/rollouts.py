@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .cache import SlotCache, additive
-from .decoder import decoder_of
+from .cache import SlotCache
+from .decoder import decoder_of, read_prompts
 from .errors import InvalidInputError
+from .lockstep import Lockstep
 from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes, Prompts, legal_actions, legal_kinds, start, transition
 from .sampling import Sampler
@@ -41,6 +42,9 @@ def rollout(
 ) -> Trajectories:
     """Sample one trajectory per prompt, with the key-value cache; a deletion is one smaller length.
 
+    On CUDA, without rules, all rows act in lockstep, by CUDA graphs, and the host waits for the device only every 16
+    actions. Rules look at their rows on the host: with them, as on a CPU, it waits at every action.
+
     Args:
         policy: the policy; put into evaluation mode meanwhile.
         prompts: id lists, or int64 [B, P] right-padded with `vocabulary.size`.
@@ -67,10 +71,15 @@ def rollout(
     initial = start(policy.vocabulary, prompts, max_length, min_length).to(policy.weight.device)
     policy.check_positions(initial.tokens.shape[1])
     sampler = Sampler(generator, temperature, _named(streams, initial))
-    warps = [rule.begin(policy) for rule in rules]
+    lanes, warps = _rows_at_once(batch_size, initial), [rule.begin(policy) for rule in rules]
     with evaluating(policy):
-        decoding = _Decoding(policy, initial, sampler, warps, max_actions, _rows_at_once(batch_size, initial))
-        return decoding.run()
+        decoding = (
+            Lockstep(policy, initial, sampler, max_actions, lanes)
+            if initial.tokens.is_cuda and not rules
+            else _Decoding(policy, initial, sampler, warps, max_actions, lanes)
+        )
+        actions, log_prob, lengths = decoding.run()
+    return _finish(initial, policy.vocabulary, actions, lengths, log_prob)
 
 
 class _Decoding:
@@ -102,8 +111,8 @@ class _Decoding:
         self.decoder = decoder_of(policy)
         self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
 
-    def run(self) -> Trajectories:
-        """Until every row has ended or spent its budget."""
+    def run(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Until every row has ended or spent its budget: actions and log-probabilities [R, T], lengths [R]."""
         while self.started < len(self.initial) or len(self.rows):
             free, waiting = self.lanes - len(self.rows), len(self.initial) - self.started
             if waiting and (free * _REFILL >= self.lanes or free >= waiting):
@@ -113,20 +122,14 @@ class _Decoding:
         actions = taken.new_full((len(self.initial), int(self.taken.max())), self.policy.vocabulary.size)
         log_prob = torch.zeros(actions.shape, device=actions.device)
         actions[rows, steps], log_prob[rows, steps] = taken, logs.to(log_prob.dtype)
-        return _finish(self.initial, self.policy.vocabulary, actions, self.taken, log_prob)
+        return actions, log_prob, self.taken
 
     def _begin(self, number: int) -> None:
         """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
         new = torch.arange(self.started, self.started + number, device=self.rows.device)
         lanes = slice(len(self.rows), len(self.rows) + number)
         self.rows, self.started = torch.cat([self.rows, new]), self.started + number
-        prefix = int(self.initial.prompt_length[new].max()) - 1
-        if prefix > 0:
-            self.cache.prefill(lanes, prefix)
-            position = torch.arange(prefix, device=new.device)
-            causal = additive(position[None, :] <= position[:, None], self.policy.weight.dtype)
-            positions, mask = position.expand(number, -1), causal.expand(number, 1, -1, -1)
-            self.policy.hidden(self.cells[new, :prefix], positions, mask, self.cache)
+        read_prompts(self.policy, self.initial.select(new), lanes, self.cache)
 
     def _forward(self) -> Tensor:
         """Feed the last token of every row: last hidden states [lanes in use, D]."""

@@ -38,19 +38,34 @@ class Sampler:
             steps: int64 [B], positions in their streams.
             reshape: what is done to the logits once they are divided by the temperature.
         """
-        if self.temperature not in (0, 1):
-            logits = logits / self.temperature
         if reshape is not None:
+            logits = self._tempered(logits)
             _check_finite(logits.amax(-1), rows, steps, _BROKEN_MODEL)
-            logits = reshape(logits)
-        broken = _BROKEN_MODEL if reshape is None else "a rule has broken them"
+            action, log_prob = self._drawn(reshape(logits), rows, steps)
+            _check_finite(log_prob, rows, steps, "a rule has broken them")
+            return action, log_prob
+        action, log_prob = self.draw(logits, rows, steps)
+        _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
+        return action, log_prob
+
+    def draw(self, logits: Tensor, rows: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+        """The same without a question to the host: where logits are broken the log-probability is not finite."""
+        return self._drawn(self._tempered(logits), rows, steps)
+
+    def _tempered(self, logits: Tensor) -> Tensor:
+        return logits if self.temperature in (0, 1) else logits / self.temperature
+
+    def _drawn(self, logits: Tensor, rows: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         if self.temperature == 0:
             top, action = logits.max(-1)
-            _check_finite(top, rows, steps, broken)
-            return action, torch.zeros_like(top)
+            return action, top - top
         action, probability = inverse_cdf(logits.log_softmax(-1).exp_(), uniforms(self.keys[rows], steps))
-        _check_finite(probability, rows, steps, broken)
         return action, probability.log()
+
+
+def broken(row: int, step: int, reason: str = "") -> NonFiniteError:
+    """The error that names the row and the action whose logits are not finite."""
+    return NonFiniteError(f"logits of row {row} at action {step} are not finite; {reason or _BROKEN_MODEL}")
 
 
 _BROKEN_MODEL = "the model is broken or has diverged"
@@ -126,5 +141,4 @@ def _check_finite(values: Tensor, rows: Tensor, steps: Tensor, reason: str) -> N
         return
     finite = torch.isfinite(values)
     if not finite.all():
-        row, step = int(rows[~finite][0]), int(steps[~finite][0])
-        raise NonFiniteError(f"logits of row {row} at action {step} are not finite; {reason}")
+        raise broken(int(rows[~finite][0]), int(steps[~finite][0]), reason)

@@ -1,12 +1,18 @@
 """On CUDA everything is as on the CPU: samples, logits of a prefix tree, and what a step of training does."""
 
+import copy
+
 import pytest
 import torch
+from tiny_models import tiny_policy as language_model
 
 from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
-from seqil import rollout
+from seqil import rollout, start
 from seqil.checkpoint import RunFolder
+from seqil.decoding import top_k
+from seqil.lockstep import Lockstep
+from seqil.sampling import Sampler
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from seqil.training import Sampling, Training
 
@@ -32,6 +38,40 @@ def test_rollouts(temperature):
     )
     assert torch.equal(one.actions, other.actions.cpu())
     assert torch.allclose(one.log_prob, other.log_prob.cpu(), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 3}, {"rules": [top_k(4)]}, {"temperature": 0.7}])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_rollouts_of_two_families(family, options):
+    """In lockstep, with rows that wait, and, with a rule, by the loop on the host."""
+    prompts, limits = [[0], [1, 2, 3], [2, 2], [0, 1], [5, 3], [4]] * 3, {"max_length": 40, "max_actions": 150}
+    one, other = (
+        rollout(policy, prompts, generator=torch.Generator().manual_seed(1), **limits, **options)
+        for policy in (language_model(family), copy.deepcopy(language_model(family)).to(DEVICE))
+    )
+    assert torch.equal(one.actions, other.actions.cpu())
+    assert torch.allclose(one.log_prob, other.log_prob.cpu(), atol=1e-6)
+
+
+@pytest.mark.parametrize("asking", [False, True])
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_steps_are_captured_unless_they_ask_the_host(family, asking):
+    here, policy = language_model(family), copy.deepcopy(language_model(family)).to(DEVICE)
+    heard, head = [], policy.head
+
+    def asked(hidden):
+        heard.append(float(hidden.sum()) if asking else 0.0)
+        return head(hidden)
+
+    policy.head = asked
+    found = []
+    for each, device in ((here, "cpu"), (policy, DEVICE)):
+        initial = start(each.vocabulary, [[0], [1, 2]], 40, 40).to(device)
+        decoding = Lockstep(each, initial, Sampler(None, 1.0, torch.arange(2, device=device)), 80, 2)
+        with torch.no_grad():
+            found.append(decoding.run())
+    assert all(torch.allclose(a, b.cpu(), atol=1e-6) for a, b in zip(*found, strict=True))
+    assert len(heard) >= 40 if asking else len(heard) == 2  # a step and its capture
 
 
 def test_values_and_laws_of_a_tree():
