@@ -13,10 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .measure import machine
+from seqil.errors import first_line
+
+from .measure import CPU, machine
 
 SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "training", "loss_memory", "startup")
 SLOW = ("generation_124m",)
+ON_CUDA = ("generation", "generation_124m", "sampling", "training")
 console = Console(highlight=False)
 
 
@@ -27,6 +30,7 @@ def main(
     ] = None,
     repetitions: Annotated[int, typer.Option(min=1, help="Of each side, in turns.")] = 7,
     threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 1,
+    device: Annotated[str, typer.Option(help=f"cpu, or cuda: {', '.join(ON_CUDA)}.")] = "cpu",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here too.")] = None,
 ) -> None:
     """Measure ours beside what one would use instead; a ratio above 1 means that ours is better.
@@ -36,24 +40,39 @@ def main(
         python -m benchmarks.throughput
 
         python -m benchmarks.throughput generation --repetitions 15 --json generation.json
+
+        python -m benchmarks.throughput --device cuda
     """
+    where = _device(device)
+    known = SECTIONS + SLOW if where.type == CPU.type else ON_CUDA
     for name in section or ():
-        if name not in SECTIONS + SLOW:
-            raise typer.BadParameter(f"unknown section {name!r}; known: {', '.join(SECTIONS + SLOW)}")
+        if name not in known:
+            raise typer.BadParameter(f"unknown section {name!r} on {device}; known: {', '.join(known)}")
     torch.set_num_threads(threads)
-    table = Table(title=machine(), box=None, title_justify="left")
+    table = Table(title=machine(where), box=None, title_justify="left")
     for head in ("what", "ours", "peer", "unit", "ratio", "spread"):
         table.add_column(head, justify="left" if head == "what" else "right")
     rows = []
-    for name in section or SECTIONS:
+    for name in section or (SECTIONS if where.type == CPU.type else ON_CUDA):
         with console.status(name):
-            for r in importlib.import_module(f".{name}", __package__).measure(repetitions):
+            measure = importlib.import_module(f".{name}", __package__).measure
+            for r in measure(repetitions, where) if name in ON_CUDA else measure(repetitions):
                 rows.append(asdict(r))
                 spread = f"{r.low:.2f}-{r.high:.2f}"
                 table.add_row(r.name, f"{r.ours:,.4g}", f"{r.peer:,.4g}", r.unit, f"{r.ratio:.2f}", spread)
     console.print(table)
     if json_file is not None:
-        json_file.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps({"machine": machine(where), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise typer.BadParameter(f"device {name!r} is not to be had: {first_line(error)}") from None
+    if device.type not in ("cpu", "cuda"):
+        raise typer.BadParameter(f"device {name!r} is not measured; known: cpu, cuda")
+    return device
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from seqil import rollout
 from seqil.randomness import seeded
 
 from .lean import LeanGPT2
-from .measure import Ratio, Timed, clock, interleaved, ratio
+from .measure import CPU, Ratio, Timed, clock, interleaved, ratio
 from .models import SMALL, Subject, deletions, raise_backspace
 
 
@@ -33,19 +33,23 @@ class Setting:
     deletions: float = 0.15
 
 
-_SETTINGS = (
-    Setting(1, 128, 64),
-    Setting(8, 128, 64),
-    Setting(64, 128, 64),
-    Setting(64, 128, 64, deletions=0.5),
-    Setting(64, 512, 32),
-)
+_SETTINGS = {
+    "cpu": (
+        Setting(1, 128, 64),
+        Setting(8, 128, 64),
+        Setting(64, 128, 64),
+        Setting(64, 128, 64, deletions=0.5),
+        Setting(64, 512, 32),
+    ),
+    "cuda": (Setting(1, 512, 256), Setting(64, 512, 256), Setting(256, 512, 256), Setting(256, 512, 256, 0.5)),
+}
 
 
-def measure(repetitions: int) -> Iterator[Ratio]:
-    """GPT-2 of 4 layers x 256, 512 tokens, float32."""
-    for setting in _SETTINGS:
-        yield from lines("4 x 256", Subject.of(SMALL, 1024), setting, repetitions)
+def measure(repetitions: int, device: torch.device = CPU) -> Iterator[Ratio]:
+    """GPT-2 of 4 layers x 256, 512 tokens, float32 on a CPU and bfloat16 on CUDA."""
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    for setting in _SETTINGS[device.type]:
+        yield from lines("4 x 256", Subject.of(SMALL, 1024, dtype, device), setting, repetitions)
 
 
 def lines(model: str, subject: Subject, setting: Setting, repetitions: int) -> Iterator[Ratio]:
@@ -66,8 +70,9 @@ def lines(model: str, subject: Subject, setting: Setting, repetitions: int) -> I
         yield ratio(f"rollout / {peer}, {where}", "actions/s", ours, found)
     floor = [setting.rows / roofline(subject, setting)] * len(ours)
     yield ratio(f"rollout / roofline, {where}", "actions/s", ours, floor)
-    rows = [rolled.forwards], [1.0]
-    yield ratio(f"trunk rows per action, {where}", "rows", *rows, more_is_better=False)
+    if subject.model.device.type == "cpu":  # in lockstep every row is fed at every action
+        rows = [rolled.forwards], [1.0]
+        yield ratio(f"trunk rows per action, {where}", "rows", *rows, more_is_better=False)
 
 
 class _Rollout:
@@ -76,30 +81,28 @@ class _Rollout:
         self.deletions = self.forwards = 0.0
 
     def __call__(self) -> float:
-        self.policy.marks.clear()
+        self.policy.forget()
         new, g = self.actions, torch.Generator().manual_seed(0)
         t = rollout(self.policy, self.prompts, max_length=new, max_actions=new, min_length=new, generator=g)
-        took = clock() - self.policy.marks[0][0]
+        took = clock(self.prompts.device) - self.policy.began
         self.deletions = deletions(t)
-        # The head is given all rows after a forward of the trunk, and else those that have just deleted.
-        marked = sum(rows for _, rows in self.policy.marks)
+        # On a CPU the head is given all rows after a forward of the trunk, and else those that have just deleted.
         again = sum((t.actions[t.inside & _not_last(t.lengths, new)] == t.vocabulary.backspace).tolist())
-        self.forwards = (marked - again) / marked
+        self.forwards = (self.policy.states - again) / self.policy.states
         return len(t) * new / took
 
 
 def _not_last(lengths: Tensor, steps: int) -> Tensor:
-    return torch.arange(steps) < lengths[:, None] - 1
+    return torch.arange(steps, device=lengths.device) < lengths[:, None] - 1
 
 
 class _Mark(LogitsProcessor):
     """Remembers when the first logits were there."""
 
-    def __init__(self) -> None:
-        self.began = 0.0
+    began = 0.0
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        self.began = self.began or clock()
+        self.began = self.began or clock(scores.device)
         return scores
 
 
@@ -109,14 +112,15 @@ class _Generate:
         self.options = {
             "attention_mask": torch.ones_like(prompts),
             **{"do_sample": True, "top_k": 0, "max_new_tokens": new, "min_new_tokens": new},
-            **{"pad_token_id": subject.policy.vocabulary.eos, "cache_implementation": kind, "disable_compile": True},
+            **{"pad_token_id": subject.policy.vocabulary.eos, "cache_implementation": kind},
+            "disable_compile": prompts.device.type != "cuda",
         }
 
     def __call__(self) -> float:
         mark = _Mark()
         with seeded(0), torch.no_grad():
             out = self.model.generate(self.prompts, logits_processor=LogitsProcessorList([mark]), **self.options)
-        return (out.shape[1] - self.prompts.shape[1]) * len(out) / (clock() - mark.began)
+        return (out.shape[1] - self.prompts.shape[1]) * len(out) / (clock(out.device) - mark.began)
 
 
 class _Lean:
@@ -125,34 +129,36 @@ class _Lean:
 
     def __call__(self) -> float:
         began = self.loop.generate(self.prompts, self.new)[1]
-        return len(self.prompts) * self.new / (clock() - began)
+        return len(self.prompts) * self.new / (clock(self.prompts.device) - began)
 
 
 def roofline(subject: Subject, setting: Setting) -> float:
     """Seconds per step that are the least: the longer of its arithmetic and its bytes."""
-    c, dtype = subject.model.config, subject.model.dtype
+    c, dtype, device = subject.model.config, subject.model.dtype, subject.model.device
     weights = 12 * c.n_layer * c.n_embd**2 + c.vocab_size * c.n_embd
     slots = setting.rows * setting.context * c.n_layer * c.n_embd
     operations, size = 2 * setting.rows * weights + 4 * slots, dtype.itemsize
-    return max(operations / _operations(dtype), size * (weights + 2 * slots) / _bytes())
+    return max(operations / _operations(dtype, device), size * (weights + 2 * slots) / _bytes(device))
 
 
 @cache
-def _operations(dtype: torch.dtype) -> float:
+def _operations(dtype: torch.dtype, device: torch.device) -> float:
     """Operations per second of a large product of matrices."""
-    a, n = torch.randn(1024, 1024).to(dtype), 4
-    return max(_rate(lambda: a @ a, 2.0 * 1024**3, n) for _ in range(5))
+    side = 8192 if device.type == "cuda" else 1024
+    with seeded(0, device):
+        a = torch.randn(side, side, device=device).to(dtype)
+    return max(_rate(lambda: a @ a, 2.0 * side**3, 4, device) for _ in range(5))
 
 
 @cache
-def _bytes() -> float:
+def _bytes(device: torch.device) -> float:
     """Bytes per second of reading what no cache holds."""
-    a = torch.zeros(2**26)
-    return max(_rate(a.sum, 4.0 * len(a), 1) for _ in range(5))
+    a = torch.zeros(2**30 if device.type == "cuda" else 2**26, device=device)
+    return max(_rate(a.sum, 4.0 * len(a), 1, device) for _ in range(5))
 
 
-def _rate(work: Callable[[], Tensor], units: float, times: int) -> float:
-    began = clock()
+def _rate(work: Callable[[], Tensor], units: float, times: int, device: torch.device) -> float:
+    began = clock(device)
     for _ in range(times):
         work()
-    return units * times / (clock() - began)
+    return units * times / (clock(device) - began)

@@ -7,15 +7,19 @@ from collections.abc import Iterator
 import torch
 
 from .generation import Setting, lines
-from .measure import Ratio
+from .measure import CPU, Ratio
 from .models import GPT2_124M, Subject
 
-_SETTINGS = (Setting(1, 128, 16), Setting(64, 128, 8), Setting(64, 512, 8))
+_SETTINGS = {
+    "cpu": (Setting(1, 128, 16), Setting(64, 128, 8), Setting(64, 512, 8)),
+    "cuda": (Setting(1, 512, 256), Setting(64, 512, 256), Setting(256, 512, 256)),
+}
+_DTYPES = {"cpu": (torch.float32, torch.bfloat16), "cuda": (torch.bfloat16,)}
 
 
-def measure(repetitions: int) -> Iterator[Ratio]:
-    """GPT-2 with 124 million parameters, float32 and bfloat16."""
-    for dtype in (torch.float32, torch.bfloat16):
-        subject = Subject.of(GPT2_124M, 1024, dtype)
-        for setting in _SETTINGS:
+def measure(repetitions: int, device: torch.device = CPU) -> Iterator[Ratio]:
+    """GPT-2 with 124 million parameters, on a CPU float32 and bfloat16, on CUDA bfloat16."""
+    for dtype in _DTYPES[device.type]:
+        subject = Subject.of(GPT2_124M, 1024, dtype, device)
+        for setting in _SETTINGS[device.type]:
             yield from lines(f"124M, {dtype}".replace("torch.", ""), subject, setting, min(repetitions, 3))

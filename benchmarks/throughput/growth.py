@@ -45,9 +45,9 @@ class _Step:
         self.policy, self.prompts = subject.policy, subject.prompts(rows, context - _ACTIONS - 1)
 
     def __call__(self) -> float:
-        self.policy.marks.clear()
+        self.policy.forget()
         rollout(self.policy, self.prompts, max_length=_ACTIONS, max_actions=_ACTIONS, min_length=_ACTIONS)
-        return 1000 * (clock() - self.policy.marks[0][0]) / _ACTIONS
+        return 1000 * (clock() - self.policy.began) / _ACTIONS
 
 
 class _Attention:

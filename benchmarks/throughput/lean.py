@@ -43,9 +43,10 @@ class LeanGPT2:
         text = torch.cat([prompts, prompts.new_zeros(B, new)], 1)
         fed, at, began = prompts, 0, 0.0
         points = torch.rand(new, B, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        points = points.to(prompts.device)
         for step in range(new):
             logits = self.logits(fed, at, kv)
-            began = began or clock()
+            began = began or clock(prompts.device)
             cdf = logits.softmax(-1).cumsum(-1, dtype=torch.float64)
             token = torch.searchsorted(cdf, points[step] * cdf[:, -1:]).clamp_(max=cdf.shape[1] - 1)
             at = P + step

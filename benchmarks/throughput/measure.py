@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+CPU = torch.device("cpu")
 Timed = Callable[[], float]
 """Does the work once and returns how many units of it were done per second."""
 
@@ -58,24 +59,31 @@ def ratio(name: str, unit: str, ours: Sequence[float], peer: Sequence[float], mo
     return Ratio(name, first, second, unit, statistics.median(ratios), min(ratios), max(ratios))
 
 
-def timed(work: Callable[[], float]) -> Timed:
+def timed(work: Callable[[], float], device: torch.device = CPU) -> Timed:
     """Units per second of work that returns its units."""
 
     def run() -> float:
-        began = clock()
+        began = clock(device)
         units = work()
-        return units / (clock() - began)
+        return units / (clock(device) - began)
 
     return run
 
 
-def clock() -> float:
-    """Seconds; on one thread those of the processor, so that what else runs on the machine does not count."""
+def clock(device: torch.device = CPU) -> float:
+    """Seconds. On one thread those of the processor, so that what else runs on the machine does not count; of CUDA
+    those of the wall, once all that was launched is done.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-def machine() -> str:
-    """Processor, threads and versions."""
+def machine(device: torch.device = CPU) -> str:
+    """Processor, threads and versions, or the name of a CUDA device."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
     names = [line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} thread, torch {torch.__version__}"
 

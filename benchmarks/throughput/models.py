@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from seqil import TokenPolicy, Trajectories, Vocabulary
 from seqil.randomness import seeded
 
-from .measure import clock
+from .measure import CPU, clock
 
 SMALL = {"vocab_size": 512, "n_layer": 4, "n_embd": 256, "n_head": 8}
 GPT2_124M = {"vocab_size": 50_257, "n_layer": 12, "n_embd": 768, "n_head": 12}
@@ -25,29 +25,40 @@ class Subject:
     policy: ClockedPolicy
 
     @classmethod
-    def of(cls, shape: dict[str, int], positions: int, dtype: torch.dtype = torch.float32) -> Subject:
+    def of(
+        cls, shape: dict[str, int], positions: int, dtype: torch.dtype = torch.float32, device: torch.device = CPU
+    ) -> Subject:
         """GPT-2 of that shape, in evaluation mode."""
         v = Vocabulary(size=shape["vocab_size"], eos=shape["vocab_size"] - 1)
         config = GPT2Config(n_positions=positions, bos_token_id=v.eos, eos_token_id=v.eos, **shape)
         with seeded(0):
-            model = GPT2LMHeadModel(config).eval().to(dtype)
+            model = GPT2LMHeadModel(config).eval().to(device, dtype)
         return cls(model, ClockedPolicy(model, v))
 
     def prompts(self, rows: int, length: int) -> Tensor:
         """Random ids [rows, length]."""
-        return torch.randint(0, self.policy.vocabulary.eos, (rows, length), generator=torch.Generator().manual_seed(0))
+        g, eos = torch.Generator().manual_seed(0), self.policy.vocabulary.eos
+        return torch.randint(0, eos, (rows, length), generator=g).to(self.model.device)
 
 
 class ClockedPolicy(TokenPolicy):
-    """Notes when states were given their logits, and of how many rows."""
+    """Notes when the first state was given its logits, and how many states were.
+
+    What is replayed as a CUDA graph is not counted.
+    """
 
     def __init__(self, model: nn.Module, vocabulary: Vocabulary) -> None:
-        self.marks: list[tuple[float, int]] = []
+        self.forget()
         super().__init__(model, vocabulary)
+
+    def forget(self) -> None:
+        """Count anew."""
+        self.began, self.states = 0.0, 0
 
     def head(self, hidden: Tensor) -> Tensor:
         """As of every policy."""
-        self.marks.append((clock(), len(hidden)))
+        self.began = self.began or clock(hidden.device)
+        self.states += len(hidden)
         return super().head(hidden)
 
 
@@ -60,6 +71,7 @@ def raise_backspace(policy: TokenPolicy, share: float) -> None:
     policy.model.base_model.ln_f.bias[0] = 16.0
     policy.weight[:, 0] = 0.0
     cells = torch.randint(0, policy.vocabulary.eos, (8, 64), generator=torch.Generator().manual_seed(1))
+    cells = cells.to(policy.weight.device)
     hidden = policy.model.base_model(cells).last_hidden_state.flatten(0, 1)
     along = hidden[:, 0].float() / 16
     tokens = policy.head(hidden)[:, : policy.vocabulary.size].logsumexp(-1)

@@ -8,14 +8,19 @@ import torch
 
 from seqil.sampling import Sampler
 
-from .measure import Ratio, compare, timed
+from .measure import CPU, Ratio, compare, timed
+
+_SIZES = (513, 64), (50_258, 1), (50_258, 64)
 
 
-def measure(repetitions: int) -> Iterator[Ratio]:
+def measure(
+    repetitions: int, device: torch.device = CPU, sizes: tuple[tuple[int, int], ...] = _SIZES
+) -> Iterator[Ratio]:
     """Vocabularies of 512 and of 50,257 tokens, and a backspace."""
-    for size, rows in ((513, 64), (50_258, 1), (50_258, 64)):
-        logits = torch.randn(rows, size, generator=torch.Generator().manual_seed(0)) * 2
-        names, steps, g = torch.arange(rows), torch.zeros(rows, dtype=torch.int64), torch.Generator().manual_seed(0)
+    for size, rows in sizes:
+        logits = (torch.randn(rows, size, generator=torch.Generator().manual_seed(0)) * 2).to(device)
+        names, steps = torch.arange(rows, device=device), torch.zeros(rows, dtype=torch.int64, device=device)
+        g = torch.Generator(device).manual_seed(0)
         sampler, times = Sampler(None, 1.0, names), max(1, 2**18 // logits.numel())
 
         def ours(
@@ -34,6 +39,5 @@ def measure(repetitions: int) -> Iterator[Ratio]:
                 torch.multinomial(logits.softmax(-1), 1, generator=g)
             return times * len(logits)
 
-        yield compare(
-            f"sampler / multinomial, {size:,} x {rows} rows", "actions/s", timed(ours), timed(peer), repetitions
-        )
+        name, ways = f"sampler / multinomial, {size:,} x {rows} rows", (timed(ours, device), timed(peer, device))
+        yield compare(name, "actions/s", *ways, repetitions)

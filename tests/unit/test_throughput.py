@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from tiny_models import tiny_policy
+from typer.testing import CliRunner
 
-from benchmarks.throughput import training
+from benchmarks.throughput import __main__ as command
+from benchmarks.throughput import generation, sampling, training
 from benchmarks.throughput.lean import LeanGPT2
 from benchmarks.throughput.loss_memory import PEERS, ours
 from benchmarks.throughput.measure import compare, ratio
+from benchmarks.throughput.models import Subject
 from benchmarks.throughput.refilling import EndAt
 from seqil import Trajectories, objectives, rollout
 
@@ -82,3 +86,36 @@ def test_the_ways_to_the_loss_agree(name):
     torch.testing.assert_close(found, expected)
     gradients = [torch.autograd.grad(loss, (hidden, weight)) for loss in (found, expected)]
     torch.testing.assert_close(*gradients)
+
+
+def test_generation():
+    shape = {"vocab_size": 16, "n_layer": 1, "n_embd": 16, "n_head": 2}
+    setting = generation.Setting(rows=3, context=12, actions=8, deletions=0.3)
+    rows = list(generation.lines("tiny", Subject.of(shape, 64), setting, 1))
+    assert [row.name.split(",")[0].split(" / ")[-1] for row in rows] == [
+        *("generate", "generate", "hand-written loop", "roofline", "trunk rows per action")
+    ]
+    assert all(row.ours > 0 and row.peer > 0 for row in rows)
+    assert rows[-1].ours < 1  # a deletion is no forward
+
+
+def test_sampling():
+    (row,) = sampling.measure(1, sizes=((17, 3),))
+    assert row.ours > 0
+    assert row.peer > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "culprit"),
+    [
+        (["--device", "nowhere"], "device 'nowhere' is not to be had"),
+        (["--device", "meta"], "device 'meta' is not measured"),
+        (["nothing"], "unknown section 'nothing' on cpu"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(options, culprit):
+    app = typer.Typer()
+    app.command()(command.main)
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 2
+    assert culprit in " ".join(done.output.replace("│", "").split())
