@@ -12,11 +12,12 @@ from torch import Tensor
 from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from seqil import Prefixes, Vocabulary, legal_actions, start, transition
+from seqil import Prefixes, TokenPolicy, Trajectories, Vocabulary, legal_actions, rollout, start, transition
 from seqil.errors import InvalidInputError
 from seqil.prefix import check_actions
 
 from .episodes import Episodes, Reward
+from .transitions import Transitions
 
 
 class TorchTextGenerationEnv(EnvBase):
@@ -87,6 +88,75 @@ class TorchTextGenerationEnv(EnvBase):
             done=done, terminated=done.clone(), truncated=done.clone(), shape=size, device=self.device
         )
 
+    def fused_rollout(
+        self, max_steps: int, policy: TokenPolicy, *, tensordict: TensorDictBase | None = None, **options: Any
+    ) -> TensorDict:
+        """What `rollout(max_steps, actor, break_when_any_done=False, break_when_all_done=True)` returns, but faster.
+
+        `actor` is the policy as a `ProbabilisticActor`. The actions are those of `seqil.rollout`, which keeps keys and
+        values and spends no forward on a deletion; states are rebuilt from them.
+
+        Args:
+            max_steps: most actions per row; T is the number that the longest row takes.
+            policy: over the vocabulary of the environment.
+            tensordict: as of `reset`, with a `prompt`; None: drawn prompts.
+            options: of `seqil.rollout`: `generator`, `temperature`, `rules`, `streams`, `batch_size`.
+
+        Returns:
+            A TensorDict of batch size [*B, T] as `replay` describes it.
+
+        Raises:
+            InvalidInputError: another vocabulary, a policy that deletes where the environment has no backspace, or
+                what `seqil.rollout` refuses.
+        """
+        rules = self._rules
+        if policy.vocabulary != self.vocabulary:
+            raise InvalidInputError(f"the policy is over {policy.vocabulary}, the environment over {self.vocabulary}")
+        if policy.backspace and not rules.backspace:
+            raise InvalidInputError("the policy deletes, the environment has no backspace; use backspace=True")
+        begun = self.reset(tensordict)["observation"].reshape(len(self._state), -1)
+        steps = min(max_steps, rules.max_actions)
+        t = rollout(
+            *(policy, begun[:, : self._prompts.shape[1]]),
+            max_length=rules.max_length,
+            min_length=rules.min_length,
+            max_actions=steps,
+            **options,
+        )
+        return self._replayed(t, steps if rules.fixed_horizon else t.actions.shape[1])
+
+    def replay(self, trajectories: Trajectories) -> TensorDict:
+        """What `rollout` would have recorded had these actions been taken: of demonstrations, say.
+
+        The environment is left in the states after the last actions. With a fixed horizon rows that have ended go on
+        to the end of their budget.
+
+        Returns:
+            A TensorDict of batch size [*B, T] with the keys and dtypes of a rollout: `observation` int64 [*B, T, P +
+            L + 1], `action_mask` bool [*B, T, actions], `action` int64 [*B, T], `illegal` int64, `success`, `done`,
+            `terminated`, `truncated` bool [*B, T, 1], the same, without `action`, under `next`, with `reward` float32
+            [*B, T, 1]; and `action_log_prob` float32 [*B, T] if the trajectories have it. The last step of a row that
+            is over is repeated, as TorchRL does while it waits for other rows.
+
+        Raises:
+            InvalidInputError: another number of rows than the environment's, another vocabulary or other limits, or a
+                row that is not over and shorter than others.
+        """
+        if len(trajectories) != len(self._state):
+            raise InvalidInputError(f"{len(trajectories)} trajectories for {len(self._state)} rows of the environment")
+        steps = self._rules.max_actions if self._rules.fixed_horizon else trajectories.actions.shape[1]
+        return self._replayed(trajectories, steps)
+
+    def _replayed(self, trajectories: Trajectories, steps: int) -> TensorDict:
+        t = trajectories.to(self.device)
+        found = Transitions.of(t, self._rules, steps)
+        before, after = found.cells()
+        length, ended = t.prompt_lengths + found.after[:, -1], found.ends[:, -1]
+        self._state = replace(self._start(t.prompts), tokens=after[:, -1].clone(), length=length, ended=ended)
+        self._taken, self._illegal = found.step[:, -1] + 1, torch.zeros_like(length)
+        reward, self._success = self._judged(torch.logical_or(*self._ends()))
+        return found.to_tensordict(self.batch_size, before, after, reward, self._success)
+
     def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
         if options:
             raise InvalidInputError(f"unknown reset option {next(iter(options))!r}; give TensorDict(prompt=…) instead")
@@ -108,10 +178,8 @@ class TorchTextGenerationEnv(EnvBase):
         self._state = _chosen(running, transition(self.vocabulary, self._state, actions), self._state)
         self._taken = self._taken + running.long()
         self._illegal = self._illegal + (~legal & running).long()
-        reward = torch.zeros(rows, device=self.device)
-        if rules.task is not None or rules.reward is not None:
-            for row in (torch.logical_or(*self._ends()) & running).nonzero()[:, 0].tolist():
-                reward[row], self._success[row] = self._judge(row)
+        reward, success = self._judged(torch.logical_or(*self._ends()) & running)
+        self._success = self._success | success
         return self._observed().set("reward", reward.reshape(*self.batch_size, 1))
 
     def _set_seed(self, seed: int | None) -> None:
@@ -134,6 +202,14 @@ class TorchTextGenerationEnv(EnvBase):
 
     def _legal(self) -> Tensor:
         return legal_actions(self.vocabulary, self._state, self._rules.backspace)[:, : self._rules.num_actions]
+
+    def _judged(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward and success of the states of some rows (bool [all rows]), 0 elsewhere: float32 and bool [all rows]."""
+        reward, success = torch.zeros(len(rows), device=self.device), torch.zeros_like(rows)
+        if self._rules.task is not None or self._rules.reward is not None:
+            for row in rows.nonzero()[:, 0].tolist():
+                reward[row], success[row] = self._judge(row)
+        return reward, success
 
     def _judge(self, row: int) -> tuple[float, bool]:
         cells, at = self._state.tokens[row].tolist(), int(self._state.prompt_length[row])

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from tensordict import TensorDict, TensorDictBase
+from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential
+from torch.distributions import Categorical
 from torchrl.envs import TicTacToeEnv
 
 from envs import TextGenerationEnv, TextGenerationVectorEnv
 from envs.torchrl import TorchTextGenerationEnv
-from seqil import Vocabulary, legal_actions, start, transition
+from seqil import Trajectories, Vocabulary, legal_actions, start, transition
+from seqil.experiment import Settings, make_policy
 from seqil.randomness import seeded
 
 from .measure import Ratio, compare, interleaved, ratio, timed
@@ -32,6 +35,8 @@ def measure(repetitions: int) -> Iterator[Ratio]:
         yield compare(name, "steps/s", *ways, repetitions)
     for rows in (1, 64, 1024):
         yield from _torch(rows, repetitions)
+    for rows in (64, 1024):
+        yield from _fused(rows, repetitions)
 
 
 def _torch(rows: int, repetitions: int) -> Iterator[Ratio]:
@@ -41,6 +46,33 @@ def _torch(rows: int, repetitions: int) -> Iterator[Ratio]:
     found, peer, bare = interleaved([timed(way) for way in ways], repetitions)
     yield ratio(f"TorchTextGenerationEnv.rollout / TicTacToeEnv.rollout, {rows} rows", "steps/s", found, peer)
     yield ratio(f"loop of transition / TorchTextGenerationEnv.rollout, {rows} rows", "steps/s", bare, found)
+
+
+def _fused(rows: int, repetitions: int) -> Iterator[Ratio]:
+    """Random actions replayed at once, and a small GPT-2 with its keys and values, against TorchRL's loop."""
+    env = TorchTextGenerationEnv(_V, max_length=_STEPS, max_actions=_STEPS, batch_size=rows, prompts=[[0, 1]])
+    tokens = torch.randint(0, _V.eos, (rows, _STEPS), generator=torch.Generator().manual_seed(0))
+    t = Trajectories.from_actions(_V, [[0, 1]] * rows, tokens, max_length=_STEPS)
+    policy = make_policy(Settings(layers=2, width=64, heads=4), _V, 64).eval()
+    actor = ProbabilisticTensorDictSequential(
+        policy, ProbabilisticTensorDictModule(["logits"], ["action"], distribution_class=Categorical)
+    )
+    ways: dict[str, tuple[Callable[[], float], Callable[[], float]]] = {
+        "replay of random actions": (lambda: env.replay(t).numel(), partial(_rolled, env, rows)),
+        "fused_rollout of a GPT-2": (
+            lambda: env.fused_rollout(_STEPS, policy).numel(),
+            partial(_until_all_are_over, env, actor),
+        ),
+    }
+    for name, pair in ways.items():
+        found, peer = interleaved([timed(way) for way in pair], repetitions)
+        yield ratio(f"{name} / TorchTextGenerationEnv.rollout, {rows} rows", "steps/s", found, peer)
+
+
+@torch.no_grad()
+def _until_all_are_over(env: TorchTextGenerationEnv, actor: Callable[[TensorDictBase], TensorDictBase]) -> float:
+    with seeded(0):
+        return env.rollout(_STEPS, actor, break_when_any_done=False, break_when_all_done=True).numel()
 
 
 def _rolled(env: TorchTextGenerationEnv, rows: int) -> float:

@@ -30,7 +30,7 @@ def test_environments(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "r").read_text())["rows"]
-    assert len(rows) == 9
+    assert len(rows) == 13
     assert all(row["low"] <= row["ratio"] <= row["high"] for row in rows)
 
 
