@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .search import SEARCH
+from .search import CONFIRM, SEARCH
 from .settings import (
     AGENTS,
     EXACT_PLACES,
@@ -109,4 +109,4 @@ def _larger(place: Place) -> Place:
 
 FULL = replace(CPU, name="full", places=tuple(map(_larger, CPU.places)))
 
-PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, SEARCH, CPU, FULL)}
+PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, CPU, FULL)}

@@ -67,3 +67,19 @@ SEARCH = Study(
     places=tuple(_cheaper(place) for place in EXACT_PLACES if place.name != "add_in_base"),
     seeds=1,
 )
+
+_BURSTS = {"noise": "task", "noise_rate": 0.15, "burst": 4}
+_OPTIONS = {"divergence": "jensen_shannon", "alpha": 0.1, "gamma": 0.995, "warm_up": 0.75}
+CONFIRM = Study(
+    "confirm",
+    "Does what the search found on chain hold for other seeds?",
+    arms=(
+        replace(MLE, decodings=(MIN_P, Decoding("best of 4", best_of=4))),
+        Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
+        _arm(MASKED.name, MASKED.settings),
+        _arm("BC + backspace, bursts of 4", {**MASKED.settings, **_BURSTS}),
+        _arm("SequenceMatch (JS), bursts of 4", {"agent": "sequence_match", "agent_options": _OPTIONS, **_BURSTS}),
+    ),
+    places=tuple(place for place in EXACT_PLACES if place.name == "chain"),
+    seeds=5,
+)
