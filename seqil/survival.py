@@ -71,6 +71,23 @@ def absorbing_regret(curve: Floats) -> Floats:
     return np.cumsum(1 - np.asarray(curve, dtype=np.float64))
 
 
+def absorbing_regret_error(curve: Floats, error: Floats) -> float:
+    """Standard error of `absorbing_regret` at the end of a curve, as far as the texts that ended before leave it.
+
+    That of the area under the Kaplan-Meier curve, by Greenwood's terms: `sum_i A_i^2 d_i / (n_i (n_i - d_i))`, with
+    `A_i` the area from the i-th error on (Klein and Moeschberger 2003, section 4.5). Without censored texts it is the
+    deviation of the texts' own counts over the root of their number.
+
+    Args:
+        curve, error: `survival`, up to the horizon.
+    """
+    S, deviation = np.asarray(curve, dtype=np.float64), np.asarray(error, dtype=np.float64)
+    greenwood = np.divide(deviation, S, out=np.zeros(len(S)), where=S > 0) ** 2
+    area = S[::-1].cumsum()[::-1]  # of none once every text has its error
+    terms = np.where(S > 0, np.diff(greenwood, prepend=0.0), 0.0)
+    return float(np.sqrt(np.clip(area**2 @ terms, 0.0, None)))
+
+
 def risk_table(first: Ints, survived: Ints) -> tuple[Ints, Ints]:
     """Texts at risk of a first error at each position t = 0, 1, …, and those that have it there: int64 [T] each."""
     t = np.arange(int(survived.max(initial=0)) + 1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqil.growth import local_slopes
 from seqil.statistics import Estimate, over_runs
-from seqil.survival import absorbing_regret
+from seqil.survival import absorbing_regret, absorbing_regret_error
 
 from .records import Record
 
@@ -70,25 +70,20 @@ def horizon_of(record: Record) -> int:
 
 
 def _over(sampled: Sequence[tuple[list[list[float]], Record]], T: int) -> Estimate:
+    """Of few runs the interval is over sequences, by Kaplan and Meier's curve and Greenwood's error."""
     values = []
-    for (curve, _), record in sampled:
-        S = np.asarray(curve, dtype=np.float64)[:T]
-        S = np.pad(S, (0, T - len(S)), mode="edge")
-        J, n = float(absorbing_regret(S)[-1]), _texts(record)
-        # Of one run, the spread of the regret of a text is at most half of the horizon.
-        half = 1.96 * _spread(S) / math.sqrt(max(n, 1))
-        values.append(Estimate(J, J - half, J + half, n, "sequences"))
+    for curves, record in sampled:
+        curve, error = (_up_to(T, curve) for curve in curves)
+        J, half = float(absorbing_regret(curve)[-1]), 1.96 * absorbing_regret_error(curve, error)
+        values.append(Estimate(J, J - half, J + half, _texts(record), "sequences"))
     return over_runs(values)
+
+
+def _up_to(T: int, curve: Sequence[float]) -> np.ndarray:
+    """Texts that ended without an error stay without one."""
+    x = np.asarray(curve, dtype=np.float64)[:T]
+    return np.pad(x, (0, T - len(x)), mode="edge")
 
 
 def _texts(record: Record) -> int:
     return int(record["estimates"]["unfinished"]["n"])
-
-
-def _spread(S: np.ndarray) -> float:
-    """Standard deviation of the tokens from the first error on, if S is the law of the first error."""
-    T = len(S)
-    left = T - np.arange(T)  # tokens from an error at t on
-    at = -np.diff(S, prepend=1.0)
-    mean = float((at * left).sum())
-    return math.sqrt(max(float((at * left**2).sum()) - mean**2, 0.0))

@@ -38,6 +38,39 @@ def test_absorbing_regret_counts_the_tokens_from_the_first_error_on():
     np.testing.assert_allclose(metrics.absorbing_regret(curve), texts.cumsum(1).mean(0))
 
 
+def sampled(hazard, ends, n, seed=0):
+    """First errors and survived tokens of n texts; `ends` gives the length of each."""
+    g = np.random.default_rng(seed)
+    at, length = g.geometric(hazard, n) - 1, ends(g, n)
+    return np.where(at < length, at, -1), np.minimum(at, length)
+
+
+def regret_and_error(first, survived, T):
+    curve, error = (x[:T] for x in metrics.survival(first, survived))
+    curve, error = (np.pad(x, (0, T - len(x)), mode="edge") for x in (curve, error))
+    return metrics.absorbing_regret(curve)[-1], metrics.absorbing_regret_error(curve, error)
+
+
+@pytest.mark.parametrize("hazard", [0.02, 0.4])
+def test_the_error_of_the_regret_of_whole_texts_is_that_of_their_mean(hazard):
+    T = 32
+    first, survived = sampled(hazard, lambda g, n: np.full(n, T), 200)
+    own = np.where(first >= 0, T - first, 0)
+    assert regret_and_error(first, survived, T) == pytest.approx((own.mean(), own.std() / math.sqrt(200)))
+    assert metrics.absorbing_regret_error(np.zeros(4), np.zeros(4)) == 0
+
+
+def test_the_error_of_the_regret_of_censored_texts_is_the_spread_of_its_estimate():
+    T, n = 32, 150
+    found = [regret_and_error(*sampled(0.03, lambda g, n: g.integers(8, T + 1, n), n, s), T) for s in range(500)]
+    regret, error = np.array(found).T
+    assert error.mean() == pytest.approx(regret.std(), rel=0.08)
+    observed = [sampled(0.03, lambda g, n: np.full(n, T), n, s) for s in range(500)]
+    assert error.mean() > 1.1 * np.mean([regret_and_error(*one, T)[1] for one in observed])
+    expected = (1 - 0.97 ** np.arange(1, T + 1)).sum()
+    assert np.mean(np.abs(regret - expected) <= 1.96 * error) == pytest.approx(0.95, abs=0.03)
+
+
 @given(rates, st.one_of(st.just(0.0), rates))
 def test_two_rates_are_found_again(leak, recover):
     J = exact.leak_recover(leak, recover, HORIZONS)
