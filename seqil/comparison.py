@@ -23,12 +23,33 @@ class Comparison:
     Attributes:
         effect: ours minus theirs, or ours over theirs.
         neutral: the effect of equal arms: 0 or 1.
-        p: two-sided p-value of equal arms by the t test over seeds, NaN where there is no test.
+        gaps: of every seed, on the scale of the test: differences, or logarithms of ratios.
     """
 
     effect: Estimate
     neutral: float
-    p: float
+    gaps: tuple[float, ...]
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of equal arms by the t test over seeds, NaN where there is no test."""
+        return self.beyond(self.neutral, self.neutral)
+
+    def below(self, bound: float) -> float:
+        """One-sided p-value for an effect below a bound, of non-inferiority where the bound is a margin; or NaN."""
+        return _p_value(np.array(self.gaps) - self._scaled(bound))
+
+    def above(self, bound: float) -> float:
+        """One-sided p-value for an effect above a bound, or NaN."""
+        return _p_value(self._scaled(bound) - np.array(self.gaps))
+
+    def within(self, low: float, high: float) -> float:
+        """p-value for an effect between two bounds: both one-sided tests (Schuirmann 1987), or NaN."""
+        return max(self.above(low), self.below(high))
+
+    def beyond(self, low: float, high: float) -> float:
+        """p-value for an effect outside two bounds: the smaller of both one-sided ones, doubled for their choice."""
+        return min(2 * min(self.below(low), self.above(high)), 1.0)
 
     def differs(self, level: float = 0.05, p: float | None = None) -> bool:
         """Whether the arms differ at a level; give `p` where it was adjusted (`statistics.holm`)."""
@@ -37,6 +58,9 @@ class Comparison:
     def better(self, lower: bool, level: float = 0.05, p: float | None = None) -> bool:
         """Whether ours is better at a two-sided level: `lower` says which way that is."""
         return self.differs(level, p) and (self.effect.value < self.neutral) == lower
+
+    def _scaled(self, bound: float) -> float:
+        return math.log(bound) if self.neutral else bound
 
 
 def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
@@ -51,7 +75,7 @@ def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float
     a, b = _pairs(ours, theirs)
     with np.errstate(invalid="ignore"):  # inf - inf: no interval
         gaps = a - b
-    return Comparison(mean(gaps, "seeds"), 0.0, _p_value(gaps))
+    return Comparison(mean(gaps, "seeds"), 0.0, tuple(gaps.tolist()))
 
 
 def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
@@ -62,7 +86,7 @@ def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | n
     a, b = _pairs(ours, theirs)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = a / b
-        return Comparison(geometric_mean(ratios, "seeds"), 1.0, _p_value(np.log(ratios)))
+        return Comparison(geometric_mean(ratios, "seeds"), 1.0, tuple(np.log(ratios).tolist()))
 
 
 def hazard_ratio(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
@@ -92,12 +116,12 @@ def _pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndar
 
 
 def _p_value(gaps: np.ndarray) -> float:
+    """One-sided, of a mean below 0."""
     from scipy import stats
 
     n = len(gaps)
     if n < 2 or not np.isfinite(gaps).all():
         return math.nan
-    spread = float(gaps.std(ddof=1))
-    if spread == 0:
-        return 1.0 if gaps[0] == 0 else 0.0
-    return float(2 * stats.t.sf(abs(gaps.mean()) / spread * math.sqrt(n), n - 1))
+    if np.ptp(gaps) == 0:
+        return 0.5 if gaps[0] == 0 else float(gaps[0] > 0)
+    return float(stats.t.cdf(gaps.mean() / gaps.std(ddof=1) * math.sqrt(n), n - 1))

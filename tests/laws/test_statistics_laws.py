@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from seqil import bootstrap, comparison, statistics
 from seqil.errors import InvalidInputError
@@ -163,6 +164,39 @@ def test_comparisons_are_antisymmetric_and_agree_with_their_intervals(pairs):
         assert not (one.better(lower=True) and one.better(lower=False))
         assert one.better(lower=True) == other.better(lower=False)
     assert comparison.paired_ratio(a, b).effect.value == pytest.approx(1 / comparison.paired_ratio(b, a).effect.value)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.5, 2), st.floats(0.5, 2)), min_size=2, max_size=6, unique=True),
+    st.floats(0.6, 0.9),
+    st.floats(1.1, 1.6),
+)
+def test_claims_about_bounds_agree_with_the_intervals_at_twice_their_level(pairs, low, high):
+    a, b = map(list, zip(*pairs, strict=True))
+    for compare in (comparison.paired_difference, comparison.paired_ratio):
+        c = compare(a, b)
+        twice = stats.t.ppf(0.95, len(a) - 1) / stats.t.ppf(0.975, len(a) - 1)
+        scale = (np.log, np.exp) if c.neutral else (np.asarray, np.asarray)
+        value, end = scale[0](c.effect.value), scale[0](c.effect.high)
+        ends = [float(scale[1](value + sign * twice * (end - value))) for sign in (-1, 1)]
+        if min(abs(end - bound) for end in ends for bound in (low, high)) < 1e-6 or ends[1] - ends[0] < 1e-6:
+            continue
+        assert (c.below(high) < 0.05) == (ends[1] < high)
+        assert (c.above(low) < 0.05) == (ends[0] > low)
+        assert (c.within(low, high) < 0.05) == (low < ends[0] and ends[1] < high)
+        assert (c.beyond(low, high) < 0.05) == (c.effect.high < low or c.effect.low > high)
+        assert c.below(high) + c.above(high) == pytest.approx(1)
+
+
+def test_bounds_are_compared_with_scipys_one_sided_test():
+    ours, theirs = [0.31, 0.36, 0.29, 0.4, 0.33], [0.35, 0.37, 0.3, 0.38, 0.36]
+    c = comparison.paired_ratio(ours, theirs)
+    logs = np.log(np.divide(ours, theirs))
+    assert c.below(1.1) == pytest.approx(stats.ttest_1samp(logs, math.log(1.1), alternative="less").pvalue)
+    assert c.above(0.9) == pytest.approx(stats.ttest_1samp(logs, math.log(0.9), alternative="greater").pvalue)
+    assert c.p == pytest.approx(stats.ttest_rel(np.log(ours), np.log(theirs)).pvalue)
+    one = comparison.paired_difference([1.0], [2.0])
+    assert all(map(math.isnan, (one.p, one.below(0), one.above(0), one.within(-1, 1), one.beyond(-1, 1))))
 
 
 def test_equal_values_are_no_difference_and_infinite_ones_no_test():
