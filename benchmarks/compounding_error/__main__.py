@@ -20,6 +20,7 @@ from .cells import cells_of
 from .engines import ENGINES
 from .presets import PRESETS
 from .records import read
+from .rows import Results
 from .runner import cores, finished
 from .study import Arm, Place, Study
 
@@ -72,7 +73,7 @@ def run(
     except KeyboardInterrupt:
         print("compounding_error: interrupted; run again to go on", file=sys.stderr)
         os._exit(130)  # the workers end with this process, in the middle of their cells
-    results = tables.Results(study, list(finished(cells, read(file)).values()))
+    results = Results(study, list(finished(cells, read(file)).values()))
     tables.show(results, console)
     _write(results, file.parent)
 
@@ -149,9 +150,9 @@ def _file(preset: str, out: Path | None) -> Path:
 
 def _results(
     preset: str, out: Path | None, task: list[str] | None, arm: list[str] | None, seeds: int | None
-) -> tables.Results:
+) -> Results:
     study, file = _chosen(preset, task, arm, seeds), _file(preset, out)
-    results = tables.Results(study, read(file))
+    results = Results(study, read(file))
     if not results.records:
         raise InvalidInputError(
             f"{file} holds nothing of what was asked for (preset {preset}); start with `run`, or name another --out"
@@ -159,7 +160,7 @@ def _results(
     return results
 
 
-def _write(results: tables.Results, folder: Path) -> None:
+def _write(results: Results, folder: Path) -> None:
     for path in report.write(results, folder):
         console.print(str(path))
 

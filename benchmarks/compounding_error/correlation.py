@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .contrasts import HIGHER
 from .records import Record
+from .rows import Results
 from .study import Place
-from .tables import HIGHER, Results
 
 _FEWEST = 4
 QUALITIES = ("hazard", "success", "regret", "rep_4")

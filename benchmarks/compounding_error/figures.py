@@ -9,11 +9,12 @@ from typing import Any
 
 from seqil.errors import MissingExtraError
 
+from .contrasts import BETTER, marks
 from .correlation import family
 from .panels import INK, PANELS, Panel, Style, plain_numbers
 from .records import Record
+from .rows import Results, estimate
 from .study import Place
-from .tables import BETTER, Results, estimate, verdict
 
 COLOURS = (
     *("#0b84a5", "#d9622b", "#1a9e77", "#b05cc6", "#c79a00", "#4f74e0", "#c23b5a", "#5d8f2f"),
@@ -80,13 +81,13 @@ def figure(results: Results, panel: Panel) -> Any | None:
 
 def overview(results: Results, place: Place) -> Any:
     """Point and interval of success and hazard for every row; the band is the first row's interval."""
-    runs = results.runs(place)
+    runs, marked = results.runs(place), marks(results, place)
     metrics = {"success": "right texts", "hazard": "errors per token", "regret": "regret (nats)"}
     shown = [m for m in metrics if any(estimate(found, m) for found in runs.values())][:2]
     whole = canvas(figsize=(9.5, 1.2 + 0.27 * len(runs)))
     panels = list(whole.subplots(1, len(shown), sharey=True, squeeze=False)[0])
     for axes, metric in zip(panels, shown, strict=True):
-        _interval_per_row(axes, runs, metric, metrics[metric])
+        _interval_per_row(axes, runs, metric, metrics[metric], marked)
     decoded = {row for arm in results.study.arms for row in arm.rows[1:]}
     panels[0].set_yticks(range(len(runs)), runs)
     panels[0].invert_yaxis()
@@ -95,16 +96,18 @@ def overview(results: Results, place: Place) -> Any:
     return whole
 
 
-def _interval_per_row(axes: Any, runs: dict[str, list[Record]], metric: str, label: str) -> None:
+def _interval_per_row(
+    axes: Any, runs: dict[str, list[Record]], metric: str, label: str, marked: dict[tuple[str, str], str]
+) -> None:
     first = estimate(next(iter(runs.values())), metric)
     if first is not None:
         axes.axvspan(first.low, first.high, color=INK, alpha=0.18, lw=0)
         axes.axvline(first.value, color=INK, lw=0.8, ls=":")
-    for y, found in enumerate(runs.values()):
+    for y, (row, found) in enumerate(runs.items()):
         e = estimate(found, metric)
         if e is None:
             continue
-        mark = verdict(e, first, metric)
+        mark = marked.get((row, metric), "")
         colour = (GOOD if mark == BETTER else BAD) if mark else INK
         values = [float(r["estimates"][metric]["value"]) for r in found]
         axes.plot([e.low, e.high], [y, y], color=colour, lw=1.6, solid_capstyle="butt")

@@ -15,8 +15,8 @@ from seqil.statistics import Estimate, over_runs
 from .correlation import family
 from .growth import points, slopes
 from .records import Record
+from .rows import Results, estimate
 from .study import Place
-from .tables import Results, estimate
 
 HOLDS, FAILS, MIXED, OPEN = "holds", "fails", "mixed", "open"
 WITHIN = 0.1

@@ -13,7 +13,7 @@ from seqil.statistics import Estimate, over_runs
 
 from .growth import points, slopes
 from .records import Record
-from .tables import estimate
+from .rows import estimate
 
 INK = "#7d828a"  # readable on white and on black; the page puts the colour of its text in its place
 _FEW = 100

@@ -8,8 +8,9 @@ from typing import Any
 from seqil import strict_json
 
 from . import figures
+from .rows import Results
 from .sections import SECTIONS, Drawings, escaped, stepped
-from .tables import Results, markdown
+from .tables import markdown
 
 _PAGE = Path(__file__).with_name("page")
 

@@ -7,10 +7,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .contrasts import BETTER, WORSE
 from .correlation import likelihood_against_quality
 from .hypotheses import verdicts
 from .panels import PANELS
-from .tables import BETTER, WORSE, Results, Table, caption, table
+from .rows import Results
+from .tables import Table, caption, table
 
 Drawings = dict[str, str]
 """Inlined SVG by name of the figure."""

@@ -9,24 +9,23 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
-from seqil.statistics import Estimate, over_runs
+from seqil.statistics import Estimate
 
-from .cells import rows_of
+from .contrasts import BETTER, FEWEST, WORSE, marks
 from .records import Record
+from .rows import Results, estimate
 from .study import Place, Study
 
 ACCURACY = ("teacher_forced_accuracy", "success")  # of the next token after the data, and of the policy's own texts
+TEXTS = ("rare_tokens", "mauve")
 EXACT = (
     *("hazard", *ACCURACY, "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
-    *("backspace_precision", "backspace_recall"),
+    *(*TEXTS, "backspace_precision", "backspace_recall"),
 )
-PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4")
-LAWS = ("teacher_forced_accuracy", "nll_per_token", "off_policy_step_error", "on_policy_step_error", "regret")
+PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4", "mauve")
+LAWS = ("teacher_forced_accuracy", "nll_per_token", "off_policy_step_error", "on_policy_step_error", "regret", *TEXTS)
 COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
-COLUMNS = ("hazard", *ACCURACY, "nll_per_token", "backspace_precision", "backspace_recall", *COMMON)
-COSTS = {"trained (M)": "training_positions", "cost (M)": "cost"}
-LOWER, HIGHER = {"hazard", "nll_per_token", "regret"}, {"success"}
-BETTER, WORSE = "✓", "✗"
+COLUMNS = ("hazard", *ACCURACY, "nll_per_token", *TEXTS, "backspace_precision", "backspace_recall", *COMMON)
 _WIDE = 200
 
 Show = Callable[[Estimate], str]
@@ -57,61 +56,6 @@ def _digits(e: Estimate) -> int:
     return 3 if abs(e.value) >= 0.1 or e.value == 0 else 4
 
 
-class Results:
-    """The records of a study, sorted: the runs of every row on every place.
-
-    Args:
-        study: whose; records of other arms, places and seeds are left out.
-        records: in the order of the file; of two with the same arm, place and seed the later one counts.
-    """
-
-    def __init__(self, study: Study, records: Sequence[Record]) -> None:
-        arms, places = {arm.name: arm for arm in study.arms}, {place.name for place in study.places}
-        latest = {
-            (r["task"], r["arm"], r["seed"]): r
-            for r in records
-            if r["task"] in places and r["arm"] in arms and r["seed"] < study.seeds
-        }
-        self.study = study
-        self.records = list(latest.values())
-        self._rows = [row for record in self.records for row in rows_of(record, arms[record["arm"]])]
-
-    @property
-    def places(self) -> list[Place]:
-        """Those that have been run."""
-        return [place for place in self.study.places if any(r["task"] == place.name for r in self.records)]
-
-    @property
-    def seeds(self) -> tuple[int, int]:
-        """Fewest and most runs that a row has on a task."""
-        counts = [len(runs) for place in self.places for runs in self.runs(place).values()]
-        return min(counts), max(counts)
-
-    def runs(self, place: Place) -> dict[str, list[Record]]:
-        """Row name -> its runs, in the study's order; rows without runs are left out."""
-        found = {
-            name: [r for r in self._rows if (r["task"], r["arm"]) == (place.name, name)] for name in self.study.rows
-        }
-        return {name: runs for name, runs in found.items() if runs}
-
-
-def estimate(runs: Sequence[Record], metric: str) -> Estimate | None:
-    """Over the runs; None where one of them has no such metric."""
-    if any(metric not in r["estimates"] for r in runs):
-        return None
-    return over_runs([Estimate.of(r["estimates"][metric]) for r in runs])
-
-
-def verdict(ours: Estimate | None, theirs: Estimate | None, metric: str) -> str:
-    """`BETTER` or `WORSE` where the intervals do not overlap; else nothing."""
-    if ours is None or theirs is None or metric not in LOWER | HIGHER:
-        return ""
-    below, above = ours.high < theirs.low, ours.low > theirs.high
-    if not (below or above):
-        return ""
-    return BETTER if below == (metric in LOWER) else WORSE
-
-
 def many(study: Study) -> bool:
     """Whether its arms are too many to stand side by side."""
     return len(study.rows) > 4
@@ -133,26 +77,23 @@ def side_by_side(results: Results, place: Place, show: Show) -> Table:
     return [
         ["", *runs],
         *([_title(name), *(_cell(estimate(found, name), show) for found in runs.values())] for name in metrics),
-        *([title, *(_millions(found, of) for found in runs.values())] for title, of in COSTS.items()),
-        ["training (s)", *(f"{np.mean([r['seconds_training'] for r in found]):.0f}" for found in runs.values())],
+        *([title, *map(cost, runs.values())] for title, cost in COSTS.items()),
     ]
 
 
 def one_below_the_other(results: Results, place: Place) -> Table:
     """One row per arm and decoding, marked where it differs from the first."""
-    runs = results.runs(place)
-    first = next(iter(runs.values()))
+    runs, marked = results.runs(place), marks(results, place)
 
-    def cell(found: Sequence[Record], metric: str) -> str:
-        ours = estimate(found, metric)
-        return f"{_cell(ours, plus_minus)} {verdict(ours, estimate(first, metric), metric)}".strip()
+    def cell(row: str, metric: str) -> str:
+        return f"{_cell(estimate(runs[row], metric), plus_minus)} {marked.get((row, metric), '')}".strip()
 
     judged = any(estimate(found, "hazard") for found in runs.values())
     metrics = _measured(COLUMNS if judged else (*LAWS, *COMMON), runs)
     return [
         ["", *(_title(metric) for metric in metrics), *COSTS],
         *(
-            [name, *(cell(found, metric) for metric in metrics), *(_millions(found, of) for of in COSTS.values())]
+            [name, *(cell(name, metric) for metric in metrics), *(cost(found) for cost in COSTS.values())]
             for name, found in runs.items()
         ),
     ]
@@ -172,8 +113,9 @@ def caption(results: Results) -> str:
     text = f"{seeds}, 95 % intervals over {over}."
     if many(results.study):
         text += (
-            f" {BETTER} better and {WORSE} worse than {results.study.rows[0]}: the intervals do not overlap, "
-            "without correction for the number of comparisons."
+            f" {BETTER} better and {WORSE} worse than {results.study.rows[0]} at 5 %, two-sided: t tests paired by "
+            "seed, of logarithms but for the success, with Holm's correction over the rows of a task for each metric; "
+            f"no test with fewer than {FEWEST} seeds in common."
         )
     return text
 
@@ -222,5 +164,12 @@ def _cell(e: Estimate | None, show: Show) -> str:
     return "–" if e is None else show(e)
 
 
-def _millions(runs: Sequence[Record], of: str) -> str:
-    return f"{np.mean([r[of] for r in runs]) / 1e6:.2f}"
+def _mean(of: str, unit: float, digits: int) -> Callable[[Sequence[Record]], str]:
+    return lambda runs: f"{np.mean([r[of] for r in runs]) / unit:.{digits}f}"
+
+
+COSTS = {
+    "trained (M)": _mean("training_positions", 1e6, 2),
+    "cost (M)": _mean("cost", 1e6, 2),
+    "training (s)": _mean("seconds_training", 1, 0),
+}

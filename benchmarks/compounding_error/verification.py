@@ -19,7 +19,8 @@ from seqil.errors import InvalidInputError, SeqilError
 
 from .presets import PRESETS
 from .records import read
-from .tables import Results, estimate, markdown, markdown_table, show
+from .rows import Results, estimate
+from .tables import markdown, markdown_table, show
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -1,5 +1,7 @@
 """Studies small enough for tests, and records of them that nothing had to run for."""
 
+import math
+
 from benchmarks.compounding_error.cells import cells_of
 from benchmarks.compounding_error.settings import MLE
 from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
@@ -14,14 +16,17 @@ STUDY = Study(
 )
 
 
-def synthetic(study, spread=0.01):
-    """Records in which arm k has success .2 + .1 k on every place, give or take `spread` from seed to seed."""
+def synthetic(study, spread=0.01, own=0.0):
+    """Records in which arm k has success .2 + .1 k on every place, give or take `spread` from seed to seed.
+
+    `own` is a spread that each arm has for itself.
+    """
     records = []
     for cell in cells_of(study):
         samples = []
         for k, row in enumerate(study.rows):
             if row in cell.arm.rows:
-                value = 0.2 + 0.1 * k + spread * (cell.seed - 1)
+                value = 0.2 + 0.1 * k + spread * (cell.seed - 1) + own * math.sin(37 * (k + 1) * (cell.seed + 1))
                 one = Estimate(value, value - 0.01, value + 0.01, 100, "sequences").to_json()
                 names = ("success", "actions_per_net_token", "forwards_per_net_token", "unfinished")
                 samples.append(

@@ -5,14 +5,18 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 from small_studies import ARM, PLACE, SMALL, STUDY, synthetic
 
 from benchmarks.compounding_error import report, tables
 from benchmarks.compounding_error.__main__ import main
 from benchmarks.compounding_error.cells import Cell, cells_of, rows_of, run, steps_within
+from benchmarks.compounding_error.contrasts import BETTER, WORSE, contrasts, marks
 from benchmarks.compounding_error.presets import PRESETS
 from benchmarks.compounding_error.records import read
+from benchmarks.compounding_error.rows import Results, estimate
 from benchmarks.compounding_error.settings import AGENTS, MLE, QUICK, SEQUENCE_MATCH
 from benchmarks.compounding_error.study import Arm, Decoding
 from seqil import plugins
@@ -131,22 +135,51 @@ def test_noise_of_the_model_is_paid_for(monkeypatch):
 # -- tables and figures
 
 
-def test_a_row_per_arm_and_decoding_with_marks_where_intervals_do_not_overlap():
-    head, *rows = tables.table(tables.Results(STUDY, synthetic(STUDY)), PLACE)
+def test_a_row_per_arm_and_decoding_with_marks_where_pairs_differ():
+    head, *rows = tables.table(Results(STUDY, synthetic(STUDY)), PLACE)
     assert [row[0] for row in rows] == list(STUDY.rows)
     success = dict(zip(STUDY.rows, (row[head.index("success")] for row in rows), strict=True))
     assert success["MLE"] == "0.200±0.025"  # 4.303 * .01 / sqrt(3), Student's t over three seeds
     assert success["MLE, greedy"] == "0.300±0.025 ✓"
-    assert [row[head.index("hazard")][-1] for row in rows] == ["5", *"✓✓✓✓"]
-    overlapping = tables.table(tables.Results(STUDY, synthetic(STUDY, spread=0.1)), PLACE)
-    assert not any(tables.BETTER in cell for row in overlapping for cell in row)
+    assert [row[head.index("hazard")][-1] for row in rows[:2]] == ["5", "✓"]
+    assert [row[head.index("training (s)")] for row in rows] == ["1"] * 5
 
 
-def test_worse_is_marked_too():
-    few, many = (Estimate(x, x - 0.1, x + 0.1, 3, "seeds") for x in (0.2, 0.5))
-    assert tables.verdict(few, many, "hazard") == tables.verdict(many, few, "success") == tables.BETTER
-    assert tables.verdict(many, few, "hazard") == tables.verdict(few, many, "success") == tables.WORSE
-    assert tables.verdict(few, many, "unfinished") == tables.verdict(few, few, "hazard") == ""
+def marked(records, study=STUDY):
+    return set(marks(Results(study, records), PLACE).values())
+
+
+def test_what_seeds_share_does_not_hide_a_difference_and_what_they_do_not_share_does():
+    shared = Results(STUDY, synthetic(STUDY, spread=0.1))
+    (first, *_, last) = (estimate(runs, "success") for runs in shared.runs(PLACE).values())
+    assert first.high > last.low
+    assert marks(shared, PLACE)["C", "success"] == BETTER
+    assert marked(synthetic(STUDY, spread=0.1, own=0.4)) == {""}
+
+
+def test_fewer_than_three_seeds_have_no_marks():
+    records = synthetic(STUDY)
+    few = [r for r in records if (r["arm"], r["seed"]) != ("MLE", 2)]
+    assert marked(few) == set()
+    lacking = [r for r in records if (r["arm"], r["seed"]) != ("B", 0)]
+    assert {row for row, _ in marks(Results(STUDY, lacking), PLACE)} == {"MLE, greedy", "MLE, best of 2", "C"}
+
+
+def test_worse_is_marked_too_and_p_values_are_holms():
+    records = synthetic(STUDY, own=0.06)
+    found = contrasts(Results(replace(STUDY, arms=STUDY.arms[::-1]), records), PLACE)
+    assert {c.mark for c in found if c.metric == "success"} == {WORSE, ""}
+    by_hand = sorted(stats.ttest_rel(*(values(records, row) for row in (c.row, "C"))).pvalue for c in found[-4:])
+    assert min(c.p for c in found if c.metric == "success") == pytest.approx(4 * by_hand[0])
+    assert all(c.improvement == 0 for c in found if c.metric == "success" and c.mark)
+    assert found[-1].theirs == pytest.approx(np.mean(values(records, "C")))
+    assert all(c.comparison.neutral == (c.metric != "success") for c in found)
+
+
+def values(records, row):
+    arms = {arm.name: arm for arm in STUDY.arms}
+    rows = [row for record in records for row in rows_of(record, arms[record["arm"]])]
+    return [float(r["estimates"]["success"]["value"]) for r in rows if r["arm"] == row]
 
 
 def test_what_is_not_finite_has_a_sign_in_tables():
@@ -156,13 +189,13 @@ def test_what_is_not_finite_has_a_sign_in_tables():
     assert tables.interval(Estimate(1, 0.5, float("inf"), 3, "seeds")) == "1.000 [0.500, ∞]"
     records = synthetic(STUDY)
     records[0]["estimates"]["hazard"]["value"] = "inf"
-    assert "| MLE | ∞ |" in tables.markdown(tables.Results(STUDY, records))
+    assert "| MLE | ∞ |" in tables.markdown(Results(STUDY, records))
 
 
 def test_of_two_records_of_a_run_the_later_one_counts():
     records = synthetic(STUDY)
     stale = json.loads(json.dumps(records).replace('"cost": 2000000.0', '"cost": 7000000.0'))
-    assert tables.markdown(tables.Results(STUDY, stale + records)) == tables.markdown(tables.Results(STUDY, records))
+    assert tables.markdown(Results(STUDY, stale + records)) == tables.markdown(Results(STUDY, records))
 
 
 def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch):
@@ -174,7 +207,7 @@ def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch
     with pytest.raises(SystemExit, match="0"):
         main(["table", "--preset", "small", "--out", str(tmp_path)])
     table = (tmp_path / "table.md").read_text()
-    assert table == tables.markdown(tables.Results(STUDY, read(tmp_path / "results.jsonl")))
+    assert table == tables.markdown(Results(STUDY, read(tmp_path / "results.jsonl")))
     assert "| MLE, best of 2 |" in table
     assert "0.300±0.025 ✓" in capsys.readouterr().out
 
@@ -182,7 +215,7 @@ def test_reports_are_made_again_from_records_alone(tmp_path, capsys, monkeypatch
 @pytest.mark.parametrize("results", COMMITTED, ids=lambda path: path.parent.name)
 def test_committed_tables_are_what_the_records_say(results):
     study = PRESETS[results.parent.name]
-    assert tables.markdown(tables.Results(study, read(results))) == results.with_name("table.md").read_text()
+    assert tables.markdown(Results(study, read(results))) == results.with_name("table.md").read_text()
 
 
 def test_records_of_other_tasks_and_lines_that_are_no_record_are_left_out(tmp_path, capsys, monkeypatch):
@@ -191,7 +224,7 @@ def test_records_of_other_tasks_and_lines_that_are_no_record_are_left_out(tmp_pa
     lines = ["garbage", '{"a": 1}', *map(json.dumps, synthetic(STUDY))]
     (tmp_path / "results.jsonl").write_text("\n".join(lines) + "\n")
     assert len(read(tmp_path / "results.jsonl")) == len(lines) - 2
-    assert not tables.Results(replace(STUDY, places=(other,)), read(tmp_path / "results.jsonl")).records
+    assert not Results(replace(STUDY, places=(other,)), read(tmp_path / "results.jsonl")).records
     for name in ("table", "report"):
         with pytest.raises(SystemExit, match="2"):
             main([name, "--preset", "small", "--task", "chain", "--out", str(tmp_path)])

@@ -11,9 +11,9 @@ from small_studies import ARM, PLACE, stored
 
 from benchmarks.compounding_error import report
 from benchmarks.compounding_error.cells import Cell, run
+from benchmarks.compounding_error.rows import Results
 from benchmarks.compounding_error.settings import MASKED
 from benchmarks.compounding_error.study import Study
-from benchmarks.compounding_error.tables import Results
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [

@@ -15,9 +15,10 @@ from benchmarks.compounding_error.cells import Cell, rows_of, run
 from benchmarks.compounding_error.correlation import likelihood_against_quality
 from benchmarks.compounding_error.hypotheses import verdicts
 from benchmarks.compounding_error.panels import PANELS
+from benchmarks.compounding_error.rows import Results
 from benchmarks.compounding_error.settings import MASKED, MLE
 from benchmarks.compounding_error.study import Study
-from benchmarks.compounding_error.tables import Results, markdown
+from benchmarks.compounding_error.tables import markdown
 from benchmarks.compounding_error.verification import verify
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
 from seqil.statistics import Estimate
