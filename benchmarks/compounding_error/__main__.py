@@ -21,7 +21,7 @@ from .engines import ENGINES
 from .presets import PRESETS
 from .records import read
 from .rows import Results
-from .runner import cores, finished
+from .runner import cores, finished, strangers
 from .study import Arm, Place, Study
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
-CORES = cores()
+CORES, DEVICES = cores(), ("cpu", "cuda")
 Named = TypeVar("Named", Arm, Place, Study)
 
 Preset = Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Which study.")]
@@ -43,7 +43,7 @@ Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only these task
 Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only these arms.", show_default=False)]
 Budget = Annotated[float, typer.Option(help="Share of the budget, for a quick look.")]
 Workers = Annotated[int, typer.Option(min=1, help="Processes of one thread each.", show_default="all cores")]
-Device = Annotated[str, typer.Option(help="Where models are trained: cpu or cuda.")]
+Device = Annotated[str, typer.Option(metavar="|".join(DEVICES), help="Where models are trained.")]
 
 
 @app.command(
@@ -67,7 +67,7 @@ def run(
     if engine not in ENGINES:
         raise InvalidInputError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
     study, file = _chosen(preset, task, arm, seeds, budget), _file(preset, out)
-    cells = cells_of(study, device)
+    cells = cells_of(study, _device(device))
     try:
         progress.run(cells, file, workers, ENGINES[engine], console)
     except KeyboardInterrupt:
@@ -90,7 +90,9 @@ def status(
     device: Device = "cpu",
 ) -> None:
     """Say what is there, what is missing, and how long it will take."""
-    progress.status(cells_of(_chosen(preset, task, arm, seeds, budget), device), _file(preset, out), workers, console)
+    progress.status(
+        cells_of(_chosen(preset, task, arm, seeds, budget), _device(device)), _file(preset, out), workers, console
+    )
 
 
 @app.command()
@@ -144,6 +146,12 @@ def _only(option: str, names: list[str] | None, known: Sequence[Named]) -> tuple
     return tuple(one for one in known if not names or one.name in names)
 
 
+def _device(name: str) -> str:
+    if name not in DEVICES:
+        raise InvalidInputError(f"unknown device {name!r}; known: {', '.join(DEVICES)}")
+    return name
+
+
 def _file(preset: str, out: Path | None) -> Path:
     return (out or Path("runs") / preset) / "results.jsonl"
 
@@ -152,10 +160,19 @@ def _results(
     preset: str, out: Path | None, task: list[str] | None, arm: list[str] | None, seeds: int | None
 ) -> Results:
     study, file = _chosen(preset, task, arm, seeds), _file(preset, out)
-    results = Results(study, read(file))
+    records = read(file)
+    others = strangers(cells_of(study), records)
+    results = Results(study, [*others, *(record for record in records if record not in others)])
     if not results.records:
         raise InvalidInputError(
             f"{file} holds nothing of what was asked for (preset {preset}); start with `run`, or name another --out"
+        )
+    shown = [record for record in results.records if record in others]
+    if shown:
+        print(
+            f"compounding_error: {len(shown)} of {len(results.records)} runs are of another budget, other settings, "
+            f"data or versions than the preset has now: {progress.names(shown)}",
+            file=sys.stderr,
         )
     return results
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,9 @@ from seqil.statistics import Estimate
 from .cells import Cell
 from .engines import Engine
 from .records import Record, being_written, read
-from .runner import duration, finished, missing, seconds_left
+from .runner import duration, finished, missing, seconds_left, strangers
+
+_NAMED = 3
 
 
 def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console: Console) -> None:
@@ -37,7 +40,8 @@ def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console:
 
 def status(cells: list[Cell], results: Path, workers: int, console: Console) -> None:
     """Finished and missing cells by task, whether a process is at work, and the time that is left."""
-    done = finished(cells, read(results))
+    records = read(results)
+    done = finished(cells, records)
     console.print(str(results), soft_wrap=True)
     shown = Table(box=None)
     for head in ("task", "done", "of", "missing"):
@@ -45,11 +49,20 @@ def status(cells: list[Cell], results: Path, workers: int, console: Console) -> 
     for place in dict.fromkeys(cell.place.name for cell in cells):
         here = [cell for cell in cells if cell.place.name == place]
         lacking = [f"{cell.arm.name} {cell.seed}" for cell in here if cell.key not in done]
-        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        shown.add_row(place, str(len(here) - len(lacking)), str(len(here)), "; ".join(lacking[:3]) + more)
+        more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+        shown.add_row(place, str(len(here) - len(lacking)), str(len(here)), "; ".join(lacking[:_NAMED]) + more)
     console.print(shown)
+    others = strangers(cells, [r for r in records if r["key"] not in {one["key"] for one in done.values()}])
+    if others:
+        console.print(f"{names(others)}: of another budget, other settings, data or versions; `run` makes them again")
     at_work = "a process is writing" if being_written(results) else "no process is writing"
     console.print(f"{len(done)} of {len(cells)} runs, {at_work}, {_left(cells, done, workers)} for {workers} workers")
+
+
+def names(records: Sequence[Record]) -> str:
+    """The first few, and how many more."""
+    first = "; ".join(f"{r['task']}, {r['arm']}, seed {r['seed']}" for r in records[:_NAMED])
+    return f"{first} and {len(records) - _NAMED} more" if len(records) > _NAMED else first
 
 
 def _left(cells: list[Cell], done: dict[str, Record], workers: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seqil.errors import SeqilError
@@ -23,6 +24,23 @@ def finished(cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, Reco
     by_key = {record["key"]: record for record in records}
     found = {cell.key: [by_key[key] for key in (cell.key, cell.older_key) if key in by_key] for cell in cells}
     return {key: records[0] for key, records in found.items() if records}
+
+
+def strangers(cells: Sequence[Cell], records: Sequence[Record]) -> list[Record]:
+    """Records that bear the name of a cell and are not of it: of another budget, other settings, data or versions.
+
+    Where a model was trained is their own business.
+    """
+    named = {(cell.place.name, cell.arm.name, cell.seed): cell for cell in cells}
+    found = []
+    for record in records:
+        cell = named.get((record["task"], record["arm"], record["seed"]))
+        if cell is None:
+            continue
+        there = replace(cell, device=record["settings"].get("device", cell.device))
+        if record["key"] not in (there.key, there.older_key):
+            found.append(record)
+    return found
 
 
 def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine = local) -> Iterator[Record]:

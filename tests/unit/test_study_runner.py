@@ -13,14 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_studies import ARM, PLACE, stored
+from small_studies import ARM, PLACE, STUDY, stored, synthetic
 
 from benchmarks.compounding_error import progress
 from benchmarks.compounding_error.__main__ import main
-from benchmarks.compounding_error.cells import Cell, data_of, run
+from benchmarks.compounding_error.cells import Cell, cells_of, data_of, run
 from benchmarks.compounding_error.engines import attempt, local, on_ray
+from benchmarks.compounding_error.presets import PRESETS
 from benchmarks.compounding_error.records import appending, being_written, read
-from benchmarks.compounding_error.runner import duration, finished, missing, seconds_left
+from benchmarks.compounding_error.runner import duration, finished, missing, seconds_left, strangers
 from benchmarks.compounding_error.settings import MLE
 from benchmarks.compounding_error.study import Arm
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
@@ -240,6 +241,31 @@ def test_status_counts_what_is_missing(tmp_path, capsys):
     assert "0 of 8 runs, no process is writing, time left: unknown" in shown
 
 
+def test_records_of_other_settings_are_named_and_give_way(tmp_path, capsys, monkeypatch):
+    study = replace(STUDY, arms=(ARM,))
+    monkeypatch.setitem(PRESETS, "small", study)
+    other = replace(study, places=(replace(PLACE, budget=3e4),))
+    now, before = synthetic(study), synthetic(other)
+    assert strangers(cells_of(study), [*now, *before]) == before
+    elsewhere = cells_of(study, "cuda")[0]
+    trained = now[0] | {"key": elsewhere.key, "settings": elsewhere.settings.to_json()}
+    assert strangers(cells_of(study), [trained]) == []
+    before[0]["cost"] = before[1]["cost"] = 9e9
+    now[0]["seconds_evaluation"] = 1.0
+    lines = [json.dumps(record) + "\n" for record in (now[0], *before[:2])]
+    (tmp_path / "results.jsonl").write_text("".join(lines))
+    for command in ("table", "status"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--preset", "small", "--out", str(tmp_path)])
+        printed = capsys.readouterr()
+        if command == "table":
+            assert "1 of 2 runs are of another budget, other settings, data" in printed.err
+            assert "automaton, MLE, seed 1\n" in printed.err
+            assert "4501.00" in printed.out  # of the first seed the present record counts, not the later one
+        else:
+            assert "automaton, MLE, seed 0; automaton, MLE, seed 1: of another budget" in " ".join(printed.out.split())
+
+
 # -- other engines
 
 
@@ -270,8 +296,10 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
-        (["run", "--preset", "huge"], "unknown preset 'huge'; known: quick; agents; gail; noise; cpu; full"),
+        (["run", "--preset", "huge"], "unknown preset 'huge'; known: quick; agents; gail; noise; search; cpu; full"),
         (["run", "--engine", "slurm"], "unknown engine 'slurm'"),
+        (["run", "--device", "foo"], "unknown device 'foo'; known: cpu, cuda"),
+        (["status", "--device", "foo"], "unknown device 'foo'"),
         (["run", "--budget", "0"], "--budget 0 must be positive"),
         (["table", "--arm", "Oracle"], "unknown arm 'Oracle'"),
         (["table", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
