@@ -9,6 +9,7 @@ from typing import Any
 
 from seqil.errors import MissingExtraError
 
+from . import misspecification
 from .contrasts import BETTER, marks
 from .correlation import family
 from .panels import INK, PANELS, Panel, Style, plain_numbers
@@ -131,6 +132,15 @@ def _plain(axes: Any) -> None:
     axes.spines[["bottom", "left"]].set_color(INK)
     axes.grid(color=INK, alpha=0.22, lw=0.6)
     plain_numbers(axes)
+
+
+def cloning() -> Any:
+    """What cloning costs in a class that does not hold the teacher, in closed form; no records enter."""
+    whole = canvas(figsize=(5, 3))
+    axes = whole.subplots()
+    misspecification.draw(axes, INK, COLOURS[1])
+    _plain(axes)
+    return whole
 
 
 def drawn(results: Results) -> dict[str, Any]:

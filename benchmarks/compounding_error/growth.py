@@ -39,13 +39,21 @@ def points(runs: Sequence[Record]) -> list[Point]:
         return []
     trained = horizon_of(runs[0])
     if any("horizons" not in r for r in runs):
-        inside = [T for T in _INSIDE if trained > T]
-        return [Point(T, _over([(r["survival"], r) for r in runs], T), False) for T in (*inside, trained)]
+        return [Point(T, _over([(r["survival"], r) for r in runs], T), False) for T in _inside(runs[0])]
     found = [Point(trained, _over([(r["survival"], r) for r in runs], trained), False)]
     for i, one in enumerate(runs[0]["horizons"]):
         sampled = [(r["horizons"][i]["survival"], r["horizons"][i]) for r in runs]
         found.append(Point(one["horizon"], _over(sampled, one["horizon"]), one["extrapolation"]))
     return sorted(found, key=lambda point: point.horizon)
+
+
+def regret_inside(record: Record) -> tuple[list[int], np.ndarray]:
+    """Horizons up to the training's, and the regret of one run at each; none where no error is defined."""
+    if not record.get("survival"):
+        return [], np.zeros(0)
+    T = _inside(record)
+    regret = absorbing_regret(_up_to(T[-1], record["survival"][0]))
+    return T, regret[np.array(T) - 1]
 
 
 def slopes(found: Sequence[Point]) -> list[tuple[float, float, bool]]:
@@ -67,6 +75,11 @@ def slopes(found: Sequence[Point]) -> list[tuple[float, float, bool]]:
 def horizon_of(record: Record) -> int:
     """Tokens per text of the training; of older records the last position that any text reached."""
     return int(record.get("horizon") or max(len(record["survival"][0]) - 1, 1))
+
+
+def _inside(record: Record) -> list[int]:
+    trained = horizon_of(record)
+    return [*(T for T in _INSIDE if trained > T), trained]
 
 
 def _over(sampled: Sequence[tuple[list[list[float]], Record]], T: int) -> Estimate:

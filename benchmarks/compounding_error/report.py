@@ -8,8 +8,9 @@ from typing import Any
 from seqil import strict_json
 
 from . import figures
+from .markup import Drawings, escaped
 from .rows import Results
-from .sections import SECTIONS, Drawings, escaped, stepped
+from .sections import SECTIONS, stepped
 from .tables import markdown
 
 _PAGE = Path(__file__).with_name("page")
@@ -44,10 +45,11 @@ def page(results: Results, drawings: Drawings) -> str:
 
 def write(results: Results, folder: Path) -> list[Path]:
     """The page, the tables as Markdown, and each figure as PNG and SVG."""
-    drawn = figures.drawn(results)
+    drawn, cloning = figures.drawn(results), figures.cloning()
     written = [folder / "report.html", folder / "table.md"]
     written[0].write_text(
-        page(results, {name: figures.inlined(name, f) for name, f in drawn.items()}), encoding="utf-8"
+        page(results, {name: figures.inlined(name, f) for name, f in (*drawn.items(), ("cloning", cloning))}),
+        encoding="utf-8",
     )
     written[1].write_text(markdown(results), encoding="utf-8")
     return written + figures.write(drawn, results, folder)

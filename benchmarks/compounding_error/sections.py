@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .contrasts import BETTER, WORSE
-from .correlation import likelihood_against_quality
+from . import markup, statistics_sections
+from .claims import FAILS, HOLDS, UNDECIDED
+from .contrasts import FEWEST
 from .hypotheses import verdicts
+from .markup import Drawings, escaped, figure, heading, note
 from .panels import PANELS
 from .rows import Results
-from .tables import Table, caption, table
+from .tables import caption, table
 
-Drawings = dict[str, str]
-"""Inlined SVG by name of the figure."""
+_SHOWN = (FAILS, HOLDS, UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Section:
 
 def main_tables(results: Results, drawings: Drawings) -> str:
     """A table and an overview per task."""
-    parts = [_note(caption(results))]
+    parts = [note(caption(results))]
     for place in results.places:
         parts += [
-            f"<h3>{escaped(place.name)}</h3>",
-            _note(f"An error is {place.error}."),
-            html_table(table(results, place)),
-            _figure(drawings, place.name, f"Success and hazard of every row on {place.name}"),
+            heading(place.name),
+            note(f"An error is {place.error}."),
+            markup.table(table(results, place)),
+            figure(drawings, place.name, f"Success and hazard of every row on {place.name}"),
         ]
     return "".join(parts)
 
@@ -48,28 +47,22 @@ def panels(*names: str) -> Callable[[Results, Drawings], str]:
         for name in names:
             if name in drawings:
                 panel = PANELS[name]
-                parts += [f"<h3>{escaped(panel.title)}</h3>"] if len(names) > 1 else []
-                parts += [_note(panel.note), _figure(drawings, name, panel.title)]
+                parts += [heading(panel.title)] if len(names) > 1 else []
+                parts += [note(panel.note), figure(drawings, name, panel.title)]
         return "".join(parts)
 
     return body
 
 
+def growth(results: Results, drawings: Drawings) -> str:
+    """Figures over the horizon, then fits."""
+    return panels("survival", "hazard", "regret", "slopes")(results, drawings) + statistics_sections.fits(results)
+
+
 def likelihood(results: Results, drawings: Drawings) -> str:
     """The scatter and the rank correlations."""
-    found = [c for place in results.places for c in likelihood_against_quality(results, place)]
-    if not found:
-        return ""
-    rows = [["", "quality", "among", "points", "Spearman ρ", "p", "Kendall τ", "p"]]
-    for c in found:
-        ranks = (_signed(c.spearman), _share(c.spearman_p), _signed(c.kendall), _share(c.kendall_p))
-        rows.append([c.task, c.quality.replace("_", " "), c.among, str(c.n), *ranks])
-    note = (
-        "Rank correlation of held-out nats per token with how bad the texts are (success counted negatively): positive "
-        "where the better likelihood is the better text. “agents” has one point per agent family; below it the runs of "
-        "one family. p-values are not corrected for their number."
-    )
-    return panels("likelihood")(results, drawings) + _note(note) + html_table(rows)
+    ranks = statistics_sections.likelihood(results)
+    return panels("likelihood")(results, drawings) + ranks if ranks else ""
 
 
 def hypotheses(results: Results, drawings: Drawings) -> str:
@@ -77,19 +70,25 @@ def hypotheses(results: Results, drawings: Drawings) -> str:
     items = []
     for verdict in verdicts(results):
         numbers = "".join(
-            f"<li>{escaped(f.place)}: {escaped(f.numbers)} ({'holds' if f.holds else 'fails'})</li>"
-            for f in verdict.findings
+            f'<li>{escaped(f.place)}: {escaped(f.numbers)} <span class="outcome {f.outcome}">{f.outcome}</span></li>'
+            for f in sorted(verdict.findings, key=lambda f: _SHOWN.index(f.outcome))
         )
         more = f"<p class=lacking>No record decides it: it takes {escaped(verdict.lacking)}.</p>"
         if verdict.findings:
-            count = f"holds in {sum(f.holds for f in verdict.findings)} of {len(verdict.findings)} comparisons"
-            more = f"<details><summary>{count}</summary><ul>{numbers}</ul></details>"
+            outcomes = [f.outcome for f in verdict.findings]
+            count = ", ".join(f"{o} in {outcomes.count(o)}" for o in _SHOWN if o in outcomes)
+            more = markup.folded(count, f"<ul>{numbers}</ul>")
         items.append(
             f'<li><span class="badge {verdict.status}">{verdict.status}</span>'
             f"<div><p>{escaped(verdict.statement)}</p>{more}</div></li>"
         )
     return (
-        _note("Written down before the runs. A verdict is no better than the number of seeds behind it.")
+        note(
+            "Written down before the runs. Findings are t tests at 5 % over seeds, paired where two rows are compared, "
+            "with Holm's correction over all findings of a hypothesis in either direction; equal is what lies within "
+            "10 %, or 0.1 of a slope or a success. Undecided is what the seeds cannot tell, such as fewer than "
+            f"{FEWEST}. Intervals are of 95 %, without correction."
+        )
         + f"<ul class=hypotheses>{''.join(items)}</ul>"
     )
 
@@ -127,7 +126,7 @@ def viewer(results: Results, drawings: Drawings) -> str:
         )
     )
     return (
-        _note(
+        note(
             "Sampled texts of the first seed, action by action. Deleted tokens are struck out, tokens from the first "
             "error on are underlined, red ground marks steps at which an error stands. Arrow keys step."
         )
@@ -141,23 +140,25 @@ def viewer(results: Results, drawings: Drawings) -> str:
 
 def samples(results: Results, drawings: Drawings) -> str:
     """The first texts of every row; deleted ones struck out."""
-    parts = [_note("The same prompts for all, first seed; what was deleted is struck out.")]
+    parts = [note("The same prompts for all, first seed; what was deleted is struck out.")]
     for place in results.places:
         texts = "".join(
             f"<h4>{escaped(name)}</h4>" + "".join(_sample(prompt, spans) for prompt, spans in runs[0]["samples"][:3])
             for name, runs in results.runs(place).items()
         )
-        parts.append(f"<details><summary>{escaped(place.name)}</summary>{texts}</details>")
+        parts.append(markup.folded(place.name, texts))
     return "".join(parts)
 
 
 SECTIONS = (
     Section("tables", "Results", main_tables),
+    Section("comparisons", "Compared seed by seed", statistics_sections.comparisons),
     Section("hypotheses", "Hypotheses", hypotheses),
-    Section("horizon", "Errors over the horizon", panels("survival", "hazard", "regret", "slopes")),
+    Section("horizon", "Errors over the horizon", growth),
     Section("backspaces", "What the backspace does", panels("profile", "ever_deleted", "cost")),
     Section("entropy", "Entropy drift", panels("entropy")),
     Section("likelihood", "Likelihood against quality", likelihood),
+    Section("closed", "Where the student cannot be right", statistics_sections.cloning_is_no_proxy),
     Section("steps", "Step by step", viewer),
     Section("samples", "Samples", samples),
 )
@@ -174,45 +175,7 @@ def stepped(results: Results) -> dict[str, dict[str, list[dict[str, object]]]]:
     return {place: rows for place, rows in found.items() if rows}
 
 
-def html_table(rows: Table) -> str:
-    """Header and rows; cells that end in a mark are coloured."""
-    head, *body = rows
-    first = "".join(f"<th scope=col>{escaped(cell)}</th>" for cell in head)
-    return (
-        f'<div class=wide tabindex=0 role=region aria-label="table"><table><thead><tr>{first}</tr></thead><tbody>'
-        + "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in body)
-        + "</tbody></table></div>"
-    )
-
-
-def escaped(text: str) -> str:
-    """Text as HTML."""
-    return html.escape(text)
-
-
-def _cell(cell: str) -> str:
-    mark = {BETTER: " class=better", WORSE: " class=worse"}.get(cell[-1:], "")
-    return f"<td{mark}>{escaped(cell)}</td>"
-
-
-def _note(text: str) -> str:
-    return f"<p class=note>{escaped(text)}</p>"
-
-
-def _figure(drawings: Drawings, name: str, label: str) -> str:
-    drawing = drawings.get(name)
-    return "" if drawing is None else f'<figure role=img aria-label="{escaped(label)}">{drawing}</figure>'
-
-
 def _sample(prompt: str, runs: Sequence[tuple[str, bool]]) -> str:
     written = [f"<del>{escaped(text)}</del>" if deleted else escaped(text) for text, deleted in runs]
     separator = " " if prompt.replace(" ", "").isdigit() else ""
     return f"<div class=sample><span>{escaped(prompt)}</span>{separator}{separator.join(written)}</div>"
-
-
-def _signed(x: float) -> str:
-    return "–" if math.isnan(x) else f"{x:+.2f}"
-
-
-def _share(p: float) -> str:
-    return "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}"

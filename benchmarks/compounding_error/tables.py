@@ -18,14 +18,15 @@ from .study import Place, Study
 
 ACCURACY = ("teacher_forced_accuracy", "success")  # of the next token after the data, and of the policy's own texts
 TEXTS = ("rare_tokens", "mauve")
-EXACT = (
-    *("hazard", *ACCURACY, "nll_per_token", "off_policy_step_error", "on_policy_step_error"),
-    *(*TEXTS, "backspace_precision", "backspace_recall"),
-)
+STEP_ERRORS = ("off_policy_step_error", "on_policy_step_error")
+DELETIONS = ("backspace_precision", "backspace_recall")
+EXACT = ("hazard", *ACCURACY, "nll_per_token", *STEP_ERRORS, *TEXTS, *DELETIONS)
 PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4", "mauve")
-LAWS = ("teacher_forced_accuracy", "nll_per_token", "off_policy_step_error", "on_policy_step_error", "regret", *TEXTS)
-COMMON = ("actions_per_net_token", "forwards_per_net_token", "unfinished")
-COLUMNS = ("hazard", *ACCURACY, "nll_per_token", *TEXTS, "backspace_precision", "backspace_recall", *COMMON)
+LAWS = ("teacher_forced_accuracy", "nll_per_token", *STEP_ERRORS, "regret", *TEXTS)
+SAMPLING = ("actions_per_net_token", "forwards_per_net_token")
+COMMON = (*SAMPLING, "unfinished")
+QUALITY, LAWFUL = ("hazard", "success", "nll_per_token"), ("regret", "nll_per_token")
+FURTHER = ("teacher_forced_accuracy", *TEXTS, *DELETIONS, "unfinished")
 _WIDE = 200
 
 Show = Callable[[Estimate], str]
@@ -82,18 +83,22 @@ def side_by_side(results: Results, place: Place, show: Show) -> Table:
 
 
 def one_below_the_other(results: Results, place: Place) -> Table:
-    """One row per arm and decoding, marked where it differs from the first."""
+    """One row per arm and decoding, marked where it differs from the first: how good, how dear, and what else."""
     runs, marked = results.runs(place), marks(results, place)
 
     def cell(row: str, metric: str) -> str:
         return f"{_cell(estimate(runs[row], metric), plus_minus)} {marked.get((row, metric), '')}".strip()
 
     judged = any(estimate(found, "hazard") for found in runs.values())
-    metrics = _measured(COLUMNS if judged else (*LAWS, *COMMON), runs)
+    before = _measured((*(QUALITY if judged else LAWFUL), *SAMPLING), runs)
+    after = _measured(FURTHER if judged else (*STEP_ERRORS, *FURTHER), runs)
     return [
-        ["", *(_title(metric) for metric in metrics), *COSTS],
+        ["", *map(_title, before), *COSTS, *map(_title, after)],
         *(
-            [name, *(cell(name, metric) for metric in metrics), *(cost(found) for cost in COSTS.values())]
+            [
+                *(name, *(cell(name, metric) for metric in before)),
+                *(*(cost(found) for cost in COSTS.values()), *(cell(name, metric) for metric in after)),
+            ]
             for name, found in runs.items()
         ),
     ]

@@ -26,7 +26,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = Path(__file__).resolve().parent / "results"
 
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
-_NUMBER = re.compile(r"(-?\d+(?:\.(\d+))?)(?=<!-- (\w+)/(\w+)/([^/>]+)/(\w+) -->)")
+_NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/(\w+)/([^/>]+)/(\w+) -->)")
+_COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
 _WIDTH = 100
 
 
@@ -39,7 +40,8 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
         write: bring both up to date instead.
 
     Raises:
-        InvalidInputError: the text is not UTF-8, nothing is marked in it, or it names what there is no record of.
+        InvalidInputError: the text is not UTF-8, nothing is marked in it, a comment is no marker, or one names what
+            there is no record of.
         SeqilError: at the end, if a number has drifted; one line names all.
     """
     try:
@@ -49,6 +51,7 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
     load = partial(_load, results)
     renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
     renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)
+    _refuse_other_comments(readme, text)
     if not blocks + numbers:
         raise InvalidInputError(f"{readme} marks no number as coming from records, <!-- study:quick --> say")
     drifted = _differences(readme, text, renewed, write)
@@ -104,10 +107,22 @@ _BLOCKS = {"study": _study, "table": _table}
 
 
 def _number(load: Load, found: re.Match[str]) -> str:
-    study, task, row, metric = found.group(3, 4, 5, 6)
+    study, task, row, metric = found.group(4, 5, 6, 7)
     results = load(study)
     runs = next((results.runs(place).get(row) for place in results.places if place.name == task), None)
     value = None if runs is None else estimate(runs, metric)
     if value is None:
         raise InvalidInputError(f"the records of {study} say nothing of {task}/{row}/{metric}")
-    return f"{value.value:.{len(found[2] or '')}f}"
+    return f"{value.value:.{len(found[2] or '')}f}{found[3]}"
+
+
+def _refuse_other_comments(readme: Path, text: str) -> None:
+    """A marker that is none would leave its number unverified."""
+    spans = [match.span() for match in _NUMBER.finditer(text)] + [match.span() for match in _BLOCK.finditer(text)]
+    for comment in _COMMENT.finditer(text):
+        if not any(begin <= comment.start() < end for begin, end in spans):
+            line = text.count("\n", 0, comment.start()) + 1
+            raise InvalidInputError(
+                f"{readme}, line {line}: {comment[0].splitlines()[0]} marks no number and no block; write "
+                "0.5<!-- study/task/row/metric -->, or <!-- study:NAME --> and <!-- /study --> on lines of their own"
+            )

@@ -2,24 +2,27 @@
 
 import copy
 import json
+import re
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from small_studies import ARM, PLACE, STUDY, stored, synthetic
 
-from benchmarks.compounding_error import figures, growth, report
+from benchmarks.compounding_error import figures, fits, growth, misspecification, report
 from benchmarks.compounding_error.cells import Cell, rows_of, run
 from benchmarks.compounding_error.correlation import likelihood_against_quality
-from benchmarks.compounding_error.hypotheses import verdicts
 from benchmarks.compounding_error.panels import PANELS
 from benchmarks.compounding_error.rows import Results
-from benchmarks.compounding_error.settings import MASKED, MLE
+from benchmarks.compounding_error.settings import MASKED
 from benchmarks.compounding_error.study import Study
 from benchmarks.compounding_error.tables import markdown
 from benchmarks.compounding_error.verification import verify
+from seqil import metrics
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
 from seqil.statistics import Estimate
 
@@ -107,6 +110,52 @@ def test_regret_at_other_horizons_is_that_of_their_own_samples(measured):
     assert found[2].regret.value == pytest.approx(12 - curve[:12].sum() - at_end, abs=1e-4)
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=20))
+def test_texts_are_found_again_in_their_table_of_risks(texts):
+    survived, wrong = (np.array(x) for x in zip(*texts, strict=True))
+    first = np.where(wrong, survived, -1)
+    at_risk, errors = metrics.risk_table(first, survived)
+    found = fits.first_errors_of({"errors": errors.tolist(), "at_risk": at_risk.tolist()})
+    seen = wrong | (survived > 0)  # a text without a token was never at risk
+    assert sorted(zip(*found, strict=True)) == sorted(zip(first[seen], survived[seen], strict=True))
+
+
+def test_fits_of_a_constant_hazard_and_of_one_that_falls():
+    T, t = 64, np.arange(64)
+    for falling, shape in ((False, 1.0), (True, 0.6)):
+        curve = np.exp(-(((t + 1) / 200) ** shape))
+        alive = np.append(1.0, curve[:-1])
+        counts = {"errors": np.round(1e5 * (alive - curve)).astype(int), "at_risk": None}
+        counts["at_risk"] = (100_000 - np.append(0, counts["errors"].cumsum()[:-1])).tolist()
+        counts["errors"] = counts["errors"].tolist()
+        run = {**survival_of(0.0, T), "survival": [curve.tolist(), [0.0] * T], "counts": counts}
+        found = fits.fit([run] * 3)
+        assert found.shape.value == pytest.approx(shape, rel=0.02)
+        assert (found.recover.value > 0.01) == falling
+        assert falling or found.leak.value == pytest.approx(1 / 200, rel=0.01)
+    assert fits.fit([survival_of(0.1, 8)] * 3) is None
+    flawless = {**survival_of(0.0, 8), "counts": {"errors": [0] * 8, "at_risk": [9] * 8}}
+    assert fits.fit([flawless] * 3).leak is None
+
+
+# -- the page's other tables
+
+
+def test_the_closed_form_of_a_wrong_class_stands_on_every_page():
+    ratios = [cloned / best for _, cloned, best in misspecification.distances()]
+    assert ratios == pytest.approx([1.118, 2.130, 5.534, 16.278, 27.464], rel=1e-3)
+    page = report.page(Results(STUDY, synthetic(STUDY)), {})
+    assert all(f"<td>{ratio:.2f}</td>" in page for ratio in ratios)
+
+
+def test_rows_are_compared_with_the_first_where_there_are_seeds_enough():
+    page = report.page(Results(STUDY, synthetic(STUDY)), {})
+    assert "automaton: 8 better, 0 worse, 0 undecided" in page
+    assert "<td>1.00</td><td>0.6000</td><td>0.2000</td>" in page
+    few = [r for r in synthetic(STUDY) if r["seed"] < 2]
+    assert "Compared seed by seed" not in report.page(Results(STUDY, few), {})
+
+
 # -- likelihood against quality
 
 
@@ -127,54 +176,6 @@ def test_rank_correlations_are_scipys_and_infinite_values_rank_last():
     success = next(c for c in found if (c.quality, c.among) == ("success", "all runs"))
     right = [-float(r["estimates"]["success"]["value"]) for r in records]
     assert success.spearman == pytest.approx(stats.spearmanr(x, right).statistic)
-
-
-# -- hypotheses
-
-
-def judged(records, statement):
-    study = Study("two", "?", (MLE, MASKED), (PLACE,), seeds=3)
-    (found,) = (v for v in verdicts(Results(study, records)) if statement in v.statement)
-    return found.status
-
-
-def two_agents(hazards, survival=(0.01, 0.005), predicted=0.5, deep=0.1, errors=50, average=None, exact=False):
-    records = []
-    for arm, hazard, per_token in zip((MLE, MASKED), hazards, survival, strict=True):
-        for seed in range(3):
-            estimate = {"hazard": Estimate(hazard + 1e-5 * seed, 0, 1, 9, "tokens").to_json()}
-            estimate["unfinished"] = Estimate(0, 0, 0, 100, "sequences").to_json()
-            if exact:
-                estimate["off_policy_step_error"] = Estimate(0.1, 0, 1, 9, "prefixes").to_json()
-            profile = [Estimate(deep, deep - 0.05, deep + 0.05, 500, "steps").to_json()] * 16
-            ever = [predicted, Estimate(0.5 + 0.01 * seed, 0.4, 0.6, errors, "errors").to_json()]
-            settings = {**Cell(arm, PLACE, seed).settings.to_json(), "steps": 1, "average": average}
-            record = {**survival_of(per_token, 64), "estimates": estimate, "profile": profile, "ever_deleted": ever}
-            records.append({**record, "arm": arm.name, "task": PLACE.name, "seed": seed, "settings": settings})
-    return records
-
-
-@pytest.mark.parametrize(
-    ("statement", "records", "status"),
-    [
-        ("leaves the exponent alone", two_agents((0.01, 0.005), (1e-4, 5e-5)), "holds"),
-        ("leaves the exponent alone", two_agents((0.005, 0.01), (1e-4, 5e-5)), "fails"),
-        ("leaves the exponent alone", two_agents((0.01, 0.005), (0.2, 1e-5)), "fails"),
-        ("predicts the share", two_agents((0.01, 0.005)), "holds"),
-        ("predicts the share", two_agents((0.01, 0.005), predicted=0.9), "fails"),
-        ("down to depth 16", two_agents((0.01, 0.005)), "open"),
-        ("down to depth 16", two_agents((0.01, 0.0005), deep=0.7), "holds"),
-        ("down to depth 16", two_agents((0.01, 0.005), deep=0.7), "fails"),
-        ("On star graphs", two_agents((0.01, 0.005)), "open"),
-        ("leaves the exponent alone", two_agents((0.01, 0.005), (1e-4, 0.0)), "open"),  # no slope without an error
-        ("predicts the share", two_agents((0.01, 0.005), errors=30), "open"),
-        ("averaged weights", two_agents((0.01, 0.005), average=0.99), "open"),  # no teacher
-        ("averaged weights", two_agents((0.01, 0.005), average=0.99, exact=True), "fails"),
-        ("averaged weights", two_agents((0.005, 0.005), average=0.99, exact=True), "holds"),
-    ],
-)
-def test_verdicts_follow_the_numbers(statement, records, status):
-    assert judged(records, statement) == status
 
 
 # -- figures
@@ -286,4 +287,27 @@ def test_a_text_that_marks_nothing_is_not_verified(quoting):
         verify(readme, results)
     readme.write_text("<!-- study:huge -->\n<!-- /study -->\n")
     with pytest.raises(InvalidInputError, match="no records of a study 'huge'"):
+        verify(readme, results)
+
+
+@pytest.mark.parametrize(
+    ("mark", "complaint"),
+    [
+        ("0.1<!-- small/automaton/MLE -->", "line 2: <!-- small/automaton/MLE --> marks no number"),
+        ("0.1<!--small/automaton/MLE/success -->", "marks no number"),
+        ("0.1 <!-- small/automaton/MLE/success -->", "marks no number"),
+        ("1,000<!-- small/automaton/MLE/success -->", "marks no number"),
+        ("<!-- study:small-->\n<!-- /study -->", "<!-- study:small--> marks no number and no block"),
+        ("<!-- table:small/automaton -->\n| 1 |", "<!-- table:small/automaton --> marks no number and no block"),
+        ("0.1<!-- small/automaton/MLE/success", "marks no number"),
+        ("0.1<!-- huge/automaton/MLE/success -->", "no records of a study 'huge'"),
+        ("0.1<!-- small/chain/MLE/success -->", "say nothing of chain/MLE/success"),
+        ("0.1<!-- small/automaton/MLE/succes -->", "say nothing of automaton/MLE/succes"),
+        ("<!-- table:small/chain -->\n<!-- /table -->", "nothing of a task 'chain'"),
+    ],
+)
+def test_a_marker_that_is_none_is_no_marker_of_something_else(quoting, mark, complaint):
+    readme, results = quoting
+    readme.write_text(f"0.2<!-- small/automaton/MLE/success -->\n{mark}\n")
+    with pytest.raises(InvalidInputError, match=re.escape(complaint)):
         verify(readme, results)

@@ -1,0 +1,90 @@
+"""Hypotheses about one arm and another, paired by seed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqil.comparison import Comparison, paired_difference
+from seqil.growth import local_slopes
+from seqil.plugins import construct
+
+from . import roles
+from .claims import MARGIN, Claim, both, either, times
+from .contrasts import compared, paired
+from .growth import regret_inside
+from .records import Record
+from .rows import Results, estimate
+from .study import Place
+from .tables import interval
+
+
+def constant_not_exponent(results: Results, place: Place) -> list[Claim]:
+    """Masked cloning with MLE: a lower hazard, and a mean local slope that is the same within the margin."""
+    ours, theirs = (roles.first(results, place, role) for role in (roles.masked, roles.mle))
+    hazard = compared(ours, theirs, "hazard")
+    gaps = [gap for a, b in paired(ours, theirs) if not np.isnan(gap := _steeper(a, b))]
+    if hazard is None or not gaps:
+        return []
+    slope = paired_difference(gaps, np.zeros(len(gaps)))
+    return [
+        Claim(
+            place.name,
+            f"hazard {times(hazard)} of MLE's, local slopes differ by {interval(slope.effect)}",
+            len(slope.gaps),
+            both(hazard.below(1), slope.within(-MARGIN, MARGIN)),
+            either(hazard.above(1), slope.beyond(-MARGIN, MARGIN)),
+        )
+    ]
+
+
+def _steeper(ours: Record, theirs: Record) -> float:
+    """Mean local slope within the training's horizon, less the other's, where both have one; else NaN."""
+    T, J = regret_inside(ours)
+    _, K = regret_inside(theirs)
+    gaps = local_slopes(T, J) - local_slopes(T, K) if len(T) > 1 and len(J) == len(K) else np.array([np.nan])
+    known = gaps[np.isfinite(gaps)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def average_is_as_good(results: Results, place: Place) -> list[Claim]:
+    """MLE with averaged weights against every imitation agent: a hazard at most 10 % higher."""
+    if not all("off_policy_step_error" in r["estimates"] for runs in results.runs(place).values() for r in runs):
+        return []  # without an exact teacher nothing is known to be realizable
+    ours = roles.first(results, place, roles.averaged)
+    found = []
+    for row, runs in results.plain(place).items():
+        hazard = None if roles.mle(runs[0]) else compared(ours, runs, "hazard")
+        if hazard is not None:
+            found.append(_not_higher(place, f"hazard {times(hazard)} of that of {row}", hazard))
+    return found
+
+
+def min_p_is_as_good(results: Results, place: Place) -> list[Claim]:
+    """MLE sampled with min-p against masked cloning: a hazard at most 10 % higher."""
+    hazard = compared(roles.min_p(results, place), roles.first(results, place, roles.masked), "hazard")
+    return [] if hazard is None else [_not_higher(place, f"hazard {times(hazard)} of that with a backspace", hazard)]
+
+
+def _not_higher(place: Place, numbers: str, hazard: Comparison) -> Claim:
+    return Claim(place.name, numbers, len(hazard.gaps), hazard.below(1 + MARGIN), hazard.above(1 + MARGIN))
+
+
+def deep_backspace_succeeds(results: Results, place: Place) -> list[Claim]:
+    """Agents trained on bursts of mistakes on `star`: above MLE's success, and above that of a guess of the arm.
+
+    It fails where less than the margin is gained: that turns no failure into success.
+    """
+    if place.settings["task"] != "star":
+        return []
+    guess, mle = 1 / construct("tasks", "star", **place.settings.get("task_options", {})).arms, roles.mle
+    found = []
+    for row, runs in results.plain(place).items():
+        gain = compared(runs, roles.first(results, place, mle), "success") if roles.burst(runs[0]) else None
+        reached = estimate(runs, "success")
+        if gain is None or reached is None:
+            continue
+        values = [float(r["estimates"]["success"]["value"]) for r in runs]
+        beyond = paired_difference(values, np.full(len(values), guess)).above(0)
+        numbers = f"{row}: success {interval(reached)}, {interval(gain.effect)} above MLE, a guess has {guess:.3f}"
+        found.append(Claim(place.name, numbers, len(gain.gaps), both(gain.above(0), beyond), gain.below(MARGIN)))
+    return found

@@ -1,0 +1,84 @@
+"""Hypotheses about what was predicted and what was measured."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from seqil.comparison import paired_difference, paired_ratio
+from seqil.plugins import construct
+from seqil.statistics import Estimate, over_runs
+
+from . import roles
+from .claims import MARGIN, Claim, both, either, times
+from .rarity import Rarity
+from .rows import Results, estimate
+from .study import Place
+from .tables import interval
+
+FEW = 100
+_DEEP, _NO_HAZARD = 0.5, 1e-3
+
+
+def predicted_is_measured(results: Results, place: Place) -> list[Claim]:
+    """The share of errors ever deleted: predicted by the profile within 10 % of what was counted, run by run."""
+    found = []
+    for row, runs in results.plain(place).items():
+        ever = [r["ever_deleted"] for r in runs if r["settings"]["backspace"] and r.get("ever_deleted")]
+        counted = [(float(predicted), e) for predicted, row in ever if (e := Estimate.of(row)).n]
+        if sum(e.n for _, e in counted) < FEW:
+            continue
+        predicted, measured = [p for p, _ in counted], over_runs([e for _, e in counted])
+        gap = paired_difference(predicted, [e.value for _, e in counted])
+        edge = MARGIN * measured.value
+        numbers = (
+            f"{row}: predicted {np.mean(predicted):.3f}, measured {interval(measured)}, less {interval(gap.effect)}"
+        )
+        found.append(Claim(place.name, numbers, len(gap.gaps), gap.within(-edge, edge), gap.beyond(-edge, edge)))
+    return found
+
+
+def deep_detection(results: Results, place: Place) -> list[Claim]:
+    """Rows whose profile stays above 1/2 down to its end, with steps enough at each depth: is there a hazard left?"""
+    found = []
+    for row, runs in results.plain(place).items():
+        hazard = estimate(runs, "hazard")
+        if hazard is None or not all(r["settings"]["backspace"] and r["profile"] for r in runs):
+            continue
+        depths = [[Estimate.of(r["profile"][k]) for r in runs] for k in range(len(runs[0]["profile"]))]
+        reached = all(e.n >= FEW for depth in depths for e in depth)
+        least = min((over_runs(depth) for depth in depths), key=lambda b: b.low) if reached else None
+        if least is None or not least.low > _DEEP:
+            continue
+        values = [float(r["estimates"]["hazard"]["value"]) for r in runs]
+        left = paired_difference(values, np.zeros(len(values)))
+        numbers = f"{row}: b ≥ {least.value:.2f}, hazard {interval(hazard)}"
+        found.append(Claim(place.name, numbers, len(values), left.below(_NO_HAZARD), left.above(_NO_HAZARD)))
+    return found
+
+
+def rare_tokens_are_lost(results: Results, place: Place) -> list[Claim]:
+    """Masked cloning on `ngram`: fewer rare tokens than the teacher's, and as few as its optimum would write."""
+    if place.settings["task"] != "ngram":
+        return []
+    task = construct("tasks", "ngram", **place.settings.get("task_options", {}))
+    law = Rarity(task.law.numpy(), task.max_length)
+    plain = estimate(roles.first(results, place, roles.mle), "rare_tokens")
+    found = []
+    for row, runs in results.plain(place).items():
+        share = estimate(runs, "rare_tokens")
+        if not roles.masked(runs[0]) or share is None:
+            continue
+        values = [float(r["estimates"]["rare_tokens"]["value"]) for r in runs]
+        predicted = law.cloned(runs[0]["settings"]["noise_rate"])
+        lost = paired_difference(values, np.full(len(values), law.teacher))
+        met = paired_ratio(values, np.full(len(values), predicted))
+        numbers = (
+            f"{row}: {interval(share)} of the tokens are rare, the teacher's {law.teacher:.4f}, predicted "
+            f"{predicted:.4f} ({times(met)})"
+            + (f", MLE {interval(plain)}" if plain and not math.isnan(plain.value) else "")
+        )
+        close, off = met.within(1 - MARGIN, 1 + MARGIN), met.beyond(1 - MARGIN, 1 + MARGIN)
+        found.append(Claim(place.name, numbers, len(values), both(lost.below(0), close), either(lost.above(0), off)))
+    return found
