@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seqil.statistics import Estimate, over_runs
+from seqil.metrics import Floats
+from seqil.statistics import Estimate, mean, over_runs
 
 from .growth import points, slopes
 from .records import Record
@@ -100,12 +101,24 @@ def _name(axes: Any, style: Style) -> str:
 
 
 def _survival(axes: Any, runs: Sequence[Record], style: Style) -> None:
-    for r in runs:
-        curve, error = (np.array(x, dtype=np.float64) for x in r["survival"])
+    for curve, low, high in survival_curves(runs):
         t = np.arange(1, len(curve) + 1)
-        line(axes, t, np.maximum(curve, _LEAST), style, lw=1.2 if len(runs) > 2 else 1.5)
-        low, high = (np.clip(curve + z * error, _LEAST, 1) for z in (-1.96, 1.96))
-        axes.fill_between(t, low, high, color=style.colour, alpha=0.08, lw=0, gid=_name(axes, style))
+        line(axes, t, np.maximum(curve, _LEAST), style, lw=1.5)
+        band = np.clip(low, _LEAST, 1), np.clip(high, _LEAST, 1)
+        axes.fill_between(t, *band, color=style.colour, alpha=0.08, lw=0, gid=_name(axes, style))
+
+
+def survival_curves(runs: Sequence[Record]) -> list[Floats]:
+    """Curve, lower and upper end, [3, T], of each run, by Greenwood's error; from three runs on those of their mean."""
+    found = [np.array(r["survival"], dtype=np.float64) for r in runs]
+    if len(found) < 3:
+        return [curve + error * np.array([[0], [-1.96], [1.96]]) for curve, error in found]
+    length = max(curve.shape[1] for curve in found)
+    same = [
+        np.pad(curve, (0, length - len(curve)), mode="edge") for curve, _ in found
+    ]  # they end where no text is left
+    means = [mean(at, "seeds") for at in np.stack(same).T]
+    return [np.array([[e.value, e.low, e.high] for e in means]).T]
 
 
 def _hazard(axes: Any, runs: Sequence[Record], style: Style) -> None:
@@ -216,7 +229,7 @@ def _deletes(runs: Sequence[Record]) -> bool:
 PANELS = {
     "survival": Panel(
         "Survival",
-        "Share of texts without an error so far (Kaplan–Meier), a line per seed.",
+        "Share of texts without an error so far (Kaplan–Meier): a line per seed, from three seeds on of their mean.",
         _has("survival"),
         _survival,
         _axes("tokens", "P(no error yet)", yscale="log"),

@@ -16,7 +16,7 @@ from small_studies import ARM, PLACE, STUDY, stored, synthetic
 from benchmarks.compounding_error import figures, fits, growth, misspecification, report
 from benchmarks.compounding_error.cells import Cell, rows_of, run
 from benchmarks.compounding_error.correlation import likelihood_against_quality
-from benchmarks.compounding_error.panels import PANELS
+from benchmarks.compounding_error.panels import PANELS, survival_curves
 from benchmarks.compounding_error.rows import Results
 from benchmarks.compounding_error.settings import MASKED
 from benchmarks.compounding_error.study import Study
@@ -311,3 +311,14 @@ def test_a_marker_that_is_none_is_no_marker_of_something_else(quoting, mark, com
     readme.write_text(f"0.2<!-- small/automaton/MLE/success -->\n{mark}\n")
     with pytest.raises(InvalidInputError, match=re.escape(complaint)):
         verify(readme, results)
+
+
+def test_survival_is_a_line_per_run_and_from_three_runs_on_their_mean():
+    runs = [{"survival": [[0.9, 0.5], [0.1, 0.2]]}, {"survival": [[0.7, 0.3, 0.1], [0.1, 0.2, 0.1]]}]
+    (curve, low, high), _ = survival_curves(runs)
+    assert curve.tolist() == [0.9, 0.5]
+    assert (high - low).tolist() == pytest.approx([2 * 1.96 * 0.1, 2 * 1.96 * 0.2])
+    ((curve, low, high),) = survival_curves([*runs, {"survival": [[0.8], [0.1]]}])
+    assert curve.tolist() == pytest.approx([0.8, 1.6 / 3, 1.4 / 3])
+    half = stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
+    assert [low[0], high[0]] == pytest.approx([0.8 - half, 0.8 + half])
