@@ -296,7 +296,7 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "culprit"),
     [
-        (["run", "--preset", "huge"], "unknown preset 'huge'; known: quick; agents; gail; noise; search; cpu; full"),
+        (["run", "--preset", "huge"], "unknown preset 'huge'; known: quick; agents; gail; noise"),
         (["run", "--engine", "slurm"], "unknown engine 'slurm'"),
         (["run", "--device", "foo"], "unknown device 'foo'; known: cpu, cuda"),
         (["status", "--device", "foo"], "unknown device 'foo'"),
