@@ -195,6 +195,7 @@ class GAIL(Agent):
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Three networks train on the rollouts; a gradient penalty is a backward pass that is itself differentiated."""
         if rollouts is None:
-            return demonstrations.positions
+            return self.policy.positions(demonstrations)
         data = demonstrations.positions * (3 if self.loss.discriminator.penalty else 1)
-        return self.passes * (data + rollouts.positions * (3 + (1 / 3 if self.loss.kl else 0)))
+        own = self.policy.positions(rollouts) * (1 + (1 / 3 if self.loss.kl else 0)) + 2 * rollouts.positions
+        return self.passes * (data + own)

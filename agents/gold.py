@@ -90,4 +90,4 @@ class GOLD(Agent):
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """One more forward after the warm-up, for the rewards."""
         extra = 0 if self.warming or self.loss.reward is None else 1 / 3
-        return demonstrations.positions * (1 + extra)
+        return self.policy.positions(demonstrations) * (1 + extra)

@@ -101,4 +101,5 @@ class OccupancyGradient(Agent):
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Both networks train on the rollouts."""
-        return demonstrations.positions + (0 if rollouts is None else 2 * rollouts.positions)
+        own = 0 if rollouts is None else 2 * self.policy.positions(rollouts)
+        return self.policy.positions(demonstrations) + own

@@ -43,7 +43,7 @@ class ScheduledSampling(Agent):
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """One more forward after the warm-up, for the replacements."""
-        return demonstrations.positions * (1 if self.warming else 4 / 3)
+        return self.policy.positions(demonstrations) * (1 if self.warming else 4 / 3)
 
 
 @torch.no_grad()

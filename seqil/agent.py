@@ -135,8 +135,8 @@ class Agent:
         return self.descend(self.loss(data))
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
-        """Cells of prefix trees that one update trains on; a forward without a backward counts a third of one."""
-        return sum(part.positions for part in (demonstrations, rollouts) if part is not None)
+        """Cells that one update trains on; a forward without a backward counts a third of one."""
+        return sum(self.policy.positions(part) for part in (demonstrations, rollouts) if part is not None)
 
     def descend(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
         """Backpropagate the sum of `loss_*`, clip, step; return every output and `loss`, `grad_norm`, `learning_rate`.

@@ -102,6 +102,59 @@ class SlotCache(Cache):
                     slots[target, :, :extent] = slots[source, :, :extent]
 
 
+class PromptLayer(CacheLayerMixin):
+    """Keys and values of prompts in one attention layer, [prompts, heads, cells, head width], with their graph."""
+
+    is_sliding = False
+
+    def __init__(self, cache: PromptCache) -> None:
+        super().__init__()
+        self.cache = cache
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Keep those of the first forward."""
+        self.keys, self.values = key_states, value_states
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """What the queries may see: of the first forward itself, of the next one the row's prompt and itself."""
+        rows = self.cache.rows
+        if rows is None:
+            self.lazy_initialization(key_states, value_states)
+            return key_states, value_states
+        pairs = ((self.keys, key_states), (self.values, value_states))
+        keys, values = (torch.cat([prompts.index_select(0, rows), states], 2) for prompts, states in pairs)
+        return keys, values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Number of cells that a query sees, and the offset of the first."""
+        return self.get_seq_length() + query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Cells of the prompts: positions are always passed explicitly, so this is only a bound."""
+        return self.keys.shape[2] if self.is_initialized else 0
+
+    def get_max_length(self) -> int:
+        """Without a limit."""
+        return -1
+
+
+class PromptCache(Cache):
+    """Two forwards through `TokenPolicy.hidden`: of prompts, then of rows that begin with them. Gradients pass.
+
+    Args:
+        layers: of attention.
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.rows: Tensor | None = None
+        super().__init__(layers=[PromptLayer(self) for _ in range(layers)])
+
+    def read(self, prompts: Tensor) -> None:
+        """The next forward is of rows behind these prompts, int64 [rows]."""
+        self.rows = prompts
+
+
 def slot_mask(length: Tensor, extent: int, dtype: torch.dtype) -> Tensor:
     """Additive mask [B, 1, 1, extent] that shows the slots below `length` (int64 [B])."""
     seen = torch.arange(extent, device=length.device) < length[:, None]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .cache import SlotCache, additive
 from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError, first_line
 from .prefix import Prefixes, legal_actions
+from .shared_prompts import SharedPrompts
 from .trajectory import Trajectories
 from .tree import PrefixTree, pack
 from .values import StepValues, step_values
@@ -150,6 +151,8 @@ class TokenPolicy(TensorDictModuleBase):
     ) -> StepValues:
         """q, V and V of the next state for every step of trajectories, by one forward over their prefix tree.
 
+        Long prompts that several rows begin with are fed once, see `SharedPrompts.where_worthwhile`.
+
         Args:
             trajectories: over the vocabulary of the policy.
             actions: int64 [B, T] or [B, T, K], legal actions whose q is wanted; None: the labels of the trajectories,
@@ -162,8 +165,7 @@ class TokenPolicy(TensorDictModuleBase):
         trajectories.check_vocabulary(self.vocabulary)
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
-        tree = pack(self.vocabulary, trajectories)
-        hidden = self.tree_hidden(tree)
+        tree, hidden = self._tree_and_hidden(trajectories)
         return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions)
 
     def step_log_probs(self, trajectories: Trajectories) -> Tensor:
@@ -173,15 +175,21 @@ class TokenPolicy(TensorDictModuleBase):
         beyond the end of a row hold the law of its last state.
         """
         t = trajectories
-        tree = pack(self.vocabulary, t)
-        hidden = self.tree_hidden(tree)
+        tree, hidden = self._tree_and_hidden(t)
         rows = torch.arange(len(t), device=hidden.device)[:, None]
         logits = self.head(hidden[rows, tree.node_at[:, :-1]])
         legal = t.legal_actions(self.backspace)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
+    def positions(self, trajectories: Trajectories) -> int:
+        """Cells that `step_values` and `step_log_probs` feed: the prefix trees, a prompt that is shared once."""
+        shared = self._shared(trajectories)
+        if shared is None:
+            return trajectories.positions
+        return int(shared.lengths.sum() + trajectories.pushes.sum())
+
     def tree_hidden(self, tree: PrefixTree) -> Tensor:
-        """Last hidden state of every node: [B, N, D]."""
+        """Last hidden state of every node, prompts of each row included: [B, N, D]."""
         self.check_positions(int(tree.depth.max()) + 1)
         mask = additive(tree.visible(), self.weight.dtype)[:, None]
         return self.hidden(tree.tokens, tree.depth, mask)
@@ -232,6 +240,17 @@ class TokenPolicy(TensorDictModuleBase):
         return policy
 
     # -- construction ------------------------------------------------------------------------------
+
+    def _tree_and_hidden(self, trajectories: Trajectories) -> tuple[PrefixTree, Tensor]:
+        tree, shared = pack(self.vocabulary, trajectories), self._shared(trajectories)
+        return tree, self.tree_hidden(tree) if shared is None else shared.hidden(self, tree)
+
+    def _shared(self, trajectories: Trajectories) -> SharedPrompts | None:
+        shared = SharedPrompts.where_worthwhile(trajectories)
+        # Layers that are checkpointed refuse a cache.
+        if shared and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
+            return None
+        return shared
 
     def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
         real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]

@@ -137,10 +137,14 @@ class Trajectories:
         return (self.prompts != self.vocabulary.size).sum(1)
 
     @property
+    def pushes(self) -> Tensor:
+        """Actions of a row that wrote a token, `eos` included: int64 [B]."""
+        return (self.inside & (self.actions != self.vocabulary.backspace)).sum(1)
+
+    @property
     def positions(self) -> int:
         """Cells of the prefix trees of all rows: prompt tokens and pushes."""
-        pushes = self.inside & (self.actions != self.vocabulary.backspace)
-        return int(self.prompt_lengths.sum() + pushes.sum())
+        return int(self.prompt_lengths.sum() + self.pushes.sum())
 
     @cached_property
     def kept(self) -> Tensor:

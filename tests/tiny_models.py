@@ -27,3 +27,14 @@ def tiny_policy(family):
         policy.weight.mul_(8)
         policy.weight[V.backspace] += torch.randn(32, dtype=torch.float64) / 4
     return policy
+
+
+def with_exact_norms(model):
+    """The same in the precision of its weights: the RMSNorm of transformers computes in float32 always."""
+    for parent in list(model.modules()):
+        for name, norm in parent.named_children():
+            if "RMSNorm" in type(norm).__name__:
+                exact = torch.nn.RMSNorm(norm.weight.shape, norm.variance_epsilon, dtype=norm.weight.dtype)
+                exact.weight = norm.weight
+                setattr(parent, name, exact)
+    return model

@@ -9,11 +9,24 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
-from seqil import Agent, TokenPolicy, Trajectories, Vocabulary, mistype, noise, rollout
+from seqil import (
+    Agent,
+    TokenPolicy,
+    Trajectories,
+    TrajectoryLoss,
+    Vocabulary,
+    mistype,
+    noise,
+    objectives,
+    pack,
+    rollout,
+)
 from seqil.experiment import Settings, make_policy, make_task, make_training
+from seqil.values import step_values
 
 from .measure import CPU, Ratio, compare, interleaved, ratio, timed
 
@@ -52,7 +65,7 @@ def measure(
     prompt: int = 128,
     steps: int = 32,
 ) -> Iterator[Ratio]:
-    """One step over as many nodes, samples of one prompt in one tree, and whole runs of the default settings."""
+    """One step over as many nodes, samples of one prompt that is fed once, and whole runs of the default settings."""
     logging.getLogger("torchrl").setLevel(logging.WARNING)  # once it is imported: it sets a level itself
     for size in sizes:
         yield _packed(size, device, repetitions)
@@ -91,28 +104,31 @@ def _texts(rows: int, tokens: int, generator: torch.Generator, prompt: int = 1) 
 
 
 def _shared(size: Size, prompt: int, device: torch.device, repetitions: int) -> Ratio:
-    """Samples of one prompt as one trajectory that deletes each before the next, against a row for each."""
+    """Samples of one prompt, which is fed once, against the prefix tree of each with a prompt of its own."""
     g = torch.Generator().manual_seed(0)
-    apart = _texts(size.rows, size.tokens, g, prompt)
-    apart = Trajectories.from_actions(_V, apart.prompts[:1].expand(size.rows, -1), apart.actions).to(device)
-    agents = [BehaviorCloning(size.policy(prompt + size.tokens, device), steps=_FOREVER) for _ in range(2)]
+    texts = _texts(size.rows, size.tokens, g, prompt)
+    texts = Trajectories.from_actions(_V, texts.prompts[:1].expand(size.rows, -1), texts.actions).to(device)
+    shared, apart = (size.policy(prompt + size.tokens, device) for _ in range(2))
     return compare(
-        f"samples of a {prompt}-token prompt in one tree / in a row each, {size}",
+        f"samples of a {prompt}-token prompt fed once / in a row each, {size}",
         "samples/s",
-        timed(partial(_samples, agents[0], in_one_tree(apart), size.rows), device),
-        timed(partial(_samples, agents[1], apart, size.rows), device),
+        timed(partial(_samples, BehaviorCloning(shared, steps=_FOREVER), texts, size.rows), device),
+        timed(partial(_samples, Agent(apart, RowsApart(apart), steps=_FOREVER), texts, size.rows), device),
         repetitions,
     )
 
 
-def in_one_tree(texts: Trajectories) -> Trajectories:
-    """Texts of equal length after one prompt as one trajectory, in which only what they wrote counts."""
-    deletions = torch.full_like(texts.actions, texts.vocabulary.backspace)
-    actions = torch.cat([texts.actions, deletions], 1).view(1, -1)
-    written = torch.cat([texts.imitate, torch.zeros_like(texts.imitate)], 1).view(1, -1)
-    return Trajectories.from_actions(
-        texts.vocabulary, texts.prompts[:1], actions, max_length=texts.max_length, imitate=written
-    )
+class RowsApart(TrajectoryLoss):
+    """What `BehaviorCloningLoss` computes, from whole prefix trees."""
+
+    out_keys = ["loss_behavior_cloning"]  # noqa: RUF012
+
+    def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
+        """Of the demonstrations; rollouts are not read."""
+        t, policy = demonstrations, self.policy
+        tree = pack(t.vocabulary, t)
+        values = step_values(policy.tree_hidden(tree), policy.weight, policy.bias, tree, t, policy.backspace)
+        return {"loss_behavior_cloning": objectives.behavior_cloning(values)[0]}
 
 
 def _samples(agent: Agent, demonstrations: Trajectories, samples: int) -> float:

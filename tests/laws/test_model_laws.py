@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from tensordict import TensorDict
+from tiny_models import with_exact_norms
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from seqil import TokenPolicy, Vocabulary, legal_actions, rollout, start, transition
@@ -35,12 +36,7 @@ every = pytest.mark.parametrize("family", FAMILIES)
 @cache
 def policy(family, dtype=torch.float64, backspace=True):
     with seeded(0), torch.no_grad():
-        model = FAMILIES[family]()
-        for parent in list(model.modules()):
-            for name, norm in parent.named_children():
-                if "RMSNorm" in type(norm).__name__:  # the one of transformers computes in float32 always
-                    setattr(parent, name, torch.nn.RMSNorm(norm.weight.shape, norm.variance_epsilon))
-        made = TokenPolicy(model.to(dtype), V, backspace=backspace).eval()
+        made = TokenPolicy(with_exact_norms(FAMILIES[family]()).to(dtype), V, backspace=backspace).eval()
         for p in made.parameters():
             p.add_(torch.randn(p.shape, dtype=torch.float64).to(dtype) * 0.1)
     return made.requires_grad_(False)

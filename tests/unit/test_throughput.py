@@ -11,6 +11,7 @@ import typer
 from tiny_models import tiny_policy
 from typer.testing import CliRunner
 
+from agents.behavior_cloning import BehaviorCloningLoss
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import generation, sampling, training
 from benchmarks.throughput.lean import LeanGPT2
@@ -18,7 +19,8 @@ from benchmarks.throughput.loss_memory import PEERS, ours
 from benchmarks.throughput.measure import compare, ratio
 from benchmarks.throughput.models import Subject
 from benchmarks.throughput.refilling import EndAt
-from seqil import Trajectories, objectives, rollout
+from seqil import Trajectories, rollout
+from seqil.agent import batch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,13 +70,12 @@ def test_training():
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
 
 
-def test_samples_in_one_tree_have_the_likelihood_of_rows_apart():
-    policy = tiny_policy("gpt2")
-    apart = Trajectories.from_actions(policy.vocabulary, [[1, 2]] * 3, [[3, 0, 5], [3, 3, 1], [0, 4, 4]])
-    together = training.in_one_tree(apart)
-    assert together.positions == 2 + 3 * 3
-    found, expected = (objectives.behavior_cloning(policy.step_values(t))[0] for t in (together, apart))
-    torch.testing.assert_close(found, expected)
+def test_rows_apart_have_the_loss_of_rows_that_share_their_prompt():
+    policy, texts = tiny_policy("gpt2"), [[3, 0, 5], [3, 3, 1], [0, 4, 4]]
+    t = Trajectories.from_actions(policy.vocabulary, [[1, 2] * 20] * 9, texts * 3)
+    assert policy.positions(t) == 40 + 9 * 3
+    found, expected = (made(policy)(batch(t)) for made in (training.RowsApart, BehaviorCloningLoss))
+    torch.testing.assert_close(found["loss_behavior_cloning"], expected["loss_behavior_cloning"])
 
 
 @pytest.mark.parametrize("name", PEERS)
