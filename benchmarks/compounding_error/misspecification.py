@@ -23,6 +23,6 @@ def draw(axes: Any, ink: str, colour: str) -> None:
     T, cloned, best = zip(*distances(), strict=True)
     axes.plot(T, cloned, "o-", color=colour, ms=4, lw=1.5)
     axes.plot(T, best, "s--", color=ink, ms=4, lw=1.5)
-    axes.annotate("cloned", (T[-1], cloned[-1]), (-2, -14), textcoords="offset points", color=colour, ha="right")
+    axes.annotate("cloned", (T[-1], cloned[-1]), (0, -26), textcoords="offset points", color=colour, ha="right")
     axes.annotate("best coin", (T[-1], best[-1]), (0, 8), textcoords="offset points", color=ink, ha="right")
     axes.set(xscale="log", yscale="log", xlabel="tokens per text", ylabel="total variation")
