@@ -37,13 +37,8 @@ def drawn(number: int) -> tuple[Arm, Arm]:
     mistakes = {name: options.pop(name) for name in _MISTAKES}
     same = ", ".join(str(value) for value in mistakes.values())
     name = ", ".join(str(value) for value in options.values())
-    return (
-        _arm(
-            f"SequenceMatch {number} ({name}; {same})",
-            {"agent": "sequence_match", "agent_options": options, **mistakes},
-        ),
-        _arm(f"BC {number} ({same})", {**MASKED.settings, **mistakes}),
-    )
+    settings = {"agent": "sequence_match", "agent_options": options, **mistakes}
+    return _arm(f"SequenceMatch ({name}; {same})", settings), _arm(f"BC ({same})", {**MASKED.settings, **mistakes})
 
 
 def _arm(name: str, settings: dict[str, Any]) -> Arm:
@@ -62,7 +57,7 @@ SEARCH = Study(
         replace(MLE, decodings=(MIN_P,)),
         Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
         _arm(MASKED.name, MASKED.settings),
-        *(arm for number in range(DRAWS) for arm in drawn(number)),
+        *{arm.name: arm for number in range(DRAWS) for arm in drawn(number)}.values(),
     ),
     places=tuple(_cheaper(place) for place in EXACT_PLACES if place.name != "add_in_base"),
     seeds=1,
