@@ -24,7 +24,7 @@ _ONCE = ("profile", "hazard", "hazard_bin")  # not at every horizon
 def measured(
     task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int, gamma: float = 1.0
 ) -> dict[str, Any]:
-    """Estimates, counts by position, and a few texts, as JSON values; step by step for the plain sample.
+    """Estimates, counts by position, and a few texts, as JSON values; step by step for the plain sample of seed 0.
 
     Args:
         task: with a judge, a proxy or neither.
@@ -40,6 +40,7 @@ def measured(
     found = {
         **({"decoding": how.name} if how.name else {}),
         **_numbers(task, policy, demonstrations, rollouts, cost),
+        "entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN),
         "samples": [
             [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
             for prompt, row, length in zip(
@@ -50,7 +51,7 @@ def measured(
             )
         ],
     }
-    if not how.name:
+    if not how.name and not seed:  # the page shows those of one run
         found["trajectories"] = steps(task, policy, rollouts.select(slice(_STEPPED)), judge_of(task), gamma)
     return found
 
@@ -69,13 +70,8 @@ def _numbers(
     task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
 ) -> dict[str, Any]:
     estimates = evaluation(task, policy, demonstrations, rollouts, cost)
-    held_out, own = demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS))
-    estimates["teacher_forced_accuracy"] = accuracy(policy, held_out)
-    return {
-        "estimates": {name: estimate.to_json() for name, estimate in estimates.items()},
-        **_errors(task, rollouts),
-        "entropy": entropies(policy, held_out, own, _BIN),
-    }
+    estimates["teacher_forced_accuracy"] = accuracy(policy, demonstrations.select(slice(_LAWS)))
+    return {"estimates": {name: estimate.to_json() for name, estimate in estimates.items()}, **_errors(task, rollouts)}
 
 
 def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
