@@ -66,7 +66,7 @@ def train(
     task_option: Annotated[list[str] | None, _pairs("For the task's constructor.")] = None,
     agent_option: Annotated[list[str] | None, _pairs("For the agent's: divergence, alpha, gamma …")] = None,
     model: Annotated[str | None, typer.Option(help="Folder of a causal LM or checkpoint; else a new GPT-2.")] = None,
-    layers: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 2,
+    layers: Annotated[int, typer.Option(min=0, help="Of the new model; 0: it sees the last token alone.")] = 2,
     width: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 64,
     heads: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 4,
     backspace: Annotated[bool, typer.Option(help="Whether the policy may delete.")] = True,

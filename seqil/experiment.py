@@ -35,7 +35,7 @@ class Settings:
         agent: id of an agent, and `agent_options` for its constructor; values among its `choices` (a divergence, an
             expert) are given by their names there, and `alpha` is the divergence's.
         model: folder of a Hugging Face causal LM, or a checkpoint of a run; None: a GPT-2 of `layers`, `width` and
-            `heads` from scratch.
+            `heads` from scratch; without layers it sees nothing but the last token and its position.
         backspace: whether the policy may delete.
         demonstrations: number of training items.
         steps: updates.
@@ -81,7 +81,9 @@ class Settings:
         wrong = mismatch(vars(self), get_type_hints(Settings))
         if wrong:
             raise InvalidInputError(f"setting {wrong}")
-        for name in ("layers", "width", "heads", "demonstrations", "steps", "batch_size", "burst"):
+        if self.layers < 0:
+            raise InvalidInputError(f"setting layers={self.layers} must be at least 0")
+        for name in ("width", "heads", "demonstrations", "steps", "batch_size", "burst"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"setting {name}={getattr(self, name)} must be at least 1")
         if not 0 <= self.noise_rate <= _MOST_NOISE:

@@ -48,15 +48,39 @@ def _steeper(ours: Record, theirs: Record) -> float:
 
 def average_is_as_good(results: Results, place: Place) -> list[Claim]:
     """MLE with averaged weights against every imitation agent: a hazard at most 10 % higher."""
+    if not place.realizable:
+        return []
+    return [
+        _not_higher(place, f"hazard {times(hazard)} of that of {row}", hazard)
+        for row, hazard in _averaged_to_imitation(results, place).items()
+    ]
+
+
+def gap_opens(results: Results, place: Place) -> list[Claim]:
+    """Where the student cannot be right: MLE with averaged weights more than 10 % above the best imitation agent."""
+    hazards = {} if place.realizable else _averaged_to_imitation(results, place)
+    if not hazards:
+        return []
+    best = max(hazards, key=lambda row: hazards[row].effect.value)
+    return [
+        Claim(
+            place.name,
+            f"hazard {times(hazards[best])} of that of {best}, which has the lowest of {len(hazards)} agents",
+            min(len(hazard.gaps) for hazard in hazards.values()),
+            either(*(hazard.above(1 + MARGIN) for hazard in hazards.values())),
+            both(*(hazard.below(1 + MARGIN) for hazard in hazards.values())),
+        )
+    ]
+
+
+def _averaged_to_imitation(results: Results, place: Place) -> dict[str, Comparison]:
+    """By row; nothing without an exact teacher, where nobody knows what a student can express."""
     if not all("off_policy_step_error" in r["estimates"] for runs in results.runs(place).values() for r in runs):
-        return []  # without an exact teacher nothing is known to be realizable
+        return {}
     ours = roles.first(results, place, roles.averaged)
-    found = []
-    for row, runs in results.plain(place).items():
-        hazard = None if roles.mle(runs[0]) else compared(ours, runs, "hazard")
-        if hazard is not None:
-            found.append(_not_higher(place, f"hazard {times(hazard)} of that of {row}", hazard))
-    return found
+    rivals = {row: runs for row, runs in results.plain(place).items() if not roles.mle(runs[0])}
+    found = {row: compared(ours, runs, "hazard") for row, runs in rivals.items()}
+    return {row: hazard for row, hazard in found.items() if hazard is not None}
 
 
 def min_p_is_as_good(results: Results, place: Place) -> list[Claim]:

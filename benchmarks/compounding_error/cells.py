@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -74,7 +74,7 @@ class Cell:
         if place.max_actions is not None:
             what.append(place.max_actions)
         if self.arm.decodings:
-            what.append([asdict(decoding) for decoding in self.arm.decodings])
+            what.append([decoding.decisive for decoding in self.arm.decodings])
         if self.arm.stages:
             what.append({"stages": self.arm.stages})
         if place.split != "test":
@@ -134,7 +134,8 @@ def run(cell: Cell) -> Record:
     for step in spend(training, _MOST * cell.place.budget):
         if step in when:
             course.append({"steps": step, **training.costs(), **measure(WARM_START)})
-    plain, *others = map(measure, (Decoding(), *cell.arm.decodings))
+    possible = (how for how in cell.arm.decodings if task.judged or not how.detector)
+    plain, *others = map(measure, (Decoding(), *possible))
     others += course[:1]
     start = time.perf_counter()
     horizons = [at_horizon(settings, training.policy, T, cell.place, cell.seed) for T in cell.place.horizons]

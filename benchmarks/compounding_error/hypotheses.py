@@ -65,7 +65,8 @@ HYPOTHESES = (
     ),
     Hypothesis(
         "Where the student cannot be right, that gap opens.",
-        "a task whose law the student cannot express, such as a student with a short window; no study has one",
+        "a task whose law the student cannot express, with MLE with averaged weights beside imitation agents",
+        arm_claims.gap_opens,
     ),
     Hypothesis(
         "On star graphs a deep backspace turns failure into success.",

@@ -13,6 +13,7 @@ from seqil.experiment import Settings, available, make_task
 from seqil.prefix import Prompts
 from seqil.rendering import spans
 
+from .detector import PlantedDetector
 from .laws import accuracy, entropies
 from .steps import rounded, steps
 from .study import Decoding, Place
@@ -102,10 +103,11 @@ def sampled(
     task: Any, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int | None, seed: int
 ) -> tuple[Trajectories, metrics.Cost]:
     """One text per prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
-    rules = [decoding.parse(rule) for rule in how.rules]
+    rules: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
+    rules += [decoding.parse(rule) for rule in how.rules]
     options = {
         **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
-        "rules": rules,
+        **{"rules": rules, "temperature": how.temperature},
     }
     generator = torch.Generator().manual_seed(seed)
     if how.best_of > 1:

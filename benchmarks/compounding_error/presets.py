@@ -7,6 +7,7 @@ from dataclasses import replace
 from .search import CONFIRM, SEARCH
 from .settings import (
     AGENTS,
+    AVERAGED,
     EXACT_PLACES,
     GAIL,
     IMITATED,
@@ -25,7 +26,7 @@ WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "star")
 MIN_P = Decoding("min-p .1", ("min_p=0.1",))
 BASELINES = (
     replace(MLE, decodings=(MIN_P,)),
-    Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
+    AVERAGED,
     MASKED,
     replace(IMITATED, places=NOT_STAR),
     Arm("BC + backspace, model's noise", {**MASKED.settings, "noise": "model"}),

@@ -11,21 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from .settings import EXACT_PLACES, MASKED, MLE
+from .settings import AVERAGED, EXACT_PLACES, MASKED, MLE
 from .study import Arm, Decoding, Place, Study
 
 GRID: dict[str, tuple[Any, ...]] = {
     "divergence": ("chi2_mixture", "jensen_shannon", "forward_kl"),
-    "alpha": (0.001, 0.01, 0.1, 0.5),
+    "alpha": (0.01, 0.1, 0.3, 1.0),
     "gamma": (0.95, 0.98, 0.995),
     "warm_up": (0.25, 0.5, 0.75),
+    "beta": (0.0, 0.2),
     "noise": ("uniform", "task", "model"),
     "noise_rate": (0.02, 0.05, 0.15),
     "burst": (1, 4),
 }
-DRAWS = 12  # of each divergence as many
+DRAWS = 15  # of each divergence as many
 MIN_P, TABU = Decoding("min-p .1", ("min_p=0.1",)), Decoding("tabu", ("tabu",))
-BOTH = Decoding("tabu, min-p .1", ("tabu", "min_p=0.1"))
+BOTH, COOL = Decoding("tabu, min-p .1", ("tabu", "min_p=0.1")), Decoding("temperature .7", temperature=0.7)
 _MISTAKES = ("noise", "noise_rate", "burst")
 
 
@@ -42,24 +43,38 @@ def drawn(number: int) -> tuple[Arm, Arm]:
 
 
 def _arm(name: str, settings: dict[str, Any]) -> Arm:
-    return Arm(name, settings, decodings=(TABU, BOTH))
+    return Arm(name, settings, decodings=(COOL, TABU, BOTH))
 
 
-def _cheaper(place: Place) -> Place:
-    """Half of what the other studies train for, on validation items."""
-    return replace(place, budget=place.budget / 2, samples=600, split="valid")
+def scarce(place: Place, texts: int, budget: float) -> Place:
+    """With few demonstrations."""
+    return replace(
+        place, name=f"{place.name}-{texts}", settings={**place.settings, "demonstrations": texts}, budget=budget
+    )
+
+
+def _tried(place: Place) -> Place:
+    """On validation items."""
+    return replace(place, samples=600, split="valid")
+
+
+AUTOMATON, _, CHAIN = EXACT_PLACES
 
 
 SEARCH = Study(
     "search",
     "Is there a setting at which occupancy matching wins?",
     arms=(
-        replace(MLE, decodings=(MIN_P,)),
-        Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
+        replace(MLE, decodings=(COOL, MIN_P)),
+        AVERAGED,
         _arm(MASKED.name, MASKED.settings),
         *{arm.name: arm for number in range(DRAWS) for arm in drawn(number)}.values(),
     ),
-    places=tuple(_cheaper(place) for place in EXACT_PLACES if place.name != "add_in_base"),
+    places=(
+        _tried(replace(CHAIN, budget=CHAIN.budget / 2)),
+        _tried(scarce(AUTOMATON, 600, 3e6)),
+        _tried(scarce(AUTOMATON, 200, 3e6)),
+    ),
     seeds=1,
 )
 
@@ -70,11 +85,16 @@ CONFIRM = Study(
     "Does what the search found on chain hold for other seeds?",
     arms=(
         replace(MLE, decodings=(MIN_P, Decoding("best of 4", best_of=4))),
-        Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
-        _arm(MASKED.name, MASKED.settings),
-        _arm("BC + backspace, bursts of 4", {**MASKED.settings, **_BURSTS}),
-        _arm("SequenceMatch (JS), bursts of 4", {"agent": "sequence_match", "agent_options": _OPTIONS, **_BURSTS}),
+        AVERAGED,
+        *(
+            Arm(name, settings, decodings=(TABU, BOTH))
+            for name, settings in (
+                (MASKED.name, MASKED.settings),
+                ("BC + backspace, bursts of 4", {**MASKED.settings, **_BURSTS}),
+                ("SequenceMatch (JS), bursts of 4", {"agent": "sequence_match", "agent_options": _OPTIONS, **_BURSTS}),
+            )
+        ),
     ),
-    places=tuple(place for place in EXACT_PLACES if place.name == "chain"),
+    places=(CHAIN,),
     seeds=5,
 )

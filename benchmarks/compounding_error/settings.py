@@ -8,6 +8,7 @@ from typing import Any
 from .study import Arm, Decoding, Place, Study
 
 MLE = Arm("MLE", {"agent": "bc", "backspace": False})
+AVERAGED = Arm("MLE + average of weights", {**MLE.settings, "average": 0.99})
 MASKED = Arm("BC + backspace, noise masked", {"agent": "bc", "mask_noise": True})
 IMITATED = Arm("BC + backspace, noise imitated", {"agent": "bc", "mask_noise": False})
 SEQUENCE_MATCH = Arm(
@@ -92,7 +93,7 @@ AGENTS = Study(
                 Decoding("best of 4", best_of=4),
             ),
         ),
-        Arm("MLE + average of weights", {**MLE.settings, "average": 0.99}),
+        AVERAGED,
         replace(MASKED, decodings=(Decoding("tabu", ("tabu",)), Decoding("loop guard 2", ("loop_guard=2",)))),
         SEQUENCE_MATCH,
         Arm("SequenceMatch without backspace", {**SEQUENCE_MATCH.settings, "backspace": False}),

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """One way to sample from a trained model, at temperature 1.
+    """One way to sample from a trained model.
 
     Attributes:
         name: for tables, put after the arm's.
         rules: of `seqil.decoding`, in order, as the command line writes them (a cell travels between processes).
         best_of: samples per prompt, of which the one with the largest mean log-probability is kept.
+        temperature: of the softmax.
+        detector: probability of a deletion by a planted detector of errors, which replaces the model's own; 0: none.
+            For tasks with a judge.
     """
 
     name: str = ""
     rules: tuple[str, ...] = ()
     best_of: int = 1
+    temperature: float = 1.0
+    detector: float = 0.0
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What decides the sample; an option that came later counts where it is used, so that older keys stay."""
+        later = {"temperature": 1.0, "detector": 0.0}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 
 WARM_START = Decoding("its warm start")
@@ -70,6 +81,7 @@ class Place:
             the option `horizon`. What is longer than the training texts is extrapolation.
         horizon_samples: texts at each of them.
         split: of the prompts and texts that are measured on; `valid` where settings are chosen.
+        realizable: whether the student can express the task's law.
     """
 
     name: str
@@ -81,6 +93,7 @@ class Place:
     horizons: tuple[int, ...] = ()
     horizon_samples: int = 200
     split: str = "test"
+    realizable: bool = True
 
 
 @dataclass(frozen=True)

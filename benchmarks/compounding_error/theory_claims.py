@@ -42,7 +42,7 @@ def predicted_is_measured(results: Results, place: Place) -> list[Claim]:
 def deep_detection(results: Results, place: Place) -> list[Claim]:
     """Rows whose profile stays above 1/2 down to its end, with steps enough at each depth: is there a hazard left?"""
     found = []
-    for row, runs in results.plain(place).items():
+    for row, runs in results.runs(place).items():
         hazard = estimate(runs, "hazard")
         if hazard is None or not all(r["settings"]["backspace"] and r["profile"] for r in runs):
             continue
