@@ -81,11 +81,10 @@ class Settings:
         wrong = mismatch(vars(self), get_type_hints(Settings))
         if wrong:
             raise InvalidInputError(f"setting {wrong}")
-        if self.layers < 0:
-            raise InvalidInputError(f"setting layers={self.layers} must be at least 0")
-        for name in ("width", "heads", "demonstrations", "steps", "batch_size", "burst"):
-            if getattr(self, name) < 1:
-                raise InvalidInputError(f"setting {name}={getattr(self, name)} must be at least 1")
+        for name in ("layers", "width", "heads", "demonstrations", "steps", "batch_size", "burst"):
+            least = 0 if name == "layers" else 1
+            if getattr(self, name) < least:
+                raise InvalidInputError(f"setting {name}={getattr(self, name)} must be at least {least}")
         if not 0 <= self.noise_rate <= _MOST_NOISE:
             raise InvalidInputError(
                 f"setting noise_rate={self.noise_rate} must lie in [0, {_MOST_NOISE}]: "

@@ -16,11 +16,11 @@ from .study import Place
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A statement, what it comes to on one task, and what records it needs; without claims until these are made."""
+    """A statement, what it comes to on one task, and what records it needs."""
 
     statement: str
     needs: str
-    claims: Callable[[Results, Place], list[Claim]] | None = None
+    claims: Callable[[Results, Place], list[Claim]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def verdicts(results: Results) -> list[Verdict]:
     """All of them, in order."""
     found = []
     for h in HYPOTHESES:
-        findings = judged([claim for place in results.places for claim in h.claims(results, place)] if h.claims else [])
+        findings = judged([claim for place in results.places for claim in h.claims(results, place)])
         found.append(Verdict(h.statement, status(findings), findings, "" if findings else h.needs))
     return found
 

@@ -102,6 +102,16 @@ def test_deep_detection_leaves_no_hazard(depth, hazard, outcome):
     for i, record in enumerate(records):
         record["profile"] = [estimate(depth + 0.01 * (i - 2), 500)] * 16
     assert verdict("down to depth 16", records, (MASKED,)).status == outcome
+    planted = replace(MASKED, decodings=(Decoding("planted", detector=0.7),))
+    hidden = runs(MASKED, hazard=0.01)
+    samples = zip(hidden, records, strict=True)
+    records = [
+        plain | {"decoded": [{"decoding": "planted", **{k: deep[k] for k in ("estimates", "profile")}}]}
+        for plain, deep in samples
+    ]
+    found = verdict("down to depth 16", records, (planted,))
+    assert found.status == outcome
+    assert all("planted" in finding.numbers for finding in found.findings)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +125,22 @@ def test_averaged_weights_are_within_a_tenth_of_every_agent(rival, outcome):
     for record in records:
         del record["estimates"]["off_policy_step_error"]
     assert verdict("averaged weights", records, (MLE, AVERAGED, MASKED)).status == "open"
+
+
+@pytest.mark.parametrize(
+    ("rivals", "outcome"),
+    [((0.008, 0.012), "holds"), ((0.0105, 0.012), "fails"), ((0.00909, 0.012), "undecided"), ((0.004, 0.008), "holds")],
+)
+def test_the_gap_opens_where_some_agent_beats_averaged_weights_that_cannot_be_right(rivals, outcome):
+    hopeless = replace(PLACE, realizable=False)
+    records = [*runs(AVERAGED, hazard=0.01), *runs(MASKED, hazard=rivals[0]), *runs(IMITATED, hazard=rivals[1])]
+    arms = (AVERAGED, MASKED, IMITATED)
+    found = verdict("that gap opens", records, arms, hopeless)
+    assert found.status == outcome
+    (finding,) = found.findings
+    assert MASKED.name in finding.numbers
+    assert verdict("that gap opens", records, arms).status == "open"
+    assert verdict("averaged weights", records, arms, hopeless).status == "open"
 
 
 def test_the_best_of_many_is_no_finding_by_itself():
@@ -167,10 +193,10 @@ def test_rare_tokens_are_lost_as_predicted(of, factor, outcome):
     assert f"predicted {shares['cloned']:.4f}" in found.findings[0].numbers
 
 
-def test_what_has_no_claims_is_open_and_says_what_it_takes():
-    (bare,) = (h for h in HYPOTHESES if h.claims is None)
-    found = verdict(bare.statement, runs(MLE, hazard=0.01), (MLE,))
-    assert (found.status, found.lacking) == ("open", bare.needs)
+@pytest.mark.parametrize("hypothesis", HYPOTHESES)
+def test_what_has_no_records_is_open_and_says_what_it_takes(hypothesis):
+    found = verdict(hypothesis.statement, runs(MLE, hazard=0.01), (MLE,))
+    assert (found.status, found.lacking) == ("open", hypothesis.needs)
 
 
 # -- what claims decide

@@ -10,8 +10,13 @@ import torch
 from agents.behavior_cloning import BehaviorCloning
 from agents.gail import GAIL
 from agents.sequence_match import SequenceMatch
-from seqil import Trajectories, Vocabulary, mistype, noise, train
+from envs.tasks.hmm import HMM
+from seqil import Trajectories, Vocabulary, mistype, noise, rollout, train
 from seqil.errors import InvalidInputError, NonFiniteError
+from seqil.experiment import Settings, make_training
+from seqil.policy import evaluating
+from seqil.prefix import start
+from seqil.rollouts import rollout_reference
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from seqil.training import Sampling, Training
 
@@ -165,3 +170,23 @@ def test_an_agent_that_compares_laws_refuses_another_temperature():
             generator=torch.Generator(),
             sampling=Sampling(temperature=0.5),
         )
+
+
+def test_a_student_without_layers_sees_the_last_token_and_its_position_alone():
+    task = HMM(horizon=8)
+    run = make_training(Settings(task="hmm", agent="bc", layers=0, width=16, demonstrations=32, steps=3), task)
+    assert [step for step, _ in run.run()] == [1, 2, 3]
+    prompts = task.prompts(6, "test", 0)
+    states = [start(task.vocabulary, [[*prompt, *history, 5] for prompt in prompts], 8) for history in ([1], [2])]
+    with evaluating(run.policy), torch.no_grad():
+        one, other = (run.policy.log_probs(state) for state in states)
+        elsewhere = run.policy.log_probs(start(task.vocabulary, [[*prompt, 5] for prompt in prompts], 8))
+    assert torch.equal(one, other)
+    assert torch.equal(one[:1].expand_as(one), one)
+    assert not torch.allclose(one, elsewhere, atol=1e-6)
+    options = {"max_length": 8, "min_length": 8}
+    sampled, slow = (
+        sample(run.policy, prompts, generator=torch.Generator().manual_seed(0), **options)
+        for sample in (rollout, rollout_reference)
+    )
+    assert torch.equal(sampled.actions, slow.actions)
