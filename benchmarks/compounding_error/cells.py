@@ -49,6 +49,11 @@ class Cell:
         return Settings.of({**self.place.settings, **self.arm.settings, "seed": self.seed, "device": self.device})
 
     @property
+    def budget(self) -> float:
+        """Of training, in forward positions."""
+        return self.arm.share * self.place.budget
+
+    @property
     def gpus(self) -> float:
         """Share of a GPU that the cell needs."""
         return 0 if self.device == "cpu" else _GPU_SHARE
@@ -70,7 +75,7 @@ class Cell:
 
     def _decisive(self, settings: Any) -> list[Any]:
         place = self.place
-        what = [settings, place.budget, place.samples, versions()]
+        what = [settings, self.budget, place.samples, versions()]
         if place.max_actions is not None:
             what.append(place.max_actions)
         if self.arm.decodings:
@@ -131,7 +136,7 @@ def run(cell: Cell) -> Record:
         return found
 
     when, course = stages(training, cell.arm.stages), []
-    for step in spend(training, _MOST * cell.place.budget):
+    for step in spend(training, _MOST * cell.budget):
         if step in when:
             course.append({"steps": step, **training.costs(), **measure(WARM_START)})
     possible = (how for how in cell.arm.decodings if task.judged or not how.detector)
@@ -186,7 +191,7 @@ def steps_within(cell: Cell) -> int:
     pilot = make_training(settings, make_task(settings), cell.spare)
     for _ in spend(pilot):
         pass
-    return max(1, round(cell.place.budget / (pilot.costs()["cost"] / _PILOT)))
+    return max(1, round(cell.budget / (pilot.costs()["cost"] / _PILOT)))
 
 
 def spend(training: Training, most: float = math.inf) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .search import CONFIRM, SEARCH
+from .search import CONFIRM, MIN_P, SEARCH, TABU
 from .settings import (
     AGENTS,
     AVERAGED,
@@ -21,13 +21,12 @@ from .settings import (
 )
 from .study import Arm, Decoding, Place, Study
 
-NOT_STAR = ("automaton", "add_in_base", "chain", "ngram", "pydoc")
-WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "star")
-MIN_P = Decoding("min-p .1", ("min_p=0.1",))
+NOT_STAR = ("automaton", "add_in_base", "chain", "ngram", "hmm-order-1", "pydoc")
+WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "hmm-order-1", "star")
 BASELINES = (
     replace(MLE, decodings=(MIN_P,)),
     AVERAGED,
-    MASKED,
+    replace(MASKED, decodings=(TABU, Decoding("exact detector .6", detector=0.6))),
     replace(IMITATED, places=NOT_STAR),
     Arm("BC + backspace, model's noise", {**MASKED.settings, "noise": "model"}),
     Arm(
@@ -58,7 +57,7 @@ ARMS = (
     Arm(
         "DAgger (reference)",
         {"agent": "dagger", "agent_options": {"expert": "reference", "warm_up": 0.5}},
-        places=NOT_STAR,
+        places=("automaton", "add_in_base", "chain", "ngram", "pydoc"),
     ),
 )
 HORIZONS = (16, 32, 128, 256, 512)  # beside the 64 of the training
@@ -87,6 +86,17 @@ CPU = Study(
             horizon_samples=64,
         ),
         Place(
+            "hmm-order-1",  # a student without layers
+            {
+                **{"task": "hmm", "layers": 0, "learning_rate": 1e-2},
+                **{"demonstrations": 8000, "sampling_actions": 96},
+            },
+            budget=1.5e6,
+            samples=1000,
+            error="a token that no hidden path explains",
+            realizable=False,
+        ),
+        Place(
             "star",
             {
                 **{"task": "star", "task_options": {"arms": 2, "length": 2}, "learning_rate": 3e-3},
@@ -104,7 +114,13 @@ CPU = Study(
 
 def _larger(place: Place) -> Place:
     """For a GPU or a cluster: models of 3 million parameters on fifty times the positions."""
-    settings = {**place.settings, "layers": 4, "width": 256, "demonstrations": 50_000, "learning_rate": 1e-3}
+    settings = {
+        **place.settings,
+        "layers": 4 if place.realizable else 0,
+        "width": 256,
+        "demonstrations": 50_000,
+        "learning_rate": 1e-3,
+    }
     return replace(place, settings=settings, budget=50 * place.budget, samples=4000, horizon_samples=1000)
 
 

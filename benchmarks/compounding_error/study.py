@@ -47,6 +47,7 @@ class Arm:
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
         places: names of those that it is for; empty: all.
+        share: of the place's budget that it spends: below 1 it stops early.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Arm:
     decodings: tuple[Decoding, ...] = ()
     stages: int = 0
     places: tuple[str, ...] = ()
+    share: float = 1.0
 
     @property
     def rows(self) -> tuple[str, ...]:
