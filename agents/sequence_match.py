@@ -67,6 +67,8 @@ class SequenceMatch(Agent):
         warm_up: share of the steps that only clone.
         anneal: share of the steps over which `beta`, the weight of cloning, then falls linearly from 1.
         beta: its final weight.
+        rollout_share: rollouts per demonstration of an update, for a mixture. Few of them estimate the same expectation
+            and leave the budget to the data.
         options: of `Agent`.
     """
 
@@ -82,12 +84,13 @@ class SequenceMatch(Agent):
         warm_up: float = 0.25,
         anneal: float = 0.25,
         beta: float = 0.2,
+        rollout_share: float = 0.125,
         **options: Any,
     ) -> None:
         loss = SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma)
         super().__init__(policy, loss, warm_up=warm_up, **options)
-        self.check_shares(anneal=anneal, beta=beta)
-        self.anneal, self.beta = anneal, beta
+        self.check_shares(anneal=anneal, beta=beta, rollout_share=rollout_share)
+        self.anneal, self.beta, self.rollout_share = anneal, beta, rollout_share
 
     @property
     def needs_rollouts(self) -> bool:

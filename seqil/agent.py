@@ -44,6 +44,8 @@ class Agent:
     demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
     samples = 1
     """Rollouts per prompt, where they are fresh."""
+    rollout_share = 1.0
+    """Rollouts per demonstration of an update, where they come from the buffer."""
     undropped = False
     """Whether updates after the warm-up are made without dropout: those that compare the policy with the law that its
     rollouts were sampled from."""

@@ -75,7 +75,7 @@ class Training:
         agent: what learns.
         demonstrations: the data.
         generator: a CPU generator, the only source of randomness: data order, corruption, rollouts, dropout.
-        batch_size: demonstrations, and rollouts from the buffer, per update.
+        batch_size: demonstrations per update; of rollouts from the buffer the agent's `rollout_share` of that.
         corrupt: what is done to each batch of demonstrations, afresh.
         sampling: how rollouts are collected while the agent needs them.
         average: decay of an exponential moving average of the weights, 0.999 say; None: no average.
@@ -165,7 +165,7 @@ class Training:
             rows = torch.randint(len(self.demonstrations), (self.sampling.rows,), generator=self.generator)
             own = self._sample(self.demonstrations.select(rows).to(data.actions.device)).to("cpu")
             self._buffer.extend(own.to_tensordict(self.demonstrations.prompts.shape[1], self._budget))
-        sample = self._buffer.sample(self.batch_size).exclude("index")
+        sample = self._buffer.sample(max(1, round(self.batch_size * self.agent.rollout_share))).exclude("index")
         return Trajectories.from_tensordict(data.vocabulary, sample).to(data.actions.device)
 
     @property

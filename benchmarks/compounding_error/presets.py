@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .search import CONFIRM, MIN_P, SEARCH, TABU
+from .search import CONFIRM, MIN_P, SCARCE, SEARCH, TABU
 from .settings import (
     AGENTS,
     AVERAGED,
@@ -126,4 +126,4 @@ def _larger(place: Place) -> Place:
 
 FULL = replace(CPU, name="full", places=tuple(map(_larger, CPU.places)))
 
-PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, CPU, FULL)}
+PRESETS = {study.name: study for study in (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL)}

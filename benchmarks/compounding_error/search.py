@@ -73,28 +73,65 @@ SEARCH = Study(
     places=(
         _tried(replace(CHAIN, budget=CHAIN.budget / 2)),
         _tried(scarce(AUTOMATON, 600, 3e6)),
-        _tried(scarce(AUTOMATON, 200, 3e6)),
     ),
     seeds=1,
 )
 
-_BURSTS = {"noise": "task", "noise_rate": 0.15, "burst": 4}
-_OPTIONS = {"divergence": "jensen_shannon", "alpha": 0.1, "gamma": 0.995, "warm_up": 0.75}
+TASKS_BURSTS = {"noise": "task", "noise_rate": 0.15, "burst": 4}
+OWN_BURSTS, OWN = {"noise": "model", "noise_rate": 0.05, "burst": 4}, {"noise": "model", "noise_rate": 0.15}
+
+
+def _cloned(name: str, mistakes: dict[str, Any], *decodings: Decoding) -> Arm:
+    return Arm(f"BC + backspace, {name}", {**MASKED.settings, **mistakes}, decodings)
+
+
+def _matched(name: str, mistakes: dict[str, Any], *decodings: Decoding, **options: Any) -> Arm:
+    """With Jensen-Shannon, which needs no rollouts."""
+    settings = {"agent": "sequence_match", "agent_options": {"divergence": "jensen_shannon", **options}, **mistakes}
+    return Arm(f"SequenceMatch (JS){name}", settings, decodings)
+
+
 CONFIRM = Study(
     "confirm",
     "Does what the search found on chain hold for other seeds?",
     arms=(
-        replace(MLE, decodings=(MIN_P, Decoding("best of 4", best_of=4))),
+        replace(MLE, decodings=(COOL, MIN_P, Decoding("best of 4", best_of=4))),
         AVERAGED,
-        *(
-            Arm(name, settings, decodings=(TABU, BOTH))
-            for name, settings in (
-                (MASKED.name, MASKED.settings),
-                ("BC + backspace, bursts of 4", {**MASKED.settings, **_BURSTS}),
-                ("SequenceMatch (JS), bursts of 4", {"agent": "sequence_match", "agent_options": _OPTIONS, **_BURSTS}),
-            )
-        ),
+        replace(MASKED, decodings=(COOL, TABU, BOTH)),
+        _cloned("its own mistakes", OWN, COOL, TABU, BOTH),
+        _cloned("bursts of 4 of its own", OWN_BURSTS, COOL, TABU, BOTH),
+        _cloned("bursts of 4", TASKS_BURSTS, TABU, BOTH),
+        _matched(", its own mistakes", OWN, COOL, TABU, BOTH, alpha=1.0, gamma=0.995, warm_up=0.5),
+        _matched(", bursts of 4 of its own", OWN_BURSTS, COOL, TABU, BOTH, alpha=1.0, gamma=0.995, warm_up=0.5),
+        _matched(", bursts of 4", TASKS_BURSTS, TABU, BOTH, alpha=0.1, gamma=0.995, warm_up=0.75),
     ),
     places=(CHAIN,),
+    seeds=5,
+)
+
+_REGULARISED = {"agent_options": {"weight_decay": 1.0}}
+_LARGE = {"alpha": 1.0, "gamma": 0.98, "beta": 0.0}
+_FEW = _matched("", {}, COOL, MIN_P, **_LARGE)
+SCARCE = Study(
+    "scarce",
+    "Does occupancy matching help where demonstrations are few?",
+    arms=(
+        replace(MLE, decodings=(COOL, MIN_P)),
+        Arm("MLE, stopped early", MLE.settings, share=0.25),
+        Arm("MLE, weight decay", {**MLE.settings, **_REGULARISED}),
+        AVERAGED,
+        replace(MASKED, decodings=(COOL, MIN_P)),
+        Arm("BC + backspace, weight decay", {**MASKED.settings, **_REGULARISED}, decodings=(COOL, MIN_P)),
+        _FEW,
+        Arm("SequenceMatch (JS) without backspace", {**_FEW.settings, "backspace": False}),
+        Arm(
+            "SequenceMatch",
+            {
+                "agent": "sequence_match",
+                "agent_options": {"divergence": "chi2_mixture", **_LARGE, "alpha": 0.3},
+            },
+        ),
+    ),
+    places=(scarce(AUTOMATON, 200, 3e6),),
     seeds=5,
 )

@@ -190,3 +190,13 @@ def test_a_student_without_layers_sees_the_last_token_and_its_position_alone():
         for sample in (rollout, rollout_reference)
     )
     assert torch.equal(sampled.actions, slow.actions)
+
+
+@pytest.mark.parametrize(("share", "rows"), [(None, 1), (0.5, 4), (1.0, 8), (0.01, 1)])
+def test_an_update_sees_the_agents_share_of_rollouts(share, rows, monkeypatch):
+    options = {} if share is None else {"rollout_share": share}
+    agent = SequenceMatch(tiny_policy(), steps=3, warm_up=0, anneal=0, **options)
+    seen, update = [], agent.update
+    monkeypatch.setattr(agent, "update", lambda data, own=None: seen.append((len(data), len(own))) or update(data, own))
+    list(train(agent, tiny_demonstrations(9), generator=torch.Generator().manual_seed(0), batch_size=8))
+    assert seen == [(8, rows)] * 3
