@@ -13,6 +13,7 @@ from seqil.statistics import Estimate, over_runs
 from . import roles
 from .claims import MARGIN, Claim, both, either, times
 from .rarity import Rarity
+from .records import Record
 from .rows import Results, estimate
 from .study import Place
 from .tables import interval
@@ -40,22 +41,30 @@ def predicted_is_measured(results: Results, place: Place) -> list[Claim]:
 
 
 def deep_detection(results: Results, place: Place) -> list[Claim]:
-    """Rows whose profile stays above 1/2 down to its end, with steps enough at each depth: is there a hazard left?"""
+    """Rows whose profile stays above 1/2 down to its end, with steps enough at each depth: is there a hazard left?
+
+    The last errors of a text have no time to be deleted; those younger than the profile is deep are left out.
+    """
     found = []
     for row, runs in results.runs(place).items():
-        hazard = estimate(runs, "hazard")
-        if hazard is None or not all(r["settings"]["backspace"] and r["profile"] for r in runs):
+        if not all(r["settings"]["backspace"] and r["profile"] and r["horizon"] > len(r["profile"]) for r in runs):
             continue
         depths = [[Estimate.of(r["profile"][k]) for r in runs] for k in range(len(runs[0]["profile"]))]
         reached = all(e.n >= FEW for depth in depths for e in depth)
         least = min((over_runs(depth) for depth in depths), key=lambda b: b.low) if reached else None
         if least is None or not least.low > _DEEP:
             continue
-        values = [float(r["estimates"]["hazard"]["value"]) for r in runs]
+        values = [_old_errors(r) for r in runs]
         left = paired_difference(values, np.zeros(len(values)))
-        numbers = f"{row}: b ≥ {least.value:.2f}, hazard {interval(hazard)}"
+        numbers = f"{row}: b ≥ {least.value:.2f}, hazard {interval(left.effect)} but for the youngest errors"
         found.append(Claim(place.name, numbers, len(values), left.below(_NO_HAZARD), left.above(_NO_HAZARD)))
     return found
+
+
+def _old_errors(r: Record) -> float:
+    """First errors per token, but for as many last tokens of a text as the profile is deep."""
+    errors, at_risk = (sum(r["counts"][name][: r["horizon"] - len(r["profile"])]) for name in ("errors", "at_risk"))
+    return errors / at_risk if at_risk else 0.0
 
 
 def rare_tokens_are_lost(results: Results, place: Place) -> list[Claim]:

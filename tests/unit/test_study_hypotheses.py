@@ -42,6 +42,10 @@ def run(
     found = {name: estimate(wobbled(value, seed, wobble, phase), 10**6) for name, value in values.items()}
     return {
         **{"arm": arm.name, "task": place.name, "seed": seed, "settings": Cell(arm, place, seed).settings.to_json()},
+        "counts": {
+            "errors": [10**6 * wobbled(values.get("hazard", 0.0), seed, wobble, phase)] * 48 + [10**5] * 16,
+            "at_risk": [10**6] * 64,
+        },
         "survival": [list((1 - hazard) ** np.arange(1, 65)), [0.0] * 64],
         "horizon": 64,
         "estimates": {"unfinished": estimate(0.0), "off_policy_step_error": estimate(0.1), **found},
@@ -106,7 +110,7 @@ def test_deep_detection_leaves_no_hazard(depth, hazard, outcome):
     hidden = runs(MASKED, hazard=0.01)
     samples = zip(hidden, records, strict=True)
     records = [
-        plain | {"decoded": [{"decoding": "planted", **{k: deep[k] for k in ("estimates", "profile")}}]}
+        plain | {"decoded": [{"decoding": "planted", **{k: deep[k] for k in ("estimates", "profile", "counts")}}]}
         for plain, deep in samples
     ]
     found = verdict("down to depth 16", records, (planted,))
