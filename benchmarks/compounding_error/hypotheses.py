@@ -55,7 +55,7 @@ HYPOTHESES = (
     ),
     Hypothesis(
         "Where deletion stays likelier than not down to depth 16, the hazard vanishes.",
-        "an agent whose profile is seen to stay above ½ down to depth 16",
+        "an agent whose profile is seen to stay above ½ down to depth 16, or a planted one",
         theory_claims.deep_detection,
     ),
     Hypothesis(

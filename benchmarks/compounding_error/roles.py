@@ -48,3 +48,11 @@ def min_p(results: Results, place: Place) -> Sequence[Record]:
         if row in runs and mle(runs[row][0]) and any(rule.startswith("min_p") for rule in how.rules)
     ]
     return runs[rows[0]] if rows else ()
+
+
+def planted(results: Results, row: str) -> float:
+    """At what rate a planted detector deletes in a row; 0 without one."""
+    decodings = {
+        name: how for arm in results.study.arms for name, how in zip(arm.rows[1:], arm.decodings, strict=False)
+    }
+    return decodings[row].detector if row in decodings else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -41,24 +42,33 @@ def predicted_is_measured(results: Results, place: Place) -> list[Claim]:
 
 
 def deep_detection(results: Results, place: Place) -> list[Claim]:
-    """Rows whose profile stays above 1/2 down to its end, with steps enough at each depth: is there a hazard left?
+    """Rows whose profile stays above 1/2 down to its end: is there a hazard left?
 
-    The last errors of a text have no time to be deleted; those younger than the profile is deep are left out.
+    A learned profile counts with steps enough at each depth, a planted one is known. The last errors of a text have no
+    time to be deleted; those younger than the profile is deep are left out.
     """
     found = []
     for row, runs in results.runs(place).items():
         if not all(r["settings"]["backspace"] and r["profile"] and r["horizon"] > len(r["profile"]) for r in runs):
             continue
-        depths = [[Estimate.of(r["profile"][k]) for r in runs] for k in range(len(runs[0]["profile"]))]
-        reached = all(e.n >= FEW for depth in depths for e in depth)
-        least = min((over_runs(depth) for depth in depths), key=lambda b: b.low) if reached else None
-        if least is None or not least.low > _DEEP:
+        planted = roles.planted(results, row)
+        b = f"planted b = {planted:g}" if planted > _DEEP else _learned(runs)
+        if not b:
             continue
         values = [_old_errors(r) for r in runs]
         left = paired_difference(values, np.zeros(len(values)))
-        numbers = f"{row}: b ≥ {least.value:.2f}, hazard {interval(left.effect)} but for the youngest errors"
+        numbers = f"{row}: {b}, hazard {interval(left.effect)} but for the youngest errors"
         found.append(Claim(place.name, numbers, len(values), left.below(_NO_HAZARD), left.above(_NO_HAZARD)))
     return found
+
+
+def _learned(runs: Sequence[Record]) -> str:
+    """The least of a profile that is seen to stay above 1/2, in words; nothing of any other."""
+    depths = [[Estimate.of(r["profile"][k]) for r in runs] for k in range(len(runs[0]["profile"]))]
+    if any(e.n < FEW for depth in depths for e in depth):
+        return ""
+    least = min((over_runs(depth) for depth in depths), key=lambda b: b.low)
+    return f"b ≥ {least.value:.2f}" if least.low > _DEEP else ""
 
 
 def _old_errors(r: Record) -> float:

@@ -106,16 +106,21 @@ def test_deep_detection_leaves_no_hazard(depth, hazard, outcome):
     for i, record in enumerate(records):
         record["profile"] = [estimate(depth + 0.01 * (i - 2), 500)] * 16
     assert verdict("down to depth 16", records, (MASKED,)).status == outcome
-    planted = replace(MASKED, decodings=(Decoding("planted", detector=0.7),))
-    hidden = runs(MASKED, hazard=0.01)
-    samples = zip(hidden, records, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("detector", "hazard", "outcome"), [(0.7, 1e-4, "holds"), (0.7, 0.01, "fails"), (0.4, 1e-4, "open")]
+)
+def test_a_planted_detection_needs_no_steps_to_be_known(detector, hazard, outcome):
+    arm = replace(MASKED, decodings=(Decoding("planted", detector=detector),))
+    samples = zip(runs(MASKED, hazard=0.01), runs(MASKED, hazard=hazard, n=1), strict=True)
     records = [
         plain | {"decoded": [{"decoding": "planted", **{k: deep[k] for k in ("estimates", "profile", "counts")}}]}
         for plain, deep in samples
     ]
-    found = verdict("down to depth 16", records, (planted,))
+    found = verdict("down to depth 16", records, (arm,))
     assert found.status == outcome
-    assert all("planted" in finding.numbers for finding in found.findings)
+    assert all(f"planted b = {detector}" in finding.numbers for finding in found.findings)
 
 
 @pytest.mark.parametrize(
