@@ -116,12 +116,12 @@ def _pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndar
 
 
 def _p_value(gaps: np.ndarray) -> float:
-    """One-sided, of a mean below 0."""
+    """One-sided, of a mean below 0: by the t test, or the sign test where all gaps are equal and tell of no spread."""
     from scipy import stats
 
     n = len(gaps)
     if n < 2 or not np.isfinite(gaps).all():
         return math.nan
     if np.ptp(gaps) == 0:
-        return 0.5 if gaps[0] == 0 else float(gaps[0] > 0)
+        return 0.5 if gaps[0] == 0 else abs(float(gaps[0] > 0) - 0.5**n)
     return float(stats.t.cdf(gaps.mean() / gaps.std(ddof=1) * math.sqrt(n), n - 1))

@@ -202,7 +202,8 @@ def test_bounds_are_compared_with_scipys_one_sided_test():
 def test_equal_values_are_no_difference_and_infinite_ones_no_test():
     same = comparison.paired_difference([0.1, 0.2, 0.3], [0.1, 0.2, 0.3])
     assert (same.p, same.differs(), same.effect.value) == (1.0, False, 0.0)
-    assert comparison.paired_difference([2.0, 3.0], [1.0, 2.0]).p == 0
+    assert comparison.paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0]).p == 2 * 0.5**3  # the sign test
+    assert comparison.paired_difference([1.0, 2.0], [2.0, 3.0]).below(0) == 0.5**2
     infinite = comparison.paired_difference([1.0, math.inf], [1.0, 2.0])
     assert infinite.effect.value == math.inf
     assert math.isnan(infinite.p)

@@ -16,17 +16,18 @@ STUDY = Study(
 )
 
 
-def synthetic(study, spread=0.01, own=0.0):
+def synthetic(study, spread=0.01, own=1e-6):
     """Records in which arm k has success .2 + .1 k on every place, give or take `spread` from seed to seed.
 
-    `own` is a spread that each arm has for itself.
+    `own` is a spread that each arm but the first has for itself.
     """
     records = []
     for cell in cells_of(study):
         samples = []
         for k, row in enumerate(study.rows):
             if row in cell.arm.rows:
-                value = 0.2 + 0.1 * k + spread * (cell.seed - 1) + own * math.sin(37 * (k + 1) * (cell.seed + 1))
+                wobble = own * (k > 0) * math.sin(37 * (k + 1) * (cell.seed + 1))
+                value = 0.2 + 0.1 * k + spread * (cell.seed - 1) + wobble
                 one = Estimate(value, value - 0.01, value + 0.01, 100, "sequences").to_json()
                 names = ("success", "actions_per_net_token", "forwards_per_net_token", "unfinished")
                 samples.append(
