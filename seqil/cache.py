@@ -23,12 +23,14 @@ class SlotLayer(CacheLayerMixin):
         super().__init__()
         self.cache = cache
 
+    @torch.inference_mode(False)  # so that they can be written in any mode
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Allocate the slots on the first write. Zeros, because a masked slot still enters as 0 * value."""
         lanes, capacity = self.cache.lanes, self.cache.capacity
         self.keys, self.values = (
             states.new_zeros(lanes, states.shape[1], capacity, states.shape[3]) for states in (key_states, value_states)
         )
+        self.flat = [slots.view(-1, slots.shape[3]) for slots in (self.keys, self.values)]
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -42,9 +44,8 @@ class SlotLayer(CacheLayerMixin):
             return key_states, value_states
         rows, heads = key_states.shape[:2]
         index = cache.index(heads)
-        for slots, states in ((self.keys, key_states), (self.values, value_states)):
-            width = states.shape[3]
-            slots.view(-1, width).index_copy_(0, index, states.reshape(rows * heads, width))
+        self.flat[0].index_copy_(0, index, key_states.reshape(rows * heads, -1))
+        self.flat[1].index_copy_(0, index, value_states.reshape(rows * heads, -1))
         return self.keys[:rows, :, : cache.extent], self.values[:rows, :, : cache.extent]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -75,6 +76,8 @@ class SlotCache(Cache):
         self.filled: slice | Tensor = slice(0, lanes)
         self.slot: Tensor | None = None
         self._index: dict[int, Tensor] = {}
+        self._first: dict[int, Tensor] = {}
+        self._steps: Tensor | None = None
         super().__init__(layers=[SlotLayer(self) for _ in range(layers)])
 
     def prefill(self, lanes: slice | Tensor, extent: int) -> None:
@@ -89,10 +92,20 @@ class SlotCache(Cache):
     def index(self, heads: int) -> Tensor:
         """Where a step writes, in [lanes * heads * slots]: int64 [n * heads], computed once for all layers."""
         assert self.slot is not None, "only a step has one slot per lane"
+        if heads not in self._first:
+            total = self.lanes * heads * self.capacity
+            self._first[heads] = torch.arange(0, total, self.capacity, device=self.slot.device).view(-1, heads)
         if heads not in self._index:
-            first = torch.arange(0, len(self.slot) * heads * self.capacity, self.capacity, device=self.slot.device)
-            self._index[heads] = (first.view(-1, heads) + self.slot[:, None]).view(-1)
+            self._index[heads] = (self._first[heads][: len(self.slot)] + self.slot[:, None]).view(-1)
         return self._index[heads]
+
+    def mask(self, length: Tensor, dtype: torch.dtype) -> Tensor:
+        """Additive mask [n, 1, 1, extent] of a step that shows the slots below `length` (int64 [n])."""
+        if self._steps is None:
+            seen = torch.arange(2 * self.capacity, device=length.device) < self.capacity
+            self._steps = additive(seen, dtype)
+        windows = self._steps.unfold(0, self.extent, 1)
+        return windows.index_select(0, self.capacity - length).view(-1, 1, 1, self.extent)
 
     def move(self, source: Tensor, target: Tensor, extent: int) -> None:
         """Copy the first `extent` slots of some lanes (int64 [k]) over those of others."""
@@ -153,12 +166,6 @@ class PromptCache(Cache):
     def read(self, prompts: Tensor) -> None:
         """The next forward is of rows behind these prompts, int64 [rows]."""
         self.rows = prompts
-
-
-def slot_mask(length: Tensor, extent: int, dtype: torch.dtype) -> Tensor:
-    """Additive mask [B, 1, 1, extent] that shows the slots below `length` (int64 [B])."""
-    seen = torch.arange(extent, device=length.device) < length[:, None]
-    return additive(seen, dtype)[:, None, None, :]
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:

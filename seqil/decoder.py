@@ -14,7 +14,7 @@ from transformers.activations import NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
 
-from .cache import SlotCache, additive, slot_mask
+from .cache import SlotCache, additive
 from .policy import TokenPolicy
 from .prefix import Prefixes
 
@@ -66,7 +66,7 @@ class ModuleDecoder:
 
     def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
         """As `Decoder`."""
-        mask = slot_mask(length, cache.extent, self.policy.weight.dtype)
+        mask = cache.mask(length, self.policy.weight.dtype)
         return self.policy.hidden(tokens[:, None], length[:, None] - 1, mask, cache)[:, 0]
 
 
@@ -90,11 +90,12 @@ class GPT2Decoder:
         ]
         self.norm = trunk.ln_f.weight, trunk.ln_f.bias, trunk.ln_f.eps
 
+    @torch.inference_mode()
     def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
         """As `Decoder`."""
         n, D = tokens.shape[0], self.width
         x = torch.embedding(self.tokens, tokens) + torch.embedding(self.positions, length - 1)
-        mask = slot_mask(length, cache.extent, x.dtype)
+        mask = cache.mask(length, x.dtype)
         for layer, (norm_1, attention, scaling, output, norm_2, up, down) in zip(
             cache.layers, self.blocks, strict=True
         ):
@@ -102,8 +103,8 @@ class GPT2Decoder:
             query, key, value = qkv.view(n, 3, self.heads, 1, -1).unbind(1)
             keys, values = layer.update(key, value)
             mixed = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scaling)
-            x = x + _affine(mixed.reshape(n, D), output)
-            x = x + _affine(gelu(_affine(torch.layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
+            x += _affine(mixed.reshape(n, D), output)
+            x += _affine(gelu(_affine(torch.layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
         return torch.layer_norm(x, (D,), *self.norm)
 
 

@@ -11,7 +11,7 @@ from tiny_models import with_exact_norms
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from seqil import TokenPolicy, Vocabulary, legal_actions, rollout, start, transition
-from seqil.cache import SlotCache, additive, slot_mask
+from seqil.cache import SlotCache, additive
 from seqil.errors import NonFiniteError
 from seqil.randomness import seeded
 from seqil.rollouts import rollout_reference
@@ -81,7 +81,7 @@ def cached(made, t):
     for step in range(t.actions.shape[1]):
         top, extent = length - 1, int(length.max())
         store.step(top, extent)
-        hidden = made.hidden(cells.gather(1, top[:, None]), top[:, None], slot_mask(length, extent, dtype), store)
+        hidden = made.hidden(cells.gather(1, top[:, None]), top[:, None], store.mask(length, dtype), store)
         found.append(made.head(hidden[:, 0]))
         action, inside = t.actions[:, step], t.inside[:, step]
         push, pop = inside & (action != V.backspace), inside & (action == V.backspace)
