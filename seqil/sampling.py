@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import InvalidInputError, NonFiniteError
+
+Ints = Tensor | NDArray[np.int64]
 
 
 class Sampler:
@@ -28,7 +32,7 @@ class Sampler:
         self.temperature, self.keys = temperature, stream_keys(key, streams)
 
     def __call__(
-        self, logits: Tensor, rows: Tensor, steps: Tensor, reshape: Callable[[Tensor], Tensor] | None = None
+        self, logits: Tensor, rows: Ints, steps: Ints, reshape: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """One action per row: int64 [B] and its log-probability [B]; overwrites nothing.
 
@@ -48,19 +52,40 @@ class Sampler:
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob
 
-    def draw(self, logits: Tensor, rows: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(self, logits: Tensor, rows: Ints, steps: Ints) -> tuple[Tensor, Tensor]:
         """The same without a question to the host: where logits are broken the log-probability is not finite."""
         return self._drawn(self._tempered(logits), rows, steps)
 
     def _tempered(self, logits: Tensor) -> Tensor:
         return logits if self.temperature in (0, 1) else logits / self.temperature
 
-    def _drawn(self, logits: Tensor, rows: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    def _drawn(self, logits: Tensor, rows: Ints, steps: Ints) -> tuple[Tensor, Tensor]:
         if self.temperature == 0:
             top, action = logits.max(-1)
             return action, top - top
-        action, probability = inverse_cdf(logits.log_softmax(-1).exp_(), uniforms(self.keys[rows], steps))
+        action, probability = inverse_cdf(logits.log_softmax(-1).exp_(), self._uniforms(rows, steps))
         return action, probability.log()
+
+    def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
+        return uniforms(self.keys[rows], torch.as_tensor(steps))
+
+
+class SamplerAhead(Sampler):
+    """The same for rows and steps in arrays of the host, with the uniforms of many steps of a row computed at once."""
+
+    def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
+        super().__init__(generator, temperature, streams)
+        self.block, self.ahead = np.full(len(streams), -1), np.empty((len(streams), _AHEAD))
+        self.device, self.keys = streams.device, self.keys.cpu()
+
+    def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
+        block, cell = np.divmod(steps, _AHEAD)
+        other = self.block[rows] != block
+        if other.any():
+            new, first = rows[other], torch.from_numpy(block[other]) * _AHEAD
+            self.ahead[new] = uniforms(self.keys[new, None], first[:, None] + torch.arange(_AHEAD))
+            self.block[new] = block[other]
+        return torch.from_numpy(self.ahead[rows, cell]).to(self.device)
 
 
 def broken(row: int, step: int, reason: str = "") -> NonFiniteError:
@@ -70,6 +95,8 @@ def broken(row: int, step: int, reason: str = "") -> NonFiniteError:
 
 _BROKEN_MODEL = "the model is broken or has diverged"
 _FEW, _BLOCK = 4096, 256
+_AHEAD = 64  # steps of a row
+_LAST = 1 - 2.0**-53  # the largest share below 1: a total times it is below the total
 
 
 def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,15 +124,13 @@ def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     inside = torch.where(cell < N, weights.gather(1, cell.clamp(max=N - 1)), 0).cumsum(-1, dtype=torch.float64)
     # As a share of the block, because its sum is rounded by more than the smallest of its weights.
     share = (point - (cumulative - sums).gather(1, block)) / sums.gather(1, block)
-    index = block * _BLOCK + _exceeding(inside, share.clamp_(min=0) * inside[:, -1:])
+    index = block * _BLOCK + _exceeding(inside, share.clamp_(0, _LAST) * inside[:, -1:])
     index = index.clamp_(max=N - 1)  # of weights that are not finite
     return index[:, 0], weights.gather(1, index)[:, 0]
 
 
 def _exceeding(cumulative: Tensor, point: Tensor) -> Tensor:
-    """First index whose cumulative weight exceeds a point, which is put below the total: int64 [B, 1]."""
-    # The float before the total, so that the first larger entry has a positive weight.
-    point = torch.minimum(point, cumulative[:, -1:] * (1 - 2.0**-53))
+    """First index whose cumulative weight exceeds a point, at most `_LAST` of the total: int64 [B, 1]."""
     index = torch.searchsorted(cumulative, point, right=True)
     return index.clamp_(max=cumulative.shape[1] - 1)  # of weights that are not finite
 
@@ -136,9 +161,10 @@ def _signed(number: int) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
-def _check_finite(values: Tensor, rows: Tensor, steps: Tensor, reason: str) -> None:
+def _check_finite(values: Tensor, rows: Ints, steps: Ints, reason: str) -> None:
     if math.isfinite(float(values.sum())):  # one number says that all are finite
         return
-    finite = torch.isfinite(values)
-    if not finite.all():
-        raise broken(int(rows[~finite][0]), int(steps[~finite][0]), reason)
+    where = (~torch.isfinite(values)).nonzero()
+    if len(where):
+        first = int(where[0])
+        raise broken(int(rows[first]), int(steps[first]), reason)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqil.sampling import inverse_cdf, stream_keys, uniforms
+from seqil.sampling import Sampler, SamplerAhead, inverse_cdf, stream_keys, uniforms
 
 GOLDEN = [
     0.41057280587773737,
@@ -68,3 +68,16 @@ def test_uniforms_are_uniform():
     for streams, steps in ((torch.arange(n), torch.zeros(n).long()), (torch.zeros(n).long(), torch.arange(n))):
         ordered = uniforms(stream_keys(1, streams), steps).sort().values
         assert float((ordered - torch.arange(n) / n).abs().max()) < 2.23 / n**0.5
+
+
+def test_uniforms_that_are_computed_ahead_are_the_same():
+    """For rows at different steps, beyond the steps that are computed at once, and for steps that are asked again."""
+    g, streams = torch.Generator().manual_seed(0), torch.tensor([4, 0, 2**40, 4])
+    one, ahead = (kind(torch.Generator().manual_seed(7), 1.0, streams) for kind in (Sampler, SamplerAhead))
+    for _ in range(40):
+        rows = torch.randperm(4, generator=g)[: int(torch.randint(1, 5, (), generator=g))]
+        steps = torch.randint(0, 200, (len(rows),), generator=g)
+        logits = torch.randn(len(rows), 50, generator=g)
+        expected, found = one(logits, rows, steps), ahead(logits, rows.numpy(), steps.numpy())
+        assert torch.equal(expected[0], found[0])
+        assert torch.equal(expected[1], found[1])
