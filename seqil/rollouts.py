@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .cache import SlotCache
@@ -15,7 +18,7 @@ from .errors import InvalidInputError
 from .lockstep import Lockstep
 from .policy import TokenPolicy, evaluating
 from .prefix import Prefixes, Prompts, legal_actions, legal_kinds, start, transition
-from .sampling import Sampler
+from .sampling import Sampler, SamplerAhead
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
 
@@ -70,14 +73,15 @@ def rollout(
     max_actions = _budget(max_actions, max_length)
     initial = start(policy.vocabulary, prompts, max_length, min_length).to(policy.weight.device)
     policy.check_positions(initial.tokens.shape[1])
-    sampler = Sampler(generator, temperature, _named(streams, initial))
-    lanes, warps = _rows_at_once(batch_size, initial), [rule.begin(policy) for rule in rules]
+    names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
+    warps = [rule.begin(policy) for rule in rules]
     with evaluating(policy):
-        decoding = (
-            Lockstep(policy, initial, sampler, max_actions, lanes)
-            if initial.tokens.is_cuda and not rules
-            else _Decoding(policy, initial, sampler, warps, max_actions, lanes)
-        )
+        if initial.tokens.is_cuda and not rules:
+            sampler = Sampler(generator, temperature, names)
+            decoding: Lockstep | _Decoding = Lockstep(policy, initial, sampler, max_actions, lanes)
+        else:
+            sampler = SamplerAhead(generator, temperature, names)
+            decoding = _Decoding(policy, initial, sampler, warps, max_actions, lanes)
         actions, log_prob, lengths = decoding.run()
     return _finish(initial, policy.vocabulary, actions, lengths, log_prob)
 
@@ -101,15 +105,23 @@ class _Decoding:
         lanes: int,
     ) -> None:
         self.policy, self.initial, self.sampler, self.warps = policy, initial, sampler, warps
-        self.cells, self.length = initial.tokens.clone(), initial.length.clone()
-        self.taken = torch.zeros_like(initial.length)
-        self.record: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []  # rows, steps, actions, log-probabilities
-        self.rows = torch.empty_like(initial.length[:0])
+        # What the host decides by is kept in arrays: of a few numbers, they are several times as quick as tensors.
+        self.cells, self.length, self.prompt_length = (
+            _array(t).copy() for t in (initial.tokens, initial.length, initial.prompt_length)
+        )
+        self.taken = np.zeros_like(self.length)
+        self.record: list[tuple[NDArray[Any], ...]] = []  # rows, steps, actions, log-probabilities
+        self.rows = np.arange(0)
         self.started, self.lanes, self.max_actions = 0, lanes, max_actions
         self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
         self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
+        v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
+        limits = initial.max_length, initial.min_length
+        kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
+        self.illegal = _array(~torch.stack(kinds, 1))  # tokens, eos, backspace by the number of generated tokens
+        self.special = torch.tensor([v.eos, v.backspace], device=self.states.device)
 
     def run(self) -> tuple[Tensor, Tensor, Tensor]:
         """Until every row has ended or spent its budget: actions and log-probabilities [R, T], lengths [R]."""
@@ -118,84 +130,89 @@ class _Decoding:
             if waiting and (free * _REFILL >= self.lanes or free >= waiting):
                 self._begin(min(free, waiting))
             self._act(self._forward())
-        rows, steps, taken, logs = (torch.cat(column) for column in zip(*self.record, strict=True))
-        actions = taken.new_full((len(self.initial), int(self.taken.max())), self.policy.vocabulary.size)
-        log_prob = torch.zeros(actions.shape, device=actions.device)
-        actions[rows, steps], log_prob[rows, steps] = taken, logs.to(log_prob.dtype)
-        return actions, log_prob, self.taken
+        rows, steps, taken, logs = (np.concatenate(column) for column in zip(*self.record, strict=True))
+        actions = np.full((len(self.initial), self.taken.max()), self.policy.vocabulary.size)
+        log_prob = np.zeros(actions.shape, dtype=np.float32)
+        actions[rows, steps], log_prob[rows, steps] = taken, logs
+        return self._tensor(actions), self._tensor(log_prob), self._tensor(self.taken)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.states.device)
 
     def _begin(self, number: int) -> None:
         """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
-        new = torch.arange(self.started, self.started + number, device=self.rows.device)
+        new = np.arange(self.started, self.started + number)
         lanes = slice(len(self.rows), len(self.rows) + number)
-        self.rows, self.started = torch.cat([self.rows, new]), self.started + number
-        read_prompts(self.policy, self.initial.select(new), lanes, self.cache)
+        self.rows, self.started = np.concatenate([self.rows, new]), self.started + number
+        read_prompts(self.policy, self.initial.select(self._tensor(new)), lanes, self.cache)
 
     def _forward(self) -> Tensor:
         """Feed the last token of every row: last hidden states [lanes in use, D]."""
         length = self.length[self.rows]
         top = length - 1
-        self.cache.step(top, -(-int(length.max()) // _EXTENT) * _EXTENT)
-        hidden = self.decoder(self.cells[self.rows, top], length, self.cache)
-        self.states[torch.arange(len(top), device=top.device), top] = hidden
+        self.cache.step(self._tensor(top), -(-int(length.max()) // _EXTENT) * _EXTENT)
+        hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
+        slots = np.arange(len(top)) * self.capacity + top
+        self.states.flatten(0, 1).index_copy_(0, self._tensor(slots), hidden)
         return hidden
 
     def _act(self, hidden: Tensor) -> None:
         """Sample for every row until it has written a token or ended, and clear the lanes of those that ended."""
-        v, lanes = self.policy.vocabulary, torch.arange(len(self.rows), device=self.rows.device)
-        ended = torch.empty_like(self.rows, dtype=torch.bool)
+        v, lanes = self.policy.vocabulary, np.arange(len(self.rows))
+        ended = np.zeros(len(self.rows), dtype=np.bool_)
         while True:
             rows = self.rows[lanes]
             length, taken = self.length[rows], self.taken[rows]
-            logits = self._legal_logits(hidden, length - self.initial.prompt_length[rows])
-            action, log_prob = self.sampler(logits, rows, taken, self._reshape(rows))
+            logits = self._legal_logits(hidden, length - self.prompt_length[rows])
+            action, log_prob = (_array(t) for t in self.sampler(logits, rows, taken, self._reshape(rows)))
             self.record.append((rows, taken, action, log_prob))
             taken, deleting = taken + 1, action == v.backspace
             ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
-            cell, length = length - deleting.long(), length + torch.where(deleting, -1, 1)
-            self.cells[rows, cell] = torch.where(deleting, v.size, action)
+            self.cells[rows, length - deleting] = action  # the backspace is the empty cell
+            length = length + 1 - 2 * deleting
             self.length[rows], self.taken[rows] = length, taken
-            again = (deleting & ~over).nonzero()[:, 0]
+            again = np.flatnonzero(deleting & ~over)
             if not len(again):
                 break
             lanes = lanes[again]
-            hidden = self.states[lanes, length[again] - 1]
+            hidden = self.states[self._tensor(lanes), self._tensor(length[again] - 1)]
         if ended.any():
             self._clear(ended)
 
-    def _legal_logits(self, hidden: Tensor, generated: Tensor) -> Tensor:
+    def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
-        v, logits = self.policy.vocabulary, self.policy.head(hidden)
-        running = torch.zeros_like(generated, dtype=torch.bool)
-        kinds = legal_kinds(generated, running, self.initial.max_length, self.initial.min_length)
-        if torch.stack(kinds).all():
+        logits, illegal = self.policy.head(hidden), self.illegal[generated]
+        if not illegal.any():
             return logits
-        token, eos, pop = kinds
-        kept = [(a, logits[:, a].masked_fill(~legal, -torch.inf)) for a, legal in ((v.eos, eos), (v.backspace, pop))]
-        if not token.all():
-            logits.masked_fill_(~token[:, None], -torch.inf)
-        for a, column in kept:
-            logits[:, a] = column
-        return logits
+        there = self._tensor(illegal)
+        special = logits.index_select(1, self.special).masked_fill_(there[:, 1:], -torch.inf)
+        if illegal[:, 0].any():
+            logits.masked_fill_(there[:, :1], -torch.inf)
+        return logits.index_copy_(1, self.special, special)
 
-    def _reshape(self, rows: Tensor) -> Callable[[Tensor], Tensor] | None:
+    def _reshape(self, rows: NDArray[Any]) -> Callable[[Tensor], Tensor] | None:
         if not self.warps:
             return None
-        going = torch.zeros_like(rows, dtype=torch.bool)
-        limits = self.initial.max_length, self.initial.min_length
-        state = Prefixes(self.cells[rows], self.length[rows], self.initial.prompt_length[rows], going, *limits)
-        return partial(_reshape, self.warps, state, rows)
+        there = self._tensor(rows)
+        cells, length = self._tensor(self.cells[rows]), self._tensor(self.length[rows])
+        state = replace(self.initial.select(there), tokens=cells, length=length)
+        return partial(_reshape, self.warps, state, there)
 
-    def _clear(self, ended: Tensor) -> None:
+    def _clear(self, ended: NDArray[Any]) -> None:
         """Move the last rows that go on into the lanes of those that `ended` (bool [lanes in use])."""
         left = len(ended) - int(ended.sum())
-        target, source = ended[:left].nonzero()[:, 0], left + (~ended[left:]).nonzero()[:, 0]
+        target, source = np.flatnonzero(ended[:left]), left + np.flatnonzero(~ended[left:])
         if len(source):
             extent = int(self.length[self.rows[source]].max())
-            self.cache.move(source, target, extent)
-            self.states[target, :extent] = self.states[source, :extent]
             self.rows[target] = self.rows[source]
+            free, lanes = self._tensor(target), self._tensor(source)
+            self.cache.move(lanes, free, extent)
+            self.states[free, :extent] = self.states[lanes, :extent]
         self.rows = self.rows[:left]
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    return tensor.cpu().numpy()
 
 
 @torch.no_grad()
