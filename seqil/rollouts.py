@@ -120,8 +120,9 @@ class _Decoding:
         v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
-        self.illegal = _array(~torch.stack(kinds, 1))  # tokens, eos, backspace by the number of generated tokens
-        self.special = torch.tensor([v.eos, v.backspace], device=self.states.device)
+        token, eos, pop = (_array(~legal) for legal in kinds)
+        self.illegal = np.stack([token, token, eos, pop])  # columns of logits by the number of generated tokens
+        self.columns = slice(0, v.eos), slice(v.eos + 1, v.size), slice(v.eos, v.eos + 1), slice(v.size, None)
 
     def run(self) -> tuple[Tensor, Tensor, Tensor]:
         """Until every row has ended or spent its budget: actions and log-probabilities [R, T], lengths [R]."""
@@ -152,8 +153,7 @@ class _Decoding:
         top = length - 1
         self.cache.step(self._tensor(top), -(-int(length.max()) // _EXTENT) * _EXTENT)
         hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        slots = np.arange(len(top)) * self.capacity + top
-        self.states.flatten(0, 1).index_copy_(0, self._tensor(slots), hidden)
+        self.states.flatten(0, 1).index_copy_(0, self.cache.index(heads=1), hidden)
         return hidden
 
     def _act(self, hidden: Tensor) -> None:
@@ -171,7 +171,7 @@ class _Decoding:
             self.cells[rows, length - deleting] = action  # the backspace is the empty cell
             length = length + 1 - 2 * deleting
             self.length[rows], self.taken[rows] = length, taken
-            again = np.flatnonzero(deleting & ~over)
+            (again,) = (deleting & ~over).nonzero()
             if not len(again):
                 break
             lanes = lanes[again]
@@ -181,14 +181,12 @@ class _Decoding:
 
     def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
-        logits, illegal = self.policy.head(hidden), self.illegal[generated]
-        if not illegal.any():
-            return logits
-        there = self._tensor(illegal)
-        special = logits.index_select(1, self.special).masked_fill_(there[:, 1:], -torch.inf)
-        if illegal[:, 0].any():
-            logits.masked_fill_(there[:, :1], -torch.inf)
-        return logits.index_copy_(1, self.special, special)
+        logits, illegal = self.policy.head(hidden), self.illegal[:, generated]
+        if illegal.any():
+            for columns, rows in zip(self.columns, illegal, strict=True):
+                if rows.any():
+                    logits[:, columns].masked_fill_(self._tensor(rows)[:, None], -torch.inf)
+        return logits
 
     def _reshape(self, rows: NDArray[Any]) -> Callable[[Tensor], Tensor] | None:
         if not self.warps:
