@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from .cache import SlotCache
-from .decoder import decoder_of, read_prompts
 from .errors import InvalidInputError
+from .lanes import Lanes, reshaped
 from .lockstep import Lockstep
 from .policy import TokenPolicy, evaluating
-from .prefix import Prefixes, Prompts, legal_actions, legal_kinds, start, transition
+from .prefix import Prefixes, Prompts, legal_actions, start, transition
 from .sampling import Sampler, SamplerAhead
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from .decoding import Rule, Warp
-
-_EXTENT = 16  # slots are read in multiples of this
-_REFILL = 8  # rows that wait begin when one lane in so many is free, so that few prompts are read at a time
+    from .decoding import Rule
 
 
 @torch.no_grad()
@@ -78,139 +71,12 @@ def rollout(
     with evaluating(policy):
         if initial.tokens.is_cuda and not rules:
             sampler = Sampler(generator, temperature, names)
-            decoding: Lockstep | _Decoding = Lockstep(policy, initial, sampler, max_actions, lanes)
+            decoding: Lockstep | Lanes = Lockstep(policy, initial, sampler, max_actions, lanes)
         else:
             sampler = SamplerAhead(generator, temperature, names)
-            decoding = _Decoding(policy, initial, sampler, warps, max_actions, lanes)
+            decoding = Lanes(policy, initial, sampler, warps, max_actions, lanes)
         actions, log_prob, lengths = decoding.run()
     return _finish(initial, policy.vocabulary, actions, lengths, log_prob)
-
-
-class _Decoding:
-    """Rows on lanes: lane i of the cache holds row `rows[i]`, and the lanes in use are always the first ones.
-
-    Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state whose last
-    hidden state is known, so it goes on at once, until it writes a token again: no forward is ever spent on a
-    deletion. Rows are therefore at different actions, which their streams of uniforms allow. The lane of a row that
-    has ended is given to the last one, and rows that wait begin on the lanes behind.
-    """
-
-    def __init__(
-        self,
-        policy: TokenPolicy,
-        initial: Prefixes,
-        sampler: Sampler,
-        warps: Sequence[Warp],
-        max_actions: int,
-        lanes: int,
-    ) -> None:
-        self.policy, self.initial, self.sampler, self.warps = policy, initial, sampler, warps
-        # What the host decides by is kept in arrays: of a few numbers, they are several times as quick as tensors.
-        self.cells, self.length, self.prompt_length = (
-            _array(t).copy() for t in (initial.tokens, initial.length, initial.prompt_length)
-        )
-        self.taken = np.zeros_like(self.length)
-        self.record: list[tuple[NDArray[Any], ...]] = []  # rows, steps, actions, log-probabilities
-        self.rows = np.arange(0)
-        self.started, self.lanes, self.max_actions = 0, lanes, max_actions
-        self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
-        self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
-        self.decoder = decoder_of(policy)
-        self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
-        v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
-        limits = initial.max_length, initial.min_length
-        kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
-        token, eos, pop = (_array(~legal) for legal in kinds)
-        self.illegal = np.stack([token, token, eos, pop])  # columns of logits by the number of generated tokens
-        self.columns = slice(0, v.eos), slice(v.eos + 1, v.size), slice(v.eos, v.eos + 1), slice(v.size, None)
-
-    def run(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Until every row has ended or spent its budget: actions and log-probabilities [R, T], lengths [R]."""
-        while self.started < len(self.initial) or len(self.rows):
-            free, waiting = self.lanes - len(self.rows), len(self.initial) - self.started
-            if waiting and (free * _REFILL >= self.lanes or free >= waiting):
-                self._begin(min(free, waiting))
-            self._act(self._forward())
-        rows, steps, taken, logs = (np.concatenate(column) for column in zip(*self.record, strict=True))
-        actions = np.full((len(self.initial), self.taken.max()), self.policy.vocabulary.size)
-        log_prob = np.zeros(actions.shape, dtype=np.float32)
-        actions[rows, steps], log_prob[rows, steps] = taken, logs
-        return self._tensor(actions), self._tensor(log_prob), self._tensor(self.taken)
-
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.states.device)
-
-    def _begin(self, number: int) -> None:
-        """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
-        new = np.arange(self.started, self.started + number)
-        lanes = slice(len(self.rows), len(self.rows) + number)
-        self.rows, self.started = np.concatenate([self.rows, new]), self.started + number
-        read_prompts(self.policy, self.initial.select(self._tensor(new)), lanes, self.cache)
-
-    def _forward(self) -> Tensor:
-        """Feed the last token of every row: last hidden states [lanes in use, D]."""
-        length = self.length[self.rows]
-        top = length - 1
-        self.cache.step(self._tensor(top), -(-int(length.max()) // _EXTENT) * _EXTENT)
-        hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        self.states.flatten(0, 1).index_copy_(0, self.cache.index(heads=1), hidden)
-        return hidden
-
-    def _act(self, hidden: Tensor) -> None:
-        """Sample for every row until it has written a token or ended, and clear the lanes of those that ended."""
-        v, lanes = self.policy.vocabulary, np.arange(len(self.rows))
-        ended = np.zeros(len(self.rows), dtype=np.bool_)
-        while True:
-            rows = self.rows[lanes]
-            length, taken = self.length[rows], self.taken[rows]
-            logits = self._legal_logits(hidden, length - self.prompt_length[rows])
-            action, log_prob = (_array(t) for t in self.sampler(logits, rows, taken, self._reshape(rows)))
-            self.record.append((rows, taken, action, log_prob))
-            taken, deleting = taken + 1, action == v.backspace
-            ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
-            self.cells[rows, length - deleting] = action  # the backspace is the empty cell
-            length = length + 1 - 2 * deleting
-            self.length[rows], self.taken[rows] = length, taken
-            (again,) = (deleting & ~over).nonzero()
-            if not len(again):
-                break
-            lanes = lanes[again]
-            hidden = self.states[self._tensor(lanes), self._tensor(length[again] - 1)]
-        if ended.any():
-            self._clear(ended)
-
-    def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
-        """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
-        logits, illegal = self.policy.head(hidden), self.illegal[:, generated]
-        if illegal.any():
-            for columns, rows in zip(self.columns, illegal, strict=True):
-                if rows.any():
-                    logits[:, columns].masked_fill_(self._tensor(rows)[:, None], -torch.inf)
-        return logits
-
-    def _reshape(self, rows: NDArray[Any]) -> Callable[[Tensor], Tensor] | None:
-        if not self.warps:
-            return None
-        there = self._tensor(rows)
-        cells, length = self._tensor(self.cells[rows]), self._tensor(self.length[rows])
-        state = replace(self.initial.select(there), tokens=cells, length=length)
-        return partial(_reshape, self.warps, state, there)
-
-    def _clear(self, ended: NDArray[Any]) -> None:
-        """Move the last rows that go on into the lanes of those that `ended` (bool [lanes in use])."""
-        left = len(ended) - int(ended.sum())
-        target, source = np.flatnonzero(ended[:left]), left + np.flatnonzero(~ended[left:])
-        if len(source):
-            extent = int(self.length[self.rows[source]].max())
-            self.rows[target] = self.rows[source]
-            free, lanes = self._tensor(target), self._tensor(source)
-            self.cache.move(lanes, free, extent)
-            self.states[free, :extent] = self.states[lanes, :extent]
-        self.rows = self.rows[:left]
-
-
-def _array(tensor: Tensor) -> NDArray[Any]:
-    return tensor.cpu().numpy()
 
 
 @torch.no_grad()
@@ -245,22 +111,12 @@ def rollout_reference(
                 break
             legal = legal_actions(v, state, policy.backspace)
             logits = policy.log_probs(state).masked_fill(~legal, -torch.inf)
-            action, logp = sampler(logits, rows, lengths, partial(_reshape, warps, state, rows) if warps else None)
+            action, logp = sampler(logits, rows, lengths, partial(reshaped, warps, state, rows) if warps else None)
             running = ~state.ended
             actions[running, step], log_prob[running, step] = action[running], logp[running].to(log_prob.dtype)
             lengths += running.long()
             state = transition(v, state, action)
     return _finish(initial, v, actions, lengths, log_prob)
-
-
-def _reshape(warps: Sequence[Warp], state: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
-    """Apply every warp to the rows that run: what is at -inf stays there, and no row loses its last action."""
-    running = ~state.ended
-    state, rows, law = state.select(running), rows[running], logits[running]
-    for warp in warps:
-        warped = warp(state, rows, law).masked_fill(law == -torch.inf, -torch.inf)
-        law = torch.where((warped == -torch.inf).all(-1, keepdim=True), law, warped)
-    return logits.index_put((running,), law)
 
 
 def _budget(max_actions: int | None, max_length: int) -> int:

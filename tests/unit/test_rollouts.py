@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_models import tiny_policy
 
-from seqil import rollout, rollouts
+from seqil import lanes, rollout
 from seqil.cache import SlotCache
 from seqil.decoder import GPT2Decoder, ModuleDecoder, decoder_of
 from seqil.decoding import contrastive_search, loop_guard, min_p, tabu, top_k, top_p
@@ -99,7 +99,7 @@ def test_a_deletion_costs_no_forward(family, monkeypatch):
 
         return decode
 
-    monkeypatch.setattr(rollouts, "decoder_of", counting)
+    monkeypatch.setattr(lanes, "decoder_of", counting)
     for batch_size in (None, 2):
         fed.clear()
         t = drawn(rollout, policy, batch_size=batch_size, max_length=40, min_length=40)
