@@ -25,7 +25,7 @@ PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4", "mauve")
 LAWS = ("teacher_forced_accuracy", "nll_per_token", *STEP_ERRORS, "regret", *TEXTS)
 SAMPLING = ("actions_per_net_token", "forwards_per_net_token")
 COMMON = (*SAMPLING, "unfinished")
-QUALITY, LAWFUL = ("hazard", "success", "nll_per_token"), ("regret", "nll_per_token")
+QUALITY, LAWFUL = ("hazard", "success", "regret", "nll_per_token"), ("regret", "nll_per_token")
 FURTHER = ("teacher_forced_accuracy", *TEXTS, *DELETIONS, "unfinished")
 _WIDE = 200
 
