@@ -88,12 +88,17 @@ def test_one_model_is_sampled_in_every_way(record):
     assert texts[0] != texts[1]
 
 
-@pytest.mark.parametrize("settings", [MLE.settings, SEQUENCE_MATCH.settings], ids=["mle", "sequence_match"])
-def test_a_run_costs_what_it_may(settings):
-    place = replace(PLACE, budget=1.2e5)
-    record = run(Cell(Arm("arm", settings), place, 0))
-    assert record["cost"] == pytest.approx(place.budget, rel=0.03)
-    assert record["steps"] == steps_within(Cell(Arm("other name", settings), place, 0))
+@pytest.mark.parametrize(
+    ("settings", "share"),
+    [(MLE.settings, 1), (SEQUENCE_MATCH.settings, 1), (MLE.settings, 0.5)],
+    ids=["mle", "sequence_match", "stopped early"],
+)
+def test_a_run_costs_what_it_may(settings, share):
+    place, arm = replace(PLACE, budget=1.2e5), Arm("arm", settings, share=share)
+    record = run(Cell(arm, place, 0))
+    assert record["cost"] == pytest.approx(share * place.budget, rel=0.03)
+    assert (record["key"] == Cell(replace(arm, share=1), place, 0).key) == (share == 1)
+    assert record["steps"] == steps_within(Cell(replace(arm, name="other"), place, 0))
 
 
 def test_a_model_is_measured_while_it_learns(monkeypatch):
