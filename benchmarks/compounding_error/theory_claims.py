@@ -13,6 +13,7 @@ from seqil.statistics import Estimate, over_runs
 
 from . import roles
 from .claims import MARGIN, Claim, both, either, times
+from .growth import horizon_of
 from .rarity import Rarity
 from .records import Record
 from .rows import Results, estimate
@@ -49,7 +50,7 @@ def deep_detection(results: Results, place: Place) -> list[Claim]:
     """
     found = []
     for row, runs in results.runs(place).items():
-        if not all(r["settings"]["backspace"] and r["profile"] and r["horizon"] > len(r["profile"]) for r in runs):
+        if not all(r["settings"]["backspace"] and r["profile"] and horizon_of(r) > len(r["profile"]) for r in runs):
             continue
         planted = roles.planted(results, row)
         b = f"planted b = {planted:g}" if planted > _DEEP else _learned(runs)
@@ -73,7 +74,7 @@ def _learned(runs: Sequence[Record]) -> str:
 
 def _old_errors(r: Record) -> float:
     """First errors per token, but for as many last tokens of a text as the profile is deep."""
-    errors, at_risk = (sum(r["counts"][name][: r["horizon"] - len(r["profile"])]) for name in ("errors", "at_risk"))
+    errors, at_risk = (sum(r["counts"][name][: horizon_of(r) - len(r["profile"])]) for name in ("errors", "at_risk"))
     return errors / at_risk if at_risk else 0.0
 
 
