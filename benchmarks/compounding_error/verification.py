@@ -26,7 +26,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = Path(__file__).resolve().parent / "results"
 
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/(\w+)/([^/>]+)/(\w+) -->)")
+_NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/([\w-]+)/([^/>]+)/(\w+) -->)")
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
 _WIDTH = 100
 
