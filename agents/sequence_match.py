@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, divergences, objectives
+from seqil.errors import InvalidInputError
 
 
 class SequenceMatchLoss(TrajectoryLoss):
@@ -90,6 +91,8 @@ class SequenceMatch(Agent):
         loss = SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma)
         super().__init__(policy, loss, warm_up=warm_up, **options)
         self.check_shares(anneal=anneal, beta=beta, rollout_share=rollout_share)
+        if rollout_share == 0:
+            raise InvalidInputError("SequenceMatch: rollout_share=0 leaves a mixture without rollouts; 0.125 say")
         self.anneal, self.beta, self.rollout_share = anneal, beta, rollout_share
 
     @property

@@ -15,6 +15,8 @@ import numpy as np
 from .errors import InvalidInputError
 from .statistics import Estimate, geometric_mean, mean
 
+_DUST = 1e-9  # what rounding leaves of equal gaps
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -122,6 +124,6 @@ def _p_value(gaps: np.ndarray) -> float:
     n = len(gaps)
     if n < 2 or not np.isfinite(gaps).all():
         return math.nan
-    if np.ptp(gaps) == 0:
+    if np.ptp(gaps) <= _DUST * np.abs(gaps).max():
         return 0.5 if gaps[0] == 0 else abs(float(gaps[0] > 0) - 0.5**n)
     return float(stats.t.cdf(gaps.mean() / gaps.std(ddof=1) * math.sqrt(n), n - 1))

@@ -19,7 +19,7 @@ from .tables import interval
 
 
 def constant_not_exponent(results: Results, place: Place) -> list[Claim]:
-    """Masked cloning with MLE: a lower hazard, and a mean local slope that is the same within the margin."""
+    """Masked cloning with MLE: a hazard lower by the margin, and a mean local slope that is the same within it."""
     ours, theirs = (roles.first(results, place, role) for role in (roles.masked, roles.mle))
     hazard = compared(ours, theirs, "hazard")
     gaps = [gap for a, b in paired(ours, theirs) if not np.isnan(gap := _steeper(a, b))]
@@ -31,8 +31,8 @@ def constant_not_exponent(results: Results, place: Place) -> list[Claim]:
             place.name,
             f"hazard {times(hazard)} of MLE's, local slopes differ by {interval(slope.effect)}",
             len(slope.gaps),
-            both(hazard.below(1), slope.within(-MARGIN, MARGIN)),
-            either(hazard.above(1), slope.beyond(-MARGIN, MARGIN)),
+            both(hazard.below(1 - MARGIN), slope.within(-MARGIN, MARGIN)),
+            either(hazard.above(1 - MARGIN), slope.beyond(-MARGIN, MARGIN)),
         )
     ]
 
@@ -65,7 +65,8 @@ def gap_opens(results: Results, place: Place) -> list[Claim]:
     return [
         Claim(
             place.name,
-            f"hazard {times(hazards[best])} of that of {best}, which has the lowest of {len(hazards)} agents",
+            f"hazard {times(hazards[best])} of that of {best}, which has the lowest of {len(hazards)} agents "
+            "(the interval is not corrected for that choice)",
             min(len(hazard.gaps) for hazard in hazards.values()),
             either(*(hazard.above(1 + MARGIN) for hazard in hazards.values())),
             both(*(hazard.below(1 + MARGIN) for hazard in hazards.values())),
@@ -94,7 +95,7 @@ def _not_higher(place: Place, numbers: str, hazard: Comparison) -> Claim:
 
 
 def deep_backspace_succeeds(results: Results, place: Place) -> list[Claim]:
-    """Agents trained on bursts of mistakes on `star`: above MLE's success, and above that of a guess of the arm.
+    """Agents trained on bursts of mistakes on `star`: above MLE's success by the margin, and above a guess of the arm.
 
     It fails where less than the margin is gained: that turns no failure into success.
     """
@@ -110,5 +111,5 @@ def deep_backspace_succeeds(results: Results, place: Place) -> list[Claim]:
         values = [float(r["estimates"]["success"]["value"]) for r in runs]
         beyond = paired_difference(values, np.full(len(values), guess)).above(0)
         numbers = f"{row}: success {interval(reached)}, {interval(gain.effect)} above MLE, a guess has {guess:.3f}"
-        found.append(Claim(place.name, numbers, len(gain.gaps), both(gain.above(0), beyond), gain.below(MARGIN)))
+        found.append(Claim(place.name, numbers, len(gain.gaps), both(gain.above(MARGIN), beyond), gain.below(MARGIN)))
     return found

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqil import Prefixes, TokenPolicy
 from seqil.decoding import Warp
+from seqil.errors import InvalidInputError
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,18 @@ class PlantedDetector:
     task: Any
     chance: float
 
+    def __post_init__(self) -> None:
+        if not 0 < self.chance < 1:
+            raise InvalidInputError(f"a planted detector deletes with a probability in (0, 1), not {self.chance}")
+
     def begin(self, policy: TokenPolicy) -> Warp:
-        """The warp of one rollout."""
+        """The warp of one rollout.
+
+        Raises:
+            InvalidInputError: the policy has no backspace.
+        """
+        if not policy.backspace:
+            raise InvalidInputError("a planted detector needs a policy with a backspace; give its arm one")
         backspace, odds = policy.vocabulary.backspace, math.log(self.chance / (1 - self.chance))
 
         def warp(prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:

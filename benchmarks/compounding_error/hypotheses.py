@@ -1,5 +1,7 @@
 """Hypotheses that were written down before the runs, and what the records say of them, whichever way it falls.
 
+The tests of them are younger than some of the records; `LOG.md` says what was changed when.
+
 A further one is one more entry of `HYPOTHESES`.
 """
 
@@ -59,7 +61,7 @@ HYPOTHESES = (
         theory_claims.deep_detection,
     ),
     Hypothesis(
-        "On realizable tasks MLE with averaged weights is within 10 % of every imitation agent.",
+        "On realizable tasks MLE with averaged weights has a hazard at most 10 % above any imitation agent's.",
         "MLE with averaged weights beside imitation agents",
         arm_claims.average_is_as_good,
     ),
@@ -74,7 +76,7 @@ HYPOTHESES = (
         arm_claims.deep_backspace_succeeds,
     ),
     Hypothesis(
-        "At equal cost of training, min-p is within 10 % of a one-token backspace.",
+        "At equal cost of training, the hazard of min-p is at most 10 % above that of a one-token backspace.",
         "MLE sampled with min-p beside cloning with a backspace",
         arm_claims.min_p_is_as_good,
     ),

@@ -14,19 +14,28 @@ from seqil import strict_json
 from seqil.errors import InvalidInputError
 
 Record = dict[str, Any]
-_NAMED_BY = {"key", "task", "arm", "seed"}
+_NAMED_BY = {"key": str, "task": str, "arm": str, "seed": int}
+_HELD = {"settings": dict, "estimates": dict}
 
 
 def read(results: Path) -> list[Record]:
-    """All records, in the order of the file; lines that a crash cut short or that are no record are left out."""
+    """All records, in the order of the file; lines that a crash cut short or that are no record are left out.
+
+    Raises:
+        InvalidInputError: a line that is JSON with the names of a record, and of the wrong kind.
+    """
     records = []
-    for line in results.read_text(encoding="utf-8").splitlines() if results.exists() else ():
+    for number, line in enumerate(results.read_bytes().splitlines() if results.exists() else (), 1):
         try:
-            record = strict_json.loads(line)
-        except json.JSONDecodeError:
+            record = strict_json.loads(line.decode())
+        except (json.JSONDecodeError, UnicodeDecodeError):
             continue
-        if isinstance(record, dict) and record.keys() >= _NAMED_BY:
-            records.append(record)
+        if not isinstance(record, dict) or not record.keys() >= _NAMED_BY.keys():
+            continue
+        for name, kind in (_NAMED_BY | _HELD).items():
+            if not isinstance(record.get(name), kind):
+                raise InvalidInputError(f"{results}, line {number}: {name!r} is no {kind.__name__}; remove that line")
+        records.append(record)
     return records
 
 

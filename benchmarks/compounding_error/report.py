@@ -25,7 +25,7 @@ def page(results: Results, drawings: Drawings) -> str:
         "title": escaped(results.study.question),
         "study": escaped(results.study.name),
         "lead": "All agents of a task are trained at equal cost in forward positions, a trained position counted three "
-        "times; noise and rollouts are counted. Sampled at temperature 1.",
+        "times; noise and rollouts are counted. Sampled at temperature 1 where a row does not say otherwise.",
         "nav": "".join(f'<a href="#{section.anchor}">{section.title}</a>' for section, _ in made),
         "legend": _legend(results),
         "sections": "".join(

@@ -41,18 +41,11 @@ def first(results: Results, place: Place, role: Role) -> Sequence[Record]:
 def min_p(results: Results, place: Place) -> Sequence[Record]:
     """Maximum likelihood, sampled with a cut at a share of the likeliest token's chance."""
     runs = results.runs(place)
-    rows = [
-        row
-        for arm in results.study.arms
-        for row, how in zip(arm.rows[1:], arm.decodings, strict=False)
-        if row in runs and mle(runs[row][0]) and any(rule.startswith("min_p") for rule in how.rules)
-    ]
-    return runs[rows[0]] if rows else ()
+    cut = (row for row, how in results.study.decodings.items() if any(rule.startswith("min_p") for rule in how.rules))
+    return next((runs[row] for row in cut if row in runs and mle(runs[row][0])), ())
 
 
 def planted(results: Results, row: str) -> float:
     """At what rate a planted detector deletes in a row; 0 without one."""
-    decodings = {
-        name: how for arm in results.study.arms for name, how in zip(arm.rows[1:], arm.decodings, strict=False)
-    }
-    return decodings[row].detector if row in decodings else 0.0
+    how = results.study.decodings.get(row)
+    return how.detector if how else 0.0

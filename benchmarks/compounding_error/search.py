@@ -1,7 +1,7 @@
 """A search for settings of SequenceMatch that win: random draws from a grid, measured on validation items.
 
 Each draw has its control, cloning with a backspace on the same mistakes, because a good source of mistakes serves both.
-What is found here is to be confirmed on test items with other seeds.
+What is found here is to be confirmed on test items with more seeds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRID: dict[str, tuple[Any, ...]] = {
     "noise_rate": (0.02, 0.05, 0.15),
     "burst": (1, 4),
 }
-DRAWS = 15  # of each divergence as many
+DRAWS = 15  # five per divergence
 MIN_P, TABU = Decoding("min-p .1", ("min_p=0.1",)), Decoding("tabu", ("tabu",))
 BOTH, COOL = Decoding("tabu, min-p .1", ("tabu", "min_p=0.1")), Decoding("temperature .7", temperature=0.7)
 _MISTAKES = ("noise", "noise_rate", "burst")
@@ -93,7 +93,7 @@ def _matched(name: str, mistakes: dict[str, Any], *decodings: Decoding, **option
 
 CONFIRM = Study(
     "confirm",
-    "Does what the search found on chain hold for other seeds?",
+    "Does what the search found on chain hold for five seeds and test items?",
     arms=(
         replace(MLE, decodings=(COOL, MIN_P, Decoding("best of 4", best_of=4))),
         AVERAGED,
@@ -117,7 +117,7 @@ SCARCE = Study(
     "Does occupancy matching help where demonstrations are few?",
     arms=(
         replace(MLE, decodings=(COOL, MIN_P)),
-        Arm("MLE, stopped early", MLE.settings, share=0.25),
+        Arm("MLE, a quarter of the steps", MLE.settings, share=0.25),
         Arm("MLE, weight decay", {**MLE.settings, **_REGULARISED}),
         AVERAGED,
         replace(MASKED, decodings=(COOL, MIN_P)),

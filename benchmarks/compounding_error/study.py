@@ -47,7 +47,7 @@ class Arm:
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
         places: names of those that it is for; empty: all.
-        share: of the place's budget that it spends: below 1 it stops early.
+        share: of the place's budget that it spends, with its schedule laid out for that.
     """
 
     name: str
@@ -120,6 +120,11 @@ class Study:
     def rows(self) -> tuple[str, ...]:
         """Names of all arms and their decodings."""
         return tuple(row for arm in self.arms for row in arm.rows)
+
+    @property
+    def decodings(self) -> dict[str, Decoding]:
+        """By the name of their row."""
+        return {row: how for arm in self.arms for row, how in zip(arm.rows[1:], arm.decodings, strict=False)}
 
     def scaled(self, share: float) -> Study:
         """The same at a share of the budget."""

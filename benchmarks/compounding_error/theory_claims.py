@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
 from seqil.comparison import paired_difference, paired_ratio
 from seqil.plugins import construct
-from seqil.statistics import Estimate, over_runs
+from seqil.statistics import Estimate, over_runs, proportion
 
 from . import roles
 from .claims import MARGIN, Claim, both, either, times
@@ -25,7 +26,11 @@ _DEEP, _NO_HAZARD = 0.5, 1e-3
 
 
 def predicted_is_measured(results: Results, place: Place) -> list[Claim]:
-    """The share of errors ever deleted: predicted by the profile within 10 % of what was counted, run by run."""
+    """The share of errors ever deleted: predicted by the profile within 10 % of what was counted, run by run.
+
+    Both are counts of the same texts, and where texts are far longer than the profile is deep they balance whatever the
+    policy does: a check of the book-keeping. Texts that end soon after an error can deviate.
+    """
     found = []
     for row, runs in results.plain(place).items():
         ever = [r["ever_deleted"] for r in runs if r["settings"]["backspace"] and r.get("ever_deleted")]
@@ -46,7 +51,8 @@ def deep_detection(results: Results, place: Place) -> list[Claim]:
     """Rows whose profile stays above 1/2 down to its end: is there a hazard left?
 
     A learned profile counts with steps enough at each depth, a planted one is known. The last errors of a text have no
-    time to be deleted; those younger than the profile is deep are left out.
+    time to be deleted; those younger than the profile is deep are left out. So rare errors are tested as one count of
+    all seeds: no error at all is the best that there can be, and has no spread.
     """
     found = []
     for row, runs in results.runs(place).items():
@@ -56,10 +62,15 @@ def deep_detection(results: Results, place: Place) -> list[Claim]:
         b = f"planted b = {planted:g}" if planted > _DEEP else _learned(runs)
         if not b:
             continue
-        values = [_old_errors(r) for r in runs]
-        left = paired_difference(values, np.zeros(len(values)))
-        numbers = f"{row}: {b}, hazard {interval(left.effect)} but for the youngest errors"
-        found.append(Claim(place.name, numbers, len(values), left.below(_NO_HAZARD), left.above(_NO_HAZARD)))
+        errors, at_risk = (sum(counts) for counts in zip(*map(_old_errors, runs), strict=True))
+        if not at_risk:
+            continue
+        left = proportion(errors, at_risk, "tokens")
+        numbers = f"{row}: {b}, hazard {left.value:.1e} [{left.low:.1e}, {left.high:.1e}] but for the youngest errors"
+        below, above = (
+            float(stats.binomtest(errors, at_risk, _NO_HAZARD, side).pvalue) for side in ("less", "greater")
+        )
+        found.append(Claim(place.name, numbers, len(runs), below, above))
     return found
 
 
@@ -72,10 +83,10 @@ def _learned(runs: Sequence[Record]) -> str:
     return f"b ≥ {least.value:.2f}" if least.low > _DEEP else ""
 
 
-def _old_errors(r: Record) -> float:
-    """First errors per token, but for as many last tokens of a text as the profile is deep."""
+def _old_errors(r: Record) -> tuple[int, int]:
+    """First errors and tokens at risk, but for as many positions at the horizon as the profile is deep."""
     errors, at_risk = (sum(r["counts"][name][: horizon_of(r) - len(r["profile"])]) for name in ("errors", "at_risk"))
-    return errors / at_risk if at_risk else 0.0
+    return errors, at_risk
 
 
 def rare_tokens_are_lost(results: Results, place: Place) -> list[Claim]:

@@ -204,6 +204,8 @@ def test_equal_values_are_no_difference_and_infinite_ones_no_test():
     assert (same.p, same.differs(), same.effect.value) == (1.0, False, 0.0)
     assert comparison.paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0]).p == 2 * 0.5**3  # the sign test
     assert comparison.paired_difference([1.0, 2.0], [2.0, 3.0]).below(0) == 0.5**2
+    for ours, theirs in (([0.3, 0.4, 0.5], [0.2, 0.3, 0.4]), ([0.301, 0.402, 0.503], [0.3, 0.401, 0.502])):
+        assert comparison.paired_difference(ours, theirs).p == 0.25  # equal up to rounding
     infinite = comparison.paired_difference([1.0, math.inf], [1.0, 2.0])
     assert infinite.effect.value == math.inf
     assert math.isnan(infinite.p)

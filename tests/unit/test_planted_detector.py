@@ -1,6 +1,7 @@
 """A planted detector deletes where the text holds an error and nowhere else, at the rate that it is given."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from benchmarks.compounding_error.measurement import measured
 from benchmarks.compounding_error.study import Decoding, Place
 from envs.tasks.automaton import Automaton
 from seqil import metrics, rollout
+from seqil.errors import InvalidInputError
 from seqil.experiment import Settings, make_training
 from seqil.prefix import start
 
@@ -34,7 +36,7 @@ def test_the_law_is_the_models_own_but_for_the_deletion(task, policy):
         t for t in range(task.vocabulary.size) if task.first_error(prompt, [t]) == 0 and t != task.vocabulary.eos
     )
     states = start(task.vocabulary, [[*prompt, int(right)], [*prompt, wrong]], 24)
-    states = type(states)(**{**vars(states), "prompt_length": states.prompt_length - 1})
+    states = replace(states, prompt_length=states.prompt_length - 1)
     assert task.has_error(states).tolist() == [False, True]
     logits = torch.randn(2, task.vocabulary.num_actions, generator=torch.Generator().manual_seed(0))
     before = logits.clone()
@@ -81,3 +83,12 @@ def test_later_options_leave_older_keys_as_they_were():
     assert set(Decoding("a", ("tabu",), 2).decisive) == {"name", "rules", "best_of"}
     assert Decoding(temperature=0.5).decisive["temperature"] == 0.5
     assert Decoding(detector=0.5).decisive["detector"] == 0.5
+
+
+def test_what_cannot_detect_is_refused(task, policy):
+    for chance in (0.0, 1.0, 1.5):
+        with pytest.raises(InvalidInputError, match=str(chance)):
+            PlantedDetector(task, chance)
+    mute = make_training(replace(SETTINGS, backspace=False), task).policy
+    with pytest.raises(InvalidInputError, match="with a backspace"):
+        PlantedDetector(task, CHANCE).begin(mute)
