@@ -11,7 +11,7 @@ study-agents: install  ## compare all agents and decodings on three tasks, three
 study-noise: install  ## compare sources of noise, masked and imitated, on three tasks; writes runs/noise
 	.venv/bin/python -m benchmarks.compounding_error run --preset noise
 
-study-cpu: install  ## the large study, three hours of two cores, in as many pieces as one likes; writes runs/cpu
+study-cpu: install  ## the large study, two to three hours of two cores, in as many pieces as one likes; writes runs/cpu
 	.venv/bin/python -m benchmarks.compounding_error run --preset cpu
 
 verify: install  ## make every number of the README again from the committed records
