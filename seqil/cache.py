@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class SlotLayer(CacheLayerMixin):
-    """Keys and values of one attention layer: [lanes, heads, slots, head width]."""
+    """Keys and values of one attention layer side by side: [lanes, 2, heads, slots, head width]."""
 
     is_sliding = False
 
@@ -26,27 +27,31 @@ class SlotLayer(CacheLayerMixin):
     @torch.inference_mode(False)  # so that they can be written in any mode
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Allocate the slots on the first write. Zeros, because a masked slot still enters as 0 * value."""
-        lanes, capacity = self.cache.lanes, self.cache.capacity
-        self.keys, self.values = (
-            states.new_zeros(lanes, states.shape[1], capacity, states.shape[3]) for states in (key_states, value_states)
-        )
-        self.flat = [slots.view(-1, slots.shape[3]) for slots in (self.keys, self.values)]
+        self.widths = key_states.shape[3], value_states.shape[3]
+        width, cache = max(self.widths), self.cache
+        self.slots = key_states.new_zeros(cache.lanes, 2, key_states.shape[1], cache.capacity, width)
+        self.flat = self.slots.view(-1, width)
         self.is_initialized = True
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Write where the cache says and return all that the queries may see, [rows, heads, seen slots, head width]."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        cache = self.cache
-        if cache.slot is None:
-            lanes, extent = cache.filled, key_states.shape[2]
-            self.keys[lanes, :, :extent], self.values[lanes, :, :extent] = key_states, value_states
+        if self.cache.slot is None:
+            for part, states in enumerate((key_states, value_states)):
+                self.slots[self.cache.filled, part, :, : states.shape[2], : states.shape[3]] = states
             return key_states, value_states
-        rows, heads = key_states.shape[:2]
-        index = cache.index(heads)
-        self.flat[0].index_copy_(0, index, key_states.reshape(rows * heads, -1))
-        self.flat[1].index_copy_(0, index, value_states.reshape(rows * heads, -1))
-        return self.keys[:rows, :, : cache.extent], self.values[:rows, :, : cache.extent]
+        wide = (pad(x, (0, max(self.widths) - x.shape[3])) for x in (key_states, value_states))
+        keys, values = self.step(torch.stack([*wide], 1))
+        return keys[..., : self.widths[0]], values[..., : self.widths[1]]
+
+    def step(self, pair: Tensor) -> tuple[Tensor, Tensor]:
+        """`update` with the key and the value of one token per lane, [rows, 2, heads, 1, head width]."""
+        if not self.is_initialized:
+            self.lazy_initialization(pair[:, 0], pair[:, 1])
+        self.flat.index_copy_(0, self.cache.index(2 * pair.shape[2]), pair.reshape(-1, pair.shape[4]))
+        keys, values = self.slots[: len(pair), :, :, : self.cache.extent].unbind(1)
+        return keys, values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Number of slots that a query sees, and the offset of the first."""
@@ -72,7 +77,7 @@ class SlotCache(Cache):
 
     def __init__(self, layers: int, lanes: int, capacity: int) -> None:
         self.lanes, self.capacity = lanes, capacity
-        self.extent = 0
+        self.extent, self.whole = 0, False
         self.filled: slice | Tensor = slice(0, lanes)
         self.slot: Tensor | None = None
         self._index: dict[int, Tensor] = {}
@@ -84,9 +89,12 @@ class SlotCache(Cache):
         """The next forward writes slots `0 … extent-1` of these lanes and reads nothing that was there."""
         self.slot, self.filled, self.extent = None, lanes, extent
 
-    def step(self, slot: Tensor, extent: int) -> None:
-        """The next forward writes one token per lane at `slot` (int64 [n], first n lanes) and reads `extent` slots."""
-        self.slot, self.extent = slot, min(extent, self.capacity)
+    def step(self, slot: Tensor, extent: int, whole: bool = False) -> None:
+        """The next forward writes one token per lane at `slot` (int64 [n], first n lanes) and reads `extent` slots.
+
+        `whole` says that every lane sees all of them, so that no mask is needed.
+        """
+        self.slot, self.extent, self.whole = slot, min(extent, self.capacity), whole
         self._index.clear()
 
     def index(self, heads: int) -> Tensor:
@@ -111,8 +119,7 @@ class SlotCache(Cache):
         """Copy the first `extent` slots of some lanes (int64 [k]) over those of others."""
         for layer in self.layers:
             if layer.is_initialized:
-                for slots in (layer.keys, layer.values):
-                    slots[target, :, :extent] = slots[source, :, :extent]
+                layer.slots[target, :, :, :extent] = layer.slots[source, :, :, :extent]
 
 
 class PromptLayer(CacheLayerMixin):

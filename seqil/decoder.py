@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
-from transformers.activations import NewGELUActivation
+from transformers.activations import GELUTanh
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
 
@@ -25,7 +25,7 @@ Decoder = Callable[[Tensor, Tensor, SlotCache], Tensor]
 """
 
 _PLAIN = {
-    *(GPT2Model, GPT2Block, GPT2Attention, GPT2MLP, NewGELUActivation, Conv1D),
+    *(GPT2Model, GPT2Block, GPT2Attention, GPT2MLP, GELUTanh, Conv1D),
     *(nn.ModuleList, nn.Embedding, nn.LayerNorm, nn.Dropout),
 }
 
@@ -95,14 +95,14 @@ class GPT2Decoder:
         """As `Decoder`."""
         n, D = tokens.shape[0], self.width
         x = torch.embedding(self.tokens, tokens) + torch.embedding(self.positions, length - 1)
-        mask = cache.mask(length, x.dtype)
+        mask = None if cache.whole else cache.mask(length, x.dtype)
         for layer, (norm_1, attention, scaling, output, norm_2, up, down) in zip(
             cache.layers, self.blocks, strict=True
         ):
             qkv = _affine(torch.layer_norm(x, (D,), *norm_1), attention)
-            query, key, value = qkv.view(n, 3, self.heads, 1, -1).unbind(1)
-            keys, values = layer.update(key, value)
-            mixed = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scaling)
+            qkv = qkv.view(n, 3, self.heads, 1, -1)
+            keys, values = layer.step(qkv[:, 1:])
+            mixed = scaled_dot_product_attention(qkv[:, 0], keys, values, attn_mask=mask, scale=scaling)
             x += _affine(mixed.reshape(n, D), output)
             x += _affine(gelu(_affine(torch.layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
         return torch.layer_norm(x, (D,), *self.norm)

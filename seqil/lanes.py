@@ -89,8 +89,10 @@ class Lanes:
     def _forward(self) -> Tensor:
         """Feed the last token of every row: last hidden states [lanes in use, D]."""
         length = self.length[self.rows]
-        top = length - 1
-        self.cache.step(self._tensor(top), -(-int(length.max()) // _EXTENT) * _EXTENT)
+        top, longest = length - 1, int(length.max())
+        whole = bool((length == longest).all())
+        extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
+        self.cache.step(self._tensor(top), extent, whole)
         hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
         self.states.flatten(0, 1).index_copy_(0, self.cache.index(heads=1), hidden)
         return hidden

@@ -89,38 +89,39 @@ def mistype(
     if not 0 <= rate < 1:
         raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
     rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
-    tries = (
-        torch.empty(len(rows)).geometric_(1 - rate, generator=generator).long() - 1 if rate else torch.zeros(0).long()
-    )
-    at = torch.arange(len(rows)).repeat_interleave(tries) if rate else tries
-    inserted: dict[tuple[int, int], list[list[int]]] = {}
-    if len(at):
-        mistakes = _wrong_tokens(vocabulary, trajectories, rows[at], steps[at], noise, generator)
-        for row, step, wrong in zip(rows[at].tolist(), steps[at].tolist(), mistakes, strict=True):
-            if wrong:
-                inserted.setdefault((row, step), []).append(wrong)
-    actions, imitate = [], []
-    for row, (taken, marks, n) in enumerate(
-        zip(trajectories.actions.tolist(), trajectories.imitate.tolist(), trajectories.lengths.tolist(), strict=True)
-    ):
-        out: list[int] = []
-        counts: list[bool] = []
-        for step in range(n):
-            for wrong in inserted.get((row, step), ()):
-                out += wrong + [vocabulary.backspace] * len(wrong)
-                counts += [not mask_noise] * len(wrong) + [True] * len(wrong)
-            out.append(taken[step])
-            counts.append(marks[step])
-        actions.append(out)
-        imitate.append(counts)
-    width = max(map(len, actions), default=0)
+    tries = torch.zeros(len(rows), dtype=torch.int64)
+    if rate:
+        tries = torch.empty(len(rows)).geometric_(1 - rate, generator=generator).long() - 1
+    at = torch.arange(len(rows)).repeat_interleave(tries).to(rows.device)
+    rows, steps = rows[at], steps[at]
+    wrong, count = _wrong_tokens(vocabulary, trajectories, rows, steps, noise, generator)
+    return _inserted(trajectories, rows, steps, wrong, count, mask_noise)
+
+
+def _inserted(t: Trajectories, rows: Tensor, steps: Tensor, wrong: Tensor, count: Tensor, mask: bool) -> Trajectories:
+    """Before step `steps[k]` of `rows[k]` the first `count[k]` of `wrong[k]`, and as many deletions; sorted by step."""
+    extra = torch.zeros_like(t.actions).index_put_((rows, steps), 2 * count, accumulate=True)
+    lengths = t.lengths + extra.sum(1)
+    actions = t.actions.new_full((len(t), int(lengths.max())), t.vocabulary.size)
+    imitate = torch.zeros_like(actions, dtype=torch.bool)
+    row, step = t.inside.nonzero(as_tuple=True)
+    moved = step + extra.cumsum(1)[row, step]
+    actions[row, moved], imitate[row, moved] = t.actions[row, step], t.imitate[row, step]
+    before = (2 * count).cumsum(0) - 2 * count  # in all rows
+    first = steps + before - (extra.sum(1).cumsum(0) - extra.sum(1))[rows]
+    for k in range(wrong.shape[1]):
+        made = k < count
+        row, pushed, deleted = rows[made], (first + k)[made], (first + count + k)[made]
+        actions[row, pushed], imitate[row, pushed] = wrong[made, k], not mask
+        actions[row, deleted], imitate[row, deleted] = t.vocabulary.backspace, True
     return Trajectories.from_actions(
-        vocabulary,
-        trajectories.prompts,
+        t.vocabulary,
+        t.prompts,
         actions,
-        max_length=trajectories.max_length,
-        min_length=trajectories.min_length,
-        imitate=torch.tensor([c + [False] * (width - len(c)) for c in imitate], dtype=torch.bool),
+        max_length=t.max_length,
+        min_length=t.min_length,
+        lengths=lengths,
+        imitate=imitate,
     )
 
 
@@ -144,13 +145,15 @@ def _own(policy: TokenPolicy, prefixes: Prefixes) -> Tensor:
 
 def _wrong_tokens(
     v: Vocabulary, t: Trajectories, rows: Tensor, steps: Tensor, noise: Noise, generator: torch.Generator
-) -> list[list[int]]:
-    """For each (row, step) the wrong tokens to push there: `noise.burst` of them, fewer where the text is full."""
+) -> tuple[Tensor, Tensor]:
+    """For each (row, step) the wrong tokens to push there, int64 [K, burst], and how many: fewer where it is full."""
+    if not len(rows):
+        return rows.new_zeros(0, noise.burst), rows
     prefixes = t.before(rows, steps)
     genuine = t.actions[rows, steps]
     tokens, length = prefixes.tokens.clone(), prefixes.length.clone()
     open_ = torch.ones(len(rows), dtype=torch.bool, device=tokens.device)
-    mistakes: list[list[int]] = [[] for _ in range(len(rows))]
+    wrong = torch.full((len(rows), noise.burst), v.size, device=tokens.device)
     for k in range(noise.burst):
         now = Prefixes(tokens, length, prefixes.prompt_length, prefixes.ended, t.max_length, t.min_length)
         weights = noise.weights(now).double().clone()
@@ -170,9 +173,7 @@ def _wrong_tokens(
         drawn = torch.searchsorted(
             cdf, torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(()))), right=True
         )[:, 0]
-        for i in open_.nonzero()[:, 0].tolist():
-            mistakes[i].append(int(drawn[i]))
         here = open_.nonzero()[:, 0]
-        tokens[here, length[here]] = drawn[here]
+        wrong[here, k] = tokens[here, length[here]] = drawn[here]
         length = length + open_.long()
-    return mistakes
+    return wrong, length - prefixes.length

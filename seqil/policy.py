@@ -14,6 +14,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
+from .activations import fuse_gelu
 from .cache import SlotCache, additive
 from .errors import CheckpointError, InvalidInputError, NonFiniteError, UnsupportedModelError, first_line
 from .prefix import Prefixes, legal_actions
@@ -65,6 +66,7 @@ class TokenPolicy(TensorDictModuleBase):
         self.backspace = bool(backspace)
         self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
         self.model = copy.deepcopy(model)
+        fuse_gelu(self.model)
         self.training = model.training
         if self._head_rows() < self.vocabulary.size:
             raise InvalidInputError(
@@ -230,6 +232,7 @@ class TokenPolicy(TensorDictModuleBase):
         if vocabulary is not None and vocabulary != saved:
             raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
         model = load_model(folder)
+        fuse_gelu(model)
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
         policy.vocabulary, policy.backspace, policy.model = saved, backspace, model

@@ -1,9 +1,16 @@
-"""Untrained models of two families with laws far from uniform, in float64."""
+"""Untrained models of some families with laws far from uniform, in float64."""
 
 from functools import cache
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from seqil import TokenPolicy, Vocabulary
 from seqil.randomness import seeded
@@ -16,6 +23,11 @@ FAMILIES = {
     "llama": lambda: LlamaForCausalLM(
         LlamaConfig(vocab_size=7, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
                     num_key_value_heads=1, max_position_embeddings=64)
+    ),
+    "deepseek": lambda: DeepseekV3ForCausalLM(  # its keys are wider than its values
+        DeepseekV3Config(vocab_size=7, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+                         num_key_value_heads=2, q_lora_rank=8, kv_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=8,
+                         v_head_dim=6, first_k_dense_replace=1, max_position_embeddings=64)
     ),
 }  # fmt: skip
 

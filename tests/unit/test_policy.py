@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 import transformers as hf
+from transformers.activations import NewGELUActivation
 
 from seqil import TokenPolicy, Vocabulary, start
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
@@ -69,6 +70,15 @@ def test_the_head_gains_a_row_that_hardly_disturbs(name):
         theirs = model(tokens).logits[:, 0, : V.size]
     torch.testing.assert_close(ours[:, : V.size], theirs, rtol=1e-5, atol=1e-6)
     assert (ours.softmax(-1)[:, V.backspace] <= 1 / V.num_actions + 1e-6).all()
+
+
+def test_the_activation_of_gpt2_is_one_kernel_and_the_same_function():
+    model = gpt2().double().eval()
+    policy, tokens = TokenPolicy(model, V), torch.arange(V.size)[None]
+    assert isinstance(model.transformer.h[0].mlp.act, NewGELUActivation)
+    assert not any(isinstance(module, NewGELUActivation) for module in policy.modules())
+    found, expected = (m.base_model(tokens).last_hidden_state for m in (policy.model, model))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -29,8 +29,11 @@ def drawn(sample, policy, prompts=PROMPTS, seed=1, **options):
     return sample(policy, prompts, generator=torch.Generator().manual_seed(seed), **LIMITS | options)
 
 
-@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize(
+    ("family", "rules"),
+    [(family, rules) for family in ("gpt2", "llama") for rules in RULES.values()] + [("deepseek", [])],
+    ids=[f"{family}-{name}" for family in ("gpt2", "llama") for name in RULES] + ["deepseek-none"],
+)
 def test_cached_rollout_equals_the_reference(family, rules):
     policy = tiny_policy(family)
     fast, slow = drawn(rollout, policy, rules=rules), drawn(rollout_reference, policy, rules=rules)
