@@ -56,12 +56,14 @@ class Lanes:
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
         self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
+        self.states_in_a_row = self.states.flatten(0, 1)
         v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
         token, eos, pop = (_array(~legal) for legal in kinds)
-        self.illegal = np.stack([token, token, eos, pop])  # columns of logits by the number of generated tokens
-        self.columns = slice(0, v.eos), slice(v.eos + 1, v.size), slice(v.eos, v.eos + 1), slice(v.size, None)
+        self.illegal = 1 * token | 2 * eos | 4 * pop  # by the number of generated tokens
+        columns = slice(0, v.eos), slice(v.eos + 1, v.size), slice(v.eos, v.eos + 1), slice(v.size, None)
+        self.columns = list(zip((1, 1, 2, 4), columns, strict=True))
 
     def run(self) -> tuple[Tensor, Tensor, Tensor]:
         """Until every row has ended or spent its budget: actions and log-probabilities [R, T], lengths [R]."""
@@ -94,7 +96,7 @@ class Lanes:
         extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
         self.cache.step(self._tensor(top), extent, whole)
         hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        self.states.flatten(0, 1).index_copy_(0, self.cache.index(heads=1), hidden)
+        self.states_in_a_row.index_copy_(0, self.cache.index(heads=1), hidden)
         return hidden
 
     def _act(self, hidden: Tensor) -> None:
@@ -122,11 +124,13 @@ class Lanes:
 
     def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
-        logits, illegal = self.policy.head(hidden), self.illegal[:, generated]
-        if illegal.any():
-            for columns, rows in zip(self.columns, illegal, strict=True):
-                if rows.any():
-                    logits[:, columns].masked_fill_(self._tensor(rows)[:, None], -torch.inf)
+        logits, illegal = self.policy.head(hidden), self.illegal[generated]
+        in_all, in_some = np.bitwise_and.reduce(illegal), np.bitwise_or.reduce(illegal)
+        for kind, columns in self.columns:
+            if in_all & kind:
+                logits[:, columns].fill_(-torch.inf)
+            elif in_some & kind:
+                logits[:, columns].masked_fill_(self._tensor(illegal & kind > 0)[:, None], -torch.inf)
         return logits
 
     def _reshape(self, rows: NDArray[Any]) -> Callable[[Tensor], Tensor] | None:

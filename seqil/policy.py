@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +85,12 @@ class TokenPolicy(TensorDictModuleBase):
     @property
     def weight(self) -> Tensor:
         """Head matrix [at least A, D]; row i belongs to action i."""
-        return self.model.get_output_embeddings().weight
+        return self._output.weight
 
     @property
     def bias(self) -> Tensor | None:
         """Head bias [at least A], or None."""
-        return getattr(self.model.get_output_embeddings(), "bias", None)
+        return self._output.bias
 
     @property
     def max_positions(self) -> int | None:
@@ -118,9 +119,9 @@ class TokenPolicy(TensorDictModuleBase):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
-        V, A = self.vocabulary.size, self.vocabulary.num_actions
-        head, n = self.model.get_output_embeddings(), A if self.backspace else V
-        weight, bias = head.weight, getattr(head, "bias", None)
+        head, n = self._output, self.vocabulary.size + self.backspace
+        weight: Tensor = head.weight
+        bias: Tensor | None = head.bias
         if n < weight.shape[0]:
             weight, bias = weight[:n], None if bias is None else bias[:n]
         logits = nn.functional.linear(hidden, weight, bias)
@@ -264,12 +265,18 @@ class TokenPolicy(TensorDictModuleBase):
         ).last_hidden_state
         return self.head(out[torch.arange(len(cells), device=cells.device), length - 1])
 
+    @property
+    def _output(self) -> nn.Linear:
+        return self._output_of(self.model)
+
     def _head_rows(self) -> int:
         head = self.model.get_output_embeddings()
         if not isinstance(head, nn.Linear):
             raise UnsupportedModelError(
                 f"{_name(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)"
             )
+        # By its name, because transformers takes as long to find it as a small head to be computed.
+        self._output_of = attrgetter(next(name for name, module in self.model.named_modules() if module is head))
         return head.weight.shape[0]
 
     @torch.no_grad()

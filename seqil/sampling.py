@@ -63,7 +63,7 @@ class Sampler:
         if self.temperature == 0:
             top, action = logits.max(-1)
             return action, top - top
-        action, probability = inverse_cdf(logits.log_softmax(-1).exp_(), self._uniforms(rows, steps))
+        action, probability = inverse_cdf(logits.softmax(-1), self._uniforms(rows, steps))
         return action, probability.log()
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:

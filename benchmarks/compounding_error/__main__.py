@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 CORES, DEVICES = cores(), ("cpu", "cuda")
+_MOST_BUDGET = 1000
 Named = TypeVar("Named", Arm, Place, Study)
 
 Preset = Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Which study.")]
@@ -132,8 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _chosen(
     preset: str, task: list[str] | None, arm: list[str] | None, seeds: int | None, budget: float = 1.0
 ) -> Study:
-    if not 0 < budget < math.inf:
-        raise InvalidInputError(f"--budget {budget:g} must be positive and finite")
+    if not 0 < budget <= _MOST_BUDGET:
+        raise InvalidInputError(f"--budget {budget:g} must be positive and at most {_MOST_BUDGET}")
     (study,) = _only("preset", [preset], list(PRESETS.values()))
     places, arms = _only("task", task, study.places), _only("arm", arm, study.arms)
     return replace(study, places=places, arms=arms, seeds=seeds or study.seeds).scaled(budget)
@@ -153,7 +153,10 @@ def _device(name: str) -> str:
 
 
 def _file(preset: str, out: Path | None) -> Path:
-    return (out or Path("runs") / preset) / "results.jsonl"
+    folder = out or Path("runs") / preset
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInputError(f"--out {folder} is a file; name a folder")
+    return folder / "results.jsonl"
 
 
 def _results(

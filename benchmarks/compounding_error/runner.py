@@ -50,19 +50,25 @@ def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine =
         InvalidInputError: another process writes there.
         SeqilError: at the end, if runs failed; one line names them.
     """
-    failed = []
+    failed: dict[str, list[str]] = {}
     with appending(results) as append:
         done = finished(cells, read(results))
         for cell, outcome in engine([cell for cell in cells if cell.key not in done], workers):
             if not isinstance(outcome, SeqilError) and outcome["key"] != cell.key:
                 outcome = SeqilError("it ran with other versions or data than here; install the same on every node")
             if isinstance(outcome, SeqilError):
-                failed.append(f"{cell}: {outcome}")
+                failed.setdefault(str(outcome), []).append(str(cell))
                 continue
             append(outcome)
             yield outcome
     if failed:
-        raise SeqilError(f"{len(failed)} runs failed ({'; '.join(failed)}); the others are kept, see `report`")
+        reasons = (f"{_first_of(names)}: {reason}" for reason, names in failed.items())
+        number = sum(map(len, failed.values()))
+        raise SeqilError(f"{number} runs failed ({'; '.join(reasons)}); the others are kept, see `report`")
+
+
+def _first_of(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]}, and {len(names) - 1} more"
 
 
 def seconds_left(cells: Sequence[Cell], done: dict[str, Record], workers: int) -> float | None:

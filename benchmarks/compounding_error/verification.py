@@ -48,6 +48,8 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
         text = readme.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{readme} is no text in UTF-8") from None
+    except OSError as error:
+        raise InvalidInputError(f"--readme {readme} cannot be read ({error.strerror}); name a text file") from None
     load = partial(_load, results)
     renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
     renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)

@@ -61,9 +61,9 @@ def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
 def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
     results = tmp_path / "results.jsonl"
     (sound,) = cells(1)
-    broken = Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, 0)
-    with pytest.raises(SeqilError, match=r"1 runs failed .automaton, broken, seed 0: unknown noise 'loud'"):
-        list(missing([broken, sound], results, 1, local))
+    broken = [Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, seed) for seed in range(3)]
+    with pytest.raises(SeqilError, match=r"3 runs failed .automaton, broken, seed 0, and 2 more: unknown noise 'loud'"):
+        list(missing([*broken, sound], results, 1, local))
     assert [record["key"] for record in read(results)] == [sound.key]
 
 
@@ -281,7 +281,7 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
     pytest.importorskip("ray", reason="needs the extra `ray`")
     before = random.getstate()
     two = cells(2)
-    broken = Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, 0)
+    broken = [Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, seed) for seed in range(3)]
     with pytest.raises(SeqilError, match="broken, seed 0: unknown noise"):
         list(missing([*two, broken], tmp_path / "ray.jsonl", 2, on_ray))
     random.setstate(before)  # Ray draws from it
@@ -300,7 +300,10 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
         (["run", "--engine", "slurm"], "unknown engine 'slurm'"),
         (["run", "--device", "foo"], "unknown device 'foo'; known: cpu, cuda"),
         (["status", "--device", "foo"], "unknown device 'foo'"),
-        (["run", "--budget", "0"], "--budget 0 must be positive"),
+        (["run", "--budget", "0"], "--budget 0 must be positive and at most 1000"),
+        (["run", "--budget", "1e308"], "--budget 1e+308 must be positive and at most 1000"),
+        (["run", "--out", __file__], "is a file; name a folder"),
+        (["verify", "--readme", "nowhere.md"], "--readme nowhere.md cannot be read (No such file or directory)"),
         (["table", "--arm", "Oracle"], "unknown arm 'Oracle'"),
         (["table", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
         (["report", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
