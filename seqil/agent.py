@@ -80,7 +80,7 @@ class Agent:
         others = [p for p in loss.parameters() if p.requires_grad and all(p is not q for q in own)]
         groups: list[list[Tensor]] = [own, others] if others else [own]
         self.optimizer = torch.optim.AdamW(
-            [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay
+            [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay, fused=True
         )
         paces = [lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace)]
         paces += [lambda k: _rise_and_cosine(k, steps)] * (len(groups) - 1)
