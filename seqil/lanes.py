@@ -16,7 +16,7 @@ from .cache import SlotCache
 from .decoder import decoder_of, read_prompts
 from .policy import TokenPolicy
 from .prefix import Prefixes, legal_kinds
-from .sampling import Sampler
+from .sampling import SamplerAhead
 
 if TYPE_CHECKING:
     from .decoding import Warp
@@ -25,12 +25,34 @@ _EXTENT = 16  # slots are read in multiples of this
 _REFILL = 8  # rows that wait begin when one lane in so many is free, so that few prompts are read at a time
 
 
+class _Slots:
+    """A vector for every slot of every lane, of the width and dtype of those that are written first."""
+
+    def __init__(self, lanes: int, capacity: int) -> None:
+        self.lanes, self.capacity, self.empty = lanes, capacity, True
+
+    def write(self, index: Tensor, vectors: Tensor) -> None:
+        """At `lane * capacity + slot`, int64 [n]: [n, width]."""
+        if self.empty:
+            self.flat = vectors.new_empty(self.lanes * self.capacity, vectors.shape[1])
+            self.values, self.empty = self.flat.view(self.lanes, self.capacity, -1), False
+        self.flat.index_copy_(0, index, vectors)
+
+    def __getitem__(self, at: tuple[Tensor, Tensor]) -> Tensor:
+        return self.values[at]
+
+    def move(self, source: Tensor, target: Tensor, extent: int) -> None:
+        """Copy the first `extent` slots of some lanes (int64 [k]) over those of others."""
+        self.values[target, :extent] = self.values[source, :extent]
+
+
 class Lanes:
     """Rows on lanes: lane i of the cache holds row `rows[i]`, and the lanes in use are always the first ones.
 
     Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state whose last
     hidden state is known, so it goes on at once, until it writes a token again: no forward is ever spent on a
-    deletion. Rows are therefore at different actions, which their streams of uniforms allow. The lane of a row that
+    deletion. Of a large vocabulary the law there is known too, in sums of blocks, and the head is asked for one block
+    alone. Rows are therefore at different actions, which their streams of uniforms allow. The lane of a row that
     has ended is given to the last one, and rows that wait begin on the lanes behind.
     """
 
@@ -38,7 +60,7 @@ class Lanes:
         self,
         policy: TokenPolicy,
         initial: Prefixes,
-        sampler: Sampler,
+        sampler: SamplerAhead,
         warps: Sequence[Warp],
         max_actions: int,
         lanes: int,
@@ -55,8 +77,9 @@ class Lanes:
         self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
-        self.states = policy.weight.new_empty(lanes, self.capacity, policy.weight.shape[1])  # of every slot
-        self.states_in_a_row = self.states.flatten(0, 1)
+        self.device, self.states = policy.weight.device, _Slots(lanes, self.capacity)
+        plain_head = type(policy).head is TokenPolicy.head and "head" not in vars(policy)
+        self.laws = _Slots(lanes, self.capacity) if plain_head and not warps else None
         v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
@@ -79,7 +102,7 @@ class Lanes:
         return self._tensor(actions), self._tensor(log_prob), self._tensor(self.taken)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.states.device)
+        return torch.from_numpy(array).to(self.device)
 
     def _begin(self, number: int) -> None:
         """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
@@ -96,18 +119,19 @@ class Lanes:
         extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
         self.cache.step(self._tensor(top), extent, whole)
         hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        self.states_in_a_row.index_copy_(0, self.cache.index(heads=1), hidden)
+        self.states.write(self.cache.index(heads=1), hidden)
         return hidden
 
     def _act(self, hidden: Tensor) -> None:
         """Sample for every row until it has written a token or ended, and clear the lanes of those that ended."""
         v, lanes = self.policy.vocabulary, np.arange(len(self.rows))
-        ended = np.zeros(len(self.rows), dtype=np.bool_)
+        ended, rows = np.zeros(len(self.rows), dtype=np.bool_), self.rows.copy()
+        drawn = self._drawn(hidden, rows)
+        if self.laws is not None and self.sampler.sums is not None:
+            self.laws.write(self.cache.index(heads=1), self.sampler.sums)
         while True:
-            rows = self.rows[lanes]
             length, taken = self.length[rows], self.taken[rows]
-            logits = self._legal_logits(hidden, length - self.prompt_length[rows])
-            action, log_prob = (_array(t) for t in self.sampler(logits, rows, taken, self._reshape(rows)))
+            action, log_prob = (_array(t) for t in drawn)
             self.record.append((rows, taken, action, log_prob))
             taken, deleting = taken + 1, action == v.backspace
             ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
@@ -117,10 +141,30 @@ class Lanes:
             (again,) = (deleting & ~over).nonzero()
             if not len(again):
                 break
-            lanes = lanes[again]
-            hidden = self.states[self._tensor(lanes), self._tensor(length[again] - 1)]
+            lanes, rows = lanes[again], rows[again]
+            drawn = self._drawn_again(lanes, rows)
         if ended.any():
             self._clear(ended)
+
+    def _drawn(self, hidden: Tensor, rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        logits = self._legal_logits(hidden, self.length[rows] - self.prompt_length[rows])
+        return self.sampler(logits, rows, self.taken[rows], self._reshape(rows))
+
+    def _drawn_again(self, lanes: NDArray[Any], rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+        """At states that these rows, on these lanes, were in before."""
+        at = self._tensor(lanes), self._tensor(self.length[rows] - 1)
+        hidden, generated = self.states[at], self.length[rows] - self.prompt_length[rows]
+        if self.laws is None or self.laws.empty:
+            return self._drawn(hidden, rows)
+        logits_of = partial(self._some_logits, hidden, self._tensor(self.illegal[generated]))
+        return self.sampler.again(self.laws[at], logits_of, rows, self.taken[rows])
+
+    def _some_logits(self, hidden: Tensor, illegal: Tensor, actions: Tensor) -> Tensor:
+        """Logits of some actions (int64 [n, K]), at -inf those that are `illegal` (int64 [n]) or none."""
+        v = self.policy.vocabulary
+        kind = 1 + (actions == v.eos).long() + 3 * (actions == v.size).long() + 7 * (actions > v.size).long()
+        logits = self.policy.logits_of(hidden, actions.clamp(max=v.size))
+        return logits.masked_fill_((kind & (illegal[:, None] | 8)) > 0, -torch.inf)
 
     def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
@@ -150,7 +194,9 @@ class Lanes:
             self.rows[target] = self.rows[source]
             free, lanes = self._tensor(target), self._tensor(source)
             self.cache.move(lanes, free, extent)
-            self.states[free, :extent] = self.states[lanes, :extent]
+            for slots in (self.states, self.laws):
+                if slots is not None and not slots.empty:
+                    slots.move(lanes, free, extent)
         self.rows = self.rows[:left]
 
 

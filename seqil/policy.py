@@ -128,6 +128,13 @@ class TokenPolicy(TensorDictModuleBase):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
 
+    def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:
+        """What `head` says of some actions, int64 [n, K], after each of hidden [n, D]: [n, K], float32 at least."""
+        logits = (self.weight[actions] @ hidden[:, :, None])[..., 0]
+        if self.bias is not None:
+            logits = logits + self.bias[actions]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
     # -- what it says of states and trajectories ---------------------------------------------------
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:

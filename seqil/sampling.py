@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .blocks import FEW, block_sums, choose_block, choose_inside, exceeding
 from .errors import InvalidInputError, NonFiniteError
 
 Ints = Tensor | NDArray[np.int64]
@@ -22,6 +23,9 @@ class Sampler:
         generator: one draw from it keys all streams; None: key 0.
         temperature: of the softmax; 0 is the argmax.
         streams: int64 [all rows], the stream of each row.
+
+    Attributes:
+        sums: of the laws that were sampled from last, over many actions, for `again`; else None.
     """
 
     def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
@@ -30,6 +34,7 @@ class Sampler:
         device = "cpu" if generator is None else generator.device
         key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
         self.temperature, self.keys = temperature, stream_keys(key, streams)
+        self.sums: Tensor | None = None
 
     def __call__(
         self, logits: Tensor, rows: Ints, steps: Ints, reshape: Callable[[Tensor], Tensor] | None = None
@@ -52,6 +57,21 @@ class Sampler:
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob
 
+    def again(
+        self, sums: Tensor, logits_of: Callable[[Tensor], Tensor], rows: Ints, steps: Ints
+    ) -> tuple[Tensor, Tensor]:
+        """One more action per row of laws whose `sums` [B, blocks] are known, from the logits of one block.
+
+        `logits_of` is given the actions of a block, int64 [B, block size], and returns their logits, -inf where they
+        are illegal or beyond the last.
+        """
+        block, share, cells = choose_block(sums, self._uniforms(rows, steps))
+        weights = self._tempered(logits_of(cells)).softmax(-1)
+        inside = choose_inside(weights, share)
+        log_prob = (weights.gather(1, inside) * sums.gather(1, block))[:, 0].log()
+        _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
+        return cells.gather(1, inside)[:, 0], log_prob
+
     def draw(self, logits: Tensor, rows: Ints, steps: Ints) -> tuple[Tensor, Tensor]:
         """The same without a question to the host: where logits are broken the log-probability is not finite."""
         return self._drawn(self._tempered(logits), rows, steps)
@@ -63,7 +83,9 @@ class Sampler:
         if self.temperature == 0:
             top, action = logits.max(-1)
             return action, top - top
-        action, probability = inverse_cdf(logits.softmax(-1), self._uniforms(rows, steps))
+        weights = logits.softmax(-1)
+        self.sums = block_sums(weights) if weights.shape[1] > FEW else None
+        action, probability = inverse_cdf(weights, self._uniforms(rows, steps), self.sums)
         return action, probability.log()
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
@@ -94,45 +116,27 @@ def broken(row: int, step: int, reason: str = "") -> NonFiniteError:
 
 
 _BROKEN_MODEL = "the model is broken or has diverged"
-_FEW, _BLOCK = 4096, 256
 _AHEAD = 64  # steps of a row
-_LAST = 1 - 2.0**-53  # the largest share below 1: a total times it is below the total
 
 
-def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+def inverse_cdf(weights: Tensor, uniform: Tensor, sums: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """First index whose cumulative weight exceeds `uniform` times their sum, and its weight: two [B].
-
-    Of many weights the sums of blocks come first, then the weights of one block: cumulative sums of all would take
-    several times as long as the softmax. Either way a weight of 1e-7 counts as exactly as others.
 
     Args:
         weights: [B, N], none negative.
         uniform: float64 [B], in [0, 1).
+        sums: `block_sums` of many weights, if they are known.
     """
     N = weights.shape[1]
-    if N <= _FEW:
+    if N <= FEW:
         cumulative = weights.cumsum(-1, dtype=torch.float64)
-        index = _exceeding(cumulative, uniform[:, None] * cumulative[:, -1:])
-        return index[:, 0], weights.gather(1, index)[:, 0]
-    whole = N // _BLOCK * _BLOCK
-    sums = weights[:, :whole].unflatten(1, (-1, _BLOCK)).sum(-1)
-    sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True)], 1).double()
-    cumulative = sums.cumsum(-1)
-    point = uniform[:, None] * cumulative[:, -1:]
-    block = _exceeding(cumulative, point)
-    cell = block * _BLOCK + torch.arange(_BLOCK, device=weights.device)
-    inside = torch.where(cell < N, weights.gather(1, cell.clamp(max=N - 1)), 0).cumsum(-1, dtype=torch.float64)
-    # As a share of the block, because its sum is rounded by more than the smallest of its weights.
-    share = (point - (cumulative - sums).gather(1, block)) / sums.gather(1, block)
-    index = block * _BLOCK + _exceeding(inside, share.clamp_(0, _LAST) * inside[:, -1:])
-    index = index.clamp_(max=N - 1)  # of weights that are not finite
+        index = exceeding(cumulative, uniform[:, None] * cumulative[:, -1:])
+    else:
+        _, share, cells = choose_block(block_sums(weights) if sums is None else sums, uniform)
+        inside = torch.where(cells < N, weights.gather(1, cells.clamp(max=N - 1)), 0)
+        # Of weights that are not finite it may lie beyond.
+        index = cells.gather(1, choose_inside(inside, share)).clamp_(max=N - 1)
     return index[:, 0], weights.gather(1, index)[:, 0]
-
-
-def _exceeding(cumulative: Tensor, point: Tensor) -> Tensor:
-    """First index whose cumulative weight exceeds a point, at most `_LAST` of the total: int64 [B, 1]."""
-    index = torch.searchsorted(cumulative, point, right=True)
-    return index.clamp_(max=cumulative.shape[1] - 1)  # of weights that are not finite
 
 
 def stream_keys(key: int, streams: Tensor) -> Tensor:

@@ -15,10 +15,14 @@ from transformers import (
 from seqil import TokenPolicy, Vocabulary
 from seqil.randomness import seeded
 
-V = Vocabulary(size=7, eos=6)
+V, LARGE = Vocabulary(size=7, eos=6), Vocabulary(size=5000, eos=6)
 FAMILIES = {
     "gpt2": lambda: GPT2LMHeadModel(
         GPT2Config(vocab_size=7, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=6)
+    ),
+    "large": lambda: GPT2LMHeadModel(  # so many tokens that a law is sampled in blocks
+        GPT2Config(vocab_size=LARGE.size, n_positions=64, n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
+                   eos_token_id=6)
     ),
     "llama": lambda: LlamaForCausalLM(
         LlamaConfig(vocab_size=7, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
@@ -35,9 +39,12 @@ FAMILIES = {
 @cache
 def tiny_policy(family):
     with seeded(0), torch.no_grad():
-        policy = TokenPolicy(FAMILIES[family]().double(), V).eval().requires_grad_(False)
+        v, spread = (LARGE, 1.5) if family == "large" else (V, 0.25)
+        policy = TokenPolicy(FAMILIES[family]().double(), v).eval().requires_grad_(False)
         policy.weight.mul_(8)
-        policy.weight[V.backspace] += torch.randn(32, dtype=torch.float64) / 4
+        policy.weight[v.backspace] += spread * torch.randn(32, dtype=torch.float64)
+        if family == "large":
+            policy.weight[v.eos] += torch.randn(32, dtype=torch.float64)  # so that it matters where it is illegal
     return policy
 
 

@@ -20,7 +20,7 @@ from seqil.randomness import seeded
 
 from .lean import LeanGPT2
 from .measure import CPU, Ratio, Timed, clock, interleaved, ratio
-from .models import SMALL, Subject, deletions, raise_backspace
+from .models import SMALL, Subject, deletions, raise_backspace, watched
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,12 @@ class _Rollout:
         self.deletions = self.forwards = 0.0
 
     def __call__(self) -> float:
-        self.policy.forget()
         new, g = self.actions, torch.Generator().manual_seed(0)
-        t = rollout(self.policy, self.prompts, max_length=new, max_actions=new, min_length=new, generator=g)
-        took = clock(self.prompts.device) - self.policy.began
-        self.deletions = deletions(t)
-        # On a CPU the head is given all rows after a forward of the trunk, and else those that have just deleted.
-        again = sum((t.actions[t.inside & _not_last(t.lengths, new)] == t.vocabulary.backspace).tolist())
-        self.forwards = (self.policy.states - again) / self.policy.states
+        with watched() as watch:
+            t = rollout(self.policy, self.prompts, max_length=new, max_actions=new, min_length=new, generator=g)
+        took = clock(self.prompts.device) - watch.began
+        self.deletions, self.forwards = deletions(t), watch.rows / int(t.lengths.sum())
         return len(t) * new / took
-
-
-def _not_last(lengths: Tensor, steps: int) -> Tensor:
-    return torch.arange(steps, device=lengths.device) < lengths[:, None] - 1
 
 
 class _Mark(LogitsProcessor):

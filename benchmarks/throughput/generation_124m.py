@@ -11,7 +11,7 @@ from .measure import CPU, Ratio
 from .models import GPT2_124M, Subject
 
 _SETTINGS = {
-    "cpu": (Setting(1, 128, 16), Setting(64, 128, 8), Setting(64, 512, 8)),
+    "cpu": (Setting(1, 128, 16), Setting(64, 128, 16), Setting(64, 512, 16)),
     "cuda": (Setting(1, 512, 256), Setting(64, 512, 256), Setting(256, 512, 256)),
 }
 _DTYPES = {"cpu": (torch.float32, torch.bfloat16), "cuda": (torch.bfloat16,)}

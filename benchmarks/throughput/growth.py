@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from seqil import Trajectories, rollout
 
 from .measure import Ratio, clock, interleaved, ratio
-from .models import SMALL, Subject, raise_backspace
+from .models import SMALL, Subject, raise_backspace, watched
 
 _CONTEXTS, _ACTIONS = (128, 256, 512, 1024, 2048), 16
 
@@ -45,9 +45,9 @@ class _Step:
         self.policy, self.prompts = subject.policy, subject.prompts(rows, context - _ACTIONS - 1)
 
     def __call__(self) -> float:
-        self.policy.forget()
-        rollout(self.policy, self.prompts, max_length=_ACTIONS, max_actions=_ACTIONS, min_length=_ACTIONS)
-        return 1000 * (clock() - self.policy.began) / _ACTIONS
+        with watched() as watch:
+            rollout(self.policy, self.prompts, max_length=_ACTIONS, max_actions=_ACTIONS, min_length=_ACTIONS)
+        return 1000 * (clock() - watch.began) / _ACTIONS
 
 
 class _Attention:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from seqil import TokenPolicy, Trajectories, Vocabulary
+from seqil import TokenPolicy, Trajectories, Vocabulary, lanes, lockstep
+from seqil.cache import SlotCache
+from seqil.decoder import Decoder, decoder_of
 from seqil.randomness import seeded
 
 from .measure import CPU, clock
@@ -22,7 +27,7 @@ class Subject:
     """A model, its policy and its size."""
 
     model: GPT2LMHeadModel
-    policy: ClockedPolicy
+    policy: TokenPolicy
 
     @classmethod
     def of(
@@ -33,7 +38,7 @@ class Subject:
         config = GPT2Config(n_positions=positions, bos_token_id=v.eos, eos_token_id=v.eos, **shape)
         with seeded(0):
             model = GPT2LMHeadModel(config).eval().to(device, dtype)
-        return cls(model, ClockedPolicy(model, v))
+        return cls(model, TokenPolicy(model, v))
 
     def prompts(self, rows: int, length: int) -> Tensor:
         """Random ids [rows, length]."""
@@ -41,25 +46,33 @@ class Subject:
         return torch.randint(0, eos, (rows, length), generator=g).to(self.model.device)
 
 
-class ClockedPolicy(TokenPolicy):
-    """Notes when the first state was given its logits, and how many states were.
+class Watch:
+    """When the trunk had computed its first states, and how many rows it was fed.
 
     What is replayed as a CUDA graph is not counted.
     """
 
-    def __init__(self, model: nn.Module, vocabulary: Vocabulary) -> None:
-        self.forget()
-        super().__init__(model, vocabulary)
+    began, rows = 0.0, 0
 
-    def forget(self) -> None:
-        """Count anew."""
-        self.began, self.states = 0.0, 0
+    def decoder_of(self, policy: TokenPolicy) -> Decoder:
+        """That of the policy, watched."""
+        decoder = decoder_of(policy)
 
-    def head(self, hidden: Tensor) -> Tensor:
-        """As of every policy."""
-        self.began = self.began or clock(hidden.device)
-        self.states += len(hidden)
-        return super().head(hidden)
+        def decode(tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
+            hidden = decoder(tokens, length, cache)
+            self.began = self.began or clock(hidden.device)
+            self.rows += len(tokens)
+            return hidden
+
+        return decode
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """Rollouts inside are watched."""
+    watch = Watch()
+    with patch.object(lanes, "decoder_of", watch.decoder_of), patch.object(lockstep, "decoder_of", watch.decoder_of):
+        yield watch
 
 
 @torch.no_grad()

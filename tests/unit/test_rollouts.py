@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_models import tiny_policy
 
-from seqil import lanes, rollout
+from seqil import TokenPolicy, lanes, rollout
 from seqil.cache import SlotCache
 from seqil.decoder import GPT2Decoder, ModuleDecoder, decoder_of
 from seqil.decoding import contrastive_search, loop_guard, min_p, tabu, top_k, top_p
@@ -45,6 +45,24 @@ def test_cached_rollout_equals_the_reference(family, rules):
         n = int(fast.lengths[row])
         alone = drawn(rollout, policy, [prompt], rules=rules, streams=torch.tensor([row]))
         assert alone.actions[0, : alone.lengths].tolist() == fast.actions[row, :n].tolist()
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.8, "min_length": 9}, {"batch_size": 3}])
+def test_of_many_tokens_a_deletion_costs_one_block_of_the_head(options, monkeypatch):
+    policy, again, heads = tiny_policy("large"), [], []
+    some, head = TokenPolicy.logits_of, TokenPolicy.head
+    monkeypatch.setattr(TokenPolicy, "logits_of", lambda *a: again.append(len(a[1])) or some(*a))
+    slow_options = {name: value for name, value in options.items() if name != "batch_size"}
+    slow = drawn(rollout_reference, policy, PROMPTS * 5, **slow_options)
+    monkeypatch.setattr(TokenPolicy, "head", lambda *a: heads.append(len(a[1])) or head(*a))
+    fast = drawn(rollout, policy, PROMPTS * 5, **options)
+    assert torch.equal(fast.actions, slow.actions)
+    assert torch.allclose(fast.log_prob, slow.log_prob, atol=1e-6)
+    deletions = (fast.actions == policy.vocabulary.backspace) & fast.inside
+    final = torch.arange(deletions.shape[1]) == fast.lengths[:, None] - 1  # the budget was spent with it
+    assert sum(again) == int((deletions & ~final).sum())
+    assert sum(again) > 20
+    assert sum(heads) + sum(again) == int(fast.lengths.sum())
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
