@@ -20,13 +20,15 @@ FAMILIES = {
     "gpt2": lambda: GPT2LMHeadModel(
         GPT2Config(vocab_size=7, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=6)
     ),
-    "large": lambda: GPT2LMHeadModel(  # so many tokens that a law is sampled in blocks
-        GPT2Config(vocab_size=LARGE.size, n_positions=64, n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
-                   eos_token_id=6)
-    ),
     "llama": lambda: LlamaForCausalLM(
         LlamaConfig(vocab_size=7, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
                     num_key_value_heads=1, max_position_embeddings=64)
+    ),
+}  # fmt: skip
+SPECIAL = {
+    "large": lambda: GPT2LMHeadModel(  # so many tokens that a law is sampled in blocks
+        GPT2Config(vocab_size=LARGE.size, n_positions=64, n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
+                   eos_token_id=6)
     ),
     "deepseek": lambda: DeepseekV3ForCausalLM(  # its keys are wider than its values
         DeepseekV3Config(vocab_size=7, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
@@ -40,7 +42,7 @@ FAMILIES = {
 def tiny_policy(family):
     with seeded(0), torch.no_grad():
         v, spread = (LARGE, 1.5) if family == "large" else (V, 0.25)
-        policy = TokenPolicy(FAMILIES[family]().double(), v).eval().requires_grad_(False)
+        policy = TokenPolicy((FAMILIES | SPECIAL)[family]().double(), v).eval().requires_grad_(False)
         policy.weight.mul_(8)
         policy.weight[v.backspace] += spread * torch.randn(32, dtype=torch.float64)
         if family == "large":
