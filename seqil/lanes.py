@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .blocks import FEW
 from .cache import SlotCache
 from .decoder import decoder_of, read_prompts
 from .policy import TokenPolicy
@@ -29,13 +30,14 @@ class _Slots:
     """A vector for every slot of every lane, of the width and dtype of those that are written first."""
 
     def __init__(self, lanes: int, capacity: int) -> None:
-        self.lanes, self.capacity, self.empty = lanes, capacity, True
+        self.lanes, self.capacity = lanes, capacity
+        self.flat: Tensor | None = None
 
     def write(self, index: Tensor, vectors: Tensor) -> None:
         """At `lane * capacity + slot`, int64 [n]: [n, width]."""
-        if self.empty:
+        if self.flat is None:
             self.flat = vectors.new_empty(self.lanes * self.capacity, vectors.shape[1])
-            self.values, self.empty = self.flat.view(self.lanes, self.capacity, -1), False
+            self.values = self.flat.view(self.lanes, self.capacity, -1)
         self.flat.index_copy_(0, index, vectors)
 
     def __getitem__(self, at: tuple[Tensor, Tensor]) -> Tensor:
@@ -49,11 +51,13 @@ class _Slots:
 class Lanes:
     """Rows on lanes: lane i of the cache holds row `rows[i]`, and the lanes in use are always the first ones.
 
-    Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state whose last
-    hidden state is known, so it goes on at once, until it writes a token again: no forward is ever spent on a
-    deletion. Of a large vocabulary the law there is known too, in sums of blocks, and the head is asked for one block
-    alone. Rows are therefore at different actions, which their streams of uniforms allow. The lane of a row that
-    has ended is given to the last one, and rows that wait begin on the lanes behind.
+    Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state whose law is
+    known, so it goes on at once, until it writes a token again: no forward is ever spent on a deletion. Rows are
+    therefore at different actions, which their streams of uniforms allow. The lane of a row that has ended is given to
+    the last one, and rows that wait begin on the lanes behind.
+
+    Kept of every state is its law, or of a large vocabulary its last hidden state and the sums of blocks of its law, by
+    which the head is asked for one block alone. With rules, which look at more than the state, it is the hidden state.
     """
 
     def __init__(
@@ -77,9 +81,9 @@ class Lanes:
         self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
-        self.device, self.states = policy.weight.device, _Slots(lanes, self.capacity)
-        plain_head = type(policy).head is TokenPolicy.head and "head" not in vars(policy)
-        self.laws = _Slots(lanes, self.capacity) if plain_head and not warps else None
+        self.device, self.many = policy.weight.device, policy.vocabulary.num_actions > FEW
+        self.states, self.laws = (_Slots(lanes, self.capacity) for _ in range(2))
+        self.with_laws = self._keeps_laws()
         v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
@@ -119,7 +123,8 @@ class Lanes:
         extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
         self.cache.step(self._tensor(top), extent, whole)
         hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        self.states.write(self.cache.index(heads=1), hidden)
+        if self.many or not self.with_laws:
+            self.states.write(self.cache.index(heads=1), hidden)
         return hidden
 
     def _act(self, hidden: Tensor) -> None:
@@ -127,8 +132,8 @@ class Lanes:
         v, lanes = self.policy.vocabulary, np.arange(len(self.rows))
         ended, rows = np.zeros(len(self.rows), dtype=np.bool_), self.rows.copy()
         drawn = self._drawn(hidden, rows)
-        if self.laws is not None and self.sampler.sums is not None:
-            self.laws.write(self.cache.index(heads=1), self.sampler.sums)
+        if self.with_laws and self.sampler.law is not None:
+            self.laws.write(self.cache.index(heads=1), self.sampler.law)
         while True:
             length, taken = self.length[rows], self.taken[rows]
             action, log_prob = (_array(t) for t in drawn)
@@ -150,14 +155,24 @@ class Lanes:
         logits = self._legal_logits(hidden, self.length[rows] - self.prompt_length[rows])
         return self.sampler(logits, rows, self.taken[rows], self._reshape(rows))
 
+    def _keeps_laws(self) -> bool:
+        """Of few actions if that takes no more than keys and values do, of many if nobody has changed the head."""
+        policy = self.policy
+        if self.warps or self.sampler.temperature == 0:
+            return False
+        if self.many:
+            return type(policy).head is TokenPolicy.head and "head" not in vars(policy)
+        return policy.vocabulary.num_actions <= 2 * len(self.cache.layers) * policy.weight.shape[1]
+
     def _drawn_again(self, lanes: NDArray[Any], rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
         """At states that these rows, on these lanes, were in before."""
-        at = self._tensor(lanes), self._tensor(self.length[rows] - 1)
-        hidden, generated = self.states[at], self.length[rows] - self.prompt_length[rows]
-        if self.laws is None or self.laws.empty:
-            return self._drawn(hidden, rows)
-        logits_of = partial(self._some_logits, hidden, self._tensor(self.illegal[generated]))
-        return self.sampler.again(self.laws[at], logits_of, rows, self.taken[rows])
+        at, taken = (self._tensor(lanes), self._tensor(self.length[rows] - 1)), self.taken[rows]
+        if not self.with_laws:
+            return self._drawn(self.states[at], rows)
+        if not self.many:
+            return self.sampler.again(self.laws[at], rows, taken)
+        illegal = self._tensor(self.illegal[self.length[rows] - self.prompt_length[rows]])
+        return self.sampler.again(self.laws[at], rows, taken, partial(self._some_logits, self.states[at], illegal))
 
     def _some_logits(self, hidden: Tensor, illegal: Tensor, actions: Tensor) -> Tensor:
         """Logits of some actions (int64 [n, K]), at -inf those that are `illegal` (int64 [n]) or none."""
@@ -195,7 +210,7 @@ class Lanes:
             free, lanes = self._tensor(target), self._tensor(source)
             self.cache.move(lanes, free, extent)
             for slots in (self.states, self.laws):
-                if slots is not None and not slots.empty:
+                if slots.flat is not None:
                     slots.move(lanes, free, extent)
         self.rows = self.rows[:left]
 

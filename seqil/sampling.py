@@ -23,9 +23,6 @@ class Sampler:
         generator: one draw from it keys all streams; None: key 0.
         temperature: of the softmax; 0 is the argmax.
         streams: int64 [all rows], the stream of each row.
-
-    Attributes:
-        sums: of the laws that were sampled from last, over many actions, for `again`; else None.
     """
 
     def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
@@ -34,7 +31,6 @@ class Sampler:
         device = "cpu" if generator is None else generator.device
         key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
         self.temperature, self.keys = temperature, stream_keys(key, streams)
-        self.sums: Tensor | None = None
 
     def __call__(
         self, logits: Tensor, rows: Ints, steps: Ints, reshape: Callable[[Tensor], Tensor] | None = None
@@ -57,21 +53,6 @@ class Sampler:
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob
 
-    def again(
-        self, sums: Tensor, logits_of: Callable[[Tensor], Tensor], rows: Ints, steps: Ints
-    ) -> tuple[Tensor, Tensor]:
-        """One more action per row of laws whose `sums` [B, blocks] are known, from the logits of one block.
-
-        `logits_of` is given the actions of a block, int64 [B, block size], and returns their logits, -inf where they
-        are illegal or beyond the last.
-        """
-        block, share, cells = choose_block(sums, self._uniforms(rows, steps))
-        weights = self._tempered(logits_of(cells)).softmax(-1)
-        inside = choose_inside(weights, share)
-        log_prob = (weights.gather(1, inside) * sums.gather(1, block))[:, 0].log()
-        _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
-        return cells.gather(1, inside)[:, 0], log_prob
-
     def draw(self, logits: Tensor, rows: Ints, steps: Ints) -> tuple[Tensor, Tensor]:
         """The same without a question to the host: where logits are broken the log-probability is not finite."""
         return self._drawn(self._tempered(logits), rows, steps)
@@ -84,21 +65,54 @@ class Sampler:
             top, action = logits.max(-1)
             return action, top - top
         weights = logits.softmax(-1)
-        self.sums = block_sums(weights) if weights.shape[1] > FEW else None
-        action, probability = inverse_cdf(weights, self._uniforms(rows, steps), self.sums)
+        action, probability = inverse_cdf(weights, self._uniforms(rows, steps), self._sums(weights))
         return action, probability.log()
+
+    def _sums(self, weights: Tensor) -> Tensor | None:
+        return block_sums(weights) if weights.shape[1] > FEW else None
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
         return uniforms(self.keys[rows], torch.as_tensor(steps))
 
 
 class SamplerAhead(Sampler):
-    """The same for rows and steps in arrays of the host, with the uniforms of many steps of a row computed at once."""
+    """The same for rows and steps in arrays of the host, with the uniforms of many steps of a row computed at once.
+
+    Attributes:
+        law: what was sampled from last, for `again`: weights [B, A], of many actions `block_sums`; None when greedy.
+    """
 
     def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
         super().__init__(generator, temperature, streams)
         self.block, self.ahead = np.full(len(streams), -1), np.empty((len(streams), _AHEAD))
         self.device, self.keys = streams.device, self.keys.cpu()
+        self.law: Tensor | None = None
+
+    def again(
+        self, law: Tensor, rows: Ints, steps: Ints, logits_of: Callable[[Tensor], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One more action per row from what `law` was, once: int64 [B] and its log-probability [B].
+
+        Of many actions the logits of one block are asked for: `logits_of` is given the actions of it, int64 [B, block
+        size], and returns their logits, -inf where they are illegal or beyond the last.
+        """
+        uniform = self._uniforms(rows, steps)
+        if logits_of is None:
+            action, probability = inverse_cdf(law, uniform)
+        else:
+            block, share, cells = choose_block(law, uniform)
+            weights = self._tempered(logits_of(cells)).softmax(-1)
+            inside = choose_inside(weights, share)
+            action = cells.gather(1, inside)[:, 0]
+            probability = (weights.gather(1, inside) * law.gather(1, block))[:, 0]
+        log_prob = probability.log()
+        _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
+        return action, log_prob
+
+    def _sums(self, weights: Tensor) -> Tensor | None:
+        sums = super()._sums(weights)
+        self.law = weights if sums is None else sums
+        return sums
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
         block, cell = np.divmod(steps, _AHEAD)

@@ -102,10 +102,11 @@ def test_rows_that_wait_are_sampled_as_if_they_had_not(family, rules):
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_a_deletion_costs_no_forward(family, monkeypatch):
-    policy, fed = copy.deepcopy(tiny_policy(family)), []
+    policy, fed, read = copy.deepcopy(tiny_policy(family)), [], []
     head, v = policy.head, policy.vocabulary
 
     def delete_often(hidden):
+        read.append(len(hidden))
         logits = head(hidden)
         return logits.index_copy(1, torch.tensor([v.backspace]), logits[:, : v.size].logsumexp(1, keepdim=True) + 0.3)
 
@@ -123,10 +124,12 @@ def test_a_deletion_costs_no_forward(family, monkeypatch):
     monkeypatch.setattr(lanes, "decoder_of", counting)
     for batch_size in (None, 2):
         fed.clear()
+        read.clear()
         t = drawn(rollout, policy, batch_size=batch_size, max_length=40, min_length=40)
         pushed = (t.actions != v.backspace) & t.inside
         final = torch.arange(t.actions.shape[1]) == t.lengths[:, None] - 1
         assert sum(fed) == len(t) + int((pushed & ~final).sum())  # one for each prompt, one for each token
+        assert sum(read) == sum(fed)  # nor does it cost the head anything
         assert sum(fed) <= 0.6 * int(t.lengths.sum())
 
 
