@@ -1,7 +1,7 @@
 """Sampling from many weights in two levels: a block of them by its sum, then one weight of that block.
 
-Cumulative sums of all weights would take several times as long as the softmax. Either way a weight of 1e-7 counts as
-exactly as others. Whoever keeps the sums of a law draws from it again by the weights of one block alone.
+Cumulative sums of all weights would take several times as long as the softmax, and a weight of 1e-7 counts as exactly
+here. Whoever keeps the sums of a law draws from it again by the weights of one block alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 FEW = 4096
-"""Up to so many weights are summed one by one."""
+"""Up to so many weights are better summed one by one."""
 _BLOCK = 256
 _LAST = 1 - 2.0**-53  # the largest share below 1: a total times it is below the total
 

@@ -16,7 +16,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 
 class SlotLayer(CacheLayerMixin):
-    """Keys and values of one attention layer side by side: [lanes, 2, heads, slots, head width]."""
+    """Keys and values of one attention layer side by side: [lanes, 2, heads, slots, the wider of both]."""
 
     is_sliding = False
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
-from transformers.activations import GELUTanh
+from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
 
+from .activations import unchanged
 from .cache import SlotCache, additive
 from .policy import TokenPolicy
 from .prefix import Prefixes
@@ -25,7 +26,7 @@ Decoder = Callable[[Tensor, Tensor, SlotCache], Tensor]
 """
 
 _PLAIN = {
-    *(GPT2Model, GPT2Block, GPT2Attention, GPT2MLP, GELUTanh, Conv1D),
+    *(GPT2Model, GPT2Block, GPT2Attention, GPT2MLP, GELUTanh, NewGELUActivation, Conv1D),
     *(nn.ModuleList, nn.Embedding, nn.LayerNorm, nn.Dropout),
 }
 
@@ -41,10 +42,7 @@ def is_plain_gpt2(trunk: nn.Module) -> bool:
     return (
         isinstance(trunk, GPT2Model)
         and not trunk.config.reorder_and_upcast_attn
-        and all(
-            type(m) in _PLAIN and not m._forward_hooks and not m._forward_pre_hooks and "forward" not in vars(m)
-            for m in trunk.modules()
-        )
+        and all(type(module) in _PLAIN and unchanged(module) for module in trunk.modules())
     )
 
 

@@ -51,13 +51,13 @@ class _Slots:
 class Lanes:
     """Rows on lanes: lane i of the cache holds row `rows[i]`, and the lanes in use are always the first ones.
 
-    Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state whose law is
-    known, so it goes on at once, until it writes a token again: no forward is ever spent on a deletion. Rows are
-    therefore at different actions, which their streams of uniforms allow. The lane of a row that has ended is given to
-    the last one, and rows that wait begin on the lanes behind.
+    Every forward of the trunk advances all lanes by one token. A row that deletes is back at a state that is known, so
+    it goes on at once, until it writes a token again: no forward is ever spent on a deletion. Rows are therefore at
+    different actions, which their streams of uniforms allow. The lane of a row that has ended is given to the last one,
+    and rows that wait begin on the lanes behind.
 
-    Kept of every state is its law, or of a large vocabulary its last hidden state and the sums of blocks of its law, by
-    which the head is asked for one block alone. With rules, which look at more than the state, it is the hidden state.
+    Kept of every state is its law, of many actions in sums of blocks, so that the head is asked for one block alone;
+    and where that does not serve (see `_keeps_laws`), or not alone, the last hidden state.
     """
 
     def __init__(
@@ -81,14 +81,14 @@ class Lanes:
         self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
-        self.device, self.many = policy.weight.device, policy.vocabulary.num_actions > FEW
+        self.device, self.many_actions = policy.weight.device, policy.vocabulary.num_actions > FEW
         self.states, self.laws = (_Slots(lanes, self.capacity) for _ in range(2))
         self.with_laws = self._keeps_laws()
         v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
         token, eos, pop = (_array(~legal) for legal in kinds)
-        self.illegal = 1 * token | 2 * eos | 4 * pop  # by the number of generated tokens
+        self.illegal = 1 * token | 2 * eos | 4 * pop  # kinds of actions, by the number of generated tokens
         columns = slice(0, v.eos), slice(v.eos + 1, v.size), slice(v.eos, v.eos + 1), slice(v.size, None)
         self.columns = list(zip((1, 1, 2, 4), columns, strict=True))
 
@@ -123,7 +123,7 @@ class Lanes:
         extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
         self.cache.step(self._tensor(top), extent, whole)
         hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        if self.many or not self.with_laws:
+        if self.many_actions or not self.with_laws:
             self.states.write(self.cache.index(heads=1), hidden)
         return hidden
 
@@ -132,7 +132,7 @@ class Lanes:
         v, lanes = self.policy.vocabulary, np.arange(len(self.rows))
         ended, rows = np.zeros(len(self.rows), dtype=np.bool_), self.rows.copy()
         drawn = self._drawn(hidden, rows)
-        if self.with_laws and self.sampler.law is not None:
+        if self.with_laws:
             self.laws.write(self.cache.index(heads=1), self.sampler.law)
         while True:
             length, taken = self.length[rows], self.taken[rows]
@@ -156,12 +156,14 @@ class Lanes:
         return self.sampler(logits, rows, self.taken[rows], self._reshape(rows))
 
     def _keeps_laws(self) -> bool:
-        """Of few actions if that takes no more than keys and values do, of many if nobody has changed the head."""
+        """Not where rules look at more than the state, and not greedily. Of few actions a law must not be larger than
+        two hidden states of every layer; of many the head must be the policy's own.
+        """
         policy = self.policy
         if self.warps or self.sampler.temperature == 0:
             return False
-        if self.many:
-            return type(policy).head is TokenPolicy.head and "head" not in vars(policy)
+        if self.many_actions:
+            return getattr(policy.head, "__func__", None) is TokenPolicy.head
         return policy.vocabulary.num_actions <= 2 * len(self.cache.layers) * policy.weight.shape[1]
 
     def _drawn_again(self, lanes: NDArray[Any], rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
@@ -169,17 +171,16 @@ class Lanes:
         at, taken = (self._tensor(lanes), self._tensor(self.length[rows] - 1)), self.taken[rows]
         if not self.with_laws:
             return self._drawn(self.states[at], rows)
-        if not self.many:
+        if not self.many_actions:
             return self.sampler.again(self.laws[at], rows, taken)
         illegal = self._tensor(self.illegal[self.length[rows] - self.prompt_length[rows]])
         return self.sampler.again(self.laws[at], rows, taken, partial(self._some_logits, self.states[at], illegal))
 
     def _some_logits(self, hidden: Tensor, illegal: Tensor, actions: Tensor) -> Tensor:
-        """Logits of some actions (int64 [n, K]), at -inf those that are `illegal` (int64 [n]) or none."""
+        """Logits of some actions (int64 [n, K]) where kinds of them are `illegal` (int64 [n]): at -inf."""
         v = self.policy.vocabulary
-        kind = 1 + (actions == v.eos).long() + 3 * (actions == v.size).long() + 7 * (actions > v.size).long()
-        logits = self.policy.logits_of(hidden, actions.clamp(max=v.size))
-        return logits.masked_fill_((kind & (illegal[:, None] | 8)) > 0, -torch.inf)
+        kind = 1 + (actions == v.eos).long() + 3 * (actions == v.backspace).long()
+        return self.policy.logits_of(hidden, actions).masked_fill_((kind & illegal[:, None]) > 0, -torch.inf)
 
     def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""

@@ -88,6 +88,8 @@ def mistype(
     trajectories.check_vocabulary(vocabulary)
     if not 0 <= rate < 1:
         raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
+    if not len(trajectories):
+        raise InvalidInputError("no trajectories were given; give at least one")
     rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
     tries = torch.zeros(len(rows), dtype=torch.int64)
     if rate:

@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +84,12 @@ class TokenPolicy(TensorDictModuleBase):
     @property
     def weight(self) -> Tensor:
         """Head matrix [at least A, D]; row i belongs to action i."""
-        return self._output.weight
+        return self.model.get_output_embeddings().weight
 
     @property
     def bias(self) -> Tensor | None:
         """Head bias [at least A], or None."""
-        return self._output.bias
+        return getattr(self.model.get_output_embeddings(), "bias", None)
 
     @property
     def max_positions(self) -> int | None:
@@ -119,9 +118,8 @@ class TokenPolicy(TensorDictModuleBase):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
-        head, n = self._output, self.vocabulary.size + self.backspace
-        weight: Tensor = head.weight
-        bias: Tensor | None = head.bias
+        head, n = self.model.get_output_embeddings(), self.vocabulary.size + self.backspace
+        weight, bias = head.weight, getattr(head, "bias", None)
         if n < weight.shape[0]:
             weight, bias = weight[:n], None if bias is None else bias[:n]
         logits = nn.functional.linear(hidden, weight, bias)
@@ -129,11 +127,14 @@ class TokenPolicy(TensorDictModuleBase):
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
 
     def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:
-        """What `head` says of some actions, int64 [n, K], after each of hidden [n, D]: [n, K], float32 at least."""
-        logits = (self.weight[actions] @ hidden[:, :, None])[..., 0]
-        if self.bias is not None:
-            logits = logits + self.bias[actions]
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        """Some columns of `head`: hidden [n, D], int64 [n, K] -> [n, K]; -inf for ids beyond the actions, too."""
+        last = self.vocabulary.size + self.backspace - 1
+        there, bias = actions.clamp(max=last), self.bias
+        logits = (self.weight[there] @ hidden[:, :, None])[..., 0]
+        if bias is not None:
+            logits = logits + bias[there]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits.masked_fill_(actions > last, -torch.inf)
 
     # -- what it says of states and trajectories ---------------------------------------------------
 
@@ -272,18 +273,12 @@ class TokenPolicy(TensorDictModuleBase):
         ).last_hidden_state
         return self.head(out[torch.arange(len(cells), device=cells.device), length - 1])
 
-    @property
-    def _output(self) -> nn.Linear:
-        return self._output_of(self.model)
-
     def _head_rows(self) -> int:
         head = self.model.get_output_embeddings()
         if not isinstance(head, nn.Linear):
             raise UnsupportedModelError(
                 f"{_name(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)"
             )
-        # By its name, because transformers takes as long to find it as a small head to be computed.
-        self._output_of = attrgetter(next(name for name, module in self.model.named_modules() if module is head))
         return head.weight.shape[0]
 
     @torch.no_grad()

@@ -79,19 +79,20 @@ class SamplerAhead(Sampler):
     """The same for rows and steps in arrays of the host, with the uniforms of many steps of a row computed at once.
 
     Attributes:
-        law: what was sampled from last, for `again`: weights [B, A], of many actions `block_sums`; None when greedy.
+        law: of the last rows, for `again`: probabilities [B, A], of many actions their `block_sums`. Not when greedy.
     """
+
+    law: Tensor
 
     def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
         super().__init__(generator, temperature, streams)
         self.block, self.ahead = np.full(len(streams), -1), np.empty((len(streams), _AHEAD))
         self.device, self.keys = streams.device, self.keys.cpu()
-        self.law: Tensor | None = None
 
     def again(
         self, law: Tensor, rows: Ints, steps: Ints, logits_of: Callable[[Tensor], Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One more action per row from what `law` was, once: int64 [B] and its log-probability [B].
+        """One more action per row from laws that were kept: int64 [B] and its log-probability [B].
 
         Of many actions the logits of one block are asked for: `logits_of` is given the actions of it, int64 [B, block
         size], and returns their logits, -inf where they are illegal or beyond the last.
@@ -100,11 +101,11 @@ class SamplerAhead(Sampler):
         if logits_of is None:
             action, probability = inverse_cdf(law, uniform)
         else:
-            block, share, cells = choose_block(law, uniform)
+            chosen, share, cells = choose_block(law, uniform)
             weights = self._tempered(logits_of(cells)).softmax(-1)
             inside = choose_inside(weights, share)
             action = cells.gather(1, inside)[:, 0]
-            probability = (weights.gather(1, inside) * law.gather(1, block))[:, 0]
+            probability = (weights.gather(1, inside) * law.gather(1, chosen))[:, 0]
         log_prob = probability.log()
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob

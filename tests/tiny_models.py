@@ -8,6 +8,8 @@ from transformers import (
     DeepseekV3ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
 )
@@ -30,6 +32,13 @@ SPECIAL = {
         GPT2Config(vocab_size=LARGE.size, n_positions=64, n_embd=32, n_layer=1, n_head=2, bos_token_id=0,
                    eos_token_id=6)
     ),
+    "large, biased": lambda: GPTJForCausalLM(
+        GPTJConfig(vocab_size=LARGE.size, n_positions=64, n_embd=32, n_layer=1, n_head=2, rotary_dim=2, bos_token_id=0,
+                   eos_token_id=6)
+    ),
+    "narrow": lambda: GPT2LMHeadModel(  # a law is larger than two of its hidden states
+        GPT2Config(vocab_size=7, n_positions=64, n_embd=2, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=6)
+    ),
     "deepseek": lambda: DeepseekV3ForCausalLM(  # its keys are wider than its values
         DeepseekV3Config(vocab_size=7, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
                          num_key_value_heads=2, q_lora_rank=8, kv_lora_rank=8, qk_rope_head_dim=4, qk_nope_head_dim=8,
@@ -41,12 +50,15 @@ SPECIAL = {
 @cache
 def tiny_policy(family):
     with seeded(0), torch.no_grad():
-        v, spread = (LARGE, 1.5) if family == "large" else (V, 0.25)
+        large = family.startswith("large")
+        v, spread = (LARGE, 1.5) if large else (V, 0.25)
         policy = TokenPolicy((FAMILIES | SPECIAL)[family]().double(), v).eval().requires_grad_(False)
         policy.weight.mul_(8)
-        policy.weight[v.backspace] += spread * torch.randn(32, dtype=torch.float64)
-        if family == "large":
+        policy.weight[v.backspace] += spread * torch.randn(policy.weight.shape[1], dtype=torch.float64)
+        if large:
             policy.weight[v.eos] += torch.randn(32, dtype=torch.float64)  # so that it matters where it is illegal
+        if policy.bias is not None:
+            policy.bias.copy_(torch.randn(len(policy.bias), dtype=torch.float64))
     return policy
 
 

@@ -81,6 +81,23 @@ def test_the_activation_of_gpt2_is_one_kernel_and_the_same_function():
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_an_activation_that_was_changed_is_kept():
+    model, tokens = gpt2().double().eval(), torch.arange(V.size)[None]
+    model.transformer.h[0].mlp.act.register_forward_hook(lambda module, inputs, output: 3 * output)
+    found, expected = (m.base_model(tokens).last_hidden_state for m in (TokenPolicy(model, V).model, model))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("backspace", [True, False])
+@pytest.mark.parametrize("name", TAKEN)
+def test_some_columns_of_the_head_are_those_of_the_head(name, backspace):
+    policy = TokenPolicy(TAKEN[name](), V, backspace=backspace)
+    g = torch.Generator().manual_seed(0)
+    hidden = torch.randn(3, policy.weight.shape[1], generator=g)
+    columns = torch.randint(0, V.num_actions, (3, 5), generator=g)
+    torch.testing.assert_close(policy.logits_of(hidden, columns), policy.head(hidden).gather(1, columns))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_a_policy_starts_in_the_mode_of_its_model(tmp_path, training):
     model = gpt2().train(training)

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from tiny_models import tiny_policy
+from tiny_models import FAMILIES, SPECIAL, tiny_policy
 
 from seqil import TokenPolicy, lanes, rollout
 from seqil.cache import SlotCache
@@ -31,8 +31,8 @@ def drawn(sample, policy, prompts=PROMPTS, seed=1, **options):
 
 @pytest.mark.parametrize(
     ("family", "rules"),
-    [(family, rules) for family in ("gpt2", "llama") for rules in RULES.values()] + [("deepseek", [])],
-    ids=[f"{family}-{name}" for family in ("gpt2", "llama") for name in RULES] + ["deepseek-none"],
+    [(family, rules) for family in FAMILIES for rules in RULES.values()] + [(family, []) for family in SPECIAL],
+    ids=[f"{family}-{name}" for family in FAMILIES for name in RULES] + list(SPECIAL),
 )
 def test_cached_rollout_equals_the_reference(family, rules):
     policy = tiny_policy(family)
@@ -45,6 +45,36 @@ def test_cached_rollout_equals_the_reference(family, rules):
         n = int(fast.lengths[row])
         alone = drawn(rollout, policy, [prompt], rules=rules, streams=torch.tensor([row]))
         assert alone.actions[0, : alone.lengths].tolist() == fast.actions[row, :n].tolist()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "large"])
+def test_a_greedy_policy_may_delete(family):
+    policy = copy.deepcopy(tiny_policy(family))
+    policy.weight[policy.vocabulary.backspace] *= 4
+    fast, slow = (drawn(sample, policy, temperature=0) for sample in (rollout, rollout_reference))
+    assert torch.equal(fast.actions, slow.actions)
+    assert bool((fast.actions == policy.vocabulary.backspace)[fast.inside].any())
+
+
+class Delegate:
+    """Stands before a policy, as what `torch.compile` returns does."""
+
+    def __init__(self, policy):
+        self.policy = policy
+
+    def __getattr__(self, name):
+        return getattr(self.policy, name)
+
+
+@pytest.mark.parametrize("delegate", [lambda policy: policy, Delegate])
+def test_a_head_of_ones_own_is_asked_for_the_whole_law(delegate):
+    policy = copy.deepcopy(tiny_policy("large"))
+    head = policy.head
+    policy.head = lambda hidden: head(hidden) / 2
+    policy = delegate(policy)
+    fast, slow = drawn(rollout, policy, PROMPTS * 5), drawn(rollout_reference, policy, PROMPTS * 5)
+    assert torch.equal(fast.actions, slow.actions)
+    assert torch.allclose(fast.log_prob, slow.log_prob, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.8, "min_length": 9}, {"batch_size": 3}])
