@@ -66,7 +66,7 @@ def test_rows_end_at_their_own_lengths():
 def test_training():
     size = training.Size(1, 16, 2, rows=2, tokens=4)
     rows = list(training.measure(1, sizes=(size,), group=size, prompt=3, steps=2))
-    assert [row.unit for row in rows] == ["nodes/s", "samples/s", "updates/s", "nodes/s"]
+    assert [row.unit for row in rows] == ["nodes/s", "samples/s", "updates/s", "positions/s"]
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
 
 
