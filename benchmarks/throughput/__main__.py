@@ -17,7 +17,10 @@ from seqil.errors import first_line
 
 from .measure import CPU, machine
 
-SECTIONS = ("environments", "generation", "refilling", "sampling", "growth", "training", "loss_memory", "startup")
+SECTIONS = (
+    *("environments", "generation", "refilling", "sampling", "growth"),
+    *("training", "side_by_side", "loss_memory", "startup"),
+)
 SLOW = ("generation_124m",)
 ON_CUDA = ("generation", "generation_124m", "sampling", "training")
 console = Console(highlight=False)

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from agents.behavior_cloning import BehaviorCloningLoss
 from benchmarks.throughput import __main__ as command
-from benchmarks.throughput import generation, sampling, training
+from benchmarks.throughput import generation, sampling, side_by_side, training
 from benchmarks.throughput.lean import LeanGPT2
 from benchmarks.throughput.loss_memory import PEERS, ours
 from benchmarks.throughput.measure import compare, ratio
@@ -68,6 +70,19 @@ def test_training():
     rows = list(training.measure(1, sizes=(size,), group=size, prompt=3, steps=2))
     assert [row.unit for row in rows] == ["nodes/s", "samples/s", "updates/s", "positions/s"]
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
+
+
+def test_runs_side_by_side_are_those_of_one_after_the_other():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = [side_by_side.train(seed, 2) for seed in range(2)]
+    torch.set_num_threads(threads)
+    with ProcessPoolExecutor(2, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        assert list(pool.map(side_by_side.train, range(2), [2, 2])) == alone
+    rows = list(side_by_side.measure(1, runs=2, steps=1))
+    assert [row.unit for row in rows] == ["runs/s"] * len(rows)
+    assert all(row.ours > 0 and row.peer > 0 for row in rows)
+    assert torch.get_num_threads() == threads
 
 
 def test_rows_apart_have_the_loss_of_rows_that_share_their_prompt():
