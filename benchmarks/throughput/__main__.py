@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -23,7 +24,7 @@ SECTIONS = (
 )
 SLOW = ("generation_124m",)
 ON_CUDA = ("generation", "generation_124m", "sampling", "training")
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def main(
@@ -34,7 +35,9 @@ def main(
     repetitions: Annotated[int, typer.Option(min=1, help="Of each side, in turns.")] = 7,
     threads: Annotated[int, typer.Option(min=1, help="Of torch.")] = 1,
     device: Annotated[str, typer.Option(help=f"cpu, or cuda: {', '.join(ON_CUDA)}.")] = "cpu",
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here too.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", dir_okay=False, help="Write the numbers here too.")
+    ] = None,
 ) -> None:
     """Measure ours beside what one would use instead; a ratio above 1 means that ours is better.
 
@@ -51,21 +54,25 @@ def main(
     for name in section or ():
         if name not in known:
             raise typer.BadParameter(f"unknown section {name!r} on {device}; known: {', '.join(known)}")
+    if json_file is not None and not json_file.parent.is_dir():
+        raise typer.BadParameter(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
     torch.set_num_threads(threads)
-    table = Table(title=machine(where), box=None, title_justify="left")
-    for head in ("what", "ours", "peer", "unit", "ratio", "spread"):
-        table.add_column(head, justify="left" if head == "what" else "right")
+    console.print(machine(where))
     rows = []
     for name in section or (SECTIONS if where.type == CPU.type else ON_CUDA):
+        table = Table(box=None)
+        for head in (name, "ours", "peer", "unit", "ratio", "spread"):
+            table.add_column(head, justify="left" if head == name else "right")
         with console.status(name):
             measure = importlib.import_module(f".{name}", __package__).measure
             for r in measure(repetitions, where) if name in ON_CUDA else measure(repetitions):
                 rows.append(asdict(r))
                 spread = f"{r.low:.2f}-{r.high:.2f}"
                 table.add_row(r.name, f"{r.ours:,.4g}", f"{r.peer:,.4g}", r.unit, f"{r.ratio:.2f}", spread)
-    console.print(table)
-    if json_file is not None:
-        json_file.write_text(json.dumps({"machine": machine(where), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+        console.print(table)
+        if json_file is not None:  # after each section: what was measured is not lost with what follows
+            text = json.dumps({"machine": machine(where), "rows": rows}, indent=1) + "\n"
+            json_file.write_text(text, encoding="utf-8")
 
 
 def _device(name: str) -> torch.device:

@@ -25,7 +25,7 @@ def measure(repetitions: int, runs: int = 4, steps: int = 64) -> Iterator[Ratio]
         found, *others = interleaved(ways, repetitions)
     torch.set_num_threads(threads)
     for threads, peer in zip(sorted({1, workers}), others, strict=True):
-        name = f"{runs} runs of {steps} updates in {workers} processes / one after the other on {threads} threads"
+        name = f"{runs} runs of {steps} updates in {workers} processes / in turn, threads: {threads}"
         yield ratio(name, "runs/s", found, peer)
 
 

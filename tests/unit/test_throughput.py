@@ -127,6 +127,8 @@ def test_sampling():
         (["--device", "nowhere"], "device 'nowhere' is not to be had"),
         (["--device", "meta"], "device 'meta' is not measured"),
         (["nothing"], "unknown section 'nothing' on cpu"),
+        (["--json", "nowhere/r.json"], "there is no folder nowhere; make it first"),
+        (["--json", "."], "is a directory"),
     ],
 )
 def test_what_cannot_be_measured_is_named(options, culprit):
