@@ -28,7 +28,7 @@ _MOST_NOISE = 0.9
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a run. Equal settings, versions and thread counts give equal bytes.
+    """What decides a run. Equal settings, versions, thread counts and processors give equal bytes.
 
     Attributes:
         task: id of a task, and `task_options` for its constructor.

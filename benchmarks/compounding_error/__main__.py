@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else tables.WIDTH)
 CORES, DEVICES = cores(), ("cpu", "cuda")
 _MOST_BUDGET = 1000
 Named = TypeVar("Named", Arm, Place, Study)

@@ -34,7 +34,7 @@ QUICK = Study(
         Place(
             "pydoc",
             {"task": "pydoc", "learning_rate": 3e-3, "demonstrations": 8000},
-            budget=6e6,
+            budget=3e6,
             samples=1000,
             error="a word that the snapshot lacks",
         ),

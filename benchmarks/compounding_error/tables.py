@@ -27,7 +27,7 @@ SAMPLING = ("actions_per_net_token", "forwards_per_net_token")
 COMMON = (*SAMPLING, "unfinished")
 QUALITY, LAWFUL = ("hazard", "success", "regret", "nll_per_token"), ("regret", "nll_per_token")
 FURTHER = ("teacher_forced_accuracy", *TEXTS, *DELETIONS, "unfinished")
-_WIDE = 200
+WIDTH, _WIDE = 100, 200
 
 Show = Callable[[Estimate], str]
 Table = list[list[str]]

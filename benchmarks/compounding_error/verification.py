@@ -20,7 +20,7 @@ from seqil.errors import InvalidInputError, SeqilError
 from .presets import PRESETS
 from .records import read
 from .rows import Results, estimate
-from .tables import markdown, markdown_table, show
+from .tables import WIDTH, markdown, markdown_table, show
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -28,7 +28,6 @@ RESULTS = Path(__file__).resolve().parent / "results"
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/([\w-]+)/([^/>]+)/(\w+) -->)")
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
-_WIDTH = 100
 
 
 def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
@@ -91,7 +90,7 @@ def _load(folder: Path, name: str) -> Results:
 
 def _study(load: Load, name: str) -> str:
     shown = io.StringIO()
-    show(load(name), Console(file=shown, width=_WIDTH, highlight=False, no_color=True))
+    show(load(name), Console(file=shown, width=WIDTH, highlight=False, no_color=True))
     lines = "\n".join(line.rstrip() for line in shown.getvalue().strip("\n").splitlines())
     return f"```\n{lines}\n```\n"
 
