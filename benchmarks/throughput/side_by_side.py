@@ -17,32 +17,28 @@ from .measure import Ratio, Timed, interleaved, ratio
 
 
 def measure(repetitions: int, runs: int = 4, steps: int = 64) -> Iterator[Ratio]:
-    """Seconds of the wall, maximum likelihood on `automaton`; what is trained is the same bit by bit."""
+    """Seconds of the wall, maximum likelihood on `automaton`, in processes that have started."""
     workers, threads, seeds = cores(), torch.get_num_threads(), range(runs)
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        ways: list[Timed] = [lambda: _rate(lambda: pool.map(train, seeds, [steps] * runs), runs)]
-        ways += [partial(_in_turn, seeds, steps, threads) for threads in sorted({1, workers})]
+    counts = sorted({1, workers})
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        ways: list[Timed] = [partial(_rate, pool.map, seeds, steps, 1)]
+        ways += [partial(_rate, map, seeds, steps, count) for count in counts]
         found, *others = interleaved(ways, repetitions)
     torch.set_num_threads(threads)
-    for threads, peer in zip(sorted({1, workers}), others, strict=True):
-        name = f"{runs} runs of {steps} updates in {workers} processes / in turn, threads: {threads}"
+    for count, peer in zip(counts, others, strict=True):
+        name = f"{runs} runs of {steps} updates in {workers} processes / in turn, threads: {count}"
         yield ratio(name, "runs/s", found, peer)
 
 
-def train(seed: int, steps: int) -> float:
+def train(seed: int, steps: int, threads: int = 1) -> float:
     """The last loss of a run."""
+    torch.set_num_threads(threads)
     settings = Settings(task="automaton", agent="bc", backspace=False, noise="none", steps=steps, seed=seed)
     losses = [metrics["loss"] for _, metrics in make_training(settings, make_task(settings)).run()]
     return losses[-1]
 
 
-def _in_turn(seeds: Sequence[int], steps: int, threads: int) -> float:
-    torch.set_num_threads(threads)
-    return _rate(lambda: (train(seed, steps) for seed in seeds), len(seeds))
-
-
-def _rate(work: Callable[[], Iterable[float]], runs: int) -> float:
+def _rate(mapped: Callable[..., Iterable[float]], seeds: Sequence[int], steps: int, threads: int) -> float:
     began = time.perf_counter()
-    for _ in work():
-        pass
-    return runs / (time.perf_counter() - began)
+    losses = list(mapped(partial(train, steps=steps, threads=threads), seeds))
+    return len(losses) / (time.perf_counter() - began)

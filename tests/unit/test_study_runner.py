@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from benchmarks.compounding_error.records import appending, being_written, read
 from benchmarks.compounding_error.runner import duration, finished, missing, seconds_left, strangers
 from benchmarks.compounding_error.settings import MLE
 from benchmarks.compounding_error.study import Arm
+from benchmarks.compounding_error.verification import README, RESULTS
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
 from seqil.statistics import Estimate
 
@@ -315,6 +317,15 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, culprit, capsys):
     complained = capsys.readouterr().err
     assert culprit in complained
     assert len(complained.strip().splitlines()) == 1
+
+
+def test_a_pipe_shows_what_the_readme_shows():
+    shown = subprocess.run(
+        [sys.executable, "-m", "benchmarks.compounding_error", "table", "--out", str(RESULTS / "quick")],
+        cwd=README.parent, capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+    (block,) = re.findall(r"<!-- study:quick -->\n```\n(.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert block in "\n".join(line.rstrip() for line in shown.splitlines())
 
 
 def test_progress_prints_a_line_per_run(tmp_path, capsys):

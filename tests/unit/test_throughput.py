@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tiny_models import tiny_policy
 from typer.testing import CliRunner
 
 from agents.behavior_cloning import BehaviorCloningLoss
+from benchmarks.compounding_error.runner import cores
 from benchmarks.throughput import __main__ as command
 from benchmarks.throughput import generation, sampling, side_by_side, training
 from benchmarks.throughput.lean import LeanGPT2
@@ -73,16 +75,16 @@ def test_training():
 
 
 def test_runs_side_by_side_are_those_of_one_after_the_other():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    alone = [side_by_side.train(seed, 2) for seed in range(2)]
-    torch.set_num_threads(threads)
-    with ProcessPoolExecutor(2, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        assert list(pool.map(side_by_side.train, range(2), [2, 2])) == alone
+    train = partial(side_by_side.train, steps=2)
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        assert list(pool.map(train, range(2))) == list(map(train, range(2)))
+
+
+def test_side_by_side():
     rows = list(side_by_side.measure(1, runs=2, steps=1))
-    assert [row.unit for row in rows] == ["runs/s"] * len(rows)
+    assert [row.name[-1] for row in rows] == sorted({"1", str(cores())})
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 1  # as before
 
 
 def test_rows_apart_have_the_loss_of_rows_that_share_their_prompt():
