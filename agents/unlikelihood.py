@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqil import Agent, StepValues, TokenPolicy, Trajectories, TrajectoryLoss, objectives, pack
-from seqil.trajectory import held
+from seqil.mdp.trajectory import held
 
 Candidates = Callable[[Trajectories], tuple[Tensor, Tensor]]
 """Trajectories -> actions int64 [B, T, K] that are wrong before each step, and which of them count, bool [B, T, K]."""
@@ -89,7 +89,7 @@ class UnlikelihoodLoss(TrajectoryLoss):
         actions, counted = candidates(t)
         taken = t.actions[..., None]
         values = self.policy.step_values(t, actions=torch.cat([taken, torch.where(counted, actions, taken)], -1))
-        wrong = unlikelihood(values.log_prob[..., 1:], counted) / t.imitate.sum().clamp(min=1)
+        wrong = log_complement(values.log_prob[..., 1:], counted) / t.imitate.sum().clamp(min=1)
         return values, self.alpha * wrong
 
 
@@ -122,7 +122,7 @@ class UnlikelihoodTraining(Agent):
         self.uses_rollouts = self.fresh = sequence is not None
 
 
-def unlikelihood(log_prob: Tensor, counted: Tensor) -> Tensor:
+def log_complement(log_prob: Tensor, counted: Tensor) -> Tensor:
     """Sum of `-log(1 - p)` over the counted cells; a `p` that rounds to 1 is taken as 1 - 1e-6."""
     safe = torch.where(counted, log_prob, -1.0).clamp(max=-1e-6)
     return -torch.where(counted, torch.log(-torch.expm1(safe)), 0).sum()

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqil import Vocabulary, plugins
+from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
-from seqil.prefix import check_lengths, pad_prompts
+from seqil.mdp.prefix import check_lengths, pad_prompts
+from seqil.runs import plugins
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -139,7 +140,7 @@ class Episodes:
         return cells[:at], cells[at : int(self.length[row])]
 
     def _kinds(self) -> tuple[Bools, Bools, Bools]:
-        """`seqil.prefix.legal_kinds` in numpy."""
+        """`seqil.mdp.prefix.legal_kinds` in numpy."""
         generated = self.length - self.prompt_length
         open_ = ~self.ended
         return (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
-from seqil.rendering import spans
+from seqil.mdp.rendering import spans
 
 from .episodes import Episodes, Reward
 

@@ -14,7 +14,7 @@ from torchrl.envs import EnvBase
 
 from seqil import Prefixes, TokenPolicy, Trajectories, Vocabulary, legal_actions, rollout, start, transition
 from seqil.errors import InvalidInputError
-from seqil.prefix import check_actions
+from seqil.mdp.prefix import check_actions
 
 from .episodes import Episodes, Reward
 from .transitions import Transitions

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from seqil import Trajectories
 from seqil.errors import InvalidInputError
-from seqil.prefix import legal_mask
-from seqil.trajectory import held
+from seqil.mdp.prefix import legal_mask
+from seqil.mdp.trajectory import held
 
 from .episodes import Episodes
 

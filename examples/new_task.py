@@ -1,8 +1,8 @@
 """A new task: sort letters. One right answer gives demonstrations, teacher and judge; `Task` asks for them singly."""
 
-from envs.tasks import randomness
-from envs.tasks.base import split_of
-from envs.tasks.right_answer import Item, RightAnswerTask
+from envs.tasks.base import counters
+from envs.tasks.base.requests import split_of
+from envs.tasks.base.right_answer import Item, RightAnswerTask
 from seqil import Vocabulary
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -21,7 +21,7 @@ class Sorting(RightAnswerTask):
         return [*sorted(prompt), self.vocabulary.eos]
 
     def chunk(self, seed, number):
-        prompts = randomness.below(26, self.name, seed, number, shape=(1000, self.max_length)).tolist()
+        prompts = counters.below(26, self.name, seed, number, shape=(1000, self.max_length)).tolist()
         return [Item(prompt, split_of(self.name, self.decode(prompt))) for prompt in prompts]
 
     def decode(self, tokens):

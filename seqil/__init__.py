@@ -5,76 +5,108 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import decoding as decoding
-    from . import divergences as divergences
-    from . import experts as experts
-    from . import noise as noise
-    from . import objectives as objectives
+    from . import errors as errors
+    from . import metrics as metrics
+    from . import policy as policy
+    from . import rollouts as rollouts
     from . import selection as selection
-    from .agent import Agent as Agent
-    from .loss import TrajectoryLoss as TrajectoryLoss
-    from .noise import mistype as mistype
+    from . import statistics as statistics
+    from . import testing as testing
+    from .decoding import Rule as Rule
+    from .learning import divergences as divergences
+    from .learning import experts as experts
+    from .learning import noise as noise
+    from .learning import objectives as objectives
+    from .learning.agent import Agent as Agent
+    from .learning.loss import TrajectoryLoss as TrajectoryLoss
+    from .learning.noise import mistype as mistype
+    from .learning.training import Sampling as Sampling
+    from .learning.training import Training as Training
+    from .learning.training import train as train
+    from .mdp.prefix import Prefixes as Prefixes
+    from .mdp.prefix import legal_actions as legal_actions
+    from .mdp.prefix import start as start
+    from .mdp.prefix import transition as transition
+    from .mdp.task import Task as Task
+    from .mdp.trajectory import Trajectories as Trajectories
+    from .mdp.tree import PrefixTree as PrefixTree
+    from .mdp.tree import pack as pack
+    from .mdp.vocabulary import Vocabulary as Vocabulary
+    from .metrics import frontiers as mauve  # noqa: F401
+    from .metrics import growth as growth
+    from .metrics.measured import evaluation as evaluation
+    from .policy import StepValues as StepValues
     from .policy import TokenPolicy as TokenPolicy
-    from .prefix import Prefixes as Prefixes
-    from .prefix import legal_actions as legal_actions
-    from .prefix import start as start
-    from .prefix import transition as transition
     from .rollouts import rollout as rollout
-    from .training import train as train
-    from .trajectory import Trajectories as Trajectories
-    from .tree import PrefixTree as PrefixTree
-    from .tree import pack as pack
-    from .values import StepValues as StepValues
-    from .vocabulary import Vocabulary as Vocabulary
-
-__version__ = "0.1.0"
+    from .runs import checkpoint as checkpoint
+    from .runs.experiment import Settings as Settings
+    from .statistics import Estimate as Estimate
+    from .statistics import bootstrap as bootstrap
+    from .statistics import comparison as comparison
+    from .theory import closed_forms as closed_forms
+    from .theory import enumeration as enumeration
+    from .theory import exact as exact
 
 _HOME = {
-    "Agent": "agent",
-    "Prefixes": "prefix",
-    "PrefixTree": "tree",
-    "StepValues": "values",
+    "Agent": "learning.agent",
+    "Estimate": "statistics",
+    "Prefixes": "mdp.prefix",
+    "PrefixTree": "mdp.tree",
+    "Rule": "decoding",
+    "Sampling": "learning.training",
+    "Settings": "runs.experiment",
+    "StepValues": "policy",
+    "Task": "mdp.task",
     "TokenPolicy": "policy",
-    "Trajectories": "trajectory",
-    "TrajectoryLoss": "loss",
-    "Vocabulary": "vocabulary",
-    "legal_actions": "prefix",
-    "mistype": "noise",
-    "pack": "tree",
+    "Training": "learning.training",
+    "Trajectories": "mdp.trajectory",
+    "TrajectoryLoss": "learning.loss",
+    "Vocabulary": "mdp.vocabulary",
+    "evaluation": "metrics.measured",
+    "legal_actions": "mdp.prefix",
+    "mistype": "learning.noise",
+    "pack": "mdp.tree",
     "rollout": "rollouts",
-    "start": "prefix",
-    "train": "training",
-    "transition": "prefix",
+    "start": "mdp.prefix",
+    "train": "learning.training",
+    "transition": "mdp.prefix",
 }
-_MODULES = (
-    "bootstrap",
-    "checkpoint",
-    "closed_forms",
-    "comparison",
-    "decoding",
-    "divergences",
-    "enumeration",
-    "errors",
-    "exact",
-    "experts",
-    "growth",
-    "mauve",
-    "metrics",
-    "noise",
-    "objectives",
-    "selection",
-    "statistics",
-    "testing",
-)
+_MODULES = {
+    "bootstrap": "statistics.bootstrap",
+    "checkpoint": "runs.checkpoint",
+    "closed_forms": "theory.closed_forms",
+    "comparison": "statistics.comparison",
+    "decoding": "decoding",
+    "divergences": "learning.divergences",
+    "enumeration": "theory.enumeration",
+    "errors": "errors",
+    "exact": "theory.exact",
+    "experts": "learning.experts",
+    "growth": "metrics.growth",
+    "mauve": "metrics.frontiers",
+    "metrics": "metrics",
+    "noise": "learning.noise",
+    "objectives": "learning.objectives",
+    "policy": "policy",
+    "rollouts": "rollouts",
+    "selection": "selection",
+    "statistics": "statistics",
+    "testing": "testing",
+}
 
 __all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name on first use, so that `import seqil` costs nothing."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("seqil")
     if name in _HOME:
         return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".{_MODULES[name]}", __name__)
     raise AttributeError(f"module 'seqil' has no attribute {name!r}")
 
 

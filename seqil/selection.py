@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from .errors import InvalidInputError
+from .mdp.prefix import Prompts, pad_prompts
+from .mdp.trajectory import Trajectories
 from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_lists
-from .policy import TokenPolicy
-from .prefix import Prompts, pad_prompts
-from .rollouts import rollout
-from .trajectory import Trajectories
+from .policy.token_policy import TokenPolicy
+from .rollouts.rollouts import rollout
 
 Score = Callable[[Sequence[int], Sequence[int]], float]
 Answer = Callable[[Sequence[int]], Hashable]

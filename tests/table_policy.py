@@ -4,7 +4,7 @@ import zlib
 
 import torch
 
-from seqil.prefix import legal_actions
+from seqil.mdp.prefix import legal_actions
 
 
 class TablePolicy:

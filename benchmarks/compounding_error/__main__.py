@@ -14,13 +14,16 @@ from rich.console import Console
 
 from seqil.errors import InvalidInputError, SeqilError
 
-from . import progress, report, tables, verification
-from .cells import cells_of
-from .engines import ENGINES
-from .presets import PRESETS
-from .records import read
-from .rows import Results
-from .runner import cores, finished, strangers
+from . import verification
+from .analysis import tables
+from .analysis.results import Results
+from .page import report
+from .running import progress
+from .running.cells import cells_of
+from .running.engines import ENGINES
+from .running.records import read
+from .running.runner import cores, finished, strangers
+from .studies import PRESETS
 from .study import Arm, Place, Study
 
 app = typer.Typer(

@@ -42,7 +42,7 @@ class Arm:
 
     Attributes:
         name: for tables.
-        settings: of `seqil.experiment.Settings`.
+        settings: of `seqil.Settings`.
         decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
@@ -74,7 +74,7 @@ class Place:
 
     Attributes:
         name: of the task.
-        settings: of `seqil.experiment.Settings`, common to all arms.
+        settings: of `seqil.Settings`, common to all arms.
         budget: cost of training in forward positions (a trained position counts three), the same for all arms.
         samples: evaluation texts per seed; fewer where the test split has fewer.
         error: what an error is here, for captions.

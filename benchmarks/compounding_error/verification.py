@@ -17,10 +17,10 @@ from rich.console import Console
 
 from seqil.errors import InvalidInputError, SeqilError
 
-from .presets import PRESETS
-from .records import read
-from .rows import Results, estimate
-from .tables import WIDTH, markdown, markdown_table, show
+from .analysis.results import Results, estimate
+from .analysis.tables import WIDTH, markdown, markdown_table, show
+from .running.records import read
+from .studies import PRESETS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = Path(__file__).resolve().parent / "results"

@@ -16,14 +16,14 @@ from rich.table import Table
 
 from seqil.errors import first_line
 
-from .measure import CPU, machine
+from .subjects.measure import CPU, machine
 
 SECTIONS = (
-    *("environments", "generation", "refilling", "sampling", "growth"),
-    *("training", "side_by_side", "loss_memory", "startup"),
+    *("environments", "generation", "refilling", "sampling", "scaling"),
+    *("updates", "side_by_side", "loss_memory", "startup"),
 )
 SLOW = ("generation_124m",)
-ON_CUDA = ("generation", "generation_124m", "sampling", "training")
+ON_CUDA = ("generation", "generation_124m", "sampling", "updates")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 

@@ -16,10 +16,10 @@ from torchrl.envs import TicTacToeEnv
 from envs import TextGenerationEnv, TextGenerationVectorEnv
 from envs.torchrl import TorchTextGenerationEnv
 from seqil import Trajectories, Vocabulary, legal_actions, start, transition
-from seqil.experiment import Settings, make_policy
 from seqil.randomness import seeded
+from seqil.runs.experiment import Settings, make_policy
 
-from .measure import Ratio, compare, interleaved, ratio, timed
+from .subjects.measure import Ratio, compare, interleaved, ratio, timed
 
 _V = Vocabulary(size=16, eos=15)
 _STEPS = 32

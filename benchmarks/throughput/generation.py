@@ -18,9 +18,9 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from seqil import rollout
 from seqil.randomness import seeded
 
-from .lean import LeanGPT2
-from .measure import CPU, Ratio, Timed, clock, interleaved, ratio
-from .models import SMALL, Subject, deletions, raise_backspace, watched
+from .subjects.lean import LeanGPT2
+from .subjects.measure import CPU, Ratio, Timed, clock, interleaved, ratio
+from .subjects.models import SMALL, Subject, deletions, raise_backspace, watched
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 
 from .generation import Setting, lines
-from .measure import CPU, Ratio
-from .models import GPT2_124M, Subject
+from .subjects.measure import CPU, Ratio
+from .subjects.models import GPT2_124M, Subject
 
 _SETTINGS = {
     "cpu": (Setting(1, 128, 16), Setting(64, 128, 16), Setting(64, 512, 16)),

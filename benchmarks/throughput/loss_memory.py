@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
 from torch.nn.functional import linear_cross_entropy
 
-from seqil.values import head_values
+from seqil.policy.values import head_values
 
-from .measure import Ratio, ratio
+from .subjects.measure import Ratio, ratio
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 """hidden [N, D], head [V + 1, D], action int64 [N] -> mean of minus the log-likelihood, a scalar."""

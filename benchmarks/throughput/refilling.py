@@ -10,10 +10,10 @@ from torch import Tensor
 
 from seqil import TokenPolicy, rollout
 from seqil.decoding import Warp
-from seqil.prefix import Prefixes
+from seqil.mdp.prefix import Prefixes
 
-from .measure import Ratio, interleaved, ratio, timed
-from .models import SMALL, Subject, raise_backspace
+from .subjects.measure import Ratio, interleaved, ratio, timed
+from .subjects.models import SMALL, Subject, raise_backspace
 
 _ROWS, _AT_ONCE, _SHORTEST, _LONGEST = 256, 32, 8, 64
 

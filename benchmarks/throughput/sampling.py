@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
-from seqil.sampling import Sampler
+from seqil.rollouts.sampler import Sampler
 
-from .measure import CPU, Ratio, compare, timed
+from .subjects.measure import CPU, Ratio, compare, timed
 
 _SIZES = (513, 64), (50_258, 1), (50_258, 64)
 

@@ -10,10 +10,10 @@ from multiprocessing import get_context
 
 import torch
 
-from seqil.experiment import Settings, make_task, make_training
+from seqil.runs.experiment import Settings, make_task, make_training
 
-from ..compounding_error.runner import cores
-from .measure import Ratio, Timed, interleaved, ratio
+from ..compounding_error.running.runner import cores
+from .subjects.measure import Ratio, Timed, interleaved, ratio
 
 
 def measure(repetitions: int, runs: int = 4, steps: int = 64) -> Iterator[Ratio]:

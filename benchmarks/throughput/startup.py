@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from .measure import Ratio, interleaved, ratio
+from .subjects.measure import Ratio, interleaved, ratio
 
 
 def measure(repetitions: int) -> Iterator[Ratio]:

@@ -12,9 +12,9 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import foreign_prompt, split_of
-from .right_answer import Item, RightAnswerTask, prompts_of
+from .base import counters
+from .base.requests import foreign_prompt, split_of
+from .base.right_answer import Item, RightAnswerTask, prompts_of
 
 DIGITS = "0123456789abcdef"
 _ALPHABET = "\n" + DIGITS + "".join(sorted(set("In base , what is  + - ?") - set(DIGITS)))
@@ -111,7 +111,7 @@ _IDS = {character: i for i, character in enumerate(_ALPHABET)}
 
 @lru_cache(maxsize=64)
 def _chunk(low: int, high: int, seed: int, number: int) -> list[Item]:
-    draws = randomness.words("add_in_base", low, high, seed, number, shape=(1024, 6)).tolist()
+    draws = counters.words("add_in_base", low, high, seed, number, shape=(1024, 6)).tolist()
     return [_item(low, high, row) for row in draws]
 
 

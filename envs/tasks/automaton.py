@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from . import randomness
-from .markov import MarkovTask
-from .sampled import CHUNK, Chunk, with_splits
+from .base import counters
+from .base.markov import MarkovTask
+from .base.sampled import CHUNK, Chunk, with_splits
 
 
 class Automaton(MarkovTask):
@@ -54,12 +54,12 @@ def _tables() -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     successors = np.zeros((16, 16), dtype=bool)
     weights = np.zeros((16, 16, 16), dtype=np.int64)
     for b in range(15):
-        follows = randomness.shuffled(15, "automaton", "successors", b)[:6]
+        follows = counters.shuffled(15, "automaton", "successors", b)[:6]
         successors[b, follows] = True
         for a in range(15):
-            allowed = follows[randomness.shuffled(6, "automaton", "allowed", a, b)[:3]]
+            allowed = follows[counters.shuffled(6, "automaton", "allowed", a, b)[:3]]
             # Three different weights out of 2 … 11: the smallest share is 2 / (2 + 11 + 10).
-            weights[a, b, allowed] = 2 + randomness.shuffled(10, "automaton", "weights", a, b)[:3]
+            weights[a, b, allowed] = 2 + counters.shuffled(10, "automaton", "weights", a, b)[:3]
     return successors, weights
 
 
@@ -67,10 +67,10 @@ def _tables() -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
 def _chunk(horizon: int, seed: int, number: int) -> Chunk:
     successors, weights = _tables()
     follows = np.stack([np.flatnonzero(successors[b]) for b in range(15)])
-    draws = randomness.words("automaton", "text", horizon, seed, number, shape=(CHUNK, 2 + horizon))
+    draws = counters.words("automaton", "text", horizon, seed, number, shape=(CHUNK, 2 + horizon))
     texts = np.empty(draws.shape, dtype=np.int64)
     texts[:, 0] = draws[:, 0] % np.uint64(15)
     texts[:, 1] = follows[texts[:, 0], (draws[:, 1] % np.uint64(6)).astype(np.int64)]
     for t in range(2, 2 + horizon):
-        texts[:, t] = randomness.choices(weights[texts[:, t - 2], texts[:, t - 1]], draws[:, t])
+        texts[:, t] = counters.choices(weights[texts[:, t - 2], texts[:, t - 1]], draws[:, t])
     return with_splits("automaton", texts, eos=15)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from . import randomness
-from .base import check_range, foreign_prompt, split_of
-from .right_answer import Item, RightAnswerTask
+from .base import counters
+from .base.requests import check_range, foreign_prompt, split_of
+from .base.right_answer import Item, RightAnswerTask
 
 VALUES, FUNCTIONS = 10, 8
 _ALPHABET = "0123456789abcdefgh"
@@ -81,14 +81,14 @@ class Chain(RightAnswerTask):
 
 @lru_cache(maxsize=1)
 def _table() -> NDArray[np.int64]:
-    taken = np.stack([randomness.shuffled(VALUES, "chain", "values", f)[: VALUES // 2] for f in range(FUNCTIONS)])
-    pairs = np.stack([randomness.shuffled(VALUES, "chain", "pairs", f) // 2 for f in range(FUNCTIONS)])
+    taken = np.stack([counters.shuffled(VALUES, "chain", "values", f)[: VALUES // 2] for f in range(FUNCTIONS)])
+    pairs = np.stack([counters.shuffled(VALUES, "chain", "pairs", f) // 2 for f in range(FUNCTIONS)])
     return np.take_along_axis(taken, pairs, 1)
 
 
 @lru_cache(maxsize=64)
 def _chunk(delay: int, seed: int, number: int) -> list[Item]:
-    starts = randomness.below(VALUES, "chain", "start", delay, seed, number, shape=(_CHUNK, 1))
-    functions = randomness.below(FUNCTIONS, "chain", "functions", delay, seed, number, shape=(_CHUNK, delay))
+    starts = counters.below(VALUES, "chain", "start", delay, seed, number, shape=(_CHUNK, 1))
+    functions = counters.below(FUNCTIONS, "chain", "functions", delay, seed, number, shape=(_CHUNK, delay))
     prompts = np.concatenate([starts, VALUES + functions], 1).tolist()
     return [Item(prompt, split_of("chain", "".join(_ALPHABET[t] for t in prompt))) for prompt in prompts]

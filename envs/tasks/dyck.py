@@ -14,9 +14,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import check_range, foreign_prompt
-from .sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
+from .base import counters
+from .base.requests import check_range, foreign_prompt
+from .base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
 
 _OPENING, _CLOSING = "([{<«‹", ")]}>»›"
 _PROMPT = "one opening bracket"
@@ -133,7 +133,7 @@ def odds(height: Integers, left: Integers) -> tuple[Integers, Integers]:
 
 @lru_cache(maxsize=64)
 def _chunk(kinds: int, length: int, seed: int, number: int) -> Chunk:
-    draws = randomness.words("dyck", kinds, length, seed, number, shape=(CHUNK, length))
+    draws = counters.words("dyck", kinds, length, seed, number, shape=(CHUNK, length))
     texts = np.empty(draws.shape, dtype=np.int64)
     rows, height = np.arange(CHUNK), np.zeros(CHUNK, dtype=np.int64)
     opened = np.zeros((CHUNK, length + 1), dtype=np.int64)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from . import randomness
-from .markov import MarkovTask
-from .sampled import CHUNK, Chunk, Ints, with_splits
+from .base import counters
+from .base.markov import MarkovTask
+from .base.sampled import CHUNK, Chunk, Ints, with_splits
 
 NODES, DEGREE = 200, 4
 
@@ -56,17 +56,17 @@ class GraphWalk(MarkovTask):
 @lru_cache(maxsize=1)
 def _successors() -> Ints:
     """The successors of every node, int64 [200, 4]."""
-    cycle = randomness.shuffled(NODES, "graph_walk", "cycle")
+    cycle = counters.shuffled(NODES, "graph_walk", "cycle")
     found = np.empty((NODES, DEGREE), dtype=np.int64)
     for node, after in zip(cycle, np.roll(cycle, -1), strict=True):
-        others = randomness.shuffled(NODES, "graph_walk", "successors", int(node))
+        others = counters.shuffled(NODES, "graph_walk", "successors", int(node))
         found[node] = [after, *others[(others != node) & (others != after)][: DEGREE - 1]]
     return found
 
 
 @lru_cache(maxsize=64)
 def _chunk(horizon: int, seed: int, number: int) -> Chunk:
-    draws = randomness.words("graph_walk", "text", horizon, seed, number, shape=(CHUNK, 1 + horizon))
+    draws = counters.words("graph_walk", "text", horizon, seed, number, shape=(CHUNK, 1 + horizon))
     walks = np.empty(draws.shape, dtype=np.int64)
     walks[:, 0] = draws[:, 0] % np.uint64(NODES)
     for t in range(1, 1 + horizon):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from . import randomness
-from .base import check_range, foreign_prompt
-from .sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
+from .base import counters
+from .base.requests import check_range, foreign_prompt
+from .base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
 
 STATES, TOKENS = 8, 23
 _STAY, _MOVE = 15, 1
@@ -137,10 +137,10 @@ class HMM(SampledTask):
 @lru_cache(maxsize=1)
 def _emissions() -> Ints:
     """Integer weights [8, 23]: state `i` writes 12 neighbours on a ring of the tokens, the first of them the 3i-th."""
-    ring = randomness.shuffled(TOKENS, "hmm", "ring")
+    ring = counters.shuffled(TOKENS, "hmm", "ring")
     weights = np.zeros((STATES, TOKENS), dtype=np.int64)
     for state in range(STATES):
-        weights[state, np.roll(ring, -3 * state)[:12]] = 3 + randomness.shuffled(12, "hmm", "weights", state) % 3
+        weights[state, np.roll(ring, -3 * state)[:12]] = 3 + counters.shuffled(12, "hmm", "weights", state) % 3
     return weights
 
 
@@ -157,10 +157,10 @@ def _explained() -> tuple[list[int], list[int]]:
 def _chunk(horizon: int, seed: int, number: int) -> Chunk:
     emissions = _emissions()
     moves, draws = (
-        randomness.words("hmm", w, horizon, seed, number, shape=(CHUNK, 1 + horizon)) for w in ("state", "text")
+        counters.words("hmm", w, horizon, seed, number, shape=(CHUNK, 1 + horizon)) for w in ("state", "text")
     )
     steps = (moves % np.uint64(_STAY + _MOVE) < _MOVE).astype(np.int64)
     steps[:, 0] = moves[:, 0] % np.uint64(STATES)
     states = steps.cumsum(1) % STATES
-    texts = np.stack([randomness.choices(emissions[states[:, t]], draws[:, t]) for t in range(1 + horizon)], axis=1)
+    texts = np.stack([counters.choices(emissions[states[:, t]], draws[:, t]) for t in range(1 + horizon)], axis=1)
     return with_splits("hmm", texts, eos=TOKENS)

@@ -14,9 +14,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import foreign_prompt, split_of
-from .right_answer import Item, RightAnswerTask
+from .base import counters
+from .base.requests import foreign_prompt, split_of
+from .base.right_answer import Item, RightAnswerTask
 
 _ALPHABET = "0123456789+="
 _PLUS, _EQUALS = 10, 11
@@ -85,8 +85,8 @@ class LongAddition(RightAnswerTask):
 
 @lru_cache(maxsize=64)
 def _chunk(low: int, high: int, seed: int, number: int) -> list[Item]:
-    sizes = randomness.below(high - low + 1, "long_addition", "size", low, high, seed, number, shape=(_CHUNK,)) + low
-    digits = randomness.words("long_addition", "digits", low, high, seed, number, shape=(_CHUNK, 2, high))
+    sizes = counters.below(high - low + 1, "long_addition", "size", low, high, seed, number, shape=(_CHUNK,)) + low
+    digits = counters.words("long_addition", "digits", low, high, seed, number, shape=(_CHUNK, 2, high))
     leading = np.arange(high) == 0
     digits = (digits % np.where(leading, 9, 10).astype(np.uint64)).astype(np.int64) + leading
     return [_item(*(row[:n] for row in pair)) for n, pair in zip(sizes.tolist(), digits.tolist(), strict=True)]

@@ -13,10 +13,10 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import check_range
-from .markov import contexts
-from .sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
+from .base import counters
+from .base.markov import contexts
+from .base.requests import check_range
+from .base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 
 TOTAL, FLOOR = 10**6, 10**3
 _CONTEXTS = 4096
@@ -91,7 +91,7 @@ def _weights(order: int, n: int, concentration: float) -> Ints:
 
     Gamma draws by inversion, normalised, are Dirichlet; what is lost by rounding down goes to the largest.
     """
-    uniform = randomness.words("ngram", "law", order, n, concentration, shape=(n**order, n)) >> np.uint64(11)
+    uniform = counters.words("ngram", "law", order, n, concentration, shape=(n**order, n)) >> np.uint64(11)
     gamma = gammaincinv(concentration, (uniform + 0.5) / 2**53)
     shares = gamma / gamma.sum(1, keepdims=True)
     weights = FLOOR + np.floor(shares * (TOTAL - n * FLOOR)).astype(np.int64)
@@ -102,13 +102,13 @@ def _weights(order: int, n: int, concentration: float) -> Ints:
 @lru_cache(maxsize=64)
 def _chunk(order: int, n: int, concentration: float, horizon: int, seed: int, number: int) -> Chunk:
     weights = _weights(order, n, concentration)
-    draws = randomness.words(
+    draws = counters.words(
         "ngram", "text", order, n, concentration, horizon, seed, number, shape=(CHUNK, order + horizon)
     )
     texts = np.empty(draws.shape, dtype=np.int64)
     texts[:, :order] = draws[:, :order] % np.uint64(n)
     context = texts[:, :order] @ n ** np.arange(order - 1, -1, -1)
     for t in range(order, order + horizon):
-        texts[:, t] = randomness.choices(weights[context], draws[:, t])
+        texts[:, t] = counters.choices(weights[context], draws[:, t])
         context = (context * n + texts[:, t]) % len(weights)
     return with_splits("ngram", texts, eos=n)

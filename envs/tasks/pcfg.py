@@ -13,10 +13,10 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import check_range, foreign_prompt
-from .grammar import NEVER, Grammar, Table, compile_grammar
-from .sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
+from .base import counters
+from .base.grammar import NEVER, Grammar, Table, compile_grammar
+from .base.requests import check_range, foreign_prompt
+from .base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
 
 ALPHABET = '{}[]:,"abcde012345-.tfn'
 EOS = len(ALPHABET)
@@ -175,14 +175,14 @@ def _follows(depth: int) -> NDArray[np.bool_]:
 @lru_cache(maxsize=64)
 def _chunk(depth: int, shortest: int, longest: int, seed: int, number: int) -> Chunk:
     made = table(depth)
-    draws = randomness.words("pcfg", depth, shortest, longest, seed, number, shape=(CHUNK, 1 + longest))
+    draws = counters.words("pcfg", depth, shortest, longest, seed, number, shape=(CHUNK, 1 + longest))
     texts = np.full(draws.shape, EOS)
     state = 1 + (draws[:, 0] % np.uint64(2)).astype(np.int64)
     texts[:, 0] = np.array([*_STARTS])[state - 1]
     rows = np.arange(CHUNK)
     for written in range(longest):
         now = state[rows]
-        texts[rows, 1 + written] = randomness.choices(
+        texts[rows, 1 + written] = counters.choices(
             bounded(made, now, written, shortest, longest), draws[rows, 1 + written]
         )
         state[rows] = made.after[now, texts[rows, 1 + written]]

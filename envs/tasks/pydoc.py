@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from seqil import Trajectories, Vocabulary
+from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import Task, split_of
-from .windows import Windows
+from .base.requests import split_of
+from .base.windows import Windows
 
 _FIRST = ord(" ") - 1  # id 0 is the newline, ids 1 … 95 are the characters from space to tilde
 _WORD = re.compile(r"[A-Za-z]+")

@@ -12,12 +12,12 @@ from torch.nn.functional import pad
 from seqil import Prefixes
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import check_range, split_of
-from .kneser_ney import KneserNey
-from .markov import contexts
+from .base import counters
+from .base.kneser_ney import KneserNey
+from .base.markov import contexts
+from .base.requests import check_range, split_of
+from .base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 from .pydoc import Docstrings, PyDoc, encode, snapshot
-from .sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 
 
 class PyDocKN(SampledTask, Docstrings):
@@ -77,7 +77,7 @@ def _fitted(order: int) -> KneserNey:
 @lru_cache(maxsize=16)
 def _chunk(order: int, width: int, seed: int, number: int) -> Chunk:
     model, size = _fitted(order), PyDoc.vocabulary.eos
-    draws = randomness.words("pydoc_kn", order, width, seed, number, shape=(CHUNK, width - order + 2))
+    draws = counters.words("pydoc_kn", order, width, seed, number, shape=(CHUNK, width - order + 2))
     starts = np.concatenate([np.lib.stride_tricks.sliding_window_view(ids, order - 1) for ids in _documents()])
     texts = np.empty((CHUNK, width), dtype=np.int64)
     texts[:, : order - 1] = starts[draws[:, 0] % np.uint64(len(starts))]

@@ -14,9 +14,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import foreign_prompt, split_of
-from .right_answer import Item, RightAnswerTask
+from .base import counters
+from .base.requests import foreign_prompt, split_of
+from .base.right_answer import Item, RightAnswerTask
 
 LABELS = 50
 _BAR, _SLASH, _EQUALS, _EOS = range(LABELS, LABELS + 4)
@@ -129,9 +129,9 @@ class Star(RightAnswerTask):
 def _chunk(arms: int, length: int, seed: int, number: int) -> list[Item]:
     edges = arms * length
     key = ("star", arms, length, seed, number)
-    labels = randomness.words("labels", *key, shape=(_CHUNK, LABELS)).argsort(axis=1, kind="stable")
-    order = randomness.words("order", *key, shape=(_CHUNK, edges)).argsort(axis=1, kind="stable")
-    goals = randomness.below(arms, "goal", *key, shape=(_CHUNK,))
+    labels = counters.words("labels", *key, shape=(_CHUNK, LABELS)).argsort(axis=1, kind="stable")
+    order = counters.words("order", *key, shape=(_CHUNK, edges)).argsort(axis=1, kind="stable")
+    goals = counters.below(arms, "goal", *key, shape=(_CHUNK,))
     centre, nodes = labels[:, :1], labels[:, 1 : edges + 1].reshape(_CHUNK, arms, length)
     tails = np.concatenate([np.broadcast_to(centre[:, None], (_CHUNK, arms, 1)), nodes[:, :, :-1]], 2)
     pairs = np.stack([tails, nodes], -1).reshape(_CHUNK, edges, 2)

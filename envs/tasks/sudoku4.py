@@ -15,9 +15,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from . import randomness
-from .base import foreign_prompt, split_of
-from .sampled import CHUNK, Chunk, Ints, SampledTask
+from .base import counters
+from .base.requests import foreign_prompt, split_of
+from .base.sampled import CHUNK, Chunk, Ints, SampledTask
 
 CELLS, DIGITS, BLANK, _EOS = 16, 4, 4, 5
 _GRIDS = 288
@@ -204,9 +204,9 @@ def _holders(scattered: bool) -> dict[tuple[int, int], int]:
 @lru_cache(maxsize=64)
 def _chunk(low: int, high: int, scattered: bool, seed: int, number: int) -> Chunk:
     key = ("sudoku4", low, high, seed, number)
-    grids = _grids(scattered)[randomness.below(_GRIDS, "grid", *key, shape=(CHUNK,))]
-    clues = randomness.below(high - low + 1, "clues", *key, shape=(CHUNK, 1)) + low
-    ranks = randomness.words("cells", *key, shape=(CHUNK, CELLS)).argsort(axis=1, kind="stable")
+    grids = _grids(scattered)[counters.below(_GRIDS, "grid", *key, shape=(CHUNK,))]
+    clues = counters.below(high - low + 1, "clues", *key, shape=(CHUNK, 1)) + low
+    ranks = counters.words("cells", *key, shape=(CHUNK, CELLS)).argsort(axis=1, kind="stable")
     prompts = np.where(ranks < clues, grids, BLANK)
     splits = np.array([split_of("sudoku4", "".join("1234."[t] for t in prompt)) for prompt in prompts.tolist()])
     return Chunk(np.concatenate([prompts, grids], 1), splits)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqil import Trajectories, Vocabulary
+from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError, first_line
 
-from .base import Task, split_of
-from .windows import Windows
+from .base.requests import split_of
+from .base.windows import Windows
 
 _BLOCK = 32  # windows that go to one split together
 

@@ -14,14 +14,14 @@ from tensordict import TensorDict
 from torchrl.objectives import LossModule
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from ..agent import Agent, batch
-from ..noise import mistype, uniform
-from ..policy import TokenPolicy
+from ..learning.agent import Agent, batch
+from ..learning.noise import mistype, uniform
+from ..learning.training import Sampling, Training
+from ..mdp.trajectory import Trajectories
+from ..mdp.vocabulary import Vocabulary
+from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
-from ..rollouts import rollout
-from ..training import Sampling, Training
-from ..trajectory import Trajectories
-from ..vocabulary import Vocabulary
+from ..rollouts.rollouts import rollout
 
 _LENGTH = 6
 _UPDATES = 3

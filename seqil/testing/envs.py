@@ -12,8 +12,8 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 
-from ..prefix import Prefixes, legal_actions, start, transition
-from ..vocabulary import Vocabulary
+from ..mdp.prefix import Prefixes, legal_actions, start, transition
+from ..mdp.vocabulary import Vocabulary
 
 _EPISODES, _STEPS = 20, 200
 

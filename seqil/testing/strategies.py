@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ..prefix import legal_actions, start, transition
-from ..trajectory import Trajectories
-from ..vocabulary import Vocabulary
+from ..mdp.prefix import legal_actions, start, transition
+from ..mdp.trajectory import Trajectories
+from ..mdp.vocabulary import Vocabulary
 
 
 @st.composite

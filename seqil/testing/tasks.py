@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ..prefix import start
-from ..trajectory import Trajectories
+from ..mdp.prefix import start
+from ..mdp.trajectory import Trajectories
 
 _N = 20
 _SPLITS = ("train", "valid", "test")

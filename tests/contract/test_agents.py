@@ -9,10 +9,10 @@ import torch
 from tensordict import TensorDict
 from torchrl.objectives import LossModule
 
-from agents import discriminator, gold, step_divergences, unlikelihood
+from agents import gold, step_divergences, unlikelihood
 from agents.behavior_cloning import BehaviorCloning
 from agents.dagger import DAgger
-from agents.gail import GAIL
+from agents.gail import GAIL, discriminator
 from agents.gold import GOLD
 from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
@@ -22,7 +22,7 @@ from agents.slic import SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
 from seqil import Agent, divergences, experts, rollout
-from seqil.agent import batch
+from seqil.learning.agent import batch
 from seqil.testing import check_agent
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
@@ -85,8 +85,8 @@ def test_a_loss_is_an_average_over_rows(name):
 
 
 def test_agents_train_policies_without_a_backspace():
+    from seqil.learning.training import Sampling, Training
     from seqil.testing.agents import tiny_demonstrations, tiny_policy
-    from seqil.training import Sampling, Training
 
     for cls in (BehaviorCloning, GAIL, SequenceMatch):
         agent = cls(tiny_policy(backspace=False), steps=8)

@@ -10,9 +10,9 @@ from torch import nn
 
 from agents.occupancy_gradient import OccupancyGradientLoss
 from seqil import Trajectories, Vocabulary
-from seqil.divergences import DIVERGENCES, Divergence, chi2_mixture
-from seqil.objectives import sequence_match
-from seqil.values import StepValues
+from seqil.learning.divergences import DIVERGENCES, Divergence, chi2_mixture
+from seqil.learning.objectives import sequence_match
+from seqil.policy.values import StepValues
 from tests.laws.list_model import Row
 
 PROMPT = [0]

@@ -9,7 +9,7 @@ from table_policy import TablePolicy
 
 from seqil import Vocabulary, start
 from seqil.decoding import NamedRule, loop_guard, min_p, tabu, top_k, top_p
-from seqil.prefix import legal_actions, transition
+from seqil.mdp.prefix import legal_actions, transition
 from seqil.rollouts import rollout_reference
 from seqil.testing.strategies import limits, prompts, vocabularies
 

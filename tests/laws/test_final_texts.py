@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from seqil import Vocabulary, exact, rollout
-from seqil.enumeration import prefix_table
 from seqil.errors import InvalidInputError
-from seqil.prefix import legal_actions
+from seqil.mdp.prefix import legal_actions
 from seqil.rollouts import rollout_reference
+from seqil.theory.enumeration import prefix_table
 from tests.table_policy import TablePolicy
 from tests.tiny_models import FAMILIES, tiny_policy
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import V, tiny_policy
 
-from seqil import lockstep, rollout, start
+from seqil import rollout, start
 from seqil.errors import NonFiniteError
-from seqil.host_reads import HostReads
-from seqil.lockstep import Lockstep
-from seqil.rollouts import rollout_reference
-from seqil.sampling import Sampler
+from seqil.rollouts import lockstep, rollout_reference
+from seqil.rollouts.cuda_graphs import HostReads
+from seqil.rollouts.lockstep import Lockstep
+from seqil.rollouts.sampler import Sampler
 from seqil.testing.strategies import limits, prompts
 
 every = pytest.mark.parametrize("family", ["gpt2", "llama"])

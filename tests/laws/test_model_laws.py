@@ -11,8 +11,8 @@ from tiny_models import with_exact_norms
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from seqil import TokenPolicy, Vocabulary, legal_actions, rollout, start, transition
-from seqil.cache import SlotCache, additive
 from seqil.errors import NonFiniteError
+from seqil.policy.cache import SlotCache, additive
 from seqil.randomness import seeded
 from seqil.rollouts import rollout_reference
 from seqil.testing.strategies import trajectories

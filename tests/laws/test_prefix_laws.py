@@ -5,7 +5,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from list_model import Row, limits, prompts, vocabularies
 
 from seqil import legal_actions, start, transition
-from seqil.prefix import Prefixes
+from seqil.mdp.prefix import Prefixes
 
 walks = st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), max_size=14)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_models import FAMILIES, V, tiny_policy, with_exact_norms
 
 from seqil import Trajectories, pack
-from seqil.shared_prompts import SharedPrompts
+from seqil.policy.shared_prompts import SharedPrompts
 from seqil.testing.strategies import prompts, trajectories
 
 every = pytest.mark.parametrize("family", FAMILIES)
@@ -36,7 +36,7 @@ def both(made, t):
     """Hidden states of all nodes [nodes, D], of rows apart and with shared prompts."""
     tree = pack(V, t)
     real = torch.arange(tree.tokens.shape[1]) < tree.lengths[:, None]
-    return made.tree_hidden(tree)[real], SharedPrompts.of(t).hidden(made, tree)[real]
+    return made.tree_hidden(tree)[real], SharedPrompts.of(t).hidden(made.trunk, tree)[real]
 
 
 @every

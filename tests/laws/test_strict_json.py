@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqil import statistics, strict_json
+from seqil import statistics
 from seqil.errors import InvalidInputError
+from seqil.runs import strict_json
 
 plain = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(), st.text(),
                   st.sampled_from(["inf", "-inf", "nan", "float"]))  # fmt: skip

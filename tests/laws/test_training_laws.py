@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from seqil import rollout
-from seqil.evaluation import evaluation
-from seqil.experiment import Settings, make_task, make_training
+from seqil.metrics.measured import evaluation
+from seqil.runs.experiment import Settings, make_task, make_training
 
 HORIZON = 16
 

@@ -1,0 +1,1 @@
+"""What is made of records alone: contrasts, fits, tables."""

@@ -1,0 +1,82 @@
+"""Is the better likelihood the better text? Rank correlations of held-out NLL with quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..running.records import Record
+from ..study import Place
+from .contrasts import HIGHER
+from .results import Results
+
+_FEWEST = 4
+QUALITIES = ("hazard", "success", "regret", "rep_4")
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Of NLL with badness: positive where a better likelihood goes with better texts.
+
+    Attributes:
+        task: name of the place.
+        quality: the metric.
+        among: an agent family, or `agents` (one point per family), or `all runs`.
+        n: points.
+        spearman, spearman_p, kendall, kendall_p: coefficients and two-sided p-values; NaN where all points agree.
+    """
+
+    task: str
+    quality: str
+    among: str
+    n: int
+    spearman: float
+    spearman_p: float
+    kendall: float
+    kendall_p: float
+
+
+def family(record: Record) -> str:
+    """What kind of agent made it; cloning without a backspace is maximum likelihood."""
+    settings = record["settings"]
+    return "MLE" if settings["agent"] == "bc" and not settings["backspace"] else str(settings["agent"])
+
+
+def likelihood_against_quality(results: Results, place: Place) -> list[RankCorrelation]:
+    """Every quality that all runs of the place have, of plain samples: a decoding rule leaves the likelihood alone."""
+    plain = {arm.name for arm in results.study.arms}
+    runs = [r for name, found in results.runs(place).items() if name in plain for r in found]
+    found = []
+    for quality in QUALITIES:
+        known = [r for r in runs if quality in r["estimates"] and "nll_per_token" in r["estimates"]]
+        if len(known) < _FEWEST:
+            continue
+        groups: dict[str, list[tuple[float, float]]] = {}
+        for record in known:
+            groups.setdefault(family(record), []).append(_point(record, quality))
+        centres = [(float(np.mean([x for x, _ in g])), float(np.mean([y for _, y in g]))) for g in groups.values()]
+        everyone = [point for group in groups.values() for point in group]
+        for among, points in {"all runs": everyone, "agents": centres, **groups}.items():
+            if len(points) >= _FEWEST:
+                found.append(RankCorrelation(place.name, quality, among, len(points), *_ranks(points)))
+    return found
+
+
+def _point(record: Record, quality: str) -> tuple[float, float]:
+    x, y = (float(record["estimates"][name]["value"]) for name in ("nll_per_token", quality))
+    return x, -y if quality in HIGHER else y
+
+
+def _ranks(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    """Infinite values rank last; a correlation with a constant is undefined."""
+    from scipy import stats
+
+    x, y = np.array(points, dtype=np.float64).T
+    if len(set(x)) < 2 or len(set(y)) < 2:
+        return math.nan, math.nan, math.nan, math.nan
+    x, y = stats.rankdata(x), stats.rankdata(y)
+    spearman, kendall = stats.spearmanr(x, y), stats.kendalltau(x, y)
+    return tuple(float(v) for v in (spearman.statistic, spearman.pvalue, kendall.statistic, kendall.pvalue))  # type: ignore[return-value]

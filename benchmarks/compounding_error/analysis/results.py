@@ -1,0 +1,63 @@
+"""The records of a study, sorted into rows: the runs of every arm and decoding on every place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seqil.statistics import Estimate, over_runs
+
+from ..running.cells import rows_of
+from ..running.records import Record
+from ..study import Place, Study
+
+
+class Results:
+    """The records of a study, sorted: the runs of every row on every place.
+
+    Args:
+        study: whose; records of other arms, places and seeds are left out.
+        records: in the order of the file; of two with the same arm, place and seed the later one counts.
+    """
+
+    def __init__(self, study: Study, records: Sequence[Record]) -> None:
+        arms = {arm.name: arm for arm in study.arms}
+        latest = {(r["task"], r["arm"], r["seed"]): r for r in records if belongs(study, r)}
+        self.study = study
+        self.records = list(latest.values())
+        self._rows = [row for record in self.records for row in rows_of(record, arms[record["arm"]])]
+
+    @property
+    def places(self) -> list[Place]:
+        """Those that have been run."""
+        return [place for place in self.study.places if any(r["task"] == place.name for r in self.records)]
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """Fewest and most runs that a row has on a task."""
+        counts = [len(runs) for place in self.places for runs in self.runs(place).values()]
+        return min(counts), max(counts)
+
+    def runs(self, place: Place) -> dict[str, list[Record]]:
+        """Row name -> its runs, in the study's order; rows without runs are left out."""
+        found = {
+            name: [r for r in self._rows if (r["task"], r["arm"]) == (place.name, name)] for name in self.study.rows
+        }
+        return {name: runs for name, runs in found.items() if runs}
+
+    def plain(self, place: Place) -> dict[str, list[Record]]:
+        """Those rows that are not a decoding of another one."""
+        names = {arm.name for arm in self.study.arms}
+        return {row: runs for row, runs in self.runs(place).items() if row in names}
+
+
+def belongs(study: Study, record: Record) -> bool:
+    """Whether a record has the names of one of a study's runs; its settings may be others."""
+    arms, places = {arm.name for arm in study.arms}, {place.name for place in study.places}
+    return record["task"] in places and record["arm"] in arms and record["seed"] < study.seeds
+
+
+def estimate(runs: Sequence[Record], metric: str) -> Estimate | None:
+    """Over the runs; None where one of them has no such metric."""
+    if any(metric not in r["estimates"] for r in runs):
+        return None
+    return over_runs([Estimate.of(r["estimates"][metric]) for r in runs])

@@ -1,0 +1,180 @@
+"""Tables of a study, from its records alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+
+from seqil.statistics import Estimate
+
+from ..running.records import Record
+from ..study import Place, Study
+from .contrasts import BETTER, FEWEST, WORSE, marks
+from .results import Results, estimate
+
+ACCURACY = ("teacher_forced_accuracy", "success")  # of the next token after the data, and of the policy's own texts
+TEXTS = ("rare_tokens", "mauve")
+STEP_ERRORS = ("off_policy_step_error", "on_policy_step_error")
+DELETIONS = ("backspace_precision", "backspace_recall")
+EXACT = ("hazard", *ACCURACY, "nll_per_token", *STEP_ERRORS, *TEXTS, *DELETIONS)
+PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4", "mauve")
+LAWS = ("teacher_forced_accuracy", "nll_per_token", *STEP_ERRORS, "regret", *TEXTS)
+SAMPLING = ("actions_per_net_token", "forwards_per_net_token")
+COMMON = (*SAMPLING, "unfinished")
+QUALITY, LAWFUL = ("hazard", "success", "regret", "nll_per_token"), ("regret", "nll_per_token")
+FURTHER = ("teacher_forced_accuracy", *TEXTS, *DELETIONS, "unfinished")
+WIDTH, _WIDE = 100, 200
+
+Show = Callable[[Estimate], str]
+Table = list[list[str]]
+
+
+def interval(e: Estimate) -> str:
+    """`0.0090 [0.0082, 0.0099]`; the value alone where there is no interval."""
+    value, low, high = (_number(x, _digits(e)) for x in (e.value, e.low, e.high))
+    return value if math.isnan(e.low) else f"{value} [{low}, {high}]"
+
+
+def plus_minus(e: Estimate) -> str:
+    """`0.0090±0.0009`, the wider side; the value alone where there is no interval."""
+    value = _number(e.value, _digits(e))
+    if math.isnan(e.low) or math.isinf(e.value):
+        return value
+    return f"{value}±{_number(max(e.high - e.value, e.value - e.low), _digits(e))}"
+
+
+def _number(x: float, digits: int) -> str:
+    if math.isnan(x):
+        return "–"
+    return f"{x:.{digits}f}" if math.isfinite(x) else "∞" if x > 0 else "-∞"
+
+
+def _digits(e: Estimate) -> int:
+    return 3 if abs(e.value) >= 0.1 or e.value == 0 else 4
+
+
+def many(study: Study) -> bool:
+    """Whether its arms are too many to stand side by side."""
+    return len(study.rows) > 4
+
+
+def table(results: Results, place: Place, show: Show = interval) -> Table:
+    """Header and rows: arms side by side where they are few, else one below the other."""
+    return one_below_the_other(results, place) if many(results.study) else side_by_side(results, place, show)
+
+
+def side_by_side(results: Results, place: Place, show: Show) -> Table:
+    """One row per metric; arms are columns."""
+    runs = results.runs(place)
+    here = [r for r in results.records if r["task"] == place.name]
+    kind = (
+        EXACT if any(r["profile"] for r in here) else PROXY if any("hazard" in r["estimates"] for r in here) else LAWS
+    )
+    metrics = _measured((*kind, *COMMON), runs)
+    return [
+        ["", *runs],
+        *([_title(name), *(_cell(estimate(found, name), show) for found in runs.values())] for name in metrics),
+        *([title, *map(cost, runs.values())] for title, cost in COSTS.items()),
+    ]
+
+
+def one_below_the_other(results: Results, place: Place) -> Table:
+    """One row per arm and decoding, marked where it differs from the first: how good, how dear, and what else."""
+    runs, marked = results.runs(place), marks(results, place)
+
+    def cell(row: str, metric: str) -> str:
+        return f"{_cell(estimate(runs[row], metric), plus_minus)} {marked.get((row, metric), '')}".strip()
+
+    judged = any(estimate(found, "hazard") for found in runs.values())
+    before = _measured((*(QUALITY if judged else LAWFUL), *SAMPLING), runs)
+    after = _measured(FURTHER if judged else (*STEP_ERRORS, *FURTHER), runs)
+    return [
+        ["", *map(_title, before), *COSTS, *map(_title, after)],
+        *(
+            [
+                *(name, *(cell(name, metric) for metric in before)),
+                *(*(cost(found) for cost in COSTS.values()), *(cell(name, metric) for metric in after)),
+            ]
+            for name, found in runs.items()
+        ),
+    ]
+
+
+def caption(results: Results) -> str:
+    """How to read the marks and intervals, in words."""
+    few, most = results.seeds
+    over = (
+        "seeds (Student's t)"
+        if few >= 3
+        else "sequences"
+        if most < 3
+        else "sequences, seeds pooled, where a row has fewer than three"
+    )
+    seeds = "1 seed" if most == 1 else f"{few} seeds" if few == most else f"{few} to {most} seeds"
+    text = f"{seeds}, 95 % intervals over {over}."
+    if many(results.study):
+        text += (
+            f" {BETTER} better and {WORSE} worse than {results.study.rows[0]} at 5 %, two-sided: t tests paired by "
+            "seed, of logarithms but for the success, with Holm's correction over the rows of a task for each metric; "
+            f"no test with fewer than {FEWEST} seeds in common."
+        )
+    return text
+
+
+def markdown(results: Results) -> str:
+    """All tables, as a file."""
+    parts = [f"# {results.study.question}", caption(results)]
+    for place in results.places:
+        parts += [f"## {place.name}", f"An error is {place.error}.", markdown_table(results, place)]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(results: Results, place: Place) -> str:
+    """One table."""
+    head, *rows = table(results, place, plus_minus)
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def show(results: Results, console: Console) -> None:
+    """All tables, for a terminal."""
+    if many(results.study):  # a row per arm needs more than a narrow window has: it may break lines
+        console = Console(file=console.file, width=max(console.width, _WIDE), highlight=False)
+    for place in results.places:
+        rows = table(results, place, plus_minus)
+        shown = Grid(title=place.name, box=None, title_justify="left")
+        for i, head in enumerate(rows[0]):
+            shown.add_column(head, justify="right" if i else "left")
+        for cells in rows[1:]:
+            shown.add_row(*cells)
+        console.print()
+        console.print(shown)
+    console.print(f"\n{caption(results)}")
+
+
+def _measured(metrics: Sequence[str], runs: dict[str, list[Record]]) -> list[str]:
+    """Those that any row has; older records lack some."""
+    return [metric for metric in metrics if any(estimate(found, metric) for found in runs.values())]
+
+
+def _title(metric: str) -> str:
+    return metric.replace("_", " ")
+
+
+def _cell(e: Estimate | None, show: Show) -> str:
+    return "–" if e is None else show(e)
+
+
+def _mean(of: str, unit: float, digits: int) -> Callable[[Sequence[Record]], str]:
+    return lambda runs: f"{np.mean([r[of] for r in runs]) / unit:.{digits}f}"
+
+
+COSTS = {
+    "trained (M)": _mean("training_positions", 1e6, 2),
+    "cost (M)": _mean("cost", 1e6, 2),
+    "training (s)": _mean("seconds_training", 1, 0),
+}

@@ -1,0 +1,208 @@
+"""Figures of a study, from its records alone: one per panel with all tasks, and an overview per task."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from seqil.errors import MissingExtraError
+
+from ..analysis import predicted
+from ..analysis.contrasts import BETTER, marks
+from ..analysis.correlation import family
+from ..analysis.results import Results, estimate
+from ..running.records import Record
+from ..study import Place
+from .panels import INK, PANELS, Panel, Style, plain_numbers
+
+COLOURS = (
+    *("#0b84a5", "#d9622b", "#1a9e77", "#b05cc6", "#c79a00", "#4f74e0", "#c23b5a", "#5d8f2f"),
+    *("#9a6a4f", "#2aa7a1", "#8a63d2", "#d1529b"),
+)
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+GOOD, BAD = "#1a9e77", "#d9622b"  # readable on white and on black
+_COLUMNS = 3
+_SCALE = 1.15  # of figures on the page
+
+
+def canvas(**options: Any) -> Any:
+    """An empty figure of matplotlib, which is an extra."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("figures need matplotlib; pip install 'seqil[study]'") from None
+    return Figure(layout="constrained", facecolor="none", **options)
+
+
+def styles(results: Results) -> dict[str, Style]:
+    """A look for every row: a colour per agent family, dashes within it; the first row in the colour of the text."""
+    found: dict[str, Style] = {}
+    families: dict[str, int] = {}
+    runs = {name: run[0] for place in results.places for name, run in results.runs(place).items()}
+    few = len(results.study.rows) <= len(COLOURS)
+    for row in results.study.rows:
+        if row not in runs:
+            continue
+        kind = row if few else family(runs[row])
+        if row == results.study.rows[0]:
+            families[kind] = 0
+            found[row] = Style(0, INK, "-")
+            continue
+        nth = families[kind] = families.get(kind, -1) + 1
+        kinds = [k for k in families if k not in (results.study.rows[0], "MLE")]
+        colour = INK if kind == "MLE" else COLOURS[kinds.index(kind) % len(COLOURS)]
+        look = nth % len(DASHES)
+        found[row] = Style(results.study.rows.index(row), colour, DASHES[look], MARKERS[look])
+    return found
+
+
+def figure(results: Results, panel: Panel) -> Any | None:
+    """One panel for every task that has what it shows; None where no task has."""
+    places = [place for place in results.places if any(map(panel.has, results.runs(place).values()))]
+    if not places:
+        return None
+    looks, columns = styles(results), min(_COLUMNS, len(places))
+    lines = -(-len(places) // columns)
+    whole = canvas(figsize=(1.2 + 3.4 * columns, panel.height * lines))
+    grid = whole.subplots(lines, columns, squeeze=False)
+    for axes, place in zip(grid.flat, places, strict=False):
+        for row, runs in results.runs(place).items():
+            if panel.has(runs):
+                panel.draw(axes, runs, looks[row])
+        axes.set_title(place.name, fontsize=10, color=INK, loc="left")
+        panel.finish(axes)
+        _plain(axes)
+    for axes in grid.flat[len(places) :]:
+        axes.set_axis_off()
+    return whole
+
+
+def overview(results: Results, place: Place) -> Any:
+    """Point and interval of success and hazard for every row; the band is the first row's interval."""
+    runs, marked = results.runs(place), marks(results, place)
+    metrics = {"success": "right texts", "hazard": "errors per token", "regret": "regret (nats)"}
+    shown = [m for m in metrics if any(estimate(found, m) for found in runs.values())][:2]
+    whole = canvas(figsize=(9.5, 1.2 + 0.27 * len(runs)))
+    panels = list(whole.subplots(1, len(shown), sharey=True, squeeze=False)[0])
+    for axes, metric in zip(panels, shown, strict=True):
+        _interval_per_row(axes, runs, metric, metrics[metric], marked)
+    decoded = {row for arm in results.study.arms for row in arm.rows[1:]}
+    panels[0].set_yticks(range(len(runs)), runs)
+    panels[0].invert_yaxis()
+    for tick, name in zip(panels[0].get_yticklabels(), runs, strict=True):
+        tick.set(style="italic" if name in decoded else "normal")
+    return whole
+
+
+def _interval_per_row(
+    axes: Any, runs: dict[str, list[Record]], metric: str, label: str, marked: dict[tuple[str, str], str]
+) -> None:
+    first = estimate(next(iter(runs.values())), metric)
+    if first is not None:
+        axes.axvspan(first.low, first.high, color=INK, alpha=0.18, lw=0)
+        axes.axvline(first.value, color=INK, lw=0.8, ls=":")
+    for y, (row, found) in enumerate(runs.items()):
+        e = estimate(found, metric)
+        if e is None:
+            continue
+        mark = marked.get((row, metric), "")
+        colour = (GOOD if mark == BETTER else BAD) if mark else INK
+        values = [float(r["estimates"][metric]["value"]) for r in found]
+        axes.plot([e.low, e.high], [y, y], color=colour, lw=1.6, solid_capstyle="butt")
+        axes.plot(e.value, y, "o", color=colour, ms=5)
+        axes.plot(values, [y] * len(found), "|", color=colour, ms=7, mew=1)
+        if e.value == float("inf"):
+            axes.annotate("∞ →", (1, y), xycoords=("axes fraction", "data"), color=colour, ha="right", va="center")
+    axes.set_xlabel(label)
+    _plain(axes)
+    axes.tick_params(left=False)
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=False, axis="y")
+
+
+def _plain(axes: Any) -> None:
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK, which="both", labelsize=8.5)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(INK)
+    axes.grid(color=INK, alpha=0.22, lw=0.6)
+    plain_numbers(axes)
+
+
+def cloning() -> Any:
+    """What cloning costs in a class that does not hold the teacher, in closed form; no records enter."""
+    whole = canvas(figsize=(5, 3))
+    axes = whole.subplots()
+    _coins(axes, INK, COLOURS[1])
+    _plain(axes)
+    return whole
+
+
+def drawn(results: Results) -> dict[str, Any]:
+    """All figures by file name."""
+    found = {place.name: overview(results, place) for place in results.places}
+    found |= {name: figure(results, panel) for name, panel in PANELS.items()}
+    return {name: whole for name, whole in found.items() if whole is not None}
+
+
+def write(figures: dict[str, Any], results: Results, folder: Path) -> list[Path]:
+    """Each as PNG and SVG with a legend, the same bytes for the same records."""
+    looks, written = styles(results), []
+    for name, whole in figures.items():
+        written += [folder / f"{name}.png", folder / f"{name}.svg"]
+        if name in PANELS:
+            _legend(whole, looks)
+        whole.savefig(written[-2], dpi=130)
+        written[-1].write_text(svg(name, whole), encoding="utf-8")
+    return written
+
+
+def _legend(whole: Any, looks: dict[str, Style]) -> None:
+    """All rows below the figure, which grows by as much."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=s.colour, ls=s.dashes, lw=1.6, marker=s.marker, ms=3.5, label=row)
+        for row, s in looks.items()
+    ]
+    columns = max(1, round(whole.get_figwidth() / 3.2))
+    whole.set_figheight(whole.get_figheight() + 0.2 * -(-len(handles) // columns))
+    options = {"loc": "outside lower center", "frameon": False, "fontsize": 8, "labelcolor": INK}
+    whole.legend(handles=handles, ncols=columns, **options)
+
+
+def svg(name: str, whole: Any) -> str:
+    """As SVG with text as text."""
+    from matplotlib import rc_context
+
+    text = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        whole.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def inlined(name: str, whole: Any) -> str:
+    """For a page: as wide as its column, ink in the colour of the text, rows marked by `data-row`, no other ids."""
+    text = svg(name, whole)
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    head, rest = text.split(">", 1)
+    width = _SCALE * float(re.search(r' width="([0-9.]+)pt"', head)[1])  # type: ignore[index]
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head) + f' style="max-width:{width:.0f}pt"'
+    rest = re.sub(r'id="row-(\d+)-[^"]*"', r'data-row="\1"', rest)
+    rest = re.sub(r' id="(?![mp][0-9a-f]{10}")[^"]*"', "", rest)
+    return f"{head}>{rest}"
+
+
+def _coins(axes: Any, ink: str, colour: str) -> None:
+    """Both distances over the horizon."""
+    T, cloned, best = zip(*predicted.coin_distances(), strict=True)
+    axes.plot(T, cloned, "o-", color=colour, ms=4, lw=1.5)
+    axes.plot(T, best, "s--", color=ink, ms=4, lw=1.5)
+    axes.annotate("cloned", (T[-1], cloned[-1]), (0, -26), textcoords="offset points", color=colour, ha="right")
+    axes.annotate("best coin", (T[-1], best[-1]), (0, 8), textcoords="offset points", color=ink, ha="right")
+    axes.set(xscale="log", yscale="log", xlabel="tokens per text", ylabel="total variation")

@@ -1,0 +1,72 @@
+"""The page of a study and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from seqil.runs import strict_json
+
+from ..analysis.results import Results
+from ..analysis.tables import markdown
+from . import figures
+from .markup import Drawings, escaped
+from .sections import SECTIONS, stepped
+
+_PAGE = Path(__file__).parent
+
+
+def page(results: Results, drawings: Drawings) -> str:
+    """One self-contained HTML page: it loads nothing."""
+    made = [(section, section.body(results, drawings)) for section in SECTIONS]
+    made = [(section, body) for section, body in made if body]
+    version = results.records[0]["versions"]
+    slots = {
+        "title": escaped(results.study.question),
+        "study": escaped(results.study.name),
+        "lead": "All agents of a task are trained at equal cost in forward positions, a trained position counted three "
+        "times; noise and rollouts are counted. Sampled at temperature 1 where a row does not say otherwise.",
+        "nav": "".join(f'<a href="#{section.anchor}">{section.title}</a>' for section, _ in made),
+        "legend": _legend(results),
+        "sections": "".join(
+            f'<section id="{section.anchor}"><h2>{section.title}</h2>{body}</section>' for section, body in made
+        ),
+        "footer": escaped(
+            f"{len(results.records)} runs. seqil {version['seqil']}, torch {version['torch']}, "
+            f"transformers {version['transformers']}. Everything here is made from results.jsonl."
+        ),
+        "data": _embedded({"trajectories": stepped(results)}),
+        "style": (_PAGE / "page.css").read_text(encoding="utf-8"),
+        "script": (_PAGE / "page.js").read_text(encoding="utf-8"),
+    }
+    parts = (_PAGE / "page.html").read_text(encoding="utf-8").split("{{")
+    return parts[0] + "".join(slots[name] + rest for name, _, rest in (part.partition("}}") for part in parts[1:]))
+
+
+def write(results: Results, folder: Path) -> list[Path]:
+    """The page, the tables as Markdown, and each figure as PNG and SVG."""
+    drawn, cloning = figures.drawn(results), figures.cloning()
+    written = [folder / "report.html", folder / "table.md"]
+    written[0].write_text(
+        page(results, {name: figures.inlined(name, f) for name, f in (*drawn.items(), ("cloning", cloning))}),
+        encoding="utf-8",
+    )
+    written[1].write_text(markdown(results), encoding="utf-8")
+    return written + figures.write(drawn, results, folder)
+
+
+def _embedded(value: Any) -> str:
+    """JSON that may stand in a script element."""
+    return strict_json.dumps(value).replace("<", "\\u003c")
+
+
+def _legend(results: Results) -> str:
+    buttons = []
+    for row, style in figures.styles(results).items():
+        dashes = "" if style.dashes == "-" else f' stroke-dasharray="{" ".join(str(1.6 * x) for x in style.dashes[1])}"'
+        colour = "currentColor" if style.colour == figures.INK else style.colour
+        buttons.append(
+            f'<button type=button aria-pressed=false data-of="{style.row}"><svg viewBox="0 0 26 8" aria-hidden=true>'
+            f'<line x1=0 y1=4 x2=26 y2=4 stroke="{colour}" stroke-width=2.4{dashes} /></svg>{escaped(row)}</button>'
+        )
+    return "".join(buttons)

@@ -1,0 +1,104 @@
+"""Sections of the page that are tables of tests and fits."""
+
+from __future__ import annotations
+
+import math
+
+from seqil.statistics import Estimate
+
+from ..analysis import predicted
+from ..analysis.contrasts import BETTER, FEWEST, WORSE, Contrast, with_the_first
+from ..analysis.correlation import likelihood_against_quality
+from ..analysis.fits import Fit, fit
+from ..analysis.results import Results
+from ..analysis.tables import interval
+from ..hypotheses.claims import times
+from . import markup
+from .markup import Drawings, note
+
+
+def comparisons(results: Results, drawings: Drawings) -> str:
+    """Every row with the first one, seed by seed; empty where there are too few seeds."""
+    parts = []
+    for place in results.places:
+        found = with_the_first(results, place)
+        if found:
+            rows = [["", "metric", "effect", "p (Holm)", "P(better)", "middle", f"of {results.study.rows[0]}"]]
+            marks = [c.mark for c in found]
+            count = f"{marks.count(BETTER)} better, {marks.count(WORSE)} worse, {marks.count('')} undecided"
+            parts.append(markup.folded(f"{place.name}: {count}", markup.table(rows + list(map(_compared, found)))))
+    text = (
+        f"Runs of a seed share data, prompts and random numbers with those of {results.study.rows[0]}. Effects are "
+        "ratios (×) of hazards, nats and regrets, geometric means over seeds, and differences of successes, with 95 % "
+        "t intervals, uncorrected; p is two-sided, with Holm's correction over the rows of a task for each metric. "
+        "P(better) is the share of all pairs of runs in which the row is the better one; middle is the interquartile "
+        f"mean over seeds. Rows with at least {FEWEST} seeds in common."
+    )
+    return note(text) + "".join(parts) if parts else ""
+
+
+def _compared(c: Contrast) -> list[str]:
+    shown = times(c.comparison) if c.comparison.neutral else interval(c.comparison.effect)
+    middles = (f"{value:.4f}" if math.isfinite(value) else "∞" for value in (c.middle, c.theirs))
+    metric = c.metric.replace("_", " ")
+    return [c.row, metric, f"{shown} {c.mark}".strip(), markup.p_value(c.p), f"{c.improvement:.2f}", *middles]
+
+
+def fits(results: Results) -> str:
+    """Shape and rates of every row's first errors; empty where records hold no counts."""
+    parts = []
+    for place in results.places:
+        found = {row: one for row, runs in results.plain(place).items() if (one := fit(runs)) is not None}
+        if any(one.shape.n for one in found.values()):
+            rows = [["", "Weibull shape", "leak (per 1,000 tokens)", "recover", "residual"]]
+            parts += [markup.heading(place.name), markup.table(rows + [_fitted(*item) for item in found.items()])]
+    text = (
+        "Fits within the horizon of the training, one per run; intervals over seeds. A Weibull shape of 1 is a "
+        "constant hazard, below 1 it falls along the text, above 1 it grows. The two rates are of a chain whose bad "
+        "tokens grow as the regret does. The regret counts every token after the first error and so knows no recovery "
+        "of a text: a rate above 0 says that the hazard falls, as where some prompts are easier than others. The "
+        "residual is the root mean square of log regret less its fit."
+    )
+    return markup.heading("Shape and rates") + note(text) + "".join(parts) if parts else ""
+
+
+def _fitted(row: str, one: Fit) -> list[str]:
+    cells = [interval(e) if e else "–" for e in (one.shape, one.leak and _thousand(one.leak), one.recover)]
+    return [row, *cells, "–" if math.isnan(one.residual) else f"{one.residual:.3f}"]
+
+
+def _thousand(e: Estimate) -> Estimate:
+    return Estimate(1000 * e.value, 1000 * e.low, 1000 * e.high, e.n, e.unit)
+
+
+def likelihood(results: Results) -> str:
+    """Rank correlations; empty where there are too few runs."""
+    found = [c for place in results.places for c in likelihood_against_quality(results, place)]
+    if not found:
+        return ""
+    rows = [["", "quality", "among", "points", "Spearman ρ", "p", "Kendall τ", "p"]]
+    for c in found:
+        ranks = (markup.signed(c.spearman), markup.p_value(c.spearman_p), markup.signed(c.kendall))
+        rows.append([c.task, c.quality.replace("_", " "), c.among, str(c.n), *ranks, markup.p_value(c.kendall_p)])
+    text = (
+        "Rank correlation of held-out nats per token with how bad the texts are (success counted negatively): positive "
+        "where the better likelihood is the better text. “agents” has one point per agent family; below it the runs of "
+        "one family. p-values are not corrected for their number."
+    )
+    return note(text) + markup.table(rows)
+
+
+def cloning_is_no_proxy(results: Results, drawings: Drawings) -> str:
+    """The closed form of cloning in a class that does not hold the teacher; the same on every page."""
+    case = predicted.MisspecifiedCloning(1)
+    rows = [["tokens", "total variation, cloned", "best coin", "ratio"]]
+    for T, cloned, best in predicted.coin_distances():
+        rows.append([f"{T:,}", f"{cloned:.4f}", f"{best:.4f}", f"{cloned / best:.2f}"])
+    text = (
+        f"Exact, without training or samples: a teacher tosses a coin of chance {case.common:g} for a whole text, or "
+        f"in {100 * case.rare:g} % of the texts one of {case.other:g}. A student that is one coin cannot be right. "
+        f"Log-loss gives it the mean, {case.cloned:g}, and the longer the text, the larger is its total variation from "
+        "the teacher relative to that of the best coin: what cloning costs is no constant where the class is wrong."
+    )
+    drawing = markup.figure(drawings, "cloning", "Total variation of the cloned and of the best coin over the horizon")
+    return note(text) + markup.table(rows) + drawing

@@ -1,0 +1,1 @@
+"""Cells of a study: how they are trained, measured and kept."""

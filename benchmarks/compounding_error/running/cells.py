@@ -1,0 +1,212 @@
+"""One cell of a study: an agent, a task and a seed, trained once, sampled in one way or several, and measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from seqil.errors import InvalidInputError
+from seqil.learning.training import Training
+from seqil.runs import plugins
+from seqil.runs.checkpoint import versions
+from seqil.runs.experiment import Settings, make_task, make_training
+
+from ..study import WARM_START, Arm, Decoding, Place, Study
+from .measurement import at_horizon, measured
+from .records import Record
+
+THREADS = 1
+_PILOT = 40
+_MOST = 1.03  # of the budget: rollouts may grow in the course of a run
+_GPU_SHARE = 0.25  # models of a study are small
+_OF_THE_PLAIN_SAMPLE = ("horizons", "trajectories")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is run."""
+
+    arm: Arm
+    place: Place
+    seed: int
+    device: str = "cpu"
+
+    def __str__(self) -> str:
+        return f"{self.place.name}, {self.arm.name}, seed {self.seed}"
+
+    @property
+    def settings(self) -> Settings:
+        """Of the training run; the number of steps is still to be set from the budget."""
+        return Settings.of({**self.place.settings, **self.arm.settings, "seed": self.seed, "device": self.device})
+
+    @property
+    def budget(self) -> float:
+        """Of training, in forward positions."""
+        return self.arm.share * self.place.budget
+
+    @property
+    def gpus(self) -> float:
+        """Share of a GPU that the cell needs."""
+        return 0 if self.device == "cpu" else _GPU_SHARE
+
+    @property
+    def spare(self) -> int:
+        """Positions that texts of the longest horizon need beyond those of the training."""
+        return max(0, max(self.place.horizons, default=0) - make_task(self.settings).max_length)
+
+    @property
+    def key(self) -> str:
+        """Sha256 of everything that decides the result, the bytes of the demonstrations included."""
+        return _sha256([*self._decisive(self.settings.to_json()), data_of(self.settings), THREADS])[:32]
+
+    @property
+    def older_key(self) -> str:
+        """What older records are known by: without the data and the number of threads, which was 1."""
+        return _sha256(self._decisive(self.settings.to_json()))[:16]
+
+    def _decisive(self, settings: Any) -> list[Any]:
+        place = self.place
+        what = [settings, self.budget, place.samples, versions()]
+        if place.max_actions is not None:
+            what.append(place.max_actions)
+        if self.arm.decodings:
+            what.append([decoding.decisive for decoding in self.arm.decodings])
+        if self.arm.stages:
+            what.append({"stages": self.arm.stages})
+        if place.split != "test":
+            what.append({"split": place.split})
+        if place.horizons:
+            what.append({"horizons": place.horizons, "samples": place.horizon_samples})
+        return what
+
+
+def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
+    """All cells, seed by seed; agents and tasks that are not installed are refused."""
+    for kind, rows in (("agents", study.arms), ("tasks", study.places)):
+        known = plugins.names(kind)
+        unknown = [f"{row.name} ({name!r})" for row in rows if (name := row.settings[kind[:-1]]) not in known]
+        if unknown:
+            raise InvalidInputError(
+                f"no such {kind[:-1]} is installed: {', '.join(unknown)}; install seqil again, or leave it out with "
+                "--arm or --task"
+            )
+    pairs = [(arm, place) for place in study.places for arm in study.arms if not arm.places or place.name in arm.places]
+    return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
+
+
+def data_of(settings: Settings) -> str:
+    """Sha256 of the bytes of the demonstrations that a run trains on."""
+    s = settings
+    return _data(s.task, json.dumps(dict(s.task_options), sort_keys=True), s.demonstrations, s.seed)
+
+
+@lru_cache(maxsize=1024)
+def _data(task: str, options: str, n: int, seed: int) -> str:
+    demonstrations = plugins.construct("tasks", task, **json.loads(options)).demonstrations(n, "train", seed)
+    digest = hashlib.sha256()
+    for part in (demonstrations.prompts, demonstrations.actions):
+        digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def run(cell: Cell) -> Record:
+    """Train within the budget, then sample and measure in every way and at every horizon."""
+    torch.set_num_threads(THREADS)
+    logging.getLogger("torchrl").setLevel(logging.WARNING)
+    began, evaluating = time.perf_counter(), 0.0
+    settings = replace(cell.settings, steps=steps_within(cell))
+    task = make_task(settings)
+    training = make_training(settings, task, cell.spare)
+    gamma = float(settings.agent_options.get("gamma", 1.0))
+
+    def measure(how: Decoding) -> Record:
+        nonlocal evaluating
+        start = time.perf_counter()
+        found = measured(task, training.policy, how, cell.place, cell.seed, gamma)
+        evaluating += time.perf_counter() - start
+        return found
+
+    when, course = stages(training, cell.arm.stages), []
+    for step in spend(training, _MOST * cell.budget):
+        if step in when:
+            course.append({"steps": step, **training.costs(), **measure(WARM_START)})
+    possible = (how for how in cell.arm.decodings if task.judged or not how.detector)
+    plain, *others = map(measure, (Decoding(), *possible))
+    others += course[:1]
+    start = time.perf_counter()
+    horizons = [at_horizon(settings, training.policy, T, cell.place, cell.seed) for T in cell.place.horizons]
+    evaluating += time.perf_counter() - start
+    return {
+        "key": cell.key,
+        "arm": cell.arm.name,
+        "task": cell.place.name,
+        "seed": cell.seed,
+        "settings": settings.to_json(),
+        "versions": versions(),
+        "threads": THREADS,
+        "data": data_of(settings),
+        "parameters": sum(p.numel() for p in training.policy.parameters()),
+        "horizon": task.max_length,
+        "steps": training.step,
+        **training.costs(),
+        "seconds_training": round(time.perf_counter() - began - evaluating, 1),
+        "seconds_evaluation": round(evaluating, 1),
+        **plain,
+        **({"decoded": others} if others else {}),
+        **({"horizons": horizons} if horizons else {}),
+        **(
+            {"course": [{key: stage[key] for key in ("steps", "cost", "estimates")} for stage in course]}
+            if when
+            else {}
+        ),
+    }
+
+
+def rows_of(record: Record, arm: Arm) -> Iterator[Record]:
+    """The plain sample of a record and its other ones, each as if it were alone; `arm` names them.
+
+    A sample that the arm no longer asks for is left out.
+    """
+    yield record
+    names = arm.others
+    shared = {k: v for k, v in record.items() if k not in _OF_THE_PLAIN_SAMPLE}
+    for i, sample in enumerate(record.get("decoded", ())):
+        name = sample.get("decoding", names[i] if i < len(names) else None)
+        if name in names:
+            yield {**shared, **sample, "arm": arm.rows[1 + names.index(name)]}
+
+
+def steps_within(cell: Cell) -> int:
+    """Updates that the budget pays for, from the cost of a short run with the same schedule."""
+    settings = replace(cell.settings, steps=_PILOT)
+    pilot = make_training(settings, make_task(settings), cell.spare)
+    for _ in spend(pilot):
+        pass
+    return max(1, round(cell.budget / (pilot.costs()["cost"] / _PILOT)))
+
+
+def spend(training: Training, most: float = math.inf) -> Iterator[int]:
+    """Train to the last step, or to the one that reaches a cost of `most`; yields the number of each step."""
+    for step, metrics in training.run():
+        yield step
+        if metrics["cost"] >= most:
+            break
+
+
+def stages(training: Training, number: int) -> set[int]:
+    """Steps after which a model is measured: `number` of them at equal distances, from the end of the warm-up on."""
+    first, last = math.ceil(training.agent.warm_up * training.agent.steps), training.agent.steps
+    return {max(1, first + i * (last - first) // number) for i in range(number)}
+
+
+def _sha256(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""Who runs the cells: processes of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from seqil.errors import MissingExtraError, SeqilError, first_line
+
+from .cells import Cell, run
+from .records import Record
+
+Outcome = tuple[Cell, Record | SeqilError]
+Engine = Callable[[Sequence[Cell], int], Iterator[Outcome]]
+
+
+def local(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
+    """Processes of one thread each, which end with this one, whatever ends it."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_die_with_parent)
+    try:
+        futures = {pool.submit(attempt, cell): cell for cell in cells}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise SeqilError("a process was killed (out of memory?); run again to go on, with fewer --workers") from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def on_ray(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
+    """The Ray cluster of the environment variable RAY_ADDRESS, or a new one of `workers` cores on this machine.
+
+    Every node needs seqil installed; the studies travel with the cells.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("--engine ray needs Ray; pip install 'seqil[ray]'") from None
+    here = Path(__file__).resolve().parents[2]
+    address = os.environ.get("RAY_ADDRESS")
+    ray.init(
+        address,
+        num_cpus=None if address else workers,
+        runtime_env={"py_modules": [str(here)]},
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="warning",
+    )
+    try:
+        submitted = {
+            ray.remote(num_cpus=1, num_gpus=cell.gpus, max_retries=2)(attempt).remote(cell): cell for cell in cells
+        }
+        left = list(submitted)
+        while left:
+            (ready, *_), left = ray.wait(left)
+            try:
+                yield submitted[ready], ray.get(ready)
+            except ray.exceptions.RayError as error:
+                yield submitted[ready], SeqilError(first_line(error))
+    finally:
+        ray.shutdown()
+
+
+ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
+
+
+def attempt(cell: Cell) -> Record | SeqilError:
+    """The record of a cell, or why there is none: the others go on."""
+    try:
+        return run(cell)
+    except SeqilError as error:
+        return SeqilError(first_line(error))
+    except Exception as error:  # whatever torch or a plug-in may raise
+        return SeqilError(f"{type(error).__name__}: {first_line(error)}")
+
+
+def _die_with_parent() -> None:
+    """Let Ctrl-C be the parent's business, and end when it has ended: a killed one cannot say goodbye."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,153 @@
+"""What is measured on a trained policy, sampled in one way: estimates, and the counts that curves are made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selection
+from seqil.mdp.prefix import Prompts
+from seqil.mdp.rendering import spans
+from seqil.metrics.measured import evaluation, judge_of
+from seqil.runs.experiment import Settings, available, make_task
+from seqil.statistics import Estimate, mean, ratio
+
+from ..study import Decoding, Place
+from .detector import PlantedDetector
+from .steps import rounded, stepped
+
+
+def accuracy(policy: TokenPolicy, demonstrations: Trajectories) -> Estimate:
+    """Share of demonstrated tokens that are the policy's most probable ones after the demonstrated prefix."""
+    right = metrics.along(demonstrations, _agrees, policy)
+    return ratio(np.nansum(right, axis=1), (~np.isnan(right)).sum(1), "sequences")
+
+
+def entropies(policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, width: int) -> dict[str, Any]:
+    """Mean entropy (nats) of the next token in bins of `width` positions, after data and after the policy's own texts.
+
+    Steps at which `eos` was written do not count: where the horizon is fixed the law there is certain.
+
+    Returns:
+        `bin`, and for `data` and `own` the list of estimates over texts, as JSON.
+    """
+    return {
+        "bin": width,
+        "data": _entropy_by_bin(policy, demonstrations, width),
+        "own": _entropy_by_bin(policy, metrics.final_texts(rollouts), width),
+    }
+
+
+def _agrees(steps: metrics.Steps) -> Tensor:
+    return (steps.student.argmax(-1) == steps.token).double()
+
+
+def _entropy_by_bin(policy: TokenPolicy, texts: Trajectories, width: int) -> list[dict[str, Any]]:
+    eos = texts.vocabulary.eos
+    values = metrics.along(texts, lambda s: torch.where(s.token == eos, torch.nan, metrics.entropy(s)), policy)
+    bins = [values[:, at : at + width] for at in range(0, values.shape[1], width)]
+    per_text = [np.nanmean(part[~np.isnan(part).all(1)], axis=1) for part in bins]
+    return [mean(found, "sequences").to_json() for found in per_text if len(found)]
+
+
+_BIN, _SHOWN, _STEPPED, _LAWS = 8, 6, 4, 256
+_ONCE = ("profile", "hazard", "hazard_bin")  # not at every horizon
+
+
+def measured(
+    task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int, gamma: float = 1.0
+) -> dict[str, Any]:
+    """Estimates, counts by position, and a few texts, as JSON values; step by step for the plain sample of seed 0.
+
+    Args:
+        task: with a judge, a proxy or neither.
+        policy: trained.
+        how: to sample.
+        place: says how many texts of how many actions at most.
+        seed: of the sample.
+        gamma: of the implicit reward `q - gamma V'` that the steps show.
+    """
+    n = min(place.samples, available(task, place.split) or place.samples)
+    rollouts, cost = sampled(task, policy, how, task.prompts(n, place.split, 0), place.max_actions, seed)
+    demonstrations = task.demonstrations(n, place.split, 0)
+    found = {
+        **({"decoding": how.name} if how.name else {}),
+        **_numbers(task, policy, demonstrations, rollouts, cost),
+        "entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN),
+        "samples": [
+            [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
+            for prompt, row, length in zip(
+                task.prompts(min(_SHOWN, n), place.split, 0),
+                rollouts.actions.tolist(),
+                rollouts.lengths.tolist(),
+                strict=False,
+            )
+        ],
+    }
+    if not how.name and not seed:  # the page shows those of one run
+        found["trajectories"] = stepped(task, policy, rollouts.select(slice(_STEPPED)), judge_of(task), gamma)
+    return found
+
+
+def at_horizon(settings: Settings, policy: TokenPolicy, horizon: int, place: Place, seed: int) -> dict[str, Any]:
+    """The same numbers for texts of another length than the training texts."""
+    task = make_task(replace(settings, task_options={**settings.task_options, "horizon": horizon}))
+    n, most = place.horizon_samples, None if place.max_actions is None else max(place.max_actions, 4 * task.max_length)
+    rollouts, cost = sampled(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
+    numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost)
+    shown = {name: value for name, value in numbers.items() if name not in _ONCE}
+    return {"horizon": horizon, "extrapolation": task.max_length > make_task(settings).max_length, **shown}
+
+
+def _numbers(
+    task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
+) -> dict[str, Any]:
+    estimates = evaluation(task, policy, demonstrations, rollouts, cost)
+    estimates["teacher_forced_accuracy"] = accuracy(policy, demonstrations.select(slice(_LAWS)))
+    return {"estimates": {name: estimate.to_json() for name, estimate in estimates.items()}, **_errors(task, rollouts)}
+
+
+def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
+    """First errors by position, and what is done about them; empty where no error is defined."""
+    judge = judge_of(task)
+    if judge is None:
+        return {"survival": [], "counts": {}, "hazard": [], "hazard_bin": _BIN, "profile": [], "ever_deleted": None}
+    first, survived = metrics.first_errors(rollouts, judge)
+    curve, error = metrics.survival(first, survived)
+    found = metrics.backspaces(rollouts, judge) if judge == task.first_error else None
+    return {
+        "survival": [rounded(curve, 6), rounded(error, 6)],
+        "counts": _counts(first, survived),
+        "hazard": [metrics.hazard(first, survived, t, t + _BIN).to_json() for t in range(0, task.max_length, _BIN)],
+        "hazard_bin": _BIN,
+        "profile": [] if found is None else [estimate.to_json() for estimate in found.profile],
+        "ever_deleted": None if found is None else [found.predicted, found.ever_deleted.to_json()],
+    }
+
+
+def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]:
+    """First errors at each position, and texts that were at risk of one there."""
+    at_risk, errors = metrics.risk_table(first, survived)
+    return {"errors": errors.tolist(), "at_risk": at_risk.tolist()}
+
+
+def sampled(
+    task: Any, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int | None, seed: int
+) -> tuple[Trajectories, metrics.Cost]:
+    """One text per prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
+    rules: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
+    rules += [decoding.parse(rule) for rule in how.rules]
+    options = {
+        **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
+        **{"rules": rules, "temperature": how.temperature},
+    }
+    generator = torch.Generator().manual_seed(seed)
+    if how.best_of > 1:
+        chosen = selection.best_of(policy, prompts, how.best_of, generator=generator, **options)
+        return chosen.trajectories.to("cpu"), chosen.cost
+    rollouts = rollout(policy, prompts, generator=generator, **options)
+    return rollouts.to("cpu"), metrics.cost(rollouts, rules)

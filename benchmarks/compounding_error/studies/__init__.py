@@ -1,0 +1,12 @@
+"""The studies, as data: one file each, and `PRESETS`, all of them by name."""
+
+from ..study import Study
+from .agents import AGENTS
+from .cpu import CPU, FULL
+from .gail import GAIL
+from .noise import NOISE
+from .quick import QUICK
+from .search import CONFIRM, SCARCE, SEARCH
+
+_STUDIES = (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL)
+PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

@@ -1,0 +1,45 @@
+"""All agents at equal cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..study import Arm, Decoding, Study
+from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
+
+AGENTS = Study(
+    "agents",
+    "Which agent makes the fewest errors at equal cost?",
+    arms=(
+        replace(
+            MLE,
+            decodings=(
+                MIN_P,
+                Decoding("top-p .95", ("top_p=0.95",)),
+                Decoding("best of 4", best_of=4),
+            ),
+        ),
+        AVERAGED,
+        replace(MASKED, decodings=(TABU, Decoding("loop guard 2", ("loop_guard=2",)))),
+        SEQUENCE_MATCH,
+        Arm("SequenceMatch without backspace", {**SEQUENCE_MATCH.settings, "backspace": False}),
+        with_backspace("DAgger", "dagger", expert="teacher", warm_up=0.5),
+        replace(with_backspace("GAIL", "gail", warm_up=0.85), stages=1),
+        with_backspace("Occupancy gradient", "occupancy_gradient"),
+        with_backspace("Unlikelihood of mistakes", "unlikelihood", candidates="mistakes"),
+        with_backspace("Scheduled sampling", "scheduled_sampling"),
+        with_backspace("GOLD", "gold"),
+        with_backspace("SLiC", "slic"),
+        *(
+            with_backspace(f"Distillation ({name})", "on_policy_distillation", expert="teacher", divergence=divergence)
+            for name, divergence in (
+                ("forward KL", "forward_kl"),
+                ("reverse KL", "reverse_kl"),
+                ("JS", "jensen_shannon"),
+            )
+        ),
+        with_backspace("SQIL", "sqil"),
+    ),
+    places=EXACT_PLACES,
+    seeds=3,
+)

@@ -1,0 +1,1 @@
+"""What is measured, and how: models, a loop written by hand, interleaved timings."""

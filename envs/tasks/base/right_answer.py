@@ -1,0 +1,117 @@
+"""Tasks with one right answer to each prompt: the answer is the demonstration, the teacher and the judge."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from itertools import count, islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from seqil import Prefixes, Task, Trajectories
+
+from .requests import check_request
+
+
+class Item(NamedTuple):
+    """A prompt and the split it belongs to."""
+
+    prompt: list[int]
+    split: str
+
+
+class RightAnswerTask(Task):
+    """Say which prompts there are and what answers them; demonstrations, teacher and judge follow.
+
+    - **Teacher**: the next token of the right answer; `after_error` once an error stands.
+    - **First error**: the first token that is not the right answer's. **Success**: the whole answer.
+    """
+
+    @abstractmethod
+    def answer(self, prompt: Sequence[int]) -> list[int]:
+        """The right answer, `eos` included."""
+
+    @abstractmethod
+    def chunk(self, seed: int, number: int) -> list[Item]:
+        """The items number 0, 1, 2, … of the endless stream of `seed`, all splits mixed; always the same."""
+
+    def after_error(self, prefixes: Prefixes, following: Tensor) -> Tensor:
+        """The teacher's law, float64 [B, V], where an error stands: uniform, unless the task has a better one.
+
+        Args:
+            prefixes: the states, B rows, with and without an error.
+            following: as `following` gives it, int64 [B].
+        """
+        uniform = torch.full((len(prefixes), self.vocabulary.size), 1 / self.vocabulary.size, dtype=torch.float64)
+        return uniform.to(prefixes.tokens.device)
+
+    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
+        """The first `n` prompts of a split."""
+        check_request(n, split)
+        drawn = (item for number in count() for item in self.chunk(seed, number))
+        return list(islice((list(item.prompt) for item in drawn if item.split == split), n))
+
+    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
+        """The right answers."""
+        prompts = self.prompts(n, split, seed)
+        return Trajectories.from_actions(
+            self.vocabulary,
+            prompts,
+            [self.answer(prompt) for prompt in prompts],
+            max_length=self.max_length,
+            min_length=self.min_length,
+        )
+
+    def next_distribution(self, prefixes: Prefixes) -> Tensor:
+        """One-hot on the right answer's next token while no error stands."""
+        right = self._answers(prefixes)
+        following = self._at(prefixes, right)
+        certain = one_hot(following, self.vocabulary.size).double()
+        return torch.where(_differs(prefixes, right)[:, None], self.after_error(prefixes, following), certain)
+
+    def following(self, prefixes: Prefixes) -> Tensor:
+        """What the right answer has at each prefix's position, int64 [B]; `eos` beyond its end and after the end."""
+        return self._at(prefixes, self._answers(prefixes))
+
+    def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
+        """The first token that differs from the right answer."""
+        right = self.answer(prompt)
+        for i, token in enumerate(tokens):
+            if i >= len(right) or token != right[i]:
+                return i
+        return None
+
+    def has_error(self, prefixes: Prefixes) -> Tensor:
+        """Whether the text has left the right answer."""
+        return _differs(prefixes, self._answers(prefixes))
+
+    def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool:
+        """The whole answer and `eos`."""
+        return list(tokens) == self.answer(prompt)
+
+    def _answers(self, prefixes: Prefixes) -> Tensor:
+        """The right answers, continued by `eos`, one cell more than a text may have: int64 [B, C]."""
+        width = prefixes.max_length + 2
+        beyond = [self.vocabulary.eos] * width
+        rows = [tuple(prompt) for prompt in prompts_of(prefixes)]
+        right = {prompt: (self.answer(list(prompt)) + beyond)[:width] for prompt in dict.fromkeys(rows)}
+        return torch.tensor([right[prompt] for prompt in rows], device=prefixes.tokens.device)
+
+    def _at(self, prefixes: Prefixes, right: Tensor) -> Tensor:
+        return torch.where(prefixes.ended, self.vocabulary.eos, right.gather(1, prefixes.generated[:, None])[:, 0])
+
+
+def prompts_of(prefixes: Prefixes) -> list[list[int]]:
+    """Prompts as id lists."""
+    lengths = prefixes.prompt_length.tolist()
+    return [row[:n] for row, n in zip(prefixes.tokens.tolist(), lengths, strict=True)]
+
+
+def _differs(prefixes: Prefixes, right: Tensor) -> Tensor:
+    """Whether the generated text has a token that is not the one of `right` there: bool [B]."""
+    at = torch.arange(right.shape[1], device=right.device)
+    cells = (prefixes.prompt_length[:, None] + at).clamp(max=prefixes.tokens.shape[1] - 1)
+    return ((prefixes.tokens.gather(1, cells) != right) & (at < prefixes.generated[:, None])).any(1)

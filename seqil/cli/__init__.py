@@ -1,0 +1,5 @@
+"""The command `seqil`."""
+
+from .options import main
+
+__all__ = ["main"]

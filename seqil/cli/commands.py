@@ -1,0 +1,222 @@
+"""What the commands of the command line do."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from .. import decoding, metrics
+from ..errors import InvalidInputError
+from ..learning.training import Training
+from ..mdp.prefix import Prompts
+from ..mdp.rendering import spans
+from ..mdp.trajectory import Trajectories
+from ..metrics.measured import evaluation
+from ..policy.token_policy import TokenPolicy
+from ..rollouts.rollouts import rollout
+from ..runs import plugins, resumption
+from ..runs.checkpoint import RunFolder
+from ..runs.experiment import Settings, available, located, make_task, make_training
+
+console = Console(highlight=False, markup=False)  # paths may hold brackets
+
+
+def quiet() -> None:
+    """One progress bar is enough: the libraries below keep theirs to themselves."""
+    from transformers.utils.logging import disable_progress_bar
+
+    logging.getLogger("torchrl").setLevel(logging.WARNING)
+    disable_progress_bar()
+
+
+def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
+    """Start a run; nothing is written before its settings have proved sound."""
+    asked = settings["demonstrations"]
+    chosen = Settings.of({**settings, "demonstrations": asked or Settings.demonstrations})
+    task = make_task(chosen)
+    chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
+    training = make_training(chosen, task)
+    chosen = located(chosen)
+    if available(task, "test") == 0:
+        resumption.warn(f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data")
+    run = RunFolder(out)
+    with run.writing():
+        run.start({"settings": chosen.to_json(), **resumption.made_with()})
+        _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
+
+
+def resume(out: Path, save_every: int) -> None:
+    """Go on with a run from its newest checkpoint, from its settings alone if it has none yet."""
+    run = RunFolder(out)
+    chosen = resumption.settings_of(run)
+    task = make_task(chosen)
+    training = make_training(chosen, task)
+    resumption.warn_of_changes(run)
+    with run.writing():
+        if run.complete():
+            resumption.restore(run, training, chosen)
+        console.print(f"resumed at step {training.step} of {chosen.steps}")
+        _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
+
+
+def sample(
+    out: Path, n: int | None, split: str, temperature: float, rules: Sequence[str], max_length: int | None, seed: int
+) -> None:
+    """Print samples with their deletions struck out."""
+    chosen = [decoding.parse(rule) for rule in rules]
+    task, policy = _load(out)
+    prompts = task.prompts(_number(task, split, n, 5), split, seed)
+    trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length)
+    for prompt, actions, length in zip(
+        prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True
+    ):
+        line = Text(task.decode(prompt), style="dim")
+        for text, deleted in spans(task.vocabulary, actions[:length], task.decode):
+            line.append(" ")
+            line.append(text, style="strike red" if deleted else "not dim")
+        console.print(line, soft_wrap=True)
+    _print_cost(trajectories, chosen)
+
+
+def evaluate(
+    out: Path, n: int | None, split: str, temperature: float, rules: Sequence[str], seed: int, json_file: Path | None
+) -> None:
+    """Print the metrics of a run on one split."""
+    if json_file is not None and not json_file.parent.is_dir():
+        raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
+    chosen = [decoding.parse(rule) for rule in rules]
+    task, policy = _load(out)
+    n = _number(task, split, n, 500, least=2)
+    prompts = task.prompts(n, split, seed)
+    demonstrations = task.demonstrations(n, split, seed)
+    written = _rollout(task, policy, prompts, temperature, seed, chosen)
+    measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen))
+    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen)])
+    table = Table(title=f"{out} on {task.name}/{split}, {n} samples, {how}", box=None)
+    table.add_column("metric")
+    table.add_column("value [95 % interval]", justify="right")
+    for name, estimate in measured.items():
+        table.add_row(name.replace("_", " "), str(estimate))
+    console.print(table)
+    if json_file is not None:
+        rows = {name: estimate.to_json() for name, estimate in measured.items()}
+        json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def show_plugins(kind: str) -> None:
+    """Print what is registered, by whom; what cannot be used stands there with the reason."""
+    table = Table(box=None)
+    for column in ("name", "package", "version"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it is")
+    for plugin in plugins.registered(kind):
+        about = Text(plugin.about, style="" if plugin.usable else "red")
+        table.add_row(Text(plugin.name), Text(plugin.package), Text(plugin.version), about)
+    console.print(table)
+
+
+def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identity: dict[str, Any]) -> None:
+    total, saved = training.agent.steps, training.step
+    began = time.perf_counter() - run.rewind(training.step).get("seconds", 0)
+    loss = TextColumn("{task.description}")
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss)
+    with Progress(*columns, console=console) as progress, _stop_signals() as stopped:
+        bar = progress.add_task("", total=total, completed=training.step)
+        for step, metrics in training.run():
+            if step % 10 == 0 or step == total:
+                run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
+            progress.update(bar, completed=step, description=f"loss {metrics['loss']:.3f}")
+            if step % save_every == 0 or step == total or stopped:
+                run.save(step, training.policy, {"identity": identity, "training": training.state_dict()})
+                saved = step
+            if stopped:
+                break
+    if saved < total:
+        remedy = f"go on with: seqil train --out {run.path} --resume"
+        console.print(f"stopped at step {saved} of {total}; {remedy}", soft_wrap=True)
+        raise SystemExit(128 + stopped[0])
+    costs = training.costs()
+    console.print(
+        f"trained on {costs['training_positions']:,} positions, sampled {costs['rollout_positions']:,}, "
+        f"in {time.perf_counter() - began:.0f} s"
+    )
+    prompts = training.demonstrations.select(slice(0, 64)).prompts
+    _print_cost(_rollout(task, training.policy, prompts, 1.0, 0))
+    console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
+
+
+def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] = ()) -> None:
+    cost = metrics.cost(trajectories, rules)
+    net = max(cost.net.sum(), 1)
+    console.print(
+        f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
+        f"{float((~trajectories.ended).float().mean()):.1%} unfinished"
+    )
+
+
+def _load(out: Path) -> tuple[Any, TokenPolicy]:
+    run = RunFolder(out)
+    task = make_task(resumption.settings_of(run))
+    return task, TokenPolicy.from_pretrained(run.latest(), task.vocabulary)
+
+
+def _number(task: Any, split: str, asked: int | None, default: int, least: int = 1) -> int:
+    """How many items to take: what was asked for, else the default or, where a split has fewer, all of it."""
+    if split not in ("train", "valid", "test"):
+        raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
+    if asked is not None:
+        return asked
+    there = available(task, split)
+    if there is None:
+        return default
+    if there < least:
+        raise InvalidInputError(
+            f"{task.name}: the {split} split has {there} items, too few; take another --split, or give more data"
+        )
+    return min(default, there)
+
+
+def _rollout(
+    task: Any,
+    policy: TokenPolicy,
+    prompts: Prompts,
+    temperature: float,
+    seed: int,
+    rules: Sequence[decoding.NamedRule] = (),
+    max_length: int | None = None,
+) -> Trajectories:
+    length = max_length or task.max_length
+    return rollout(
+        policy,
+        prompts,
+        max_length=length,
+        min_length=min(task.min_length, length),
+        temperature=temperature,
+        rules=rules,
+        generator=torch.Generator().manual_seed(seed),
+    ).to("cpu")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying from them, so that the step at hand is saved."""
+    caught: list[int] = []
+    before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,207 @@
+"""The command line: `seqil train | sample | evaluate | list`. Imports nothing heavy until a command runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ..errors import InvalidInputError, SeqilError
+
+app = typer.Typer(
+    help="Imitation learning for autoregressive generation, with a backspace.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+UsageError: Any = typer.BadParameter.__base__  # click's, which newer versions of typer bring along themselves
+
+
+def _path(text: str) -> Path:
+    """An empty path would be the working directory."""
+    if not text:
+        raise typer.BadParameter("it is empty; name a file or folder")
+    return Path(text)
+
+
+Run = Annotated[
+    Path,
+    typer.Argument(help="Folder of a run, as written by `seqil train --out`.", parser=_path, show_default=False),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is random.")]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=VALUES]",
+        help="How to decode, in this order: top_k=K, top_p=P, min_p=P, tabu, loop_guard=MOST, "
+        "contrastive_search=K,ALPHA. May be given several times.",
+        show_default=False,
+    ),
+]
+
+
+def _pairs(help_text: str) -> Any:
+    return typer.Option(metavar="KEY=VALUE", help=help_text, show_default=False)
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  seqil train --out runs/first\n\n"
+    "  seqil train --task pydoc --agent bc --no-backspace --out runs/mle\n\n"
+    "  seqil train --task text --task-option path=novel.txt --model ./my-gpt2 --out runs/novel\n\n"
+    "  seqil train --agent-option divergence=jensen_shannon --agent-option alpha=0.1 --out runs/js\n\n"
+    "  seqil train --out runs/first --resume"
+)
+def train(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="PATH", parser=_path)] = Path("runs/run"),
+    task: Annotated[str, typer.Option(help="Id of a task.")] = "automaton",
+    agent: Annotated[str, typer.Option(help="Id of an agent.")] = "sequence_match",
+    task_option: Annotated[list[str] | None, _pairs("For the task's constructor.")] = None,
+    agent_option: Annotated[list[str] | None, _pairs("For the agent's: divergence, alpha, gamma …")] = None,
+    model: Annotated[str | None, typer.Option(help="Folder of a causal LM or checkpoint; else a new GPT-2.")] = None,
+    layers: Annotated[int, typer.Option(min=0, help="Of the new model; 0: it sees the last token alone.")] = 2,
+    width: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 64,
+    heads: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 4,
+    backspace: Annotated[bool, typer.Option(help="Whether the policy may delete.")] = True,
+    demonstrations: Annotated[
+        int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Updates.")] = 600,
+    batch_size: Annotated[int, typer.Option(min=1, help="Demonstrations per update.")] = 32,
+    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
+    noise: Annotated[str, typer.Option(help="uniform, task, model or none.")] = "uniform",
+    noise_rate: Annotated[float, typer.Option(help="Probability of a mistake before a token.")] = 0.05,
+    burst: Annotated[int, typer.Option(min=1, help="Wrong tokens per mistake.")] = 1,
+    mask_noise: Annotated[bool, typer.Option(help="Leave the wrong tokens out of the loss.")] = True,
+    average: Annotated[float | None, typer.Option(help="Decay of an average of the weights, 0.99 say.")] = None,
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train an agent on a task."""
+    from . import commands
+
+    commands.quiet()
+    if resume:
+        _refuse_settings(ctx)
+        commands.resume(out, save_every)
+        return
+    settings = {
+        **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
+        **{"backspace": backspace, "demonstrations": demonstrations, "steps": steps, "batch_size": batch_size},
+        **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
+        **{"mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
+        "task_options": parse_pairs(task_option, "--task-option"),
+        "agent_options": parse_pairs(agent_option, "--agent-option"),
+    }
+    commands.train(out, settings, save_every)
+
+
+@app.command(epilog="Example:\n\n  seqil sample runs/first -n 4 --temperature 0.8 --rule tabu --rule min_p=0.05")
+def sample(
+    run: Run,
+    n: Annotated[
+        int | None, typer.Option("-n", "--number", min=1, max=10_000, help="Number of samples; 5, or all.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    rule: Rules = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens; the task's by default.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Write text and show what was deleted on the way."""
+    from . import commands
+
+    commands.quiet()
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed)
+
+
+@app.command(epilog="Example:\n\n  seqil evaluate runs/first -n 1000 --json result.json")
+def evaluate(
+    run: Run,
+    n: Annotated[
+        int | None, typer.Option("-n", "--number", min=2, max=100_000, help="Number of samples; 500, or all.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    rule: Rules = None,
+    seed: Seed = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="PATH", parser=_path)
+    ] = None,
+) -> None:
+    """Measure a run: errors, backspaces and cost, with intervals."""
+    from . import commands
+
+    commands.quiet()
+    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file)
+
+
+class Kind(StrEnum):
+    """What others can add."""
+
+    agents = "agents"
+    tasks = "tasks"
+
+
+@app.command(name="list", epilog="Examples:\n\n  seqil list agents\n\n  seqil list tasks")
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)]) -> None:
+    """Show the agents or tasks that are installed, and which of them cannot be used, and why."""
+    from . import commands
+
+    commands.quiet()
+    commands.show_plugins(kind)
+
+
+def _refuse_settings(ctx: typer.Context) -> None:
+    """A run goes on as what it was: name the options that say otherwise."""
+    others = [option for option in ctx.command.params if option.name not in ("out", "resume", "save_every")]
+    sources = [(option.opts[0], ctx.get_parameter_source(str(option.name))) for option in others]
+    given = [option for option, source in sources if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        raise InvalidInputError(f"--resume goes on with the settings of the run; leave out {', '.join(given)}")
+
+
+def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, Any]:
+    """`["horizon=32", "path=a.txt"]` as `{"horizon": 32, "path": "a.txt"}`; values are JSON where they parse."""
+    parsed: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, text = pair.partition("=")
+        if not (key and equals):
+            raise InvalidInputError(f"{option} {pair!r} is not of the form KEY=VALUE")
+        try:
+            parsed[key] = json.loads(text)
+        except (ValueError, RecursionError):  # not JSON, or more digits or brackets than Python reads
+            parsed[key] = text
+    return parsed
+
+
+def main() -> None:
+    """Run a command; bad input is one line on stderr and exit status 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # text may hold what a terminal cannot show
+    try:
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else "seqil"
+        _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+    except typer.Abort:
+        sys.exit(130)
+    except MemoryError:
+        _fail("the memory does not suffice; ask for less at a time, or a smaller model")
+    except (SeqilError, OSError) as error:
+        _fail(str(error))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(reason: str) -> NoReturn:
+    print("seqil:", " ".join(reason.splitlines()), file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,29 @@
+"""Decoding rules: a law goes in, a law comes out."""
+
+from .rules import (
+    RULES,
+    NamedRule,
+    Rule,
+    Warp,
+    contrastive_search,
+    loop_guard,
+    min_p,
+    parse,
+    tabu,
+    top_k,
+    top_p,
+)
+
+__all__ = [
+    "RULES",
+    "NamedRule",
+    "Rule",
+    "Warp",
+    "contrastive_search",
+    "loop_guard",
+    "min_p",
+    "parse",
+    "tabu",
+    "top_k",
+    "top_p",
+]

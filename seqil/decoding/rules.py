@@ -1,0 +1,211 @@
+"""Decoding as policies: rules that reshape the law of the next action before it is sampled.
+
+`rollout(policy, prompts, rules=[tabu(), min_p(0.05)], ...)` applies them in that order, after the temperature (the
+order of transformers' `generate`), to the legal actions, of which the backspace is one. Whatever a rule does, an
+action at -inf stays there, and where a rule would leave no action at all the row keeps what it had. So an earlier
+rule wins over a later one: those that forbid come before those that choose. Greedy decoding is `temperature=0`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessor, MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from ..errors import InvalidInputError
+from ..mdp.prefix import Prefixes
+from ..mdp.vocabulary import Vocabulary
+from ..policy.token_policy import TokenPolicy
+from .contrastive import Contrast
+
+Warp = Callable[[Prefixes, Tensor, Tensor], Tensor]
+"""(prefixes, rows, logits [B, A]) -> logits [B, A], called once per action of a row, with some of the rows.
+
+`rows`, int64 [B], are their places in the batch that was asked for. They differ from call to call, and rows are at
+different actions, so a warp that remembers does so by them. Logits are known up to a constant per row; the arguments
+are not to be changed in place.
+"""
+
+
+class Rule(Protocol):
+    """One way to reshape the law that is sampled from.
+
+    A rule that feeds the model itself also has `forwards`, as `NamedRule` does, so that `metrics.cost` counts it.
+    """
+
+    def begin(self, policy: TokenPolicy, /) -> Warp:
+        """The warp of one rollout, with a memory of its own if it needs one."""
+
+
+@dataclass(frozen=True)
+class NamedRule:
+    """What the functions below return; equal if the names are.
+
+    Attributes:
+        name: with all arguments.
+        begin: as in `Rule`.
+        forwards: lengths of prefixes -> positions that the warp feeds to the model at each, both int64.
+    """
+
+    name: str
+    begin: Callable[[TokenPolicy], Warp] = field(compare=False)
+    forwards: Callable[[Tensor], Tensor] = field(default=torch.zeros_like, compare=False)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def top_k(k: int) -> NamedRule:
+    """Only the `k` most probable actions, and those as probable as the last of them (Fan et al. 2018)."""
+    k = _count("top_k", "k", k, 1)
+    return _processed(f"top_k({k})", TopKLogitsWarper(k))
+
+
+def top_p(p: float) -> NamedRule:
+    """Only the most probable actions, as few as reach probability `p` together (Holtzman et al. 2020)."""
+    p = _share("top_p", "p", p)
+    if p == 0:
+        raise InvalidInputError("top_p: p=0 leaves nothing; use temperature=0 for greedy decoding")
+    return _processed(f"top_p({p})", TopPLogitsWarper(p))
+
+
+def min_p(p: float) -> NamedRule:
+    """Only actions at least `p` times as probable as the most probable one (Nguyen et al. 2024)."""
+    p = _share("min_p", "p", p)
+    return _processed(f"min_p({p})", MinPLogitsWarper(p))
+
+
+def tabu() -> NamedRule:
+    """A token that was just deleted is forbidden at the prefix that it was deleted from.
+
+    Precisely: a prefix forbids every token that was deleted from it since it was last reached by writing its own
+    last token. Deleting that token, too, lifts the ban; returning by a deletion does not. Where nothing else is
+    legal the row deletes and writes as it did before.
+    """
+    return NamedRule("tabu()", lambda policy: _Tabu())
+
+
+def loop_guard(most: int) -> NamedRule:
+    """At most `most` tokens are ever deleted at any one position of the text; the next one stands. 0: no deletions.
+
+    As the first rule it makes every policy end: after `(2 most + 1) max_length + 1` actions at the latest. (A count
+    that starts anew with each new prefix would allow exponentially many.)
+    """
+    most = _count("loop_guard", "most", most, 0)
+    return NamedRule(f"loop_guard({most})", lambda policy: _LoopGuard(most, policy.vocabulary))
+
+
+def contrastive_search(k: int, alpha: float) -> NamedRule:
+    """Take the action that is probable and leads to a state unlike those before it (Su et al. 2022, equation 5).
+
+    Of the `k` most probable actions, the one with the largest `(1 - alpha) p(a|s) - alpha max_j cos(h_a, h_j)`, where
+    `h_a` is the last hidden state of the text that `a` leads to and `h_j` are those of the shorter prefixes of that
+    text, prompt included (similarity 0 if there are none). After a backspace that text is the parent prefix: its own
+    last state is judged against the earlier ones, as when it was written. The rule judges texts, not ways to them,
+    and it is deterministic: a policy that deletes what it has just written does so again. Put `tabu` or `loop_guard`
+    before it.
+
+    It needs a model, not a table, and computes the whole prefix again with its candidates: `length + k` positions per
+    action beside the rollout's one.
+    """
+    k, alpha = _count("contrastive_search", "k", k, 1), _share("contrastive_search", "alpha", alpha)
+    name = f"contrastive_search({k}, {alpha})"
+    return NamedRule(name, lambda policy: Contrast(policy, k, alpha), lambda length: length + k)
+
+
+RULES: dict[str, Callable[..., NamedRule]] = {
+    make.__name__: make for make in (top_k, top_p, min_p, tabu, loop_guard, contrastive_search)
+}
+
+
+def parse(text: str) -> NamedRule:
+    """A rule as the command line writes it: `tabu`, `min_p=0.05`, `contrastive_search=4,0.6`."""
+    name, equals, values = text.partition("=")
+    if name not in RULES:
+        raise InvalidInputError(f"unknown rule {name!r}; known: {', '.join(RULES)}")
+    signature = inspect.signature(RULES[name])
+    try:
+        bound = signature.bind(*(json.loads(value) for value in (values.split(",") if equals else ())))
+    except (json.JSONDecodeError, TypeError):
+        form = name + ("=" if signature.parameters else "") + ",".join(signature.parameters).upper()
+        raise InvalidInputError(f"rule {text!r} is not of the form {form}") from None
+    return RULES[name](*bound.args)
+
+
+def _processed(name: str, processor: LogitsProcessor) -> NamedRule:
+    """A processor of transformers that looks at nothing but the logits."""
+    return NamedRule(name, lambda policy: lambda prefixes, rows, logits: processor(prefixes.tokens, logits))
+
+
+class _Moves:
+    """What was done to each row between two calls, read off its prefix."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] = {}
+
+    def __call__(self, prefixes: Prefixes, rows: Tensor) -> Iterator[tuple[int, int, int | None]]:
+        """Per row: its name, how many tokens it has generated, and the token that it has just deleted."""
+        top = prefixes.tokens.gather(1, prefixes.length[:, None] - 1)[:, 0]
+        for row, depth, token in zip(rows.tolist(), prefixes.generated.tolist(), top.tolist(), strict=True):
+            last_depth, last_token = self._last.get(row, (0, token))
+            self._last[row] = depth, token
+            yield row, depth, last_token if depth < last_depth else None
+
+
+class _Tabu:
+    def __init__(self) -> None:
+        self._moves = _Moves()
+        self._deleted: dict[tuple[int, int], set[int]] = {}  # (row, depth) of the prefixes of the current text
+
+    def __call__(self, prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        where: list[tuple[int, int]] = []
+        for b, (row, depth, deleted) in enumerate(self._moves(prefixes, rows)):
+            if deleted is None:
+                self._deleted[row, depth] = set()
+                continue
+            self._deleted[row, depth].add(deleted)
+            where += [(b, token) for token in self._deleted[row, depth]]
+        if not where:
+            return logits
+        at, tokens = torch.tensor(where, device=logits.device).unbind(1)
+        return logits.index_put((at, tokens), logits.new_tensor(-torch.inf))
+
+
+class _LoopGuard:
+    def __init__(self, most: int, vocabulary: Vocabulary) -> None:
+        self.most, self.backspace = most, vocabulary.backspace
+        self._moves = _Moves()
+        self._deletions: Counter[tuple[int, int]] = Counter()  # per (row, position of the deleted token)
+
+    def __call__(self, prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        stands = []
+        for row, depth, deleted in self._moves(prefixes, rows):
+            self._deletions[row, depth] += deleted is not None
+            stands.append(self._deletions[row, depth - 1] >= self.most)
+        guarded = logits.clone()
+        guarded[torch.tensor(stands, device=logits.device), self.backspace] = -torch.inf
+        return guarded
+
+
+def _count(rule: str, name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InvalidInputError(f"{rule}: {name}={value!r} is not an integer") from None
+    if number < least:
+        raise InvalidInputError(f"{rule}: {name}={number} must be at least {least}")
+    return number
+
+
+def _share(rule: str, name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidInputError(f"{rule}: {name}={value!r} must be a number in [0, 1]")
+    return float(value)

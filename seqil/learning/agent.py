@@ -1,0 +1,201 @@
+"""What every agent is: a policy, a loss, and one step of the optimizer that it owns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
+from torchrl.objectives import LossModule
+
+from ..decoding.rules import Rule
+from ..errors import InvalidInputError, NonFiniteError
+from ..mdp.trajectory import Trajectories
+from ..policy.token_policy import TokenPolicy
+from . import objectives
+
+
+class Agent:
+    """A policy and what one step of learning does to it; `seqil.train` does the rest.
+
+    Most agents are a loss: they override nothing else. Others say how rollouts are made (`fresh`, `samples`, `rules`)
+    and labelled (`label`), or what an update is.
+
+    Args:
+        policy: what is trained; the agent does not copy it.
+        loss: a TrajectoryLoss, or any TorchRL LossModule over that policy that reads what `batch` writes; its outputs
+            named `loss_*` sum to what is minimised.
+        steps: number of updates that the schedules (learning rate, and an agent's own) are laid out for.
+        learning_rate: peak of AdamW; 5 % of the steps rise linearly to it, the rest fall to a tenth along a cosine.
+        clip: largest norm of the gradient.
+        weight_decay: of AdamW.
+        warm_up: share of the steps, at the beginning, that only clone the demonstrations.
+        pace: factor of the policy's learning rate after the warm-up. Other networks of the loss (a soft Q, a
+            discriminator) learn at the full rate, and their gradient is clipped by itself.
+    """
+
+    uses_rollouts = False
+    """Whether updates after the warm-up want trajectories of the policy itself."""
+    fresh = False
+    """Whether rollouts must come from the present policy: row `i` of them then starts from the prompt of
+    demonstration `i // samples` of the same update. Else they are drawn from a replay buffer."""
+    samples = 1
+    """Rollouts per prompt, where they are fresh."""
+    rollout_share = 1.0
+    """Rollouts per demonstration of an update, where they come from the buffer."""
+    undropped = False
+    """Whether updates after the warm-up are made without dropout: those that compare the policy with the law that its
+    rollouts were sampled from."""
+    passes = 1
+    """Steps of the optimizer on the same data per update, once the warm-up is over."""
+    choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Values of the constructor's options by name, for settings that fit into a file: option -> name -> value."""
+
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        loss: LossModule,
+        *,
+        steps: int = 1000,
+        learning_rate: float = 2e-3,
+        clip: float = 1.0,
+        weight_decay: float = 0.0,
+        warm_up: float = 0.0,
+        pace: float = 1.0,
+    ) -> None:
+        for name, value in {"steps": steps, "learning_rate": learning_rate, "clip": clip, "pace": pace}.items():
+            if not 0 < value < math.inf:
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be positive")
+        if steps % 1:
+            raise InvalidInputError(f"{type(self).__name__}: steps={steps} is not a whole number")
+        if not 0 <= weight_decay < math.inf:
+            raise InvalidInputError(f"{type(self).__name__}: weight_decay={weight_decay} must not be negative")
+        self.check_shares(warm_up=warm_up)
+        self.policy, self.loss = policy, loss
+        self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
+        own = [p for p in policy.parameters() if p.requires_grad]
+        others = [p for p in loss.parameters() if p.requires_grad and all(p is not q for q in own)]
+        groups: list[list[Tensor]] = [own, others] if others else [own]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+        paces = [lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace)]
+        paces += [lambda k: _rise_and_cosine(k, steps)] * (len(groups) - 1)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, paces)
+
+    def check_shares(self, **shares: float) -> None:
+        """Refuse an option of the constructor that is no share: outside [0, 1]."""
+        for name, value in shares.items():
+            if not 0 <= value <= 1:
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must lie in [0, 1]")
+
+    def check_least(self, least: float, **values: float) -> None:
+        """Refuse options of the constructor that are below `least`, or not finite."""
+        for name, value in values.items():
+            if not least <= value < math.inf:
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be at least {least}, and finite")
+
+    @property
+    def warming(self) -> bool:
+        """Whether the next update only clones."""
+        return self.updates < self.warm_up * self.steps
+
+    @property
+    def needs_rollouts(self) -> bool:
+        """Whether the next `update` wants trajectories of the policy itself."""
+        return self.uses_rollouts and not self.warming
+
+    def rules(self, demonstrations: Trajectories) -> Sequence[Rule]:
+        """Decoding rules of the rollouts, one row per demonstration (or `samples` of them)."""
+        return ()
+
+    def label(self, rollouts: Trajectories, demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
+        """What is kept of new rollouts: with labels, say. Row `i` of both has the same prompt."""
+        return rollouts
+
+    def end_warm_up(self) -> None:
+        """Called once, before the first update that does more than clone."""
+
+    def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
+        """Take one step of the optimizer (or `passes`) and return the metrics of the last.
+
+        `rollouts` is given when `needs_rollouts` was true.
+        """
+        if self.warming:
+            cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
+            return self.descend({"loss_behavior_cloning": cloning})
+        if self.updates == math.ceil(self.warm_up * self.steps):
+            self.end_warm_up()
+        if self.undropped:
+            self.policy.eval()
+        data = batch(demonstrations, rollouts)
+        for _ in range(self.passes - 1):
+            self._step(self.loss(data))
+        return self.descend(self.loss(data))
+
+    def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
+        """Cells that one update trains on; a forward without a backward counts a third of one."""
+        return sum(self.policy.positions(part) for part in (demonstrations, rollouts) if part is not None)
+
+    def descend(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
+        """Backpropagate the sum of `loss_*`, clip, step; return every output and `loss`, `grad_norm`, `learning_rate`.
+
+        Raises:
+            NonFiniteError: loss or gradient is NaN or infinite; the parameters are untouched.
+        """
+        metrics = self._step(losses)
+        self.schedule.step()
+        self.updates += 1
+        return metrics
+
+    def _step(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
+        total = torch.stack([value for key, value in losses.items() if str(key).startswith("loss_")]).sum()
+        if not total.isfinite():
+            raise NonFiniteError(
+                f"the loss is {float(total.detach())} at update {self.updates}; lower the learning rate"
+            )
+        self.optimizer.zero_grad()
+        total.backward()
+        groups = [group["params"] for group in self.optimizer.param_groups]
+        norms = [torch.nn.utils.clip_grad_norm_(parameters, self.clip) for parameters in groups]
+        if not all(bool(norm.isfinite()) for norm in norms):
+            raise NonFiniteError(f"the gradient is not finite at update {self.updates}; lower the learning rate")
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.optimizer.step()
+        metrics = {str(key): float(value.detach()) for key, value in losses.items()}
+        return {"loss": float(total.detach()), **metrics, "grad_norm": float(norms[0]), "learning_rate": rate}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the next update: weights, optimizer, schedule and their counter."""
+        return {
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        lambdas = [None] * len(self.optimizer.param_groups)
+        self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": lambdas})
+        self.updates = state["updates"]
+
+
+def batch(demonstrations: Trajectories, rollouts: Trajectories | None = None) -> TensorDict:
+    """What losses read: a TensorDict without batch dimensions that holds `demonstrations` [B] and `rollouts` [B']."""
+    data = TensorDict({"demonstrations": demonstrations.to_tensordict()}, batch_size=[])
+    if rollouts is not None:
+        data["rollouts"] = rollouts.to_tensordict()
+    return data
+
+
+def _rise_and_cosine(update: int, steps: int) -> float:
+    rise = max(1, steps // 20)
+    if update < rise:
+        return (update + 1) / rise
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, (update - rise) / max(1, steps - rise))))

@@ -1,0 +1,124 @@
+"""Experts say what should be done at any state, the states of a learner's own mistakes among them.
+
+An expert is a function of K states and of the K final texts that their rows were to write (the demonstrations' own, for
+those whose expert is the reference answer), to a law over actions, float64 [K, A]. With a backspace, an expert deletes
+as long as something wrong stands: that is what makes its corrections demonstrations of a deletion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot, pad
+
+from ..decoding.rules import NamedRule
+from ..errors import InvalidInputError
+from ..mdp.prefix import Prefixes
+from ..mdp.trajectory import Trajectories
+from ..mdp.vocabulary import Vocabulary
+from ..policy.token_policy import TokenPolicy, evaluating
+
+Expert = Callable[[Prefixes, Prefixes], Tensor]
+"""(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""
+
+
+def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
+    """The demonstration itself: its next token; a deletion wherever the prefix has left it.
+
+    Without a backspace: the token that the demonstration has at this position, `eos` beyond its end.
+    """
+
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        if not bool(references.ended.all()):
+            raise InvalidInputError("a demonstration was cut before its eos; the reference expert needs whole ones")
+        width = max(states.tokens.shape[1], references.tokens.shape[1]) + 1
+        done, wanted = (
+            pad(p.tokens, (0, width - p.tokens.shape[1]), value=vocabulary.size) for p in (states, references)
+        )
+        beyond = torch.arange(width, device=done.device) >= states.length[:, None]
+        left = ~((done == wanted) | beyond).all(1)
+        action = wanted.gather(1, states.length[:, None])[:, 0]
+        if backspace:
+            action = torch.where(left, vocabulary.backspace, action)
+        else:
+            full = states.generated >= states.max_length
+            action = torch.where(full | (action == vocabulary.size), vocabulary.eos, action)
+        return _certain(vocabulary, torch.where(states.ended, vocabulary.eos, action))
+
+    return law
+
+
+def teacher(task: Any, backspace: bool = True) -> Expert:
+    """The exact teacher of a task: its law of the next token, `eos` where no more fits; a deletion wherever an error
+    stands.
+    """
+    v = task.vocabulary
+
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        tokens = task.next_distribution(states)
+        if tokens is None:
+            raise InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
+        actions = pad(tokens.double(), (0, 1))
+        actions[states.generated >= states.max_length] = _certain(v, torch.tensor(v.eos)).to(actions)
+        if backspace:
+            at = task.has_error(states).to(actions.device) & ~states.ended
+            actions[at] = _certain(v, torch.tensor(v.backspace)).to(actions)
+        return actions
+
+    return law
+
+
+def policy(expert: TokenPolicy) -> Expert:
+    """Another policy, without dropout."""
+
+    @torch.no_grad()
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        with evaluating(expert):
+            return expert.log_probs(states).double().exp()
+
+    return law
+
+
+EXPERTS: dict[str, Callable[[Any, TokenPolicy], Expert]] = {
+    "reference": lambda task, learner: reference(learner.vocabulary, learner.backspace),
+    "teacher": lambda task, learner: teacher(task, learner.backspace),
+}
+"""By name: (task, learner) -> expert."""
+
+
+def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectories, backspace: bool = True) -> Tensor:
+    """What the expert says before every step: float64 [B, T, A]; zero in padding. Row `i` of both belong together.
+
+    Raises:
+        InvalidInputError: it deletes, and the learner has no `backspace`.
+    """
+    rows, steps = trajectories.inside.nonzero(as_tuple=True)
+    found = expert(trajectories.before(rows, steps), demonstrations.replay().select(rows))
+    if not backspace and bool(found[:, trajectories.vocabulary.backspace].any()):
+        raise InvalidInputError("the expert deletes, which the policy cannot; give it an expert without a backspace")
+    whole = found.new_zeros(*trajectories.actions.shape, found.shape[1])
+    return whole.index_put((rows, steps), found)
+
+
+def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRule:
+    """A decoding rule: at every step the expert acts in the policy's stead with probability `share`.
+
+    Args:
+        expert: who.
+        references: final texts that the rows of the rollout are to write.
+        share: in [0, 1].
+    """
+
+    def mixture(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        own = logits.double().softmax(-1)
+        guided = expert(states, references.select(rows)).to(own)
+        return (share * guided + (1 - share) * own).log().to(logits)
+
+    return NamedRule(f"intervention({share:g})", lambda policy: mixture)
+
+
+def _certain(vocabulary: Vocabulary, actions: Tensor) -> Tensor:
+    return one_hot(actions, vocabulary.num_actions).double()

@@ -1,0 +1,181 @@
+"""Demonstrations with backspaces: mistype a token, then delete it.
+
+Demonstrations never contain a mistake, so a policy cloned from them never learns to delete one. Before a genuine
+token `mistype` pushes a wrong token with some probability, and demonstrates its deletion. Replaying the noised
+trajectory gives the clean text.
+
+Imitated noise (`mask_noise=False`): at gamma = 1 the population-optimal policy finally writes exactly the law of the
+data, and errs at the noise rate while writing. Masked noise: fewer errors are written, and the final text is biased
+against rare tokens by a known amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError
+from ..mdp.prefix import Prefixes
+from ..mdp.trajectory import Trajectories
+from ..mdp.vocabulary import Vocabulary
+from ..policy.token_policy import TokenPolicy, evaluating
+
+Weights = Callable[[Prefixes], Tensor]
+"""Prefixes (K rows) -> nonnegative weights of the tokens, float [K, V]; `eos` and the genuine token are ignored."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A source of wrong tokens.
+
+    Attributes:
+        weights: how likely each token is as a mistake at a prefix.
+        burst: wrong tokens per mistake; as many deletions follow.
+    """
+
+    weights: Weights
+    burst: int = 1
+
+    def __post_init__(self) -> None:
+        if self.burst < 1:
+            raise InvalidInputError(f"burst={self.burst}: a mistake is at least one token")
+
+
+def uniform(vocabulary: Vocabulary, burst: int = 1) -> Noise:
+    """All tokens alike."""
+    return Noise(partial(_alike, vocabulary), burst)
+
+
+def confusions(weights: Callable[[Prefixes], Tensor | None], burst: int = 1) -> Noise:
+    """A task's own mistakes: `confusions(task.confusions)`."""
+    return Noise(partial(_given, weights), burst)
+
+
+def model(policy: TokenPolicy, burst: int = 1) -> Noise:
+    """The mistakes that the model itself would make at the prefix, without dropout."""
+    return Noise(partial(_own, policy), burst)
+
+
+def mistype(
+    vocabulary: Vocabulary,
+    trajectories: Trajectories,
+    rate: float,
+    noise: Noise,
+    generator: torch.Generator,
+    mask_noise: bool = True,
+) -> Trajectories:
+    """Insert mistakes and their deletions before genuine tokens.
+
+    Args:
+        vocabulary: the ids.
+        trajectories: B rows; their genuine deletions, if any, are left alone.
+        rate: probability of a mistake before a token, and of one more after it was deleted; in [0, 1).
+        noise: where wrong tokens come from. Never `eos` or the genuine token, never beyond `max_length`: where
+            nothing else is left (or all weights are zero) no mistake is made.
+        generator: CPU generator.
+        mask_noise: mark the wrong pushes as not to be imitated (`imitate` False); deletions always count.
+
+    Returns:
+        Trajectories with the same prompts, final texts and limits.
+
+    Raises:
+        InvalidInputError: a bad rate, trajectories over another vocabulary, or a source whose weights are no weights.
+    """
+    trajectories.check_vocabulary(vocabulary)
+    if not 0 <= rate < 1:
+        raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
+    if not len(trajectories):
+        raise InvalidInputError("no trajectories were given; give at least one")
+    rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
+    tries = torch.zeros(len(rows), dtype=torch.int64)
+    if rate:
+        tries = torch.empty(len(rows)).geometric_(1 - rate, generator=generator).long() - 1
+    at = torch.arange(len(rows)).repeat_interleave(tries).to(rows.device)
+    rows, steps = rows[at], steps[at]
+    wrong, count = _wrong_tokens(vocabulary, trajectories, rows, steps, noise, generator)
+    return _inserted(trajectories, rows, steps, wrong, count, mask_noise)
+
+
+def _inserted(t: Trajectories, rows: Tensor, steps: Tensor, wrong: Tensor, count: Tensor, mask: bool) -> Trajectories:
+    """Before step `steps[k]` of `rows[k]` the first `count[k]` of `wrong[k]`, and as many deletions; sorted by step."""
+    extra = torch.zeros_like(t.actions).index_put_((rows, steps), 2 * count, accumulate=True)
+    lengths = t.lengths + extra.sum(1)
+    actions = t.actions.new_full((len(t), int(lengths.max())), t.vocabulary.size)
+    imitate = torch.zeros_like(actions, dtype=torch.bool)
+    row, step = t.inside.nonzero(as_tuple=True)
+    moved = step + extra.cumsum(1)[row, step]
+    actions[row, moved], imitate[row, moved] = t.actions[row, step], t.imitate[row, step]
+    before = (2 * count).cumsum(0) - 2 * count  # in all rows
+    first = steps + before - (extra.sum(1).cumsum(0) - extra.sum(1))[rows]
+    for k in range(wrong.shape[1]):
+        made = k < count
+        row, pushed, deleted = rows[made], (first + k)[made], (first + count + k)[made]
+        actions[row, pushed], imitate[row, pushed] = wrong[made, k], not mask
+        actions[row, deleted], imitate[row, deleted] = t.vocabulary.backspace, True
+    return Trajectories.from_actions(
+        t.vocabulary,
+        t.prompts,
+        actions,
+        max_length=t.max_length,
+        min_length=t.min_length,
+        lengths=lengths,
+        imitate=imitate,
+    )
+
+
+def _alike(vocabulary: Vocabulary, prefixes: Prefixes) -> Tensor:
+    return torch.ones(len(prefixes), vocabulary.size, device=prefixes.tokens.device)
+
+
+def _given(weights: Callable[[Prefixes], Tensor | None], prefixes: Prefixes) -> Tensor:
+    found = weights(prefixes)
+    if found is None:
+        raise InvalidInputError("the task has no confusions of its own; use noise.uniform or noise.model")
+    return found
+
+
+@torch.no_grad()
+def _own(policy: TokenPolicy, prefixes: Prefixes) -> Tensor:
+    with evaluating(policy):
+        found = policy.log_probs(prefixes.to(policy.weight.device))
+    return found[:, : policy.vocabulary.size].exp().to(prefixes.tokens.device)
+
+
+def _wrong_tokens(
+    v: Vocabulary, t: Trajectories, rows: Tensor, steps: Tensor, noise: Noise, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """For each (row, step) the wrong tokens to push there, int64 [K, burst], and how many: fewer where it is full."""
+    if not len(rows):
+        return rows.new_zeros(0, noise.burst), rows
+    prefixes = t.before(rows, steps)
+    genuine = t.actions[rows, steps]
+    tokens, length = prefixes.tokens.clone(), prefixes.length.clone()
+    open_ = torch.ones(len(rows), dtype=torch.bool, device=tokens.device)
+    wrong = torch.full((len(rows), noise.burst), v.size, device=tokens.device)
+    for k in range(noise.burst):
+        now = Prefixes(tokens, length, prefixes.prompt_length, prefixes.ended, t.max_length, t.min_length)
+        weights = noise.weights(now).double().clone()
+        if weights.shape != (len(rows), v.size) or not bool(((weights >= 0) & weights.isfinite()).all()):
+            raise InvalidInputError(
+                f"a source of noise gave weights of shape {tuple(weights.shape)} that are not "
+                f"({len(rows)}, {v.size}) finite numbers of at least 0"
+            )
+        weights[:, v.eos] = 0
+        if k == 0:
+            weights.scatter_(1, genuine[:, None], 0)
+        open_ &= (length - prefixes.prompt_length < t.max_length) & (weights.sum(1) > 0)
+        if not open_.any():
+            break
+        point = torch.rand(len(rows), 1, generator=generator, dtype=torch.float64).to(weights.device)
+        cdf = weights.cumsum(1)
+        drawn = torch.searchsorted(
+            cdf, torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(()))), right=True
+        )[:, 0]
+        here = open_.nonzero()[:, 0]
+        wrong[here, k] = tokens[here, length[here]] = drawn[here]
+        length = length + open_.long()
+    return wrong, length - prefixes.length

@@ -1,0 +1,222 @@
+"""The training loop, as a generator: the caller logs, saves and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
+
+from ..errors import InvalidInputError
+from ..mdp.trajectory import Trajectories
+from ..policy.token_policy import TokenPolicy
+from ..randomness import draw_seed, seeded
+from ..rollouts.rollouts import rollout
+from .agent import Agent
+
+Corruption = Callable[[Trajectories, torch.Generator], Trajectories]
+"""What is done to every batch of demonstrations: `mistype` with its arguments bound, say."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the policy's own trajectories are collected (algorithm 1: sampling interval and replay buffer).
+
+    For an agent whose rollouts are fresh at every update, only `max_actions` and `temperature` say something.
+
+    Attributes:
+        every: updates between two collections.
+        rows: trajectories per collection.
+        capacity: of the replay buffer, in trajectories.
+        max_actions: budget of one trajectory; None: `4 * max_length`.
+        temperature: of the softmax.
+    """
+
+    every: int = 8
+    rows: int = 32
+    capacity: int = 512
+    max_actions: int | None = None
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("every", "rows", "capacity"):
+            if getattr(self, name) < 1:
+                raise InvalidInputError(f"Sampling: {name}={getattr(self, name)} must be at least 1")
+
+
+def train(
+    agent: Agent,
+    demonstrations: Trajectories,
+    *,
+    generator: torch.Generator,
+    steps: int | None = None,
+    **options: Any,
+) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield `(step, metrics)` after every update; see `Training` for options and metrics.
+
+    >>> for step, metrics in train(agent, demonstrations, steps=1000, generator=generator):  # doctest: +SKIP
+    ...     print(step, metrics["loss"])
+    """
+    yield from Training(agent, demonstrations, generator=generator, **options).run(steps)
+
+
+class Training:
+    """One training run and all of its state.
+
+    Metrics of each step are those of the agent's update and the running totals `training_positions` (cells of the
+    prefix trees that were trained on), `rollout_positions` (cells that sampling fed to the model) and `cost`: forward
+    positions, a trained one counted as three because the backward pass costs twice the forward pass.
+
+    Args:
+        agent: what learns.
+        demonstrations: the data.
+        generator: a CPU generator, the only source of randomness: data order, corruption, rollouts, dropout.
+        batch_size: demonstrations per update; of rollouts from the buffer the agent's `rollout_share` of that.
+        corrupt: what is done to each batch of demonstrations, afresh.
+        sampling: how rollouts are collected while the agent needs them.
+        average: decay of an exponential moving average of the weights, 0.999 say; None: no average.
+
+    Raises:
+        InvalidInputError: bad settings, or demonstrations over another vocabulary than the policy's.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        demonstrations: Trajectories,
+        *,
+        generator: torch.Generator,
+        batch_size: int = 32,
+        corrupt: Corruption | None = None,
+        sampling: Sampling | None = None,
+        average: float | None = None,
+    ) -> None:
+        if batch_size < 1 or not len(demonstrations):
+            raise InvalidInputError(f"cannot train on {len(demonstrations)} demonstrations in batches of {batch_size}")
+        demonstrations.check_vocabulary(agent.policy.vocabulary)
+        if average is not None and not 0 <= average < 1:
+            raise InvalidInputError(f"average={average} must lie in [0, 1); 0.999 say")
+        if agent.undropped and sampling is not None and sampling.temperature != 1:
+            raise InvalidInputError(
+                f"{type(agent).__name__} compares the policy with the law that wrote its rollouts; leave the sampling "
+                f"temperature at 1, not {sampling.temperature}"
+            )
+        self.agent, self.generator, self.corrupt = agent, generator, corrupt
+        self.demonstrations = demonstrations
+        self.batch_size = min(batch_size, len(demonstrations))
+        self.sampling = sampling or Sampling()
+        self.step = self.rollout_positions = 0
+        self.training_positions = 0.0
+        self._order, self._next = torch.zeros(0, dtype=torch.int64), 0
+        self._buffer_seed = draw_seed(generator)
+        self._buffer_generator = torch.Generator().manual_seed(self._buffer_seed)
+        self._buffer = TensorDictReplayBuffer(
+            storage=LazyTensorStorage(self.sampling.capacity), generator=self._buffer_generator
+        )
+        self._average = (
+            None if average is None else AveragedModel(agent.policy, multi_avg_fn=get_ema_multi_avg_fn(average))
+        )
+
+    @property
+    def policy(self) -> TokenPolicy:
+        """What to sample from and to save: the averaged policy, or the agent's own if there is no average."""
+        return self.agent.policy if self._average is None else cast(TokenPolicy, self._average.module)
+
+    def run(self, steps: int | None = None) -> Iterator[tuple[int, dict[str, float]]]:
+        """Yield `(step, metrics)`, steps counted from 1, up to `steps` (None: the agent's own number)."""
+        device = self.agent.policy.weight.device
+        last = self.agent.steps if steps is None else steps
+        while self.step < last:
+            data = self._next_demonstrations().to(device)
+            own = self._next_rollouts(data) if self.agent.needs_rollouts else None
+            self.agent.policy.train()
+            self.training_positions += self.agent.positions(data, own)
+            with seeded(draw_seed(self.generator), device):
+                metrics = self.agent.update(data, own)
+            self.step += 1
+            if self._average is not None:
+                self._average.update_parameters(self.agent.policy)
+            yield self.step, {**metrics, **self.costs()}
+
+    def costs(self) -> dict[str, float]:
+        """Running totals of what training has cost."""
+        return {
+            "training_positions": self.training_positions,
+            "rollout_positions": self.rollout_positions,
+            "cost": 3 * self.training_positions + self.rollout_positions,
+        }
+
+    def _next_demonstrations(self) -> Trajectories:
+        if self._next + self.batch_size > len(self._order):
+            self._order, self._next = torch.randperm(len(self.demonstrations), generator=self.generator), 0
+        rows = self._order[self._next : self._next + self.batch_size]
+        self._next += self.batch_size
+        chosen = self.demonstrations.select(rows)
+        return chosen if self.corrupt is None else self.corrupt(chosen, self.generator)
+
+    def _next_rollouts(self, data: Trajectories) -> Trajectories:
+        if self.agent.fresh:
+            return self._sample(data.repeat(self.agent.samples))
+        if len(self._buffer) == 0 or self.step % self.sampling.every == 0:
+            rows = torch.randint(len(self.demonstrations), (self.sampling.rows,), generator=self.generator)
+            own = self._sample(self.demonstrations.select(rows).to(data.actions.device)).to("cpu")
+            self._buffer.extend(own.to_tensordict(self.demonstrations.prompts.shape[1], self._budget))
+        sample = self._buffer.sample(max(1, round(self.batch_size * self.agent.rollout_share))).exclude("index")
+        return Trajectories.from_tensordict(data.vocabulary, sample).to(data.actions.device)
+
+    @property
+    def _budget(self) -> int:
+        return self.sampling.max_actions or 4 * self.demonstrations.max_length
+
+    def _sample(self, demonstrations: Trajectories) -> Trajectories:
+        """One rollout from the prompt of each demonstration, labelled by the agent."""
+        own = rollout(
+            self.agent.policy,
+            demonstrations.prompts,
+            max_length=demonstrations.max_length,
+            max_actions=self._budget,
+            min_length=demonstrations.min_length,
+            generator=self.generator,
+            temperature=self.sampling.temperature,
+            rules=self.agent.rules(demonstrations),
+        )
+        self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
+        return self.agent.label(own, demonstrations, self.generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides what comes next; a nested dict of tensors and plain values."""
+        buffer = self._buffer[:] if len(self._buffer) else None
+        return {
+            "agent": self.agent.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+            "buffer": None if buffer is None else {str(key): value for key, value in buffer.exclude("index").items()},
+            "buffer_cursor": int(self._buffer.writer._cursor) if buffer is not None else 0,
+            "buffer_generator": self._buffer_generator.get_state(),
+            "generator": self.generator.get_state(),
+            "order": self._order,
+            "next": self._next,
+            "step": self.step,
+            "training_positions": self.training_positions,
+            "rollout_positions": self.rollout_positions,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, bit by bit, as the run that `state_dict` was taken from."""
+        from tensordict import TensorDict
+
+        self.agent.load_state_dict(state["agent"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        if state["buffer"] is not None:
+            rows: Tensor = state["buffer"]["lengths"]
+            self._buffer.extend(TensorDict(state["buffer"], batch_size=[len(rows)]))
+            self._buffer.writer._cursor = state["buffer_cursor"]
+        self._buffer_generator.set_state(state["buffer_generator"])
+        self.generator.set_state(state["generator"])
+        self._order, self._next, self.step = state["order"], state["next"], state["step"]
+        self.training_positions = state["training_positions"]
+        self.rollout_positions = state["rollout_positions"]

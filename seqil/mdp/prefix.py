@@ -1,0 +1,205 @@
+"""The token MDP on prefixes: pure, batched, on any device.
+
+A state is a prompt followed by generated tokens. A token is appended, a backspace removes the last
+generated token, and a generated `eos` ends the sequence: it is absorbing and can never be deleted.
+An `eos` inside a prompt is an ordinary cell. Everything else in the library (environments, rollouts with
+a cache, tree packing, noise) is tested to be equal to `transition`.
+
+Letters: B rows, P prompt cells, L = `max_length`, C = P + L + 1 cells, V tokens, A = V + 1 actions.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError
+from .vocabulary import Vocabulary
+
+Prompts = Sequence[Sequence[int]] | Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Prefixes:
+    """A batch of states.
+
+    Attributes:
+        tokens: int64 [B, C]; cells from `length` on hold `vocabulary.size` (empty).
+        length: int64 [B], prompt and final `eos` included.
+        prompt_length: int64 [B], at least 1.
+        ended: bool [B], whether an `eos` was generated.
+        max_length: most generated tokens, `eos` not counted.
+        min_length: fewest generated tokens before `eos` is legal.
+    """
+
+    tokens: Tensor
+    length: Tensor
+    prompt_length: Tensor
+    ended: Tensor
+    max_length: int
+    min_length: int
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def generated(self) -> Tensor:
+        """Generated tokens per row, a final `eos` included: int64 [B]."""
+        return self.length - self.prompt_length
+
+    def to(self, device: torch.device | str) -> Prefixes:
+        """The same states on another device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
+
+    def select(self, rows: Tensor | slice) -> Prefixes:
+        """The states of some rows (an index tensor, a boolean mask or a slice)."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in _TENSORS})
+
+    def texts(self, *, prompt: bool = False, eos: bool = True) -> list[list[int]]:
+        """Token ids per row: the generated part; with the prompt before it or without the final `eos` if asked for."""
+        first = torch.zeros_like(self.length) if prompt else self.prompt_length
+        last = self.length if eos else self.length - self.ended.long()
+        return [row[a:b] for row, a, b in zip(self.tokens.tolist(), first.tolist(), last.tolist(), strict=True)]
+
+
+_TENSORS = ("tokens", "length", "prompt_length", "ended")
+
+
+def start(vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length: int = 0) -> Prefixes:
+    """States that hold a prompt and nothing else.
+
+    Args:
+        vocabulary: the ids.
+        prompts: id lists of at least one token each, or an int64 tensor [B, P] right-padded with `vocabulary.size`.
+        max_length: most generated tokens (then only `eos` and backspace are legal).
+        min_length: `eos` is legal from this many generated tokens on.
+
+    Raises:
+        InvalidInputError: an empty prompt, an id out of range, or lengths that contradict each other.
+    """
+    check_lengths(max_length, min_length)
+    cells, prompt_length = pad_prompts(vocabulary, prompts)
+    room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
+    ended = torch.zeros_like(prompt_length, dtype=torch.bool)
+    return Prefixes(torch.cat([cells, room], 1), prompt_length.clone(), prompt_length, ended, max_length, min_length)
+
+
+def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> Prefixes:
+    """The next states; `prefixes` is unchanged. An illegal action leaves its row as it is.
+
+    Args:
+        vocabulary: the ids.
+        prefixes: the states, B rows.
+        actions: int64 [B], each in `0 … V` (V is the backspace).
+
+    Raises:
+        InvalidInputError: an action out of range, or that is no integer.
+    """
+    p = prefixes
+    actions = check_actions(torch.as_tensor(actions, device=p.tokens.device), len(p), vocabulary.num_actions)
+    legal = legal_actions(vocabulary, p).gather(1, actions[:, None])[:, 0]
+    push = legal & ~p.ended & (actions != vocabulary.backspace)
+    pop = legal & (actions == vocabulary.backspace)
+    tokens = p.tokens.clone()
+    rows = torch.arange(len(p), device=tokens.device)
+    cell = torch.where(pop, p.length - 1, p.length).clamp(max=tokens.shape[1] - 1)
+    written = torch.where(push, actions, torch.where(pop, vocabulary.size, tokens[rows, cell]))
+    tokens[rows, cell] = written
+    ended = p.ended | (push & (actions == vocabulary.eos))
+    return replace(p, tokens=tokens, length=p.length + push.long() - pop.long(), ended=ended)
+
+
+def legal_actions(vocabulary: Vocabulary, prefixes: Prefixes, backspace: bool = True) -> Tensor:
+    """Which actions are legal: bool [B, A]; no row is ever empty.
+
+    After the end only `eos` is legal (a self-loop). Otherwise tokens are legal below `max_length`, `eos` from
+    `min_length` on, and the backspace, if `backspace` is true, after at least one generated token.
+    """
+    p = prefixes
+    return legal_mask(vocabulary, p.generated, p.ended, p.max_length, p.min_length, backspace)
+
+
+def legal_mask(
+    vocabulary: Vocabulary, generated: Tensor, ended: Tensor, max_length: int, min_length: int, backspace: bool
+) -> Tensor:
+    """`legal_actions` after `generated` tokens: bool [..., A] for `generated` and `ended` of any shape."""
+    token, eos, pop = legal_kinds(generated, ended, max_length, min_length)
+    legal = token[..., None].repeat(*[1] * token.dim(), vocabulary.num_actions)
+    legal[..., vocabulary.eos] = eos
+    legal[..., vocabulary.backspace] = pop if backspace else False
+    return legal
+
+
+def legal_kinds(generated: Tensor, ended: Tensor, max_length: int, min_length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Whether (a token other than eos, eos, backspace) is legal after `generated` tokens; any shape."""
+    return (~ended & (generated < max_length), ended | (generated >= min_length), ~ended & (generated > 0))
+
+
+def check_lengths(max_length: int, min_length: int) -> None:
+    """Refuse length limits that no sequence can meet."""
+    if max_length < 1:
+        raise InvalidInputError(f"max_length={max_length}: at least one token must be allowed")
+    if not 0 <= min_length <= max_length:
+        raise InvalidInputError(f"min_length={min_length} must lie in 0..max_length={max_length}")
+
+
+def pad_prompts(vocabulary: Vocabulary, prompts: Prompts) -> tuple[Tensor, Tensor]:
+    """Prompts as cells int64 [B, P], right-padded with `vocabulary.size`, and their lengths int64 [B]; validated."""
+    cells, lengths = pad(prompts, vocabulary.size, "prompt")
+    empty = lengths == 0
+    if empty.any():
+        raise InvalidInputError(f"prompt {int(empty.nonzero()[0, 0])} is empty; give at least one token (a BOS, say)")
+    inside = torch.arange(cells.shape[1], device=cells.device) < lengths[:, None]
+    _check_range(torch.where(inside, cells, 0), vocabulary.size, "prompt token")
+    return cells, lengths
+
+
+def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
+    """Ragged id lists, or a tensor right-padded with `fill`, as a fresh int64 [B, N] and lengths [B]."""
+    if isinstance(sequences, Tensor):
+        check_ids(sequences, f"{name}s")
+        cells = sequences.long().clone()
+        lengths = (cells != fill).long().cumprod(1).sum(1)
+    else:
+        try:
+            rows = [[operator.index(i) for i in row] for row in sequences]
+            lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+            width = max((len(row) for row in rows), default=0)
+            cells = torch.tensor([row + [fill] * (width - len(row)) for row in rows], dtype=torch.int64)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise InvalidInputError(f"{name}s must be lists of integer ids") from None
+    if cells.shape[0] == 0:
+        raise InvalidInputError(f"no {name}s were given; give at least one")
+    beyond = torch.arange(cells.shape[1], device=cells.device) >= lengths[:, None]
+    if (beyond & (cells != fill)).any():
+        row = int((beyond & (cells != fill)).any(1).nonzero()[0, 0])
+        raise InvalidInputError(f"{name} {row} has tokens after its padding (id {fill}); pad on the right only")
+    return cells, lengths
+
+
+def check_actions(actions: Tensor, rows: int, num_actions: int) -> Tensor:
+    """Actions as int64 [rows]; another shape, what is no integer, or an id out of range is refused."""
+    if actions.shape != (rows,):
+        raise InvalidInputError(f"actions have shape {tuple(actions.shape)}; {rows} rows need shape ({rows},)")
+    if actions.is_floating_point() or actions.dtype == torch.bool:
+        raise InvalidInputError(f"actions must be integers, got {actions.dtype}")
+    _check_range(actions, num_actions, "action")
+    return actions.long()
+
+
+def check_ids(cells: Tensor, name: str) -> None:
+    """Refuse a tensor that is not [rows, cells] of integers."""
+    if cells.dim() != 2 or cells.is_floating_point() or cells.dtype == torch.bool:
+        raise InvalidInputError(f"{name}: a tensor must be int64 [rows, cells], got {cells.dtype} {tuple(cells.shape)}")
+
+
+def _check_range(ids: Tensor, size: int, name: str) -> None:
+    wrong = (ids < 0) | (ids >= size)
+    if wrong.any():
+        where = wrong.nonzero()[0].tolist()
+        value = int(ids[tuple(where)])
+        raise InvalidInputError(f"{name} {value} in row {where[0]} is out of range; ids go from 0 to {size - 1}")

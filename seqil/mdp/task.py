@@ -1,0 +1,83 @@
+"""What a task is: prompts, demonstrations, and whatever is known exactly about them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .prefix import Prefixes
+from .trajectory import Trajectories
+from .vocabulary import Vocabulary
+
+
+class Task(ABC):
+    """A source of prompts and demonstrations with, where they are known, an exact teacher and a judge.
+
+    Attributes:
+        name: the id, as on the command line.
+        vocabulary: the ids of its tokens.
+        max_length: most generated tokens that a text of the task needs, `eos` not counted.
+        min_length: fewest generated tokens before `eos`; equal to `max_length` on a fixed-horizon task.
+        judged: whether `first_error` is to be believed: so it is where a task defines it, unless the task says no.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    max_length: int
+    min_length: int = 0
+    judged: bool = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "judged" not in vars(cls):
+            cls.judged = cls.first_error is not Task.first_error
+
+    @abstractmethod
+    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
+        """The prompts of the first `n` items of a split: at least one token each."""
+
+    @abstractmethod
+    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
+        """The first `n` items of a split, without backspaces, each ended by `eos`; same prompts as `prompts`."""
+
+    def available(self, split: str) -> int | None:
+        """How many items there are in a split; None: as many as one asks for."""
+        return None
+
+    def next_distribution(self, prefixes: Prefixes) -> Tensor | None:
+        """The teacher's law of the next token, float64 [B, V], rows that sum to 1; None where there is no teacher.
+
+        After an error the row is the teacher's law at some continuation that the task defines, or uniform.
+        """
+        return None
+
+    def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
+        """Index into `tokens` (the generated text) of the first wrong one; None if there is none, or no judge."""
+        return None
+
+    def has_error(self, prefixes: Prefixes) -> Tensor:
+        """Whether the generated text of each prefix holds an error: bool [B], as `first_error` says of each.
+
+        A task that is asked for many prefixes, by an expert say, had better decide this for all of them at once.
+        """
+        if type(self).first_error is Task.first_error:
+            return torch.zeros_like(prefixes.ended)
+        texts = zip(prefixes.texts(prompt=True), prefixes.prompt_length.tolist(), strict=True)
+        wrong = [self.first_error(text[:n], text[n:]) is not None for text, n in texts]
+        return torch.tensor(wrong, dtype=torch.bool, device=prefixes.tokens.device)
+
+    def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool | None:
+        """Whether the generated text, `eos` included, is right; None where that is not defined."""
+        return None
+
+    def confusions(self, prefixes: Prefixes) -> Tensor | None:
+        """Plausible wrong tokens at each prefix, as weights float [B, V]; None where the task has none of its own."""
+        return None
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Token ids as readable text."""
+        return " ".join("</s>" if t == self.vocabulary.eos else str(t) for t in tokens)

@@ -1,0 +1,68 @@
+"""The one place that knows the ids."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens `0 … size-1`, one of which is `eos`; the action `size` is the backspace.
+
+    In a tensor of cells the id `size` means "empty", in a tensor of actions it means "backspace";
+    it is never a token.
+    """
+
+    size: int
+    eos: int
+
+    def __post_init__(self) -> None:
+        for name in ("size", "eos"):
+            try:
+                object.__setattr__(self, name, operator.index(getattr(self, name)))
+            except TypeError:
+                raise InvalidInputError(f"Vocabulary: {name}={getattr(self, name)!r} is not an integer") from None
+        if self.size < 2:
+            raise InvalidInputError(
+                f"Vocabulary: size={self.size} is too small; it needs eos and at least one more token"
+            )
+        if not 0 <= self.eos < self.size:
+            raise InvalidInputError(f"Vocabulary: eos={self.eos} is not a token; choose an id in 0..{self.size - 1}")
+
+    @property
+    def backspace(self) -> int:
+        """Id of the backspace action."""
+        return self.size
+
+    @property
+    def num_actions(self) -> int:
+        """Tokens and backspace: `A = size + 1`."""
+        return self.size + 1
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: Any) -> Vocabulary:
+        """The vocabulary of a Hugging Face tokenizer: all its ids, added tokens included, and its `eos_token_id`."""
+        if getattr(tokenizer, "eos_token_id", None) is None:
+            raise InvalidInputError(
+                f"tokenizer {getattr(tokenizer, 'name_or_path', '') or type(tokenizer).__name__!r} has no eos token; "
+                "set tokenizer.eos_token to the token that ends a text"
+            )
+        return cls(size=len(tokenizer), eos=tokenizer.eos_token_id)
+
+    @classmethod
+    def of(cls, value: Vocabulary | Mapping[str, int]) -> Vocabulary:
+        """Accept a vocabulary or its JSON form `{"size": …, "eos": …}`."""
+        if isinstance(value, Vocabulary):
+            return value
+        if isinstance(value, Mapping) and set(value) == {"size", "eos"}:
+            return cls(**value)
+        raise InvalidInputError(f'vocabulary {value!r} is neither a Vocabulary nor {{"size": …, "eos": …}}')
+
+    def to_json(self) -> dict[str, int]:
+        """The mapping that `Vocabulary.of` reads."""
+        return {"size": self.size, "eos": self.eos}

@@ -1,0 +1,8 @@
+"""A Hugging Face causal language model as a policy over tokens and backspace."""
+
+from .files import load_model
+from .modes import evaluating
+from .token_policy import TokenPolicy
+from .values import StepValues
+
+__all__ = ["StepValues", "TokenPolicy", "evaluating", "load_model"]

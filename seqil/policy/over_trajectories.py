@@ -1,0 +1,37 @@
+"""What a policy says along whole trajectories, by one forward over their prefix tree."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..mdp.trajectory import Trajectories
+from ..mdp.tree import PrefixTree, pack
+from .cache import additive
+from .shared_prompts import SharedPrompts
+from .trunk import Trunk
+
+
+def tree_and_hidden(trunk: Trunk, trajectories: Trajectories) -> tuple[PrefixTree, Tensor]:
+    """The tree of the trajectories and the last hidden state of each of its nodes, [B, N, D].
+
+    Long prompts that several rows begin with are fed once, see `SharedPrompts.where_worthwhile`.
+    """
+    tree, shared = pack(trajectories.vocabulary, trajectories), _shared(trunk, trajectories)
+    return tree, tree_hidden(trunk, tree) if shared is None else shared.hidden(trunk, tree)
+
+
+def tree_hidden(trunk: Trunk, tree: PrefixTree) -> Tensor:
+    """Last hidden state of every node, prompts of each row included: [B, N, D]."""
+    return trunk.hidden(tree.tokens, tree.depth, additive(tree.visible(), trunk.dtype)[:, None], None)
+
+
+def positions(trunk: Trunk, trajectories: Trajectories) -> int:
+    """Cells that `tree_and_hidden` feeds: the prefix trees, a prompt that is shared once."""
+    shared = _shared(trunk, trajectories)
+    if shared is None:
+        return trajectories.positions
+    return int(shared.lengths.sum() + trajectories.pushes.sum())
+
+
+def _shared(trunk: Trunk, trajectories: Trajectories) -> SharedPrompts | None:
+    return SharedPrompts.where_worthwhile(trajectories) if trunk.cached else None

@@ -1,0 +1,103 @@
+"""Models that a policy cannot be made of are refused by name, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import NonFiniteError, UnsupportedModelError, first_line
+from ..mdp.trajectory import Trajectories
+from ..mdp.tree import PrefixTree, pack
+from ..mdp.vocabulary import Vocabulary
+
+
+def name_of(model: nn.Module) -> str:
+    """Class and type of a model, for messages."""
+    return f"{type(model).__name__} ({getattr(getattr(model, 'config', None), 'model_type', 'unknown type')})"
+
+
+def refuse_stateful(model: Any) -> None:
+    """A backspace rewinds by position: refuse by name what carries a state that is not indexed by position."""
+    if not hasattr(model, "config") or not hasattr(model, "get_output_embeddings"):
+        raise UnsupportedModelError(f"{type(model).__name__} is not a Hugging Face causal LM; pass a …ForCausalLM")
+    config = model.config.get_text_config()
+    layers: Sequence[str] = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or ()
+    other = sorted({str(kind) for kind in layers} - {"full_attention", "global"})
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    ropes = sorted(rope for rope in _rope_types(model) if rope == "longrope" or "dynamic" in rope)
+    reason = (
+        "it is an encoder-decoder" if getattr(config, "is_encoder_decoder", False)
+        else f"its layers are of type {', '.join(other)}" if other
+        else f"it attends to a sliding window of {window}" if window and not layers
+        else f"its rotary frequencies ({', '.join(ropes)}) follow the length of the batch" if ropes
+        else "its state is recurrent" if getattr(model, "_is_stateful", False)
+        else None
+    )  # fmt: skip
+    if reason:
+        raise UnsupportedModelError(
+            f"{name_of(model)} cannot be rewound by a backspace: {reason}; use a model with full causal attention"
+        )
+
+
+def _rope_types(model: nn.Module) -> set[str]:
+    """Kinds of the rotary embeddings, which have one, or one per type of layer."""
+    found: set[str] = set()
+    for module in model.modules():
+        kind = getattr(module, "rope_type", ())
+        found |= {kind} if isinstance(kind, str) else set(dict(kind).values())
+    return found
+
+
+@torch.no_grad()
+def refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+    """Compare a small tree, read through mask and positions, with plain forwards of the whole model.
+
+    Args:
+        model: a causal language model.
+        vocabulary: the ids.
+        read: the logits of every node of a tree, [B, N, A].
+    """
+    v, weight = vocabulary, model.get_output_embeddings().weight
+    device = weight.device
+    a, b, c = ((v.eos + k) % v.size for k in (1, 2, 3))
+    a, b, c = (x if x != v.eos else (x + 1) % v.size for x in (a, b, c))
+    walk = [a, b, v.backspace, c, v.backspace, v.backspace, c]  # ends at the prefix [a, c]
+    tree = pack(
+        v, Trajectories.from_actions(v, torch.tensor([[a]], device=device), torch.tensor([walk], device=device))
+    )
+    try:
+        ours = read(tree)[0, tree.node_at[0, -1], : v.size]
+        theirs = model(input_ids=torch.tensor([[a, c]], device=device), use_cache=False).logits[0, -1, : v.size]
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise UnsupportedModelError(
+            f"{name_of(model)} does not take position ids and a 4D attention mask "
+            f"({type(error).__name__}: {first_line(error)}); use a model that does, GPT-2 or Llama say"
+        ) from None
+    if not theirs.isfinite().all():
+        raise NonFiniteError(f"the logits of {name_of(model)} are not finite; its weights are damaged: load sound ones")
+    tolerance = 1e-3 if weight.dtype in (torch.float32, torch.float64) else 5e-2
+    if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
+        raise UnsupportedModelError(
+            f"{name_of(model)} gives other logits when its prefixes are packed into a tree (off by "
+            f"{float((ours - theirs).abs().max()):.2g}): it scales its logits, or ignores position ids or the mask"
+        )
+
+
+@torch.no_grad()
+def refuse_reshaped_logits(model: Any) -> None:
+    """Put known logits in the place of the head's and see whether the model hands them on as they are."""
+    head = model.get_output_embeddings()
+    known = torch.linspace(-100, 100, len(head.weight), dtype=head.weight.dtype, device=head.weight.device)
+    hook = head.register_forward_hook(lambda module, inputs, output: known.expand_as(output))
+    try:
+        found = model(input_ids=torch.tensor([[0]], device=known.device), use_cache=False).logits[0, -1]
+    finally:
+        hook.remove()
+    if not torch.allclose(found.double(), known.double(), rtol=1e-3):
+        raise UnsupportedModelError(
+            f"{name_of(model)} scales or caps the logits of its head, which a policy would not; "
+            "use a model that hands them on as they are, GPT-2 or Llama say"
+        )

@@ -1,0 +1,288 @@
+"""A Hugging Face causal language model as a policy over tokens and backspace; its logits are soft Q-values."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from tensordict import TensorDictBase
+from tensordict.nn import TensorDictModuleBase
+from torch import Tensor, nn
+
+from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from ..mdp.prefix import Prefixes, legal_actions
+from ..mdp.trajectory import Trajectories
+from ..mdp.tree import PrefixTree
+from ..mdp.vocabulary import Vocabulary
+from .activations import fuse_gelu
+from .cache import SlotCache
+from .files import SETTINGS, load_model
+from .modes import evaluating
+from .over_trajectories import positions, tree_and_hidden, tree_hidden
+from .refusals import name_of, refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree
+from .trunk import Trunk
+from .values import StepValues, step_values
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class TokenPolicy(TensorDictModuleBase):
+    """`pi(a|s) = softmax l(a|s)` over the legal actions, with `l` the logits of a causal language model.
+
+    Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
+    token rows, so that a pretrained model is barely disturbed: `pi(backspace) <= 1 / (V + 1)` where every action is
+    legal (where few are, as at `max_length`, its share is larger). Rows beyond it (of a padded head) are ignored. The
+    backspace is only ever an action: it is never fed to the model.
+
+    The policy starts in the mode of the model, training or evaluation.
+
+    As a TensorDictModule it reads `observation` (int64 [B, C] cells, empty = V) and `action_mask` (bool [B, A])
+    and writes `logits` (float32 [B, A], illegal actions at -inf), which TorchRL's `MaskedCategorical` and
+    `ProbabilisticActor` take as they are.
+
+    Args:
+        model: any Hugging Face causal LM; it is copied, not modified.
+        vocabulary: the ids.
+        backspace: whether the policy may delete.
+
+    Raises:
+        UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space,
+            rotary frequencies that follow the length), which a prefix tree does not describe, or which scales or caps
+            the logits of its head (checked by small forwards).
+        InvalidInputError: a head smaller than the vocabulary.
+        NonFiniteError: a model whose logits are NaN or infinite.
+    """
+
+    model: PreTrainedModel
+
+    def __init__(self, model: nn.Module, vocabulary: Vocabulary, backspace: bool = True) -> None:
+        super().__init__()
+        refuse_stateful(model)
+        self.vocabulary = Vocabulary.of(vocabulary)
+        self.backspace = bool(backspace)
+        self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
+        self.model = copy.deepcopy(model)
+        fuse_gelu(self.model)
+        self.training = model.training
+        if self._head_rows() < self.vocabulary.size:
+            raise InvalidInputError(
+                f"the head of {name_of(model)} has {self._head_rows()} rows, the vocabulary {self.vocabulary.size} "
+                "tokens; resize_token_embeddings, or give the vocabulary of this model"
+            )
+        if self.backspace:
+            self._add_backspace_row()
+        with evaluating(self.model):
+            refuse_unlike_tree(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
+            refuse_reshaped_logits(self.model)
+
+    # -- the model ---------------------------------------------------------------------------------
+
+    @property
+    def weight(self) -> Tensor:
+        """Head matrix [at least A, D]; row i belongs to action i."""
+        return self.model.get_output_embeddings().weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """Head bias [at least A], or None."""
+        return getattr(self.model.get_output_embeddings(), "bias", None)
+
+    @property
+    def max_positions(self) -> int | None:
+        """Most cells of a prefix that the model can hold; None if it has no such limit."""
+        config = self.model.config.get_text_config()
+        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+
+    @property
+    def trunk(self) -> Trunk:
+        """The layers below the head, as trees are read by them."""
+        checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules())
+        layers = self.model.config.get_text_config().num_hidden_layers
+        return Trunk(self.hidden, self.weight.dtype, layers, cached=not checkpointed)
+
+    def hidden(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None) -> Tensor:
+        """Last hidden states of the trunk: [B, N, D].
+
+        Args:
+            tokens: int64 [B, N]; empty cells may hold `vocabulary.size`.
+            positions: int64 [B, N].
+            mask: additive [B, 1, N, keys] in the dtype of the model.
+            cache: write and read keys there, else see only these tokens.
+        """
+        ids = torch.where(tokens == self.vocabulary.size, 0, tokens)
+        out = self.model.base_model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return out.last_hidden_state
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
+        head, n = self.model.get_output_embeddings(), self.vocabulary.size + self.backspace
+        weight, bias = head.weight, getattr(head, "bias", None)
+        if n < weight.shape[0]:
+            weight, bias = weight[:n], None if bias is None else bias[:n]
+        logits = nn.functional.linear(hidden, weight, bias)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
+
+    def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:
+        """Some columns of `head`: hidden [n, D], int64 [n, K] -> [n, K]; -inf for ids beyond the actions, too."""
+        last = self.vocabulary.size + self.backspace - 1
+        there, bias = actions.clamp(max=last), self.bias
+        logits = (self.weight[there] @ hidden[:, :, None])[..., 0]
+        if bias is not None:
+            logits = logits + bias[there]
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits.masked_fill_(actions > last, -torch.inf)
+
+    # -- what it says of states and trajectories ---------------------------------------------------
+
+    def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
+        """Write `logits`, with illegal actions at -inf. Leading batch dimensions may be any."""
+        cells, legal = (tensordict[key] for key in self.in_keys)
+        flat = cells.reshape(-1, cells.shape[-1])
+        logits = self._logits(flat, (flat != self.vocabulary.size).sum(-1))
+        legal = nn.functional.pad(legal.bool(), (0, self.vocabulary.num_actions - legal.shape[-1]), value=False)
+        logits = logits.reshape(*cells.shape[:-1], -1).masked_fill(~legal, -torch.inf)
+        return tensordict.set(self.out_keys[0], logits)
+
+    def log_probs(self, prefixes: Prefixes) -> Tensor:
+        """Log-probabilities of all actions at any states: float [B, A], illegal ones -inf.
+
+        The slow way, one plain forward over each prefix: the reference that trees and caches are tested against.
+        """
+        self.check_positions(int(prefixes.length.max()))
+        legal = legal_actions(self.vocabulary, prefixes, self.backspace)
+        logits = self._logits(prefixes.tokens, prefixes.length)
+        return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+
+    def step_values(
+        self, trajectories: Trajectories, *, actions: Tensor | None = None, backspace: bool | None = None
+    ) -> StepValues:
+        """q, V and V of the next state for every step of trajectories, by one forward over their prefix tree.
+
+        Long prompts that several rows begin with are fed once, see `SharedPrompts.where_worthwhile`.
+
+        Args:
+            trajectories: over the vocabulary of the policy.
+            actions: int64 [B, T] or [B, T, K], legal actions whose q is wanted; None: the labels of the trajectories,
+                or, where they have none, the actions that were taken.
+            backspace: whether `V` counts the deletion; None: if the policy has one. False gives the likelihood of
+                tokens, given that none is deleted.
+        """
+        counted = self.backspace if backspace is None else backspace and self.backspace
+        actions = trajectories.labels if actions is None else actions
+        trajectories.check_vocabulary(self.vocabulary)
+        if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
+            raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
+        tree, hidden = tree_and_hidden(self.trunk, trajectories)
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions)
+
+    def step_log_probs(self, trajectories: Trajectories) -> Tensor:
+        """Log-probabilities of all actions at the state before each step: [B, T, A], illegal ones -inf.
+
+        For losses that compare whole laws; where a few actions suffice, `step_values` needs far less memory. Cells
+        beyond the end of a row hold the law of its last state.
+        """
+        t = trajectories
+        tree, hidden = tree_and_hidden(self.trunk, t)
+        rows = torch.arange(len(t), device=hidden.device)[:, None]
+        logits = self.head(hidden[rows, tree.node_at[:, :-1]])
+        legal = t.legal_actions(self.backspace)
+        return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+
+    def positions(self, trajectories: Trajectories) -> int:
+        """Cells that `step_values` and `step_log_probs` feed: the prefix trees, a prompt that is shared once."""
+        return positions(self.trunk, trajectories)
+
+    def tree_hidden(self, tree: PrefixTree) -> Tensor:
+        """Last hidden state of every node, prompts of each row included: [B, N, D]."""
+        self.check_positions(int(tree.depth.max()) + 1)
+        return tree_hidden(self.trunk, tree)
+
+    def check_positions(self, cells: int) -> None:
+        """Refuse a prefix of more cells than the model has positions."""
+        if self.max_positions is not None and cells > self.max_positions:
+            raise InvalidInputError(
+                f"prompt and text take {cells} positions, {name_of(self.model)} has {self.max_positions}; "
+                "shorten the prompt or max_length"
+            )
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
+        folder = Path(folder)
+        self.model.save_pretrained(folder)
+        settings = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace}
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, vocabulary: Vocabulary | None = None) -> TokenPolicy:
+        """Load what `save_pretrained` wrote; `vocabulary`, if given, must be the one it was saved with.
+
+        A folder without `seqil.json` is a plain language model: load it with transformers and pass it to TokenPolicy.
+        """
+        path = Path(folder) / SETTINGS
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            saved, backspace = Vocabulary.of(settings["vocabulary"]), bool(settings["backspace"])
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
+            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
+        if vocabulary is not None and vocabulary != saved:
+            raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
+        model = load_model(folder)
+        fuse_gelu(model)
+        policy = cls.__new__(cls)
+        TensorDictModuleBase.__init__(policy)
+        policy.vocabulary, policy.backspace, policy.model = saved, backspace, model
+        policy.training = model.training
+        policy.in_keys, policy.out_keys = ["observation", "action_mask"], ["logits"]
+        if policy._head_rows() < (saved.num_actions if backspace else saved.size):
+            raise CheckpointError(f"{folder}: the head has {policy._head_rows()} rows, too few for {saved}")
+        return policy
+
+    # -- construction ------------------------------------------------------------------------------
+
+    def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
+        real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
+        ids = torch.where(real, cells, 0)
+        width = int(length.max())
+        out = self.model.base_model(
+            input_ids=ids[:, :width], attention_mask=real[:, :width].long(), use_cache=False
+        ).last_hidden_state
+        return self.head(out[torch.arange(len(cells), device=cells.device), length - 1])
+
+    def _head_rows(self) -> int:
+        head = self.model.get_output_embeddings()
+        if not isinstance(head, nn.Linear):
+            raise UnsupportedModelError(
+                f"{name_of(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)"
+            )
+        return head.weight.shape[0]
+
+    @torch.no_grad()
+    def _add_backspace_row(self) -> None:
+        V = self.vocabulary.size
+        if self._head_rows() == V:
+            on_device = [self.weight.device] if self.weight.device.type == "cuda" else []
+            with torch.random.fork_rng(devices=on_device):
+                self.model.resize_token_embeddings(V + 1, mean_resizing=False)
+        tables = [self.weight, self.model.get_input_embeddings().weight]
+        if self.bias is not None:
+            tables.append(self.bias)
+        for table in tables:
+            if len(table) > V:
+                table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)

@@ -1,0 +1,198 @@
+"""What an objective needs from a model: q of the taken actions and V of the visited states.
+
+`V(s)` is a logsumexp over the legal actions, so the logits of all nodes would be [B, N, V] numbers. Here they are
+computed in chunks of rows, reduced at once, and recomputed in the backward pass: the peak is one chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..mdp.prefix import legal_kinds
+from ..mdp.trajectory import Trajectories
+from ..mdp.tree import PrefixTree
+
+_CHUNK_ELEMENTS = 2**23
+
+
+@dataclass(frozen=True, eq=False)
+class StepValues:
+    """Soft Q-values along trajectories; cells outside `mask` are zero.
+
+    Attributes:
+        q: [B, T], `l(a_t | s_t)`, the logit of the taken action (or [B, T, K], of the K actions that were asked for).
+        v: [B, T], `V(s_t)`, logsumexp of the logits of the legal actions.
+        v_next: [B, T], `V(s_{t+1})`; at the last step of a row `V(s_N)`, read at the row's own final node.
+        mask: bool [B, T], the step lies within the row.
+        imitate: bool [B, T], the step counts; a subset of `mask`.
+        ended: bool [B], the row ended with `eos` (else it was truncated).
+    """
+
+    q: Tensor
+    v: Tensor
+    v_next: Tensor
+    mask: Tensor
+    imitate: Tensor
+    ended: Tensor
+
+    @property
+    def log_prob(self) -> Tensor:
+        """`log pi(a_t | s_t) = l(a_t | s_t) - V(s_t)`, in the shape of `q`."""
+        return self.q - (self.v if self.q.dim() == 2 else self.v[..., None])
+
+    def of(self, k: int) -> StepValues:
+        """Those of the k-th of the actions that were asked for."""
+        return replace(self, q=self.q[..., k])
+
+    def detach(self) -> StepValues:
+        """The same numbers without their graph."""
+        return replace(self, q=self.q.detach(), v=self.v.detach(), v_next=self.v_next.detach())
+
+
+def step_values(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    tree: PrefixTree,
+    trajectories: Trajectories,
+    backspace: bool,
+    actions: Tensor | None = None,
+) -> StepValues:
+    """Values of every step of packed trajectories.
+
+    Args:
+        hidden: [B, N, D], last hidden state of every node of `tree`.
+        weight: [at least A, D] head, row `i` for action `i`; rows beyond the actions are ignored.
+        bias: [at least A] or None.
+        tree: `pack(vocabulary, trajectories)`.
+        trajectories: the walk on the tree.
+        backspace: whether the policy may delete; if not, the head needs V rows only.
+        actions: int64 [B, T] or [B, T, K], whose logits `q` holds; None: those that were taken.
+
+    Returns:
+        StepValues in float32 at least.
+    """
+    t, v = trajectories, trajectories.vocabulary
+    actions = t.actions if actions is None else actions
+    T = actions.shape[1]
+    node = torch.arange(tree.tokens.shape[1], device=hidden.device)
+    is_state = (node >= t.prompt_lengths[:, None] - 1) & (node < tree.lengths[:, None])
+    flat = (is_state.reshape(-1).cumsum(0) - 1).view_as(is_state)  # position among the states of the batch
+    state_at = flat.gather(1, tree.node_at)
+
+    row, step = t.inside.nonzero(as_tuple=True)
+    wanted = actions[row, step]
+    state = state_at[row, step].view(-1, *[1] * (wanted.dim() - 1)).expand_as(wanted)
+    logsumexp, eos, deletion, taken = head_values(
+        hidden[is_state], weight, bias, state.reshape(-1), wanted.reshape(-1), v.size, v.eos, backspace
+    )
+    generated = (tree.depth + 1 - t.prompt_lengths[:, None])[is_state]
+    ended = (t.ended[:, None] & (node == tree.lengths[:, None] - 1))[is_state]
+    legal = torch.stack(legal_kinds(generated, ended, t.max_length, t.min_length), -1)
+    if not backspace:
+        legal[:, 2] = False
+    values = torch.stack([logsumexp, eos, deletion], -1).masked_fill(~legal, -torch.inf).logsumexp(-1)
+
+    zero = values.new_zeros(t.actions.shape)
+    at_step = values[state_at] if T else zero
+    return StepValues(
+        q=values.new_zeros(actions.shape).index_put((row, step), taken.view(wanted.shape)),
+        v=torch.where(t.inside, at_step[:, :T], 0),
+        v_next=torch.where(t.inside, at_step[:, 1:], 0) if T else zero,
+        mask=t.inside,
+        imitate=t.imitate & t.inside,
+        ended=t.ended,
+    )
+
+
+class _HeadValues(torch.autograd.Function):
+    """Per state: logsumexp over the tokens but eos, logit of eos, logit of the backspace; and logits of taken actions.
+
+    hidden [M, D], weight [>= A, D], bias [>= A] or None, state and action int64 [K]
+    -> [M], [M], [M], [K], in float32 at least.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        state: Tensor,
+        action: Tensor,
+        size: int,
+        eos: int,
+        backspace: bool,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        dtype = torch.promote_types(hidden.dtype, torch.float32)
+        special = torch.tensor([eos, size if backspace else eos], device=hidden.device)
+        single = (hidden @ weight[special].T).to(dtype)
+        taken = torch.einsum("kd,kd->k", hidden[state].to(dtype), weight[action].to(dtype))
+        if bias is not None:
+            single = single + bias[special]
+            taken = taken + bias[action]
+        logsumexp = torch.empty(len(hidden), dtype=dtype, device=hidden.device)
+        for rows in _chunks(hidden, size):
+            logits = _token_logits(hidden[rows], weight, bias, size, eos, dtype)
+            top = logits.amax(1, keepdim=True)
+            top = torch.where(top.isfinite(), top, 0)  # a vocabulary of eos alone, or numbers that are not finite
+            logsumexp[rows] = logits.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
+        ctx.save_for_backward(hidden, weight, bias, state, action, special, logsumexp)
+        ctx.size, ctx.eos, ctx.backspace = size, eos, backspace
+        return logsumexp, single[:, 0], single[:, 1], taken
+
+    @staticmethod
+    def backward(ctx: Any, g_lse: Tensor, g_eos: Tensor, g_deletion: Tensor, g_taken: Tensor) -> tuple[Any, ...]:
+        hidden, weight, bias, state, action, special, logsumexp = ctx.saved_tensors
+        dtype = logsumexp.dtype
+        d_hidden = torch.empty(hidden.shape, dtype=dtype, device=hidden.device)
+        d_weight = torch.zeros(weight.shape, dtype=dtype, device=hidden.device)
+        d_bias = None if bias is None else torch.zeros(bias.shape, dtype=dtype, device=hidden.device)
+        for rows in _chunks(hidden, ctx.size):
+            h = hidden[rows]
+            p = _token_logits(h, weight, bias, ctx.size, ctx.eos, dtype)
+            p.sub_(logsumexp[rows, None]).exp_().mul_(g_lse[rows, None])
+            if d_bias is not None:
+                d_bias[: ctx.size] += p.sum(0)
+            p = p.to(weight.dtype)
+            d_hidden[rows] = (p @ weight[: ctx.size]).to(dtype)
+            _accumulate(d_weight[: ctx.size], p, h)
+        # eos, backspace and taken actions are single rows of the head: gather, and scatter-add back.
+        g_single = torch.stack([g_eos, g_deletion if ctx.backspace else torch.zeros_like(g_deletion)], 1)
+        d_hidden += g_single @ weight[special].to(dtype)
+        d_weight.index_add_(0, special, g_single.T @ hidden.to(dtype))
+        d_hidden.index_add_(0, state, g_taken[:, None] * weight[action].to(dtype))
+        d_weight.index_add_(0, action, g_taken[:, None] * hidden[state].to(dtype))
+        if d_bias is not None:
+            d_bias.index_add_(0, special, g_single.sum(0)).index_add_(0, action, g_taken)
+            d_bias = d_bias.to(bias.dtype)
+        return d_hidden.to(hidden.dtype), d_weight.to(weight.dtype), d_bias, None, None, None, None, None
+
+
+def _chunks(hidden: Tensor, size: int) -> list[slice]:
+    rows = max(1, _CHUNK_ELEMENTS // size)
+    return [slice(i, i + rows) for i in range(0, len(hidden), rows)]
+
+
+def _token_logits(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, size: int, eos: int, dtype: torch.dtype
+) -> Tensor:
+    logits = (hidden @ weight[:size].T).to(dtype)
+    if bias is not None:
+        logits += bias[:size]
+    logits[:, eos] = -torch.inf
+    return logits
+
+
+def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
+    if p.dtype == total.dtype:
+        total.addmm_(p.T, h)
+    else:
+        total += p.T @ h
+
+
+head_values = _HeadValues.apply

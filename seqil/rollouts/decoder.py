@@ -1,0 +1,111 @@
+"""One decoding step of the trunk: with the modules of any model, and without them for a plain GPT-2.
+
+Called for one token per row, the modules of a small model cost more than the arithmetic inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+from transformers.activations import GELUTanh, NewGELUActivation
+from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
+from transformers.pytorch_utils import Conv1D
+
+from ..mdp.prefix import Prefixes
+from ..policy.activations import unchanged
+from ..policy.cache import SlotCache, additive
+from ..policy.token_policy import TokenPolicy
+
+Decoder = Callable[[Tensor, Tensor, SlotCache], Tensor]
+"""(tokens [n], length [n], cache) -> last hidden states [n, D] of the tokens at position `length - 1` of n lanes.
+
+`cache.step` was called; rows see the slots below their `length`.
+"""
+
+_PLAIN = {
+    *(GPT2Model, GPT2Block, GPT2Attention, GPT2MLP, GELUTanh, NewGELUActivation, Conv1D),
+    *(nn.ModuleList, nn.Embedding, nn.LayerNorm, nn.Dropout),
+}
+
+
+def decoder_of(policy: TokenPolicy) -> Decoder:
+    """The fastest decoder that computes what the modules of the policy compute, up to rounding."""
+    trunk = policy.model.base_model
+    return GPT2Decoder(trunk) if is_plain_gpt2(trunk) else ModuleDecoder(policy)
+
+
+def is_plain_gpt2(trunk: nn.Module) -> bool:
+    """Whether it is a GPT-2 of transformers' own modules, without adapters, hooks or other changes."""
+    return (
+        isinstance(trunk, GPT2Model)
+        and not trunk.config.reorder_and_upcast_attn
+        and all(type(module) in _PLAIN and unchanged(module) for module in trunk.modules())
+    )
+
+
+def read_prompts(policy: TokenPolicy, prompts: Prefixes, lanes: slice | Tensor, cache: SlotCache) -> None:
+    """Write all but the last token of prompts to these lanes (a slice, or int64 [n]) of the cache."""
+    n, prefix = len(prompts), int(prompts.length.max()) - 1
+    if prefix > 0:
+        cache.prefill(lanes, prefix)
+        position = torch.arange(prefix, device=prompts.tokens.device)
+        causal = additive(position[None, :] <= position[:, None], policy.weight.dtype)
+        policy.hidden(prompts.tokens[:, :prefix], position.expand(n, -1), causal.expand(n, 1, -1, -1), cache)
+
+
+class ModuleDecoder:
+    """The model's own modules."""
+
+    def __init__(self, policy: TokenPolicy) -> None:
+        self.policy = policy
+
+    def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
+        """As `Decoder`."""
+        mask = cache.mask(length, self.policy.weight.dtype)
+        return self.policy.hidden(tokens[:, None], length[:, None] - 1, mask, cache)[:, 0]
+
+
+class GPT2Decoder:
+    """The functions inside the modules of GPT-2, on their weights, in evaluation mode."""
+
+    def __init__(self, trunk: GPT2Model) -> None:
+        self.tokens, self.positions = trunk.wte.weight, trunk.wpe.weight
+        self.width, self.heads = trunk.embed_dim, trunk.config.n_head
+        self.blocks = [
+            (
+                (b.ln_1.weight, b.ln_1.bias, b.ln_1.eps),
+                (b.attn.c_attn.bias, b.attn.c_attn.weight),
+                b.attn.scaling,
+                (b.attn.c_proj.bias, b.attn.c_proj.weight),
+                (b.ln_2.weight, b.ln_2.bias, b.ln_2.eps),
+                (b.mlp.c_fc.bias, b.mlp.c_fc.weight),
+                (b.mlp.c_proj.bias, b.mlp.c_proj.weight),
+            )
+            for b in trunk.h
+        ]
+        self.norm = trunk.ln_f.weight, trunk.ln_f.bias, trunk.ln_f.eps
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
+        """As `Decoder`."""
+        n, D = tokens.shape[0], self.width
+        x = torch.embedding(self.tokens, tokens) + torch.embedding(self.positions, length - 1)
+        mask = None if cache.whole else cache.mask(length, x.dtype)
+        for layer, (norm_1, attention, scaling, output, norm_2, up, down) in zip(
+            cache.layers, self.blocks, strict=True
+        ):
+            qkv = _affine(torch.layer_norm(x, (D,), *norm_1), attention)
+            qkv = qkv.view(n, 3, self.heads, 1, -1)
+            keys, values = layer.step(qkv[:, 1:])
+            mixed = scaled_dot_product_attention(qkv[:, 0], keys, values, attn_mask=mask, scale=scaling)
+            x += _affine(mixed.reshape(n, D), output)
+            x += _affine(gelu(_affine(torch.layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
+        return torch.layer_norm(x, (D,), *self.norm)
+
+
+def _affine(x: Tensor, layer: tuple[Tensor, Tensor]) -> Tensor:
+    """What a Conv1D does: `x @ weight + bias`."""
+    return torch.addmm(layer[0], x, layer[1])

@@ -1,0 +1,1 @@
+"""A training run as a folder: its settings, its checkpoints, and how it goes on."""

@@ -1,0 +1,250 @@
+"""Run folders: settings, metrics and checkpoints that survive a crash, a full disk and a second writer.
+
+    run/settings.json              what the run is, and the versions it was started with
+    run/metrics.jsonl              one line per logged step
+    run/checkpoints/000000500/     a Hugging Face checkpoint, seqil.json, state.safetensors, state.json, manifest.json
+
+A checkpoint is written into a temporary folder, flushed to the disk, sealed by a manifest of its step and SHA-256 sums
+and renamed: at every instant the last complete one is on the disk. No pickle anywhere. What is not named as these files
+are is nobody's business here: it neither blocks a run nor is it removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..errors import CheckpointError
+from ..policy.token_policy import TokenPolicy
+
+_TENSOR, _ITEMS = "__tensor__", "__items__"
+
+
+class RunFolder:
+    """One run on the disk. Open it for writing with `writing`; reading needs no lock.
+
+    Args:
+        path: the folder; it need not exist.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.metrics = self.path / "metrics.jsonl"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `start` was given: a dict with the run's own settings, a dict too, below `settings`."""
+        found = read_json(self.path / "settings.json", f"{self.path} is not the folder of a run")
+        if not isinstance(found.get("settings"), dict):
+            raise CheckpointError(f"{self.path / 'settings.json'} holds no settings; restore it from a copy")
+        return found
+
+    @contextmanager
+    def writing(self) -> Iterator[RunFolder]:
+        """Hold the folder's lock: a second writer is refused at once, and a crash releases it."""
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"cannot write into {self.path}: {error}; choose another --out") from None
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CheckpointError(
+                    f"{self.path} is being written by another process; choose another --out"
+                ) from None
+            for orphan in self._named(r"\.\d{9}"):
+                shutil.rmtree(orphan, ignore_errors=True)
+            yield self
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Record the settings of a new run."""
+        if (self.path / "settings.json").exists():
+            raise CheckpointError(f"{self.path} already holds a run; add --resume to go on, or choose another --out")
+        write_json(self.path / "settings.json", settings)
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Append one line of metrics."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(metrics)) + "\n")
+
+    def save(self, step: int, policy: TokenPolicy, state: Any) -> Path:
+        """Write a checkpoint; the one before stays too, older ones go.
+
+        Args:
+            step: names the checkpoint.
+            policy: what users load (`TokenPolicy.from_pretrained`).
+            state: nested dicts and lists of tensors and plain values, to go on from.
+
+        Raises:
+            CheckpointError: the disk refused; every earlier checkpoint is untouched.
+        """
+        final, temporary = self.checkpoints / f"{step:09d}", self.checkpoints / f".{step:09d}"
+        try:
+            temporary.mkdir(parents=True)
+            policy.save_pretrained(temporary)
+            tensors: dict[str, Tensor] = {}
+            write_json(temporary / "state.json", _split(state, tensors))
+            save_file(tensors, temporary / "state.safetensors")
+            files = sorted(p for p in temporary.iterdir())
+            for file in files:
+                _flush(file)
+            sums = {file.name: _sha256(file) for file in files}
+            write_json(temporary / "manifest.json", {"step": step, "files": sums})
+            _flush(temporary)
+            if final.exists():
+                shutil.rmtree(final)
+            temporary.rename(final)
+            _flush(self.checkpoints)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise CheckpointError(f"cannot write {final}: {error}; earlier checkpoints are intact") from error
+        for old in self.complete()[:-2]:
+            shutil.rmtree(old, ignore_errors=True)
+        return final
+
+    def latest(self) -> Path:
+        """The newest checkpoint, every file of it checked against its sum."""
+        complete = self.complete()
+        if not complete:
+            raise CheckpointError(
+                f"{self.path} holds no checkpoint yet; go on with: seqil train --out {self.path} --resume"
+            )
+        verify(complete[-1])
+        return complete[-1]
+
+    def load(self) -> tuple[int, Any]:
+        """Step and state of the newest checkpoint."""
+        folder = self.latest()
+        sketch = read_json(folder / "state.json", "the checkpoint is incomplete")
+        try:
+            state = _join(sketch, load_file(folder / "state.safetensors"))
+        except (KeyError, TypeError, ValueError, SafetensorError, RecursionError) as error:
+            raise CheckpointError(f"{folder} holds no state to go on from ({error!r}); restore it") from None
+        return int(folder.name), state
+
+    def rewind(self, step: int) -> dict[str, Any]:
+        """Drop the metrics of later steps and what a crash left of a line; return the last that stay, or {}."""
+        if not self.metrics.exists():
+            return {}
+        kept = [line for line in self.metrics.read_bytes().splitlines() if _step(line) <= step]
+        replace(self.metrics, b"".join(line + b"\n" for line in kept))
+        return json.loads(kept[-1]) if kept else {}
+
+    def complete(self) -> list[Path]:
+        """Checkpoints that were written to their end, oldest first."""
+        return [folder for folder in self._named(r"\d{9}") if (folder / "manifest.json").exists()]
+
+    def _named(self, pattern: str) -> list[Path]:
+        folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return sorted(p for p in folders if re.fullmatch(pattern, p.name) and p.is_dir() and not p.is_symlink())
+
+
+def verify(folder: Path) -> None:
+    """Refuse a checkpoint that was renamed, or with a file that is missing, foreign or changed by a single bit."""
+    manifest = read_json(folder / "manifest.json", f"{folder} is not a checkpoint")
+    step, sums = manifest.get("step"), manifest.get("files")
+    if not isinstance(step, int) or not isinstance(sums, dict):
+        raise CheckpointError(f"{folder / 'manifest.json'} names no step and files; restore the folder from a copy")
+    if f"{step:09d}" != folder.name:
+        raise CheckpointError(f"{folder} holds the checkpoint of step {step}: it was renamed; give it its name back")
+    found = {p.name for p in folder.iterdir() if not p.name.startswith(".")} - {"manifest.json"}
+    for name in sorted(found ^ set(sums)):
+        raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
+    for name, digest in sums.items():
+        if _sha256(folder / name) != digest:
+            raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
+
+
+def read_json(path: Path, complaint: str) -> dict[str, Any]:
+    """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{complaint}: {path.name} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{complaint}: {path} holds no JSON object")
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    replace(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    _flush(temporary)
+    temporary.replace(path)
+
+
+def _step(line: bytes) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return float("inf")
+
+
+def _split(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """JSON with references in place of tensors, which go to `tensors`."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        return {_TENSOR: name}
+    if isinstance(value, Mapping):
+        return {_ITEMS: [[key, _split(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_split(item, tensors) for item in value]
+    return value
+
+
+def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if _TENSOR in value:
+            return tensors[value[_TENSOR]]
+        return {key: _join(item, tensors) for key, item in value[_ITEMS]}
+    return [_join(item, tensors) for item in value] if isinstance(value, list) else value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def versions() -> dict[str, str]:
+    """What a run was made with."""
+    import platform
+    from importlib.metadata import version
+
+    import tensordict
+    import torchrl
+    import transformers
+
+    found = {"seqil": version("seqil"), "python": platform.python_version()}
+    return found | {m.__name__: str(m.__version__) for m in (torch, tensordict, torchrl, transformers)}

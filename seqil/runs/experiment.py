@@ -1,0 +1,281 @@
+"""A training run from settings that fit into a JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from ..errors import InvalidInputError
+from ..learning import divergences, noise
+from ..learning.agent import Agent
+from ..learning.training import Corruption, Sampling, Training
+from ..mdp.prefix import start
+from ..mdp.trajectory import Trajectories, held
+from ..mdp.vocabulary import Vocabulary
+from ..policy.token_policy import SETTINGS, TokenPolicy, load_model
+from ..randomness import seeded
+from . import plugins
+from .option_types import argument_types, fits, mismatch
+
+_MOST_NOISE = 0.9
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a run. Equal settings, versions, thread counts and processors give equal bytes.
+
+    Attributes:
+        task: id of a task, and `task_options` for its constructor.
+        agent: id of an agent, and `agent_options` for its constructor; values among its `choices` (a divergence, an
+            expert) are given by their names there, and `alpha` is the divergence's.
+        model: folder of a Hugging Face causal LM, or a checkpoint of a run; None: a GPT-2 of `layers`, `width` and
+            `heads` from scratch; without layers it sees nothing but the last token and its position.
+        backspace: whether the policy may delete.
+        demonstrations: number of training items.
+        steps: updates.
+        batch_size: demonstrations per update.
+        learning_rate: peak.
+        noise: `uniform`, `task` (its own confusions), `model` (the model's own samples) or `none`.
+        noise_rate: probability of a mistake before a token, at most .9.
+        burst: wrong tokens per mistake.
+        mask_noise: leave the wrong tokens out of the loss.
+        sampling_every, sampling_rows, sampling_capacity, sampling_actions: see `Sampling`; the last is the most actions
+            of a rollout.
+        average: decay of the average of the weights, or None.
+        seed: of everything, in [0, 2^63).
+        device: of the model.
+    """
+
+    task: str = "automaton"
+    agent: str = "sequence_match"
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+    agent_options: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    layers: int = 2
+    width: int = 64
+    heads: int = 4
+    backspace: bool = True
+    demonstrations: int = 4000
+    steps: int = 600
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    noise: str = "uniform"
+    noise_rate: float = 0.05
+    burst: int = 1
+    mask_noise: bool = True
+    sampling_every: int = 8
+    sampling_rows: int = 32
+    sampling_capacity: int = 512
+    sampling_actions: int | None = None
+    average: float | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        wrong = mismatch(vars(self), get_type_hints(Settings))
+        if wrong:
+            raise InvalidInputError(f"setting {wrong}")
+        for name in ("layers", "width", "heads", "demonstrations", "steps", "batch_size", "burst"):
+            least = 0 if name == "layers" else 1
+            if getattr(self, name) < least:
+                raise InvalidInputError(f"setting {name}={getattr(self, name)} must be at least {least}")
+        if not 0 <= self.noise_rate <= _MOST_NOISE:
+            raise InvalidInputError(
+                f"setting noise_rate={self.noise_rate} must lie in [0, {_MOST_NOISE}]: "
+                "a text takes 1 / (1 - rate) tries per token"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise InvalidInputError(f"setting seed={self.seed} must lie in [0, 2^63)")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """From their JSON form, refusing what is not a setting."""
+        known = {f.name for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise InvalidInputError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+        return cls(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """The mapping that `of` reads."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+def make_task(settings: Settings) -> Any:
+    """The task of the settings."""
+    return plugins.construct("tasks", settings.task, **settings.task_options)
+
+
+def available(task: Any, split: str) -> int | None:
+    """How many items a task has in a split; None: as many as one asks for."""
+    count = getattr(task, "available", None)
+    return None if count is None else count(split)
+
+
+def located(settings: Settings) -> Settings:
+    """The same with absolute paths, so that the run can be read from any working directory."""
+    s = settings
+    return replace(
+        s,
+        model=None if s.model is None else _absolute(s.model),
+        task_options=_located("tasks", s.task, s.task_options),
+        agent_options=_located("agents", s.agent, s.agent_options),
+    )
+
+
+def make_training(settings: Settings, task: Any, spare: int = 0) -> Training:
+    """The run of the settings, before its first step.
+
+    Args:
+        settings: of the run.
+        task: `make_task(settings)`.
+        spare: positions of a new model beyond those that the task needs, for texts longer than it trains on.
+    """
+    s = settings
+    demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
+    cells = demonstrations.prompts.shape[1] + task.max_length + 1 + spare
+    policy = make_policy(s, task.vocabulary, cells)
+    policy.check_positions(cells)
+    options = agent_options(plugins.load("agents", s.agent), s.agent_options, task, policy)
+    agent = plugins.construct("agents", s.agent, policy, steps=s.steps, learning_rate=s.learning_rate, **options)
+    training = Training(
+        agent,
+        demonstrations,
+        generator=torch.Generator().manual_seed(s.seed),
+        batch_size=s.batch_size,
+        corrupt=make_corruption(s, task, policy),
+        sampling=Sampling(s.sampling_every, s.sampling_rows, s.sampling_capacity, s.sampling_actions),
+        average=s.average,
+    )
+    if s.noise == "model":
+        _count_noise(training)
+    return training
+
+
+def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:
+    """The untrained policy: a small GPT-2 from scratch, or the model in a folder."""
+    s = settings
+    try:
+        device = torch.empty(0, device=s.device).device
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
+    if device.type == "meta":
+        raise InvalidInputError("device 'meta' computes nothing; use cpu or cuda")
+    if s.model is not None and (Path(s.model) / SETTINGS).exists():
+        saved = TokenPolicy.from_pretrained(s.model, vocabulary)
+        if saved.backspace == s.backspace:
+            return saved.to(device)
+        model = saved.model
+    elif s.model is not None:
+        model = load_model(s.model)
+    else:
+        if s.width % s.heads:
+            raise InvalidInputError(f"width={s.width} is not a multiple of heads={s.heads}")
+        _check_memory(s.width * (12 * s.layers * s.width + vocabulary.size + cells))
+        config = GPT2Config(
+            vocab_size=vocabulary.size,
+            n_positions=cells,
+            n_layer=s.layers,
+            n_embd=s.width,
+            n_head=s.heads,
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            bos_token_id=vocabulary.eos,
+            eos_token_id=vocabulary.eos,
+        )
+        with seeded(s.seed):
+            model = GPT2LMHeadModel(config)
+    return TokenPolicy(model, vocabulary, backspace=s.backspace).to(device)
+
+
+def _check_memory(parameters: int) -> None:
+    """Refuse a new model that this machine cannot train: weights, gradients and two moments, four bytes each."""
+    needed, present = 16 * parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise InvalidInputError(
+            f"training a model of {parameters:,} parameters takes {needed / 2**30:,.0f} GiB, this machine has "
+            f"{present / 2**30:,.0f}; lower layers or width"
+        )
+
+
+def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
+    """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
+    s, v = settings, task.vocabulary
+    makers = {
+        "none": lambda: None,
+        "uniform": lambda: noise.uniform(v, s.burst),
+        "task": lambda: noise.confusions(task.confusions, s.burst),
+        "model": lambda: noise.model(policy, s.burst),
+    }
+    if s.noise not in makers:
+        raise InvalidInputError(f"unknown noise {s.noise!r}; known: {', '.join(makers)}")
+    source = makers[s.noise]() if s.backspace else None
+    if source is None:
+        return None
+    if s.noise == "task" and task.confusions(start(v, task.prompts(1, "train", s.seed), task.max_length)) is None:
+        raise InvalidInputError(f"the task {s.task!r} has no confusions of its own; use the noise uniform or model")
+    return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, mask_noise=s.mask_noise)
+
+
+def _count_noise(training: Training) -> None:
+    """Make the model's own noise part of the cost: a prefix per wrong token, where the text had room for one."""
+    corrupt = training.corrupt
+    if corrupt is None:
+        return
+
+    def counted(demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
+        noised = corrupt(demonstrations, generator)
+        deletions = noised.inside & (noised.actions == noised.vocabulary.backspace)
+        written, _ = held(noised.vocabulary, noised.actions, noised.inside)
+        prefixes = noised.prompt_lengths[:, None] + written - 1
+        training.rollout_positions += int(prefixes[deletions].sum())
+        return noised
+
+    training.corrupt = counted
+
+
+def _located(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that are annotated as paths, among others, made absolute where something is there."""
+    types = argument_types(plugins.load(kind, name))
+    paths = {option for option in options if Path in (types.get(option), *get_args(types.get(option)))}
+    return {k: _absolute(v) if k in paths and isinstance(v, str) else v for k, v in options.items()}
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if Path(path).exists() else path
+
+
+def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, policy: TokenPolicy) -> dict[str, Any]:
+    """Options of an agent's constructor from their JSON form: values that have a name are given by it."""
+    given = dict(options)
+    for setting in ("steps", "learning_rate"):
+        if setting in given:
+            raise InvalidInputError(f"{setting} is no option of the agent; give --{setting.replace('_', '-')}")
+    for option, values in cls.choices.items():
+        if option in given:
+            name = given[option]
+            if not isinstance(name, str) or name not in values:
+                raise InvalidInputError(f"unknown {option} {name!r}; known: {', '.join(values)}")
+            given[option] = values[name]
+    if cls.choices.get("divergence") is divergences.DIVERGENCES:
+        if "divergence" in given:
+            given["divergence"] = given["divergence"](_number("alpha", given.pop("alpha", 0.01)))
+        elif "alpha" in given:
+            raise InvalidInputError("alpha scales a divergence; give the divergence too, chi2_mixture say")
+    if "expert" in given and "expert" in cls.choices:  # makers: (task, learner) -> expert
+        given["expert"] = given["expert"](task, policy)
+    return given
+
+
+def _number(name: str, value: Any) -> float:
+    if not fits(value, float):
+        raise InvalidInputError(f"{name}={value!r} is not a number")
+    return float(value)

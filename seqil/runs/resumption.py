@@ -1,0 +1,74 @@
+"""Going on with a run: only as what it was, by its settings and its data; other versions are worth a warning."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError, InvalidInputError, first_line
+from ..learning.training import Training
+from .checkpoint import RunFolder, versions
+from .experiment import Settings
+
+
+def settings_of(run: RunFolder) -> Settings:
+    """What a run folder says that the run is."""
+    try:
+        return Settings.of(run.settings["settings"])
+    except InvalidInputError as error:
+        raise CheckpointError(f"{run.path / 'settings.json'}: {error}") from None
+
+
+def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
+    """What a run must have in common with the checkpoint that it goes on from."""
+    digest = hashlib.sha256()
+    for part in (training.demonstrations.prompts, training.demonstrations.actions):
+        digest.update(part.cpu().contiguous().numpy().tobytes())
+    return {"settings": chosen.to_json(), "data": digest.hexdigest()}
+
+
+def restore(run: RunFolder, training: Training, chosen: Settings) -> None:
+    """Load the newest checkpoint, once it has proved to be of these settings and this data set."""
+    step, state = run.load()
+    found = state.get("identity") if isinstance(state, dict) else None
+    if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
+        raise CheckpointError(f"the checkpoint of step {step} in {run.path} does not say what it is of; restore it")
+    identity = identity_of(training, chosen)
+    for name, value in identity["settings"].items():
+        if found["settings"].get(name) != value:
+            raise CheckpointError(
+                f"{run.path / 'settings.json'} says {name}={value!r}, the checkpoint of step {step} "
+                f"{found['settings'].get(name)!r}; put it back, or start another run"
+            )
+    if found.get("data") != identity["data"]:
+        raise CheckpointError(
+            f"the demonstrations differ from those that {run.path} was trained on until step {step}; "
+            "put the data back, or start another run"
+        )
+    try:
+        training.load_state_dict(state["training"])
+        if training.step != step:
+            raise ValueError(f"it is that of step {training.step}")
+    except Exception as error:  # whatever a file may hold breaks torch anywhere
+        raise CheckpointError(f"the state of step {step} in {run.path} is damaged: {first_line(error)}") from None
+
+
+def made_with() -> dict[str, Any]:
+    """What else decides the bits of a run."""
+    return {"versions": versions(), "threads": torch.get_num_threads()}
+
+
+def warn_of_changes(run: RunFolder) -> None:
+    """Say what may keep the bits from being those of an undisturbed run."""
+    before, now = run.settings, made_with()
+    changed = [f"{name} {before.get(name)!r} -> {now[name]!r}" for name in now if before.get(name) != now[name]]
+    if changed:
+        warn(f"{run.path} was started with other versions or threads ({'; '.join(changed)}); its bits may differ")
+
+
+def warn(message: str) -> None:
+    """One line on stderr."""
+    print(f"seqil: warning: {message}", file=sys.stderr)

@@ -1,0 +1,129 @@
+"""Two arms over the same seeds: is the one better?
+
+Arms of a study share prompts, data order and random numbers seed by seed, so they are compared in pairs. Intervals of
+the two arms that do not overlap are a far stricter test than 5 %, and those that do overlap say nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InvalidInputError
+from .estimates import Estimate, geometric_mean, mean
+
+_DUST = 1e-9  # what rounding leaves of equal gaps
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one arm is to another.
+
+    Attributes:
+        effect: ours minus theirs, or ours over theirs.
+        neutral: the effect of equal arms: 0 or 1.
+        gaps: of every seed, on the scale of the test: differences, or logarithms of ratios.
+    """
+
+    effect: Estimate
+    neutral: float
+    gaps: tuple[float, ...]
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of equal arms by the t test over seeds, NaN where there is no test."""
+        return self.beyond(self.neutral, self.neutral)
+
+    def below(self, bound: float) -> float:
+        """One-sided p-value for an effect below a bound, of non-inferiority where the bound is a margin; or NaN."""
+        return _p_value(np.array(self.gaps) - self._scaled(bound))
+
+    def above(self, bound: float) -> float:
+        """One-sided p-value for an effect above a bound, or NaN."""
+        return _p_value(self._scaled(bound) - np.array(self.gaps))
+
+    def within(self, low: float, high: float) -> float:
+        """p-value for an effect between two bounds: both one-sided tests (Schuirmann 1987), or NaN."""
+        return max(self.above(low), self.below(high))
+
+    def beyond(self, low: float, high: float) -> float:
+        """p-value for an effect outside two bounds: the smaller of both one-sided ones, doubled for their choice."""
+        return min(2 * min(self.below(low), self.above(high)), 1.0)
+
+    def differs(self, level: float = 0.05, p: float | None = None) -> bool:
+        """Whether the arms differ at a level; give `p` where it was adjusted (`statistics.holm`)."""
+        return (self.p if p is None else p) < level
+
+    def better(self, lower: bool, level: float = 0.05, p: float | None = None) -> bool:
+        """Whether ours is better at a two-sided level: `lower` says which way that is."""
+        return self.differs(level, p) and (self.effect.value < self.neutral) == lower
+
+    def _scaled(self, bound: float) -> float:
+        return math.log(bound) if self.neutral else bound
+
+
+def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
+    """Ours minus theirs, seed by seed, with Student's t interval: for shares, likelihoods, any value.
+
+    Args:
+        ours, theirs: one value per seed, in the same order.
+
+    Raises:
+        InvalidInputError: different numbers of seeds.
+    """
+    a, b = _pairs(ours, theirs)
+    with np.errstate(invalid="ignore"):  # inf - inf: no interval
+        gaps = a - b
+    return Comparison(mean(gaps, "seeds"), 0.0, tuple(gaps.tolist()))
+
+
+def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
+    """Ours over theirs, seed by seed, with Student's t interval of the logarithm: for positive values, such as costs.
+
+    Without interval and p-value if a value is zero or infinite.
+    """
+    a, b = _pairs(ours, theirs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = a / b
+        return Comparison(geometric_mean(ratios, "seeds"), 1.0, tuple(np.log(ratios).tolist()))
+
+
+def hazard_ratio(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
+    """Ours over theirs of rare rates, seed by seed, on the logarithmic scale.
+
+    Rates vary between seeds by factors, and are skewed where errors are few; their logarithms are neither. Where some
+    run has no error, half of one is added to each (Haldane 1956).
+
+    With five seeds, a reduction by 30 % is found at the two-sided level of 5 % in nine studies of ten from 80 first
+    errors per seed on (of theirs) where the seeds move both arms alike, and from 250 on where each arm has a spread of
+    10 % between seeds of its own. Equal arms differ in 5 % of studies.
+
+    Args:
+        ours, theirs: one estimate per seed, as `metrics.hazard` gives: errors are `value * n`.
+    """
+    counts = [np.array([[e.value * e.n, e.n] for e in arm], dtype=np.float64) for arm in (ours, theirs)]
+    half = 0.5 if any((c[:, 0] == 0).any() for c in counts) else 0.0
+    a, b = ((c[:, 0] + half) / (c[:, 1] + half) for c in counts)
+    return paired_ratio(a, b)
+
+
+def _pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise InvalidInputError(f"arms are compared seed by seed; got values of shape {a.shape} and {b.shape}")
+    return a, b
+
+
+def _p_value(gaps: np.ndarray) -> float:
+    """One-sided, of a mean below 0: by the t test, or the sign test where all gaps are equal and tell of no spread."""
+    from scipy import stats
+
+    n = len(gaps)
+    if n < 2 or not np.isfinite(gaps).all():
+        return math.nan
+    if np.ptp(gaps) <= _DUST * np.abs(gaps).max():
+        return 0.5 if gaps[0] == 0 else abs(float(gaps[0] > 0) - 0.5**n)
+    return float(stats.t.cdf(gaps.mean() / gaps.std(ddof=1) * math.sqrt(n), n - 1))

@@ -1,0 +1,150 @@
+"""Intervals. No number is reported without one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: the point estimate.
+        low, high: ends of the interval; NaN where one value gives none.
+        n: how many units it rests on.
+        unit: what they are: `seeds`, `sequences`, `tokens` …
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    unit: str
+
+    def __str__(self) -> str:
+        value, low, high = (f"{x:.4g}".replace("inf", "∞") for x in (self.value, self.low, self.high))
+        if math.isnan(self.low):
+            return f"{value} ({self.n} {self.unit})"
+        return f"{value} [{low}, {high}] ({self.n} {self.unit})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is not finite becomes a string, because JSON has no word for it."""
+        return {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in vars(self).items()}
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Estimate:
+        """From its JSON form."""
+        value, low, high = (float(row[k]) for k in ("value", "low", "high"))
+        return cls(value, low, high, n=int(row["n"]), unit=str(row["unit"]))
+
+
+def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
+    """Mean with Student's t interval over independent units; infinite if a value is, without interval if n = 1."""
+    from scipy import stats
+
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or not len(x):
+        raise InvalidInputError(f"an estimate needs a list of at least one value, got shape {x.shape}")
+    value = float(x.mean())
+    if len(x) < 2 or not np.isfinite(x).all():
+        return Estimate(value, math.nan, math.nan, len(x), unit)
+    half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
+    return Estimate(value, value - half, value + half, len(x), unit)
+
+
+def geometric_mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
+    """Geometric mean of positive values, with Student's t interval of the logarithm: for ratios, and for skew.
+
+    Without interval if a value is zero or infinite.
+    """
+    with np.errstate(divide="ignore"):
+        e = mean(np.log(np.asarray(values, dtype=np.float64)), unit)
+    value, low, high = (float(np.exp(x)) for x in (e.value, e.low, e.high))
+    return Estimate(value, low, high, e.n, unit)
+
+
+def proportion(hits: int, n: int, unit: str) -> Estimate:
+    """Share with Wilson's interval, which holds for rare events too; NaN if there were no trials."""
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0, unit)
+    z2, p = 1.959963984540054**2, hits / n
+    centre, spread = p + z2 / (2 * n), math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
+    low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
+    return Estimate(p, max(0.0, low), min(1.0, high), n, unit)
+
+
+def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str) -> Estimate:
+    """Ratio of two sums over the same units, with the interval of its linearisation (Cochran 1977, section 6.4)."""
+    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    if not b.sum():
+        return Estimate(math.nan, math.nan, math.nan, len(b), unit)
+    value = float(a.sum() / b.sum())
+    around = mean((a - value * b) / b.mean(), unit)
+    return Estimate(value, value + around.low, value + around.high, len(b), unit)
+
+
+def quotient(
+    numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str
+) -> Estimate:
+    """Quotient of the means of two independent samples of positive numbers, with the delta method on its logarithm."""
+    a, b = mean(numerators, unit), mean(denominators, unit)
+    value = a.value / b.value if b.value else math.inf
+    if not (0 < value < math.inf):
+        return Estimate(value, math.nan, math.nan, a.n, unit)
+    half = math.hypot((a.high - a.value) / a.value, (b.high - b.value) / b.value)
+    return Estimate(value, value * math.exp(-half), value * math.exp(half), a.n, unit)
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """`a - b` of two independent estimates; the interval is the root of the squares of theirs, side by side."""
+    value = a.value - b.value
+    below, above = math.hypot(a.value - a.low, b.high - b.value), math.hypot(a.high - a.value, b.value - b.low)
+    return Estimate(value, value - below, value + above, min(a.n, b.n), a.unit)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given; NaN, a test that was not made, stays NaN and costs nothing."""
+    made = [i for i in np.argsort(p_values) if not math.isnan(p_values[i])]
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(made):
+        largest = max(largest, min(1.0, (len(made) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def probability_of_improvement(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> float:
+    """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021)."""
+    x, y = np.asarray(ours, dtype=np.float64)[:, None], np.asarray(theirs, dtype=np.float64)
+    return float(((x > y) + (x == y) / 2).mean())
+
+
+def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
+    """Mean of the middle half (Agarwal et al. 2021)."""
+    from scipy import stats
+
+    return float(stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25))
+
+
+def over_runs(estimates: Sequence[Estimate]) -> Estimate:
+    """One estimate from several runs with different seeds.
+
+    From three runs on: the mean of the runs' values with Student's t interval over seeds. With fewer, the interval is
+    over sequences, the runs pooled as independent samples; its unit says so. Runs without a value are left out.
+    """
+    known = [e for e in estimates if not math.isnan(e.value)]
+    if not known:
+        return Estimate(math.nan, math.nan, math.nan, 0, "seeds")
+    if len(known) >= 3:
+        return mean([e.value for e in known], "seeds")
+    value = sum(e.value for e in known) / len(known)
+    below = math.sqrt(sum((e.value - e.low) ** 2 for e in known)) / len(known)
+    above = math.sqrt(sum((e.high - e.value) ** 2 for e in known)) / len(known)
+    return Estimate(value, value - below, value + above, sum(e.n for e in known), known[0].unit)

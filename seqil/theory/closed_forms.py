@@ -1,0 +1,133 @@
+"""Closed forms of a few rates: what a correction is worth, and what cloning costs where it cannot be right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class ImmediateCorrection:
+    """A writer that errs at a rate and may delete the token just written, and no other.
+
+    Attributes:
+        error: chance that a token written is wrong.
+        hit: chance that a wrong token is deleted at once.
+        false: chance that a right one is.
+    """
+
+    error: float
+    hit: float
+    false: float
+
+    @property
+    def deletion(self) -> float:
+        """Chance that a token written is deleted."""
+        return self.error * self.hit + (1 - self.error) * self.false
+
+    @property
+    def hazard(self) -> float:
+        """Errors per net token; compare with `error`, that without deletions."""
+        return self.error * (1 - self.hit) / (1 - self.deletion)
+
+    @property
+    def actions_per_net_token(self) -> float:
+        """Tokens and deletions per token that stands."""
+        return (1 + self.deletion) / (1 - self.deletion)
+
+    @property
+    def precision(self) -> float:
+        """Share of deletions that hit an error; the recall is `hit`."""
+        return self.error * self.hit / self.deletion if self.deletion else math.nan
+
+    def survival(self, length: int) -> float:
+        """Chance that a text of that many net tokens is without error."""
+        return (1 - self.hazard) ** length
+
+
+def hitting_actions(backspace: float, length: int) -> float:
+    """Expected actions until `length` tokens stand first, if each action is a deletion with a fixed chance below 1/2.
+
+    A deletion of the empty text is an action without effect.
+    """
+    q, p = backspace, 1 - backspace
+    return length / (p - q) - q * (1 - (q / p) ** length) / (p - q) ** 2
+
+
+def rejection(success: float, length: int, tries: int) -> tuple[float, float]:
+    """Success and expected actions of sampling whole texts until one is right, at most `tries` times.
+
+    Args:
+        success: chance that one text is right.
+        length: actions per text.
+        tries: at most.
+    """
+    any_right = 1 - (1 - success) ** tries
+    return any_right, length * any_right / success
+
+
+@dataclass(frozen=True)
+class MisspecifiedCloning:
+    """Log-loss cloning of a mixture by one coin, over T tokens.
+
+    The teacher writes T tosses of a coin of chance `common`, but with probability `rare` of one of chance `other`; the
+    student is one coin. Cloning takes the teacher's mean frequency, and its distance from the best coin grows with T
+    without bound relative to that of the best: log-loss is no proxy for a misspecified class.
+
+    Attributes:
+        T: tokens.
+        common, other: chances of the two coins.
+        rare: weight of the other.
+    """
+
+    T: int
+    common: float = 0.5
+    other: float = 0.7
+    rare: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rare <= 0.5:
+            raise InvalidInputError(f"rare={self.rare} must be above 0 and at most 1/2; exchange the coins")
+
+    @property
+    def cloned(self) -> float:
+        """The chance of maximum likelihood."""
+        return (1 - self.rare) * self.common + self.rare * self.other
+
+    def total_variation(self, chance: float) -> float:
+        """Between the laws of the teacher's and of the student's texts: that of their counts, which are sufficient."""
+        from scipy import stats
+
+        counts = np.arange(self.T + 1)
+        common, other, student = (stats.binom.logpmf(counts, self.T, p) for p in (self.common, self.other, chance))
+        teacher = np.logaddexp(math.log1p(-self.rare) + common, math.log(self.rare) + other)
+        return float(np.abs(np.exp(teacher) - np.exp(student)).sum() / 2)
+
+    def best(self) -> tuple[float, float]:
+        """The chance of least total variation, and that distance.
+
+        The distance has a kink wherever a count changes sides, so it is searched on a grid around `common` (finer than
+        the width of a binomial law) and then refined.
+        """
+        from scipy import optimize
+
+        width = math.sqrt(self.common * (1 - self.common) / self.T)
+        lowest, highest = sorted((self.common, self.other))
+        ends = max(1e-12, lowest - 3 * width), min(1 - 1e-12, max(highest, self.common + 3 * width))
+        grid = np.unique(np.clip(np.concatenate([
+            np.linspace(*ends, 41), self.common + np.linspace(-3, 3, 61) * width,
+        ]), *ends))  # fmt: skip
+        at = int(np.argmin([self.total_variation(p) for p in grid]))
+        bounds = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
+        found = optimize.minimize_scalar(
+            self.total_variation, bounds=bounds, method="bounded", options={"xatol": 1e-12}
+        )
+        return float(found.x), float(found.fun)
+
+    def ratio(self) -> float:
+        """Total variation of the cloned coin over that of the best."""
+        return self.total_variation(self.cloned) / self.best()[1]

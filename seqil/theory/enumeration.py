@@ -1,0 +1,122 @@
+"""The exact law of what a policy writes, by enumeration of every prefix that it can reach.
+
+For any policy that sees the prefix and nothing else: a table, or a small model on a small alphabet. There are up to
+`V ** max_length` prefixes; students of the last symbols only have `exact.final_text_law`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import InvalidInputError
+from ..mdp.prefix import start, transition
+from ..policy.token_policy import evaluating
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PrefixTable:
+    """All prefixes that a policy can reach from one prompt; parents come before their children.
+
+    Attributes:
+        texts: the generated tokens of each, `eos` included.
+        law: float64 [S, A], probabilities of the actions; backspace last.
+        child: int64 [S, V], the prefix after each token; the prefix itself where the token has probability 0.
+        parent: int64 [S], the prefix after a deletion; the root is its own.
+        ended: bool [S].
+    """
+
+    texts: list[tuple[int, ...]]
+    law: Floats
+    child: Ints
+    parent: Ints
+    ended: NDArray[np.bool_]
+
+    def deletion(self) -> Floats:
+        """`K`: chance that the last token of each prefix is ever deleted, without a budget of actions: [S].
+
+        `K(s) = pi(backspace | s) / (1 - sum_x pi(x | s) K(s x))`.
+        """
+        K, pop = np.zeros(len(self.texts)), self.law[:, -1]
+        for s in reversed(range(len(self.texts))):
+            if not self.ended[s] and pop[s] > 0:
+                K[s] = pop[s] / (1 - self.law[s, :-1] @ K[self.child[s]])
+        return K
+
+    def kernel(self) -> Floats:
+        """Law of the next token of the final text, given that the prefix stands for ever: [S, V], ended rows zero.
+
+        Proportional to `pi(x | s) (1 - K(s x))`: without a budget, a policy that deletes writes like one that does not.
+        """
+        staying = self.law[:, :-1] * (1 - self.deletion()[self.child]) * ~self.ended[:, None]
+        total = staying.sum(1, keepdims=True)
+        return np.divide(staying, total, out=np.zeros_like(staying), where=total > 0)
+
+    def final(self) -> Floats:
+        """Probability that each text is the final one, without a budget of actions: [S], zero where not ended."""
+        kernel, reached = self.kernel(), np.zeros(len(self.texts))
+        reached[0] = 1.0
+        for s in np.flatnonzero(~self.ended):
+            tokens = np.flatnonzero(kernel[s])
+            reached[self.child[s, tokens]] += reached[s] * kernel[s, tokens]
+        return reached * self.ended
+
+    def within(self, max_actions: int) -> tuple[Floats, float]:
+        """Where the policy stands after at most `max_actions` actions, and how many it took on average.
+
+        Returns:
+            Probability of each text, [S], truncated ones (not ended) included; expected actions, `eos` included.
+        """
+        at, actions = np.zeros(len(self.texts)), 0.0
+        at[0] = 1.0
+        for _ in range(max_actions):
+            running = at * ~self.ended
+            actions += float(running.sum())
+            at = at * self.ended
+            np.add.at(at, self.child, running[:, None] * self.law[:, :-1])
+            np.add.at(at, self.parent, running * self.law[:, -1])
+        return at, actions
+
+
+@torch.no_grad()
+def prefix_table(
+    policy: Any, prompt: list[int], *, max_length: int, min_length: int = 0, limit: int = 100_000
+) -> PrefixTable:
+    """Ask a policy at every prefix that it can reach.
+
+    Args:
+        policy: with `vocabulary` and `log_probs(prefixes)`, such as `TokenPolicy`.
+        prompt: tokens that cannot be deleted.
+        max_length: most generated tokens.
+        min_length: fewest before `eos`.
+        limit: of prefixes.
+
+    Raises:
+        InvalidInputError: bad prompt or lengths, or more prefixes than the limit.
+    """
+    v, level = policy.vocabulary, start(policy.vocabulary, [prompt], max_length, min_length)
+    texts: list[tuple[int, ...]] = []
+    laws, children, parents, ended = [], [], [np.zeros(1, dtype=np.int64)], []
+    with evaluating(policy):
+        while len(level):
+            first = len(texts)
+            texts += map(tuple, level.texts())
+            if len(texts) > limit:
+                raise InvalidInputError(f"more than {limit} prefixes; take fewer tokens or a smaller max_length")
+            law = policy.log_probs(level).double().exp().cpu()
+            laws.append(law.numpy())
+            ended.append(level.ended.cpu().numpy())
+            rows, tokens = ((law[:, :-1] > 0) & ~level.ended.cpu()[:, None]).nonzero(as_tuple=True)
+            child = np.tile(np.arange(first, len(texts))[:, None], (1, v.size))
+            child[rows.numpy(), tokens.numpy()] = len(texts) + np.arange(len(rows))
+            children.append(child)
+            parents.append(first + rows.numpy())
+            level = transition(v, level.select(rows.to(level.length.device)), tokens)
+    return PrefixTable(texts, *(np.concatenate(x) for x in (laws, children, parents, ended)))

@@ -1,0 +1,395 @@
+"""GAIL: what the discriminator converges to, what its rewards pull towards, and PPO on trees."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from agents.gail import GAIL
+from agents.gail.discriminator import REWARDS, Discriminator
+from agents.step_divergences import reverse_kl
+from seqil import Trajectories, Vocabulary, objectives, rollout
+from seqil.errors import InvalidInputError
+from seqil.learning.agent import batch
+from seqil.learning.training import Training
+from seqil.randomness import seeded
+from seqil.testing.agents import tiny_demonstrations, tiny_policy
+
+V = Vocabulary(5, 4)
+
+
+def agent(double=False, **options):
+    """Past its warm-up, with heads that say something."""
+    policy = tiny_policy().double() if double else tiny_policy()
+    made = GAIL(policy, **{"steps": 6, "warm_up": 0.0, **options})
+    with seeded(1):
+        for player in (made.loss.discriminator, made.loss.critic):
+            torch.nn.init.normal_(player.head.weight)
+            torch.nn.init.normal_(player.head.bias)
+    made.loss.eval()
+    return made
+
+
+def own(policy, rows=6, max_actions=9):
+    prompts = [[i % 4] for i in range(rows)]
+    g = torch.Generator().manual_seed(0)
+    found = rollout(policy, prompts, max_length=6, max_actions=max_actions, generator=g)
+    assert found.ended.any()
+    assert not found.ended.all()
+    return found
+
+
+def counts(t):
+    """Relative frequency of each counted (text, action)."""
+    rows, steps = (t.imitate & t.inside).nonzero(as_tuple=True)
+    texts = t.before(rows, steps).texts()
+    found = Counter((*text, int(a)) for text, a in zip(texts, t.actions[rows, steps], strict=True))
+    return {key: n / found.total() for key, n in found.items()}
+
+
+# -- the discriminator ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_best_discriminator_is_the_log_density_ratio(smoothing):
+    v = Vocabulary(5, 4)
+    data = Trajectories.from_actions(v, [[0]] * 6, [[4], [1, 4], [1, 4], [1, 4], [1, 5, 4], [1, 5, 1, 4]], max_length=2)
+    imitate = data.imitate.clone()
+    imitate[4, 0] = imitate[5, 2] = False  # as noise is masked
+    data = replace(data, imitate=imitate)
+    rollouts = Trajectories.from_actions(v, [[0]] * 4, [[4], [4], [1, 4], [1, 5, 1, 5]], max_length=2)
+    D, P = counts(data), counts(rollouts)
+    assert set(D) == set(P)
+    discriminator = Discriminator(tiny_policy().double(), smoothing=smoothing)
+    optimizer = torch.optim.LBFGS(discriminator.parameters(), max_iter=400, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = discriminator.loss(data, rollouts)[0]
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    e = smoothing
+    expected = {
+        key: math.log((1 - e) * D[key] + e * P[key]) - math.log(e * D[key] + (1 - e) * P[key]) for key in D
+    }  # fmt: skip
+    h = discriminator(data)
+    rows, steps = data.inside.nonzero(as_tuple=True)
+    texts = data.before(rows, steps).texts()
+    for row, step, text in zip(rows.tolist(), steps.tolist(), texts, strict=True):
+        assert float(h[row, step].detach()) == pytest.approx(expected[*text, int(data.actions[row, step])], abs=1e-3)
+
+
+def test_rewards_measure_the_divergences_they_are_named_after():
+    D, P = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.2, 0.3, 0.5]).double()
+    h = (D / P).log()
+    kl = lambda p, q: (p * (p / q).log()).sum()  # noqa: E731
+    M = (D + P) / 2
+    paid = {name: (P * reward(h)).sum() for name, reward in REWARDS.items()}
+    torch.testing.assert_close(paid["airl"], -kl(P, D))
+    torch.testing.assert_close(paid["fairl"], -kl(D, P))
+    cross_entropy = paid["gail"] - (D * torch.sigmoid(h).log()).sum()  # of both sides: the second is a constant
+    torch.testing.assert_close(cross_entropy, 2 * math.log(2) - kl(D, M) - kl(P, M))
+
+
+def test_a_step_that_both_take_alike_pays_for_loops_under_gail_only():
+    paid = {name: float(reward(torch.zeros(()))) for name, reward in REWARDS.items()}
+    assert paid["gail"] == pytest.approx(math.log(2))
+    assert paid["airl"] == paid["fairl"] == 0
+
+
+def test_a_discriminator_of_extremes_pays_finite_rewards():
+    for reward in REWARDS.values():
+        assert reward(torch.tensor([-1e4, 1e4])).isfinite().all()
+
+
+def test_players_read_the_state_before_each_step():
+    """As plain forwards over every prefix do."""
+    made = agent(double=True)
+    t = own(made.policy)
+    h, steps = made.loss.discriminator(t), made.loss.steps(t, torch.zeros(t.actions.shape).double())
+    value = made.loss.critic.head(steps["hidden"])[:, 0]
+    rows, times = t.inside.nonzero(as_tuple=True)
+    for k, text in enumerate(t.before(rows, times).texts(prompt=True)):
+        row, time = int(rows[k]), int(times[k])
+        said, worth = (
+            player.head(player.trunk.model.base_model(torch.tensor([text])).last_hidden_state[0, -1])
+            for player in (made.loss.discriminator, made.loss.critic)
+        )
+        torch.testing.assert_close(h[row, time], said[t.actions[row, time]])
+        torch.testing.assert_close(value[k], worth[0])
+
+
+@pytest.mark.parametrize("start", [False, True])
+def test_spectral_norms_are_one(start):
+    discriminator = Discriminator(tiny_policy(), spectral=True)
+    other = tiny_policy()
+    with torch.no_grad(), seeded(3):
+        for p in other.parameters():
+            p.copy_(torch.randn_like(p))
+    if start:
+        discriminator.start_from(other)
+    else:  # the weights move on, and the norms follow by one iteration per forward
+        with torch.no_grad(), seeded(4):
+            for name, p in discriminator.named_parameters():
+                if name.endswith("original"):
+                    p.add_(0.3 * torch.randn_like(p))
+            for _ in range(60):
+                discriminator(tiny_demonstrations())
+    block = discriminator.trunk.model.transformer.h[0]
+    for module in (block.attn.c_attn, block.attn.c_proj, block.mlp.c_fc, block.mlp.c_proj):
+        assert float(torch.linalg.matrix_norm(module.weight.detach(), 2)) == pytest.approx(1, abs=0.05)
+
+
+def test_the_gradient_penalty_is_the_squared_slope_in_the_embeddings():
+    made = agent(double=True)
+    data, rollouts = tiny_demonstrations(3), own(made.policy)
+    discriminator = made.loss.discriminator
+    plain = discriminator.loss(data, rollouts)[0]
+    discriminator.penalty = 0.6
+    slope = (discriminator.loss(data, rollouts)[0] - plain) / 0.3
+
+    # By finite differences: shift the embedding of each node of each row by a hook.
+    embedding = discriminator.trunk.model.get_input_embeddings()
+
+    def total(shift):
+        hook = embedding.register_forward_hook(lambda _, inputs, output: output + shift)
+        try:
+            with torch.no_grad():
+                return discriminator(data)[data.imitate].sum()
+        finally:
+            hook.remove()
+
+    nodes = int((data.prompt_lengths + (data.inside & (data.actions != V.backspace)).sum(1)).max())
+    squared, h = 0.0, 1e-5
+    for index in range(3 * nodes * 16):
+        shift = torch.zeros(3 * nodes * 16, dtype=torch.float64)
+        shift[index] = h
+        shift = shift.view(3, nodes, 16)
+        squared += float((total(shift) - total(-shift)) / (2 * h)) ** 2
+    assert float(slope.detach()) == pytest.approx(squared / int(data.imitate.sum()), rel=1e-5)
+
+
+# -- PPO -----------------------------------------------------------------------------------------------
+
+
+def test_advantages_are_sums_of_residuals():
+    made = agent(gamma=0.9, trace=0.7)
+    t = own(made.policy)
+    g = torch.Generator().manual_seed(2)
+    reward = torch.randn(t.actions.shape, generator=g).double()
+    value = torch.randn(len(t), t.actions.shape[1] + 1, generator=g).double()
+    advantage, target = made.loss.advantages(t, reward, value)
+    for row in range(len(t)):
+        n, later = int(t.lengths[row]), 0.0
+        for i in reversed(range(n)):
+            following = 0.0 if i == n - 1 and t.ended[row] else float(value[row, i + 1])
+            later = float(reward[row, i]) + 0.9 * following - float(value[row, i]) + 0.9 * 0.7 * later
+            assert float(advantage[row, i]) == pytest.approx(later, abs=1e-6)
+            assert float(target[row, i]) == pytest.approx(later + float(value[row, i]), abs=1e-6)
+
+
+def test_the_first_pass_is_the_policy_gradient():
+    """At ratio 1 the clipped surrogate has the gradient of the weighted likelihood."""
+    made = agent()
+    t = own(made.policy)
+    reward = made.loss.reward(made.loss.discriminator(t).detach())
+    steps = made.loss.steps(t, reward)
+    found = made.loss.ppo(steps)
+    assert float(found["clip_fraction"]) == 0
+    assert float(found["kl_approx"]) == pytest.approx(0, abs=1e-5)
+    weight = torch.zeros(t.actions.shape)
+    weight[t.inside] = steps["advantage"][:, 0]
+    parameters = list(made.policy.parameters())
+    ours = torch.autograd.grad(objectives.weighted_likelihood(made.policy.step_values(t), weight), parameters)
+    theirs = torch.autograd.grad(found["loss_objective"], parameters)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_entropy_and_divergence_from_the_cloned_policy():
+    made = agent(entropy=0.5, kl=2.0)
+    data, t = tiny_demonstrations(), own(made.policy)
+    with torch.no_grad(), seeded(5):
+        for p in made.loss.cloned.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    found = made.loss(batch(data, t))
+    law = made.policy.step_log_probs(t)[t.inside]
+    entropy = -torch.where(law.isfinite(), law.exp() * law, 0).sum(1).mean()
+    torch.testing.assert_close(found["loss_entropy"], -0.5 * entropy)
+    cloned = made.loss.cloned.step_log_probs(t)[t.inside].exp()
+    torch.testing.assert_close(found["loss_kl"], 2 * reverse_kl(cloned, law).mean())
+    assert float(found["loss_kl"].detach()) > 0
+
+
+def test_accuracies_and_reward_are_those_of_the_discriminator():
+    made = agent()
+    data, t = tiny_demonstrations(), own(made.policy)
+    assert not torch.equal(data.imitate, data.inside)
+    found = made.loss(batch(data, t))
+    h, own_h = (made.loss.discriminator(x).detach() for x in (data, t))
+    right = sum(float(x) > 0 for x in h[data.imitate])
+    assert float(found["accuracy_data"]) == pytest.approx(right / int(data.imitate.sum()))
+    right = sum(float(x) < 0 for x in own_h[t.inside])
+    assert float(found["accuracy_rollouts"]) == pytest.approx(right / int(t.inside.sum()))
+    torch.testing.assert_close(found["reward"], own_h[t.inside].mean())
+
+
+# -- gradients and invariance --------------------------------------------------------------------------
+
+
+PLAYERS = {
+    "discriminator": ({}, ["loss_discriminator"]),
+    "discriminator, penalty": ({"penalty": 0.5, "smoothing": 0.2}, ["loss_discriminator"]),
+    "discriminator, spectral": ({"spectral": True}, ["loss_discriminator"]),
+    "policy": ({"entropy": 0.3, "kl": 0.2}, ["loss_objective", "loss_entropy", "loss_kl"]),
+}
+
+
+@pytest.mark.parametrize("name", PLAYERS)
+@pytest.mark.parametrize("rows", [1, 6])
+def test_gradients_of_the_players(name, rows):
+    options, keys = PLAYERS[name]
+    made = agent(double=True, **options)
+    rollouts = own(made.policy)
+    if rows == 1:
+        rollouts = rollouts.select(slice(0, 1))
+    # All backspaces, and a row of length 1.
+    data = Trajectories.from_actions(V, [[0], [1]], [[0, 5, 1, 5, 4], [4]], max_length=6)
+    if name == "policy":  # the ratio is not 1, nor at an edge of the clip
+        rollouts = replace(rollouts, log_prob=rollouts.log_prob + 0.05)
+    player = made.policy if name == "policy" else made.loss.discriminator
+    parameters = [p for p in player.parameters() if p.requires_grad]
+    g = torch.Generator().manual_seed(1)
+    direction = [torch.randn(p.shape, generator=g).double() for p in parameters]
+
+    def total():
+        found = made.loss(batch(data, rollouts))
+        return torch.stack([found[key] for key in keys]).sum()
+
+    def moved(h):
+        with torch.no_grad():
+            for p, d in zip(parameters, direction, strict=True):
+                p.add_(h * d)
+        return float(total().detach())
+
+    grads = torch.autograd.grad(total(), parameters, allow_unused=True)
+    slope = sum(float((x * d).sum()) for x, d in zip(grads, direction, strict=True) if x is not None)
+    h = 1e-6
+    numeric = (moved(h) - moved(-2 * h)) / (2 * h)
+    assert abs(slope) > 1e-3
+    assert slope == pytest.approx(numeric, rel=1e-4, abs=1e-7)
+
+
+def test_the_critic_descends_the_distance_to_its_targets():
+    made = agent(double=True)
+    t = own(made.policy)
+    reward = made.loss.discriminator(t).detach()
+    steps = made.loss.steps(t, reward)
+    loss = made.loss.ppo(steps)["loss_critic"]
+    distance = torch.nn.functional.smooth_l1_loss(made.loss.critic.head(steps["hidden"]), steps["value_target"])
+    torch.testing.assert_close(loss, distance)
+    trunk = made.loss.critic.trunk.model.get_input_embeddings().weight
+    ours, theirs = (torch.autograd.grad(x, trunk, retain_graph=True)[0] for x in (distance, loss))
+    torch.testing.assert_close(ours, theirs)
+    assert float(ours.abs().max()) > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"penalty": 0.5, "kl": 0.2, "entropy": 0.1}])
+def test_no_player_depends_on_padding_or_batch_mates(options):
+    made = agent(double=True, **options)
+    data, t = tiny_demonstrations(), own(made.policy)
+    found = made.loss(batch(data, t))
+    wide = batch(data, t)
+    wide["demonstrations"] = data.to_tensordict(4, 40)
+    wide["rollouts"] = t.to_tensordict(3, 30)
+    shuffled = batch(data.select(torch.arange(len(data)).flip(0)), t.select(torch.arange(len(t)).flip(0)))
+    for other in (wide, shuffled):
+        again = made.loss(other)
+        for key, value in found.items():
+            torch.testing.assert_close(again[key], value, rtol=1e-6, atol=1e-8)
+    h = made.loss.discriminator(t)
+    for row in range(len(t)):
+        alone = t.select(slice(row, row + 1))
+        torch.testing.assert_close(made.loss.discriminator(alone)[0], h[row, : int(t.lengths[row])])
+
+
+# -- the agent -----------------------------------------------------------------------------------------
+
+
+def test_it_ends_at_the_law_of_the_data():
+    """One token, then the end: `airl` descends `KL(pi || D)`, whose least is the data's law."""
+    law = [0.5, 0.3, 0.2, 0.0]
+    rows = [token for token, p in enumerate(law) for _ in range(round(p * 80))]
+    data = Trajectories.from_actions(V, [[0]] * 80, [[token, 4] for token in rows], max_length=1, min_length=1)
+    made = GAIL(
+        tiny_policy(backspace=False),
+        steps=100,
+        warm_up=0.0,
+        pace=0.1,
+        gamma=1e-9,
+        kl=0.0,
+        smoothing=0.05,
+        learning_rate=1e-2,
+    )
+
+    def distance():
+        with torch.no_grad():
+            found = made.policy.eval().log_probs(data.before(torch.tensor([0]), torch.tensor([0]))).exp()[0, :4]
+        return float((found - torch.tensor(law)).abs().sum()) / 2
+
+    assert distance() > 0.2
+    for _ in Training(made, data, generator=torch.Generator().manual_seed(0), batch_size=80).run():
+        pass
+    assert distance() < 0.06
+
+
+def test_when_the_warm_up_ends_all_players_start_from_the_policy():
+    made = GAIL(tiny_policy(), steps=4, warm_up=0.5)
+    data = tiny_demonstrations()
+    for _ in range(2):
+        assert not made.needs_rollouts
+        with seeded(0):
+            made.update(data)
+    assert made.needs_rollouts
+    made.end_warm_up()
+    made.policy.eval()
+    weight = made.policy.weight
+    for copy in (made.loss.discriminator.trunk, made.loss.critic.trunk, made.loss.cloned):
+        assert torch.equal(copy.weight, weight)
+        assert copy.weight is not weight
+    found = made.loss(batch(data, own(made.policy)))
+    assert float(found["reward"]) == 0
+    assert float(found["loss_kl"].detach()) == pytest.approx(0, abs=1e-3)  # a smoothed law
+
+
+def test_each_update_makes_its_passes_and_counts_once():
+    made = GAIL(tiny_policy(), steps=6, warm_up=0.0, passes=3, kl=0.0)
+    data = tiny_demonstrations()
+    t = own(made.policy)
+    made.update(data, t)  # draws nothing, or this test would be refused
+    assert made.updates == 1
+    first = made.optimizer.param_groups[0]["params"][0]
+    assert int(made.optimizer.state[first]["step"]) == 3
+    assert made.positions(data, t) == 3 * (data.positions + 3 * t.positions)
+    assert not made.policy.training  # no dropout in PPO's ratio
+
+
+def test_rollouts_without_log_probabilities_are_refused():
+    made = agent()
+    t = replace(own(made.policy), log_prob=None)
+    with pytest.raises(InvalidInputError, match="lack log_prob"):
+        made.loss(batch(tiny_demonstrations(), t))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"smoothing": 0.5}, "smoothing=0.5"), ({"gamma": 1.1}, "gamma=1.1"), ({"trace": -0.1}, "trace=-0.1"),
+     ({"passes": 0}, "passes=0"), ({"kl": -1.0}, "kl=-1.0"), ({"penalty": math.nan}, "penalty=nan")],
+)  # fmt: skip
+def test_bad_options_are_named(options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        GAIL(tiny_policy(), **options)

@@ -1,0 +1,126 @@
+"""The tree is the architecture: imports run down one list per package, and between packages one way."""
+
+import ast
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FORBIDDEN = {"seqil": {"agents", "envs", "benchmarks", "gymnasium"}, "agents": {"envs", "benchmarks", "gymnasium"},
+             "envs": {"agents", "benchmarks"}}  # fmt: skip
+PROVES_ENVIRONMENTS = ROOT / "seqil" / "testing" / "envs.py"
+
+# Floors from the top down; folders and files of one floor do not know each other.
+DIRECTIONS = {
+    "seqil": (
+        {"__main__"},
+        {"cli", "testing"},
+        {"runs"},
+        {"learning"},
+        {"selection"},
+        {"metrics", "rollouts"},
+        {"theory", "decoding"},
+        {"policy"},
+        {"statistics", "mdp"},
+        {"errors", "randomness"},
+    ),
+    "benchmarks/compounding_error": (
+        {"__main__"},
+        {"verification"},
+        {"page"},
+        {"hypotheses"},
+        {"analysis"},
+        {"running"},
+        {"studies"},
+        {"study"},
+    ),
+    "envs": ({"torchrl", "vector"}, {"text_generation", "transitions"}, {"episodes"}, {"tasks"}),
+    "envs/tasks": (
+        {"automaton", "graph_walk", "ngram", "hmm", "pcfg", "dyck", "add_in_base", "long_addition", "chain", "star"}
+        | {"sudoku4", "text", "pydoc_kn"},
+        {"pydoc"},
+        {"base"},
+    ),
+}
+
+
+def imported(file: Path) -> set:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and not n.level}
+    return {name.partition(".")[0] for name in names}
+
+
+def arrows(package: str) -> set:
+    """What imports what inside a package, by its folders and files."""
+    root, found = ROOT / package, set()
+    for file in root.rglob("*.py"):
+        place = file.relative_to(root).with_suffix("").parts
+        if place == ("__init__",):  # the public names
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                base = place[: len(place) - node.level] if node.level <= len(place) else None
+                if base is None:
+                    continue
+                targets = [(*base, *node.module.split("."))] if node.module else [(*base, a.name) for a in node.names]
+                found |= {(place[0], target[0]) for target in targets if target[0] != place[0]}
+    return found
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_between_packages_go_one_way(package):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    for file in files:
+        allowed = {"gymnasium"} if file == PROVES_ENVIRONMENTS else set()
+        assert not imported(file) & (FORBIDDEN[package] - allowed), file
+
+
+@pytest.mark.parametrize("package", [*FORBIDDEN, "benchmarks"])
+def test_imports_within_a_package_are_relative(package):
+    for file in sorted((ROOT / package).rglob("*.py")):
+        assert package not in imported(file), file
+
+
+@pytest.mark.parametrize("package", DIRECTIONS)
+def test_imports_within_a_package_run_down(package):
+    floor = {name: at for at, names in enumerate(DIRECTIONS[package]) for name in names}
+    there = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or list(path.glob("*.py"))}
+    assert there - {"__init__", "data", "__pycache__"} == set(floor)
+    found = arrows(package)
+    assert found
+    assert not {(a, b) for a, b in found if floor[a] >= floor[b]}
+
+
+@pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks"])
+def test_no_module_has_the_name_of_what_it_defines(package):
+    for file in sorted((ROOT / package).rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        assert file.stem not in defined, file
+
+
+@pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks"])
+def test_files_and_folders_are_of_a_size_to_read(package):
+    for folder in {file.parent for file in (ROOT / package).rglob("*.py")}:
+        files = sorted(folder.glob("*.py"))
+        assert len(files) <= (15 if folder.name == "tasks" else 13), folder  # a task, an agent is a file
+        for file in files:
+            assert len(file.read_text(encoding="utf-8").splitlines()) <= 350, file
+
+
+def test_every_public_name_is_there_and_documented():
+    import seqil
+
+    for name in seqil.__all__:
+        assert inspect.getdoc(getattr(seqil, name)), name
+    assert import_module("seqil").__all__ == seqil.__all__
+
+
+def test_every_package_is_shipped():
+    listed = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for package in FORBIDDEN:
+        assert f'"{package}"' in listed

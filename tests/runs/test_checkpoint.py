@@ -1,0 +1,124 @@
+"""Checkpoints: whole, checked, and never lost."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from seqil import TokenPolicy
+from seqil.errors import CheckpointError
+from seqil.runs.checkpoint import RunFolder
+from seqil.testing.agents import tiny_policy
+
+STATE = {
+    "weights": torch.randn(3, generator=torch.Generator().manual_seed(0)),
+    "nested": [{0: torch.zeros(0), "a": None}, 1.5, True, "text"],
+    "bytes": torch.arange(5, dtype=torch.uint8),
+    "infinite": float("inf"),
+}
+
+
+def equal(a, b):
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return type(a) is type(b) and a == b
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.writing():
+        yield folder
+
+
+def test_round_trip_of_state_and_policy(run):
+    policy = tiny_policy()
+    run.save(7, policy, STATE)
+    step, state = run.load()
+    assert step == 7
+    assert equal(state, STATE)
+    again = TokenPolicy.from_pretrained(run.latest())
+    assert all(torch.equal(a, b) for a, b in zip(policy.parameters(), again.parameters(), strict=True))
+
+
+def test_the_last_two_stay(run):
+    for step in (1, 2, 3):
+        run.save(step, tiny_policy(), {"step": step})
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == ["000000002", "000000003"]
+    assert run.load() == (3, {"step": 3})
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "model.safetensors", "state.json", "seqil.json", "config.json"])
+def test_a_flipped_bit_in_any_file_is_seen(run, name):
+    file = run.save(1, tiny_policy(), STATE) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=name):
+        run.load()
+
+
+def test_missing_and_foreign_files_are_seen(run):
+    folder = run.save(1, tiny_policy(), STATE)
+    (folder / "more.txt").write_text("x")
+    with pytest.raises(CheckpointError, match=r"more.txt is foreign"):
+        run.load()
+    (folder / "more.txt").unlink()
+    (folder / "state.json").unlink()
+    with pytest.raises(CheckpointError, match=r"state.json is missing"):
+        run.load()
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_full_disk_leaves_the_old_checkpoint(run, monkeypatch, call):
+    run.save(1, tiny_policy(), {"step": 1})
+
+    def refuse(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*((os, "fsync") if call == "fsync" else ("pathlib.Path.rename",)), refuse)
+    with pytest.raises(CheckpointError, match="No space left"):
+        run.save(2, tiny_policy(), {"step": 2})
+    monkeypatch.undo()
+    assert run.load() == (1, {"step": 1})
+    assert [p.name for p in run.checkpoints.iterdir()] == ["000000001"]
+
+
+def test_a_second_writer_is_refused(run):
+    with pytest.raises(CheckpointError, match="another process"), RunFolder(run.path).writing():
+        pass
+
+
+def test_orphans_are_swept(run, tmp_path):
+    other = RunFolder(tmp_path / "other")
+    (other.checkpoints / ".000000009").mkdir(parents=True)
+    with other.writing():
+        assert not list(other.checkpoints.iterdir())
+
+
+def test_metrics_after_the_checkpoint_are_dropped(run):
+    run.save(2, tiny_policy(), {})
+    for step in (1, 2, 3):
+        run.log({"step": step, "loss": 1.0})
+    with run.metrics.open("a") as file:
+        file.write('{"step": 4, "lo')  # cut short by a crash
+    assert run.rewind(2) == {"step": 2, "loss": 1.0}
+    assert [json.loads(line)["step"] for line in run.metrics.read_text().splitlines()] == [1, 2]
+
+
+def test_a_run_is_not_overwritten(run):
+    run.start({"settings": {}})
+    with pytest.raises(CheckpointError, match="already holds a run"):
+        run.start({"settings": {}})
+
+
+def test_what_is_not_a_run_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"settings.json is missing"):
+        _ = RunFolder(tmp_path).settings
+    with pytest.raises(CheckpointError, match="no checkpoint yet"):
+        RunFolder(tmp_path).latest()
