@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from benchmarks.compounding_error.__main__ import main
 from benchmarks.compounding_error.analysis import tables
 from benchmarks.compounding_error.analysis.contrasts import BETTER, WORSE, marks, with_the_first
 from benchmarks.compounding_error.analysis.results import Results, estimate
-from benchmarks.compounding_error.page import report
 from benchmarks.compounding_error.running.cells import Cell, cells_of, rows_of, run, steps_within
 from benchmarks.compounding_error.running.records import read
 from benchmarks.compounding_error.studies import PRESETS
@@ -22,12 +20,13 @@ from benchmarks.compounding_error.studies.agents import AGENTS
 from benchmarks.compounding_error.studies.parts import MLE, SEQUENCE_MATCH
 from benchmarks.compounding_error.studies.quick import QUICK
 from benchmarks.compounding_error.study import Arm, Decoding
+from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError
 from seqil.runs import plugins
 from seqil.runs.experiment import Settings, make_task, make_training
 from seqil.statistics import Estimate
 
-COMMITTED = sorted(Path(report.__file__).parent.glob("results/*/results.jsonl"))
+COMMITTED = sorted(RESULTS.glob("*/results.jsonl"))
 
 
 @pytest.fixture(scope="module")

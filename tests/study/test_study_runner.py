@@ -126,7 +126,7 @@ SMALL_STUDY = """
 import sys
 from small_studies import STUDY
 from benchmarks.compounding_error.__main__ import main
-from benchmarks.compounding_error.presets import PRESETS
+from benchmarks.compounding_error.studies import PRESETS
 
 if __name__ == "__main__":
     PRESETS["small"] = STUDY
@@ -136,7 +136,7 @@ if __name__ == "__main__":
 
 @contextmanager
 def started(folder, *options):
-    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     process = subprocess.Popen(
         [sys.executable, "-c", SMALL_STUDY, "run", "--preset", "small", "--out", str(folder), *options],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
