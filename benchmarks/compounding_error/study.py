@@ -1,8 +1,9 @@
-"""What a study is made of: arms, places, ways to sample."""
+"""What a study is made of: arms, places, ways to sample, and what it asks of them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 
@@ -99,6 +100,54 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Hypothesis:
+    """A statement that records decide.
+
+    Attributes:
+        statement: in a sentence.
+        needs: the records that it takes, in words.
+        claims: `(results, place)`, an `analysis.results.Results` and a `Place` -> what it comes to there, a list of
+            `hypotheses.claims.Claim`; empty where nothing decides it.
+    """
+
+    statement: str
+    needs: str
+    claims: Callable[[Any, Place], list[Any]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of a page.
+
+    Attributes:
+        anchor: in the address.
+        title: its heading.
+        body: `(results, drawings)`, a `Results` and SVG by name of the figure -> HTML, empty where there is nothing.
+        figures: those that it needs beside the page's own, by name; each makes a figure of matplotlib.
+    """
+
+    anchor: str
+    title: str
+    body: Callable[[Any, dict[str, str]], str]
+    figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a study asks beside "which arm is better", which every page answers.
+
+    Attributes:
+        hypotheses: judged from its records.
+        remark: how they came about, a sentence or two above them.
+        sections: further parts of its page.
+    """
+
+    hypotheses: tuple[Hypothesis, ...] = ()
+    remark: str = ""
+    sections: tuple[Section, ...] = ()
+
+
+@dataclass(frozen=True)
 class Study:
     """Every arm on every place with every seed.
 
@@ -108,6 +157,7 @@ class Study:
         arms: the first is what the others are compared with.
         places: the tasks.
         seeds: runs per arm and place.
+        questions: its own; no other study's page shows them.
     """
 
     name: str
@@ -115,6 +165,7 @@ class Study:
     arms: tuple[Arm, ...]
     places: tuple[Place, ...]
     seeds: int
+    questions: Questions = Questions()
 
     @property
     def rows(self) -> tuple[str, ...]:

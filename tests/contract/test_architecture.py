@@ -29,11 +29,11 @@ DIRECTIONS = {
     "benchmarks/compounding_error": (
         {"__main__"},
         {"verification"},
+        {"studies"},  # each names its questions, so they stand on what answers them
         {"page"},
         {"hypotheses"},
         {"analysis"},
         {"running"},
-        {"studies"},
         {"study"},
     ),
     "envs": ({"torchrl", "vector"}, {"text_generation", "transitions"}, {"episodes"}, {"tasks"}),

@@ -10,11 +10,11 @@ from small_studies import PLACE
 from benchmarks.compounding_error.analysis.contrasts import FEWEST, compared
 from benchmarks.compounding_error.analysis.predicted import Rarity
 from benchmarks.compounding_error.analysis.results import Results
-from benchmarks.compounding_error.hypotheses.claims import Claim, either, judged, status
-from benchmarks.compounding_error.hypotheses.written_down import HYPOTHESES, verdicts
+from benchmarks.compounding_error.hypotheses.claims import Claim, either, judged, status, verdicts
+from benchmarks.compounding_error.hypotheses.written_down import HYPOTHESES
 from benchmarks.compounding_error.running.cells import Cell
 from benchmarks.compounding_error.studies.parts import IMITATED, MASKED, MLE
-from benchmarks.compounding_error.study import Arm, Decoding, Study
+from benchmarks.compounding_error.study import Arm, Decoding, Questions, Study
 from envs.tasks.ngram import NGram
 from seqil.statistics import Estimate, holm
 
@@ -59,7 +59,7 @@ def runs(arm, place=PLACE, seeds=SEEDS, **values):
 
 
 def verdict(statement, records, arms, place=PLACE):
-    study = Study("some", "?", arms, (place,), seeds=SEEDS)
+    study = Study("some", "?", arms, (place,), SEEDS, Questions(HYPOTHESES))
     (found,) = (v for v in verdicts(Results(study, records)) if statement in v.statement)
     return found
 

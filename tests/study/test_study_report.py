@@ -21,7 +21,9 @@ from benchmarks.compounding_error.analysis.tables import markdown
 from benchmarks.compounding_error.page import figures, report
 from benchmarks.compounding_error.page.panels import PANELS, survival_curves
 from benchmarks.compounding_error.running.cells import Cell, rows_of, run
+from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.parts import MASKED
+from benchmarks.compounding_error.studies.questions import QUESTIONS
 from benchmarks.compounding_error.study import Study
 from benchmarks.compounding_error.verification import verify
 from seqil import metrics
@@ -143,11 +145,14 @@ def test_fits_of_a_constant_hazard_and_of_one_that_falls():
 # -- the page's other tables
 
 
-def test_the_closed_form_of_a_wrong_class_stands_on_every_page():
+def test_the_closed_form_of_a_wrong_class_stands_on_the_pages_of_our_studies(tmp_path):
     ratios = [cloned / best for _, cloned, best in predicted.coin_distances()]
     assert ratios == pytest.approx([1.118, 2.130, 5.534, 16.278, 27.464], rel=1e-3)
-    page = report.page(Results(STUDY, synthetic(STUDY)), {})
+    report.write(Results(replace(STUDY, questions=QUESTIONS), synthetic(STUDY)), tmp_path)
+    page = (tmp_path / "report.html").read_text()
     assert all(f"<td>{ratio:.2f}</td>" in page for ratio in ratios)
+    assert "Total variation of the cloned and of the best coin" in page
+    assert all(study.questions == QUESTIONS for study in PRESETS.values())
 
 
 def test_rows_are_compared_with_the_first_where_there_are_seeds_enough():

@@ -1,4 +1,4 @@
-"""What the records of a task say for a hypothesis and against it, and what that decides."""
+"""What the records of a study say for its hypotheses and against them, and what that decides."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from seqil.statistics import holm
 from seqil.statistics.comparison import Comparison
 
 from ..analysis.contrasts import FEWEST
+from ..analysis.results import Results
 from ..analysis.tables import interval
 
 HOLDS, FAILS, UNDECIDED, MIXED, OPEN = "holds", "fails", "undecided", "mixed", "open"
@@ -43,6 +44,25 @@ class Finding:
     place: str
     numbers: str
     outcome: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say of a hypothesis: its status (see `status`), and the findings or what is lacking."""
+
+    statement: str
+    status: str
+    findings: list[Finding]
+    lacking: str
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Of all hypotheses of the study, in order."""
+    found = []
+    for h in results.study.questions.hypotheses:
+        findings = judged([claim for place in results.places for claim in h.claims(results, place)])
+        found.append(Verdict(h.statement, status(findings), findings, "" if findings else h.needs))
+    return found
 
 
 def judged(claims: Sequence[Claim]) -> list[Finding]:

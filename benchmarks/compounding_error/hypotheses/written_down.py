@@ -1,4 +1,4 @@
-"""Hypotheses that were written down before the runs, and what the records say of them, whichever way it falls.
+"""Hypotheses that were written down before the runs of our studies.
 
 The tests of them are younger than some of the records; `LOG.md` says what was changed when.
 
@@ -7,43 +7,10 @@ A further one is one more entry of `HYPOTHESES`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from ..analysis.results import Results
-from ..study import Place
+from ..study import Hypothesis
 from . import arm_claims, theory_claims
-from .claims import Claim, Finding, judged, status
 
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A statement, what it comes to on one task, and what records it needs."""
-
-    statement: str
-    needs: str
-    claims: Callable[[Results, Place], list[Claim]]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the records say of a hypothesis: its status (see `claims.status`), and the findings or what is lacking."""
-
-    statement: str
-    status: str
-    findings: list[Finding]
-    lacking: str
-
-
-def verdicts(results: Results) -> list[Verdict]:
-    """All of them, in order."""
-    found = []
-    for h in HYPOTHESES:
-        findings = judged([claim for place in results.places for claim in h.claims(results, place)])
-        found.append(Verdict(h.statement, status(findings), findings, "" if findings else h.needs))
-    return found
-
-
+REMARK = "The statements were written down before the runs, their tests were not."
 HYPOTHESES = (
     Hypothesis(
         "A local detector lowers the hazard and leaves the exponent alone.",

@@ -9,7 +9,6 @@ from typing import Any
 
 from seqil.errors import MissingExtraError
 
-from ..analysis import predicted
 from ..analysis.contrasts import BETTER, marks
 from ..analysis.correlation import family
 from ..analysis.results import Results, estimate
@@ -74,7 +73,7 @@ def figure(results: Results, panel: Panel) -> Any | None:
                 panel.draw(axes, runs, looks[row])
         axes.set_title(place.name, fontsize=10, color=INK, loc="left")
         panel.finish(axes)
-        _plain(axes)
+        plain(axes)
     for axes in grid.flat[len(places) :]:
         axes.set_axis_off()
     return whole
@@ -117,13 +116,14 @@ def _interval_per_row(
         if e.value == float("inf"):
             axes.annotate("∞ →", (1, y), xycoords=("axes fraction", "data"), color=colour, ha="right", va="center")
     axes.set_xlabel(label)
-    _plain(axes)
+    plain(axes)
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
 
 
-def _plain(axes: Any) -> None:
+def plain(axes: Any) -> None:
+    """Ink, ticks and grid that suit white and black paper."""
     axes.set_facecolor("none")
     axes.tick_params(colors=INK, which="both", labelsize=8.5)
     for label in (axes.xaxis.label, axes.yaxis.label):
@@ -132,15 +132,6 @@ def _plain(axes: Any) -> None:
     axes.spines[["bottom", "left"]].set_color(INK)
     axes.grid(color=INK, alpha=0.22, lw=0.6)
     plain_numbers(axes)
-
-
-def cloning() -> Any:
-    """What cloning costs in a class that does not hold the teacher, in closed form; no records enter."""
-    whole = canvas(figsize=(5, 3))
-    axes = whole.subplots()
-    _coins(axes, INK, COLOURS[1])
-    _plain(axes)
-    return whole
 
 
 def drawn(results: Results) -> dict[str, Any]:
@@ -196,13 +187,3 @@ def inlined(name: str, whole: Any) -> str:
     rest = re.sub(r'id="row-(\d+)-[^"]*"', r'data-row="\1"', rest)
     rest = re.sub(r' id="(?![mp][0-9a-f]{10}")[^"]*"', "", rest)
     return f"{head}>{rest}"
-
-
-def _coins(axes: Any, ink: str, colour: str) -> None:
-    """Both distances over the horizon."""
-    T, cloned, best = zip(*predicted.coin_distances(), strict=True)
-    axes.plot(T, cloned, "o-", color=colour, ms=4, lw=1.5)
-    axes.plot(T, best, "s--", color=ink, ms=4, lw=1.5)
-    axes.annotate("cloned", (T[-1], cloned[-1]), (0, -26), textcoords="offset points", color=colour, ha="right")
-    axes.annotate("best coin", (T[-1], best[-1]), (0, 8), textcoords="offset points", color=ink, ha="right")
-    axes.set(xscale="log", yscale="log", xlabel="tokens per text", ylabel="total variation")

@@ -11,14 +11,14 @@ from ..analysis.results import Results
 from ..analysis.tables import markdown
 from . import figures
 from .markup import Drawings, escaped
-from .sections import SECTIONS, stepped
+from .sections import parts_of, stepped
 
 _PAGE = Path(__file__).parent
 
 
 def page(results: Results, drawings: Drawings) -> str:
     """One self-contained HTML page: it loads nothing."""
-    made = [(section, section.body(results, drawings)) for section in SECTIONS]
+    made = [(section, section.body(results, drawings)) for section in parts_of(results.study)]
     made = [(section, body) for section, body in made if body]
     version = results.records[0]["versions"]
     slots = {
@@ -45,10 +45,11 @@ def page(results: Results, drawings: Drawings) -> str:
 
 def write(results: Results, folder: Path) -> list[Path]:
     """The page, the tables as Markdown, and each figure as PNG and SVG."""
-    drawn, cloning = figures.drawn(results), figures.cloning()
+    drawn = figures.drawn(results)
+    own = {name: make() for section in results.study.questions.sections for name, make in section.figures.items()}
     written = [folder / "report.html", folder / "table.md"]
     written[0].write_text(
-        page(results, {name: figures.inlined(name, f) for name, f in (*drawn.items(), ("cloning", cloning))}),
+        page(results, {name: figures.inlined(name, whole) for name, whole in (drawn | own).items()}),
         encoding="utf-8",
     )
     written[1].write_text(markdown(results), encoding="utf-8")

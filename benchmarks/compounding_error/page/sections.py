@@ -1,29 +1,22 @@
-"""The sections of the page. A further one is one more entry of `SECTIONS`; a further figure, of `panels.PANELS`."""
+"""The sections that every page has; those of one study are its own `questions`.
+
+A further one is one more entry of `BEFORE`; a further figure, of `panels.PANELS`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ..analysis.contrasts import FEWEST
 from ..analysis.results import Results
 from ..analysis.tables import caption, table
-from ..hypotheses.claims import FAILS, HOLDS, UNDECIDED
-from ..hypotheses.written_down import verdicts
+from ..hypotheses.claims import FAILS, HOLDS, UNDECIDED, verdicts
+from ..study import Section, Study
 from . import markup, statistics_sections
 from .markup import Drawings, escaped, figure, heading, note
 from .panels import PANELS
 
 _SHOWN = (FAILS, HOLDS, UNDECIDED)
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the page: its anchor, heading and the function that makes its HTML, empty where there is nothing."""
-
-    anchor: str
-    title: str
-    body: Callable[[Results, Drawings], str]
 
 
 def main_tables(results: Results, drawings: Drawings) -> str:
@@ -66,7 +59,10 @@ def likelihood(results: Results, drawings: Drawings) -> str:
 
 
 def hypotheses(results: Results, drawings: Drawings) -> str:
-    """Statements, verdicts and numbers."""
+    """Statements, verdicts and numbers; empty where the study has none."""
+    questions = results.study.questions
+    if not questions.hypotheses:
+        return ""
     items = []
     for verdict in verdicts(results):
         numbers = "".join(
@@ -84,8 +80,8 @@ def hypotheses(results: Results, drawings: Drawings) -> str:
         )
     return (
         note(
-            "The statements were written down before the runs, their tests were not. Findings are t tests at 5 % over "
-            "seeds, paired where two rows are compared, counts where errors are rare, "
+            f"{questions.remark} Findings are t tests at 5 % over seeds, paired where two rows are compared, "
+            "counts where errors are rare, "
             "with Holm's correction over all findings of a hypothesis in either direction; equal is what lies within "
             "10 %, or 0.1 of a slope or a success. Undecided is what the seeds cannot tell, such as fewer than "
             f"{FEWEST}. Intervals are of 95 %, without correction."
@@ -151,7 +147,7 @@ def samples(results: Results, drawings: Drawings) -> str:
     return "".join(parts)
 
 
-SECTIONS = (
+BEFORE = (
     Section("tables", "Results", main_tables),
     Section("comparisons", "Compared seed by seed", statistics_sections.comparisons),
     Section("hypotheses", "Hypotheses", hypotheses),
@@ -159,10 +155,16 @@ SECTIONS = (
     Section("backspaces", "What the backspace does", panels("profile", "ever_deleted", "cost")),
     Section("entropy", "Entropy drift", panels("entropy")),
     Section("likelihood", "Likelihood against quality", likelihood),
-    Section("closed", "Where the student cannot be right", statistics_sections.cloning_is_no_proxy),
+)
+AFTER = (
     Section("steps", "Step by step", viewer),
     Section("samples", "Samples", samples),
 )
+
+
+def parts_of(study: Study) -> tuple[Section, ...]:
+    """Of its page, its own before the texts."""
+    return (*BEFORE, *study.questions.sections, *AFTER)
 
 
 def stepped(results: Results) -> dict[str, dict[str, list[dict[str, object]]]]:

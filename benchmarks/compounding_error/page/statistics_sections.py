@@ -6,7 +6,6 @@ import math
 
 from seqil.statistics import Estimate
 
-from ..analysis import predicted
 from ..analysis.contrasts import BETTER, FEWEST, WORSE, Contrast, with_the_first
 from ..analysis.correlation import likelihood_against_quality
 from ..analysis.fits import Fit, fit
@@ -86,19 +85,3 @@ def likelihood(results: Results) -> str:
         "one family. p-values are not corrected for their number."
     )
     return note(text) + markup.table(rows)
-
-
-def cloning_is_no_proxy(results: Results, drawings: Drawings) -> str:
-    """The closed form of cloning in a class that does not hold the teacher; the same on every page."""
-    case = predicted.MisspecifiedCloning(1)
-    rows = [["tokens", "total variation, cloned", "best coin", "ratio"]]
-    for T, cloned, best in predicted.coin_distances():
-        rows.append([f"{T:,}", f"{cloned:.4f}", f"{best:.4f}", f"{cloned / best:.2f}"])
-    text = (
-        f"Exact, without training or samples: a teacher tosses a coin of chance {case.common:g} for a whole text, or "
-        f"in {100 * case.rare:g} % of the texts one of {case.other:g}. A student that is one coin cannot be right. "
-        f"Log-loss gives it the mean, {case.cloned:g}, and the longer the text, the larger is its total variation from "
-        "the teacher relative to that of the best coin: what cloning costs is no constant where the class is wrong."
-    )
-    drawing = markup.figure(drawings, "cloning", "Total variation of the cloned and of the best coin over the horizon")
-    return note(text) + markup.table(rows) + drawing

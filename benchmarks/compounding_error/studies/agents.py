@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..study import Arm, Decoding, Study
 from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
+from .questions import QUESTIONS
 
 AGENTS = Study(
     "agents",
@@ -42,4 +43,5 @@ AGENTS = Study(
     ),
     places=EXACT_PLACES,
     seeds=3,
+    questions=QUESTIONS,
 )

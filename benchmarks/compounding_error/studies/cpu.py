@@ -18,6 +18,7 @@ from .parts import (
     TABU,
     UNDEFINED,
 )
+from .questions import QUESTIONS
 
 NOT_STAR = ("automaton", "add_in_base", "chain", "ngram", "hmm-order-1", "pydoc")
 WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "hmm-order-1", "star")
@@ -106,6 +107,7 @@ CPU = Study(
         replace(PYDOC, budget=2e6),
     ),
     seeds=5,
+    questions=QUESTIONS,
 )
 
 

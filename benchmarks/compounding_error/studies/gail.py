@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..study import Study
 from .parts import EXACT_PLACES, MASKED, with_backspace
+from .questions import QUESTIONS
 
 GAIL = Study(
     "gail",
@@ -16,4 +17,5 @@ GAIL = Study(
     ),
     places=(replace(EXACT_PLACES[2], budget=12e6),),
     seeds=3,
+    questions=QUESTIONS,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..study import Arm, Study
 from .parts import EXACT_PLACES, MLE
+from .questions import QUESTIONS
 
 NOISES: dict[str, dict[str, Any]] = {
     "uniform": {"noise": "uniform"},
@@ -27,4 +28,5 @@ NOISE = Study(
     ),
     places=EXACT_PLACES,
     seeds=3,
+    questions=QUESTIONS,
 )

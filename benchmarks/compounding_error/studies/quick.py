@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..study import Place, Study
 from .parts import FORBIDDEN, IMITATED, MASKED, MLE, PYDOC, SEQUENCE_MATCH
+from .questions import QUESTIONS
 
 QUICK = Study(
     "quick",
@@ -20,4 +21,5 @@ QUICK = Study(
         PYDOC,
     ),
     seeds=2,
+    questions=QUESTIONS,
 )

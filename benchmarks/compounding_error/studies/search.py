@@ -13,6 +13,7 @@ import numpy as np
 
 from ..study import Arm, Decoding, Place, Study
 from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, TABU
+from .questions import QUESTIONS
 
 GRID: dict[str, tuple[Any, ...]] = {
     "divergence": ("chi2_mixture", "jensen_shannon", "forward_kl"),
@@ -74,6 +75,7 @@ SEARCH = Study(
         _tried(scarce(AUTOMATON, 600, 3e6)),
     ),
     seeds=1,
+    questions=QUESTIONS,
 )
 
 TASKS_BURSTS = {"noise": "task", "noise_rate": 0.15, "burst": 4}
@@ -106,6 +108,7 @@ CONFIRM = Study(
     ),
     places=(CHAIN,),
     seeds=5,
+    questions=QUESTIONS,
 )
 
 _REGULARISED = {"agent_options": {"weight_decay": 1.0}}
@@ -133,4 +136,5 @@ SCARCE = Study(
     ),
     places=(scarce(AUTOMATON, 200, 3e6),),
     seeds=5,
+    questions=QUESTIONS,
 )
