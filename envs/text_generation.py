@@ -95,7 +95,8 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, bool [actions], as sb3-contrib's MaskablePPO asks for them."""
-        return self._episodes.mask()[0].astype(bool)
+        legal: NDArray[np.bool_] = self._episodes.mask()[0].astype(bool)
+        return legal
 
     def render(self) -> str | None:
         """Prompt and text in the order of writing, deleted tokens struck out."""
@@ -112,7 +113,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         return {key: value[0] for key, value in self._episodes.info().items()}
 
 
-def make_spaces(episodes: Episodes) -> tuple[spaces.Box, spaces.Discrete]:
+def make_spaces(episodes: Episodes) -> tuple[spaces.Box[np.int64], spaces.Discrete]:
     """Observation and action space of one row."""
     box = spaces.Box(0, episodes.vocabulary.size, (episodes.width,), np.int64)
     return box, spaces.Discrete(episodes.num_actions)

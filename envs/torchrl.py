@@ -20,7 +20,7 @@ from .episodes import Episodes, Reward
 from .transitions import Transitions
 
 
-class TorchTextGenerationEnv(EnvBase):
+class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyped
     """`seqil.transition` as `EnvBase`: `observation` int64 [*B, P + L + 1], `action_mask` bool [*B, actions].
 
     A policy should sample from `MaskedCategorical` (TorchRL) on `action_mask`, as `TokenPolicy` does with

@@ -133,7 +133,8 @@ class Discriminator(TreeHead):
         t = trajectories
         actions = torch.where(t.inside, t.actions if t.labels is None else t.labels, 0)
         hidden, bias = self.hidden(t)[:, :-1], self.head.bias[actions]
-        return (hidden * embedding(actions, self.head.weight)).sum(-1) + bias
+        logits: Tensor = (hidden * embedding(actions, self.head.weight)).sum(-1) + bias
+        return logits
 
     def loss(self, demonstrations: Trajectories, rollouts: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
         """Cross-entropy of the counted steps of the data and all steps of rollouts, in equal parts, and the penalty.

@@ -72,19 +72,19 @@ def _fused(rows: int, repetitions: int) -> Iterator[Ratio]:
 @torch.no_grad()
 def _until_all_are_over(env: TorchTextGenerationEnv, actor: Callable[[TensorDictBase], TensorDictBase]) -> float:
     with seeded(0):
-        return env.rollout(_STEPS, actor, break_when_any_done=False, break_when_all_done=True).numel()
+        return float(env.rollout(_STEPS, actor, break_when_any_done=False, break_when_all_done=True).numel())
 
 
 def _rolled(env: TorchTextGenerationEnv, rows: int) -> float:
     with seeded(0):
-        return env.rollout(_STEPS, _pushes(rows), break_when_any_done=False).numel()
+        return float(env.rollout(_STEPS, _pushes(rows), break_when_any_done=False).numel())
 
 
 def _tic_tac_toe(env: TicTacToeEnv, rows: int) -> float:
     """It ends after nine moves at most, and takes its rows from the reset."""
     with seeded(0):
         begun = env.reset(TensorDict(batch_size=[rows]))
-        return env.rollout(9, auto_reset=False, tensordict=begun, break_when_any_done=False).numel()
+        return float(env.rollout(9, auto_reset=False, tensordict=begun, break_when_any_done=False).numel())
 
 
 def _transitions(rows: int) -> float:

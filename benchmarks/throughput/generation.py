@@ -89,7 +89,7 @@ class _Rollout:
         return len(t) * new / took
 
 
-class _Mark(LogitsProcessor):
+class _Mark(LogitsProcessor):  # type: ignore[misc]  # transformers is not followed
     """Remembers when the first logits were there."""
 
     began = 0.0
@@ -113,7 +113,8 @@ class _Generate:
         mark = _Mark()
         with seeded(0), torch.no_grad():
             out = self.model.generate(self.prompts, logits_processor=LogitsProcessorList([mark]), **self.options)
-        return (out.shape[1] - self.prompts.shape[1]) * len(out) / (clock(out.device) - mark.began)
+        tokens = int(out.shape[1] - self.prompts.shape[1]) * len(out)
+        return tokens / (clock(self.prompts.device) - mark.began)
 
 
 class _Lean:
@@ -131,7 +132,7 @@ def roofline(subject: Subject, setting: Setting) -> float:
     weights = 12 * c.n_layer * c.n_embd**2 + c.vocab_size * c.n_embd
     slots = setting.rows * setting.context * c.n_layer * c.n_embd
     operations, size = 2 * setting.rows * weights + 4 * slots, dtype.itemsize
-    return max(operations / _operations(dtype, device), size * (weights + 2 * slots) / _bytes(device))
+    return float(max(operations / _operations(dtype, device), size * (weights + 2 * slots) / _bytes(device)))
 
 
 @cache

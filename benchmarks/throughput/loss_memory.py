@@ -37,7 +37,8 @@ def ours(hidden: Tensor, weight: Tensor, action: Tensor) -> Tensor:
     """Values and logits as `step_values` has them, where all actions are legal."""
     state = torch.arange(len(hidden))
     tokens, eos, deletion, taken = head_values(hidden, weight, None, state, action, len(weight) - 1, 0, True)
-    return (torch.stack([tokens, eos, deletion], -1).logsumexp(-1) - taken).mean()
+    values = torch.stack([tokens, eos, deletion], -1).logsumexp(-1)
+    return torch.mean(values - taken)
 
 
 def naive(hidden: Tensor, weight: Tensor, action: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def _weights(order: int, n: int, concentration: float) -> Ints:
     uniform = counters.words("ngram", "law", order, n, concentration, shape=(n**order, n)) >> np.uint64(11)
     gamma = gammaincinv(concentration, (uniform + 0.5) / 2**53)
     shares = gamma / gamma.sum(1, keepdims=True)
-    weights = FLOOR + np.floor(shares * (TOTAL - n * FLOOR)).astype(np.int64)
+    weights: Ints = FLOOR + np.floor(shares * (TOTAL - n * FLOOR)).astype(np.int64)
     weights[np.arange(len(weights)), shares.argmax(1)] += TOTAL - weights.sum(1)
     return weights
 

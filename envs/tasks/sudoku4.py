@@ -178,7 +178,8 @@ def _peers(scattered: bool) -> NDArray[np.bool_]:
     """Whether two cells share a row, a column or a block and are not the same, [16, 16]."""
     row, column = np.divmod(np.array(_SCATTERED) if scattered else np.arange(CELLS), 4)
     units = (row, column, row // 2 * 2 + column // 2)
-    return np.any([np.equal.outer(unit, unit) for unit in units], 0) & ~np.eye(CELLS, dtype=bool)
+    shared: NDArray[np.bool_] = np.any([np.equal.outer(unit, unit) for unit in units], 0)
+    return shared & ~np.eye(CELLS, dtype=bool)
 
 
 @lru_cache(maxsize=2)

@@ -19,7 +19,8 @@ from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
-from ..policy.token_policy import TokenPolicy, evaluating
+from ..policy.modes import evaluating
+from ..policy.token_policy import TokenPolicy
 
 Expert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""

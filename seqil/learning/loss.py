@@ -16,7 +16,7 @@ from ..mdp.trajectory import FIELDS, Trajectories
 from ..policy.token_policy import TokenPolicy
 
 
-class TrajectoryLoss(LossModule):
+class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
     """Subclass it, name the `out_keys`, and compute them in `losses`.
 
     Reads trajectories (see `Trajectories.to_tensordict`) below the key `demonstrations` and, where they are there,
@@ -46,7 +46,7 @@ class TrajectoryLoss(LossModule):
     def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
         pass
 
-    @dispatch
+    @dispatch  # type: ignore[untyped-decorator]  # tensordict is untyped
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """A TensorDict of scalars, `out_keys`."""
         demonstrations = self._read(tensordict, self.tensor_keys.demonstrations)

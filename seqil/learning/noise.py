@@ -22,7 +22,8 @@ from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
-from ..policy.token_policy import TokenPolicy, evaluating
+from ..policy.modes import evaluating
+from ..policy.token_policy import TokenPolicy
 
 Weights = Callable[[Prefixes], Tensor]
 """Prefixes (K rows) -> nonnegative weights of the tokens, float [K, V]; `eos` and the genuine token are ignored."""

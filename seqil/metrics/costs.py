@@ -53,7 +53,8 @@ def forward_flops(policy: TokenPolicy, context: Floats | Ints) -> Floats:
     weights = sum(matrix.numel() for matrix in _matrices(policy))
     head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     attention = 4 * config.num_hidden_layers * config.num_attention_heads * head_size
-    return 2.0 * weights + attention * np.asarray(context, dtype=np.float64)
+    operations: Floats = 2.0 * weights + attention * np.asarray(context, dtype=np.float64)
+    return operations
 
 
 def flops(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
@@ -67,7 +68,8 @@ def flops(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     per_action = forward_flops(policy, context) * trajectories.inside.cpu().numpy()
     cells = np.arange(1, int(prompt.max()) + 1)
     of_prompt = forward_flops(policy, cells) * (cells < prompt[:, None])
-    return of_prompt.sum(1) + per_action.sum(1)
+    operations: Floats = of_prompt.sum(1) + per_action.sum(1)
+    return operations
 
 
 def _matrices(policy: TokenPolicy) -> Iterator[Tensor]:

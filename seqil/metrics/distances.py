@@ -90,4 +90,5 @@ def sequence_distances(of_teacher: tuple[Floats, Floats], of_student: tuple[Floa
 
 def text_log_probs(surprisals: Floats) -> Floats:
     """Log-probability of every text, float64 [B], from `surprisal` or `teacher_surprisal` along it."""
-    return -np.where(np.isnan(surprisals), 0.0, surprisals).sum(1)
+    log_probs: Floats = -np.nansum(surprisals, axis=1)
+    return log_probs

@@ -14,7 +14,8 @@ import torch
 from ..errors import InvalidInputError
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
-from ..policy.token_policy import TokenPolicy, evaluating
+from ..policy.modes import evaluating
+from ..policy.token_policy import TokenPolicy
 from .lifetimes import Floats, Ints
 
 Texts = Sequence[Sequence[int]]
@@ -164,10 +165,13 @@ def _hashed(gram: Sequence[int]) -> int:
 
 
 def _law(counts: Floats | Ints) -> Floats:
-    counts = np.asarray(counts, dtype=np.float64)
-    return counts / counts.sum()
+    weights: Floats = np.asarray(counts, dtype=np.float64)
+    law: Floats = weights / weights.sum()
+    return law
 
 
 def _kl(p: Floats, r: Floats) -> Floats:
     """`KL(p || r)` of each row of `r`, which has all that `p` has."""
-    return np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - np.log(np.where(p > 0, r, 1))), 0).sum(-1)
+    terms = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - np.log(np.where(p > 0, r, 1))), 0)
+    divergences: Floats = terms.sum(-1)
+    return divergences

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from .. import metrics
 from ..mdp.trajectory import Trajectories
-from ..policy.token_policy import TokenPolicy, evaluating
+from ..policy.modes import evaluating
+from ..policy.token_policy import TokenPolicy
 from ..statistics.estimates import Estimate, mean, proportion, quotient, ratio
 
 
@@ -79,8 +80,8 @@ def _mean(**values: np.ndarray) -> dict[str, Estimate]:
 def judge_of(task: Any) -> metrics.Judge | None:
     """The task's judge of first errors, unless it says that it is not `judged`; else its proxy; None without either."""
     if getattr(task, "judged", True):
-        return task.first_error
-    return getattr(task, "first_unknown_word", None)
+        return cast("metrics.Judge", task.first_error)
+    return cast("metrics.Judge | None", getattr(task, "first_unknown_word", None))
 
 
 @torch.no_grad()

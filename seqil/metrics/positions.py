@@ -17,7 +17,8 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
 from ..mdp.trajectory import Trajectories
-from ..policy.token_policy import TokenPolicy, evaluating
+from ..policy.modes import evaluating
+from ..policy.token_policy import TokenPolicy
 from ..statistics.estimates import Estimate, difference, mean
 from .distances import kl, token_log_probs
 from .lifetimes import Floats
@@ -138,7 +139,8 @@ def regret(values: Floats) -> Floats:
     last entry is `KL(teacher || student)` of whole texts, as that of `reverse_step_error` on own texts is the reverse
     one. Of `forbidden` it is the local regret: errors written by T, each judged by what stood before it.
     """
-    return np.where(np.isnan(values), 0.0, values).mean(0).cumsum()
+    summed: Floats = np.where(np.isnan(values), 0.0, values).mean(0).cumsum()
+    return summed
 
 
 def entropy_drift(own: Floats, data: Floats) -> list[Estimate]:
@@ -182,7 +184,8 @@ def taught(teacher: Teacher, texts: Trajectories) -> Floats:
 def nats_per_token(probabilities: Floats) -> Floats:
     """Mean of `-log` over the tokens of each text, NaN where it has none: float64 [B]."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nansum(-np.log(probabilities), axis=1) / (~np.isnan(probabilities)).sum(1)
+        per_token: Floats = np.nansum(-np.log(probabilities), axis=1) / (~np.isnan(probabilities)).sum(1)
+    return per_token
 
 
 def rare_tokens(probabilities: Floats, below: float = RARE) -> Floats:
@@ -194,7 +197,8 @@ def rare_tokens(probabilities: Floats, below: float = RARE) -> Floats:
     """
     with np.errstate(invalid="ignore"):
         rare = (probabilities > 0) & (probabilities < below)
-        return rare.sum(1) / (~np.isnan(probabilities)).sum(1)
+        share: Floats = rare.sum(1) / (~np.isnan(probabilities)).sum(1)
+    return share
 
 
 def _batches(texts: Trajectories, batch_size: int) -> Iterator[tuple[int, Trajectories]]:

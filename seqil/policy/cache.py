@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class SlotLayer(CacheLayerMixin):
+class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not followed
     """Keys and values of one attention layer side by side: [lanes, 2, heads, slots, the wider of both]."""
 
     is_sliding = False
@@ -66,7 +66,7 @@ class SlotLayer(CacheLayerMixin):
         return self.cache.capacity
 
 
-class SlotCache(Cache):
+class SlotCache(Cache):  # type: ignore[misc]  # transformers is not followed
     """One `SlotLayer` per attention layer, allocated on first use; made for `TokenPolicy.hidden`.
 
     Args:
@@ -122,7 +122,7 @@ class SlotCache(Cache):
                 layer.slots[target, :, :, :extent] = layer.slots[source, :, :, :extent]
 
 
-class PromptLayer(CacheLayerMixin):
+class PromptLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not followed
     """Keys and values of prompts in one attention layer, [prompts, heads, cells, head width], with their graph."""
 
     is_sliding = False
@@ -159,7 +159,7 @@ class PromptLayer(CacheLayerMixin):
         return -1
 
 
-class PromptCache(Cache):
+class PromptCache(Cache):  # type: ignore[misc]  # transformers is not followed
     """Two forwards through `TokenPolicy.hidden`: of prompts, then of rows that begin with them. Gradients pass.
 
     Args:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class TokenPolicy(TensorDictModuleBase):
+class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is untyped
     """`pi(a|s) = softmax l(a|s)` over the legal actions, with `l` the logits of a causal language model.
 
     Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
@@ -84,7 +84,8 @@ class TokenPolicy(TensorDictModuleBase):
     @property
     def weight(self) -> Tensor:
         """Head matrix [at least A, D]; row i belongs to action i."""
-        return self.model.get_output_embeddings().weight
+        weight: Tensor = self.model.get_output_embeddings().weight
+        return weight
 
     @property
     def bias(self) -> Tensor | None:
@@ -121,7 +122,8 @@ class TokenPolicy(TensorDictModuleBase):
             past_key_values=cache,
             use_cache=cache is not None,
         )
-        return out.last_hidden_state
+        hidden: Tensor = out.last_hidden_state
+        return hidden
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""

@@ -6,6 +6,7 @@ computed in chunks of rows, reduced at once, and recomputed in the backward pass
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -195,4 +196,4 @@ def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
         total += p.T @ h
 
 
-head_values = _HeadValues.apply
+head_values: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]] = _HeadValues.apply

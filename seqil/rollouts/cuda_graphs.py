@@ -28,7 +28,7 @@ class HostReads(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         self.found: list[str] = []
 
     def __torch_dispatch__(

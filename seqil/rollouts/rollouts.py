@@ -13,7 +13,8 @@ from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes, Prompts, legal_actions, start, transition
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
-from ..policy.token_policy import TokenPolicy, evaluating
+from ..policy.modes import evaluating
+from ..policy.token_policy import TokenPolicy
 from .lanes import Lanes, reshaped
 from .lockstep import Lockstep
 from .sampler import Sampler, SamplerAhead

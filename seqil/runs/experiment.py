@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -19,7 +19,8 @@ from ..learning.training import Corruption, Sampling, Training
 from ..mdp.prefix import start
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
-from ..policy.token_policy import SETTINGS, TokenPolicy, load_model
+from ..policy.files import SETTINGS, load_model
+from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
 from . import plugins
 from .option_types import argument_types, fits, mismatch
@@ -105,7 +106,8 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """The mapping that `of` reads."""
-        return json.loads(json.dumps(asdict(self)))
+        mapping: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return mapping
 
 
 def make_task(settings: Settings) -> Any:
@@ -171,7 +173,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     if s.model is not None and (Path(s.model) / SETTINGS).exists():
         saved = TokenPolicy.from_pretrained(s.model, vocabulary)
         if saved.backspace == s.backspace:
-            return saved.to(device)
+            return cast("TokenPolicy", saved.to(device))
         model = saved.model
     elif s.model is not None:
         model = load_model(s.model)
@@ -193,7 +195,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         )
         with seeded(s.seed):
             model = GPT2LMHeadModel(config)
-    return TokenPolicy(model, vocabulary, backspace=s.backspace).to(device)
+    return cast("TokenPolicy", TokenPolicy(model, vocabulary, backspace=s.backspace).to(device))
 
 
 def _check_memory(parameters: int) -> None:
@@ -209,7 +211,7 @@ def _check_memory(parameters: int) -> None:
 def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
     """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
     s, v = settings, task.vocabulary
-    makers = {
+    makers: dict[str, Callable[[], noise.Noise | None]] = {
         "none": lambda: None,
         "uniform": lambda: noise.uniform(v, s.burst),
         "task": lambda: noise.confusions(task.confusions, s.burst),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +43,7 @@ def check_env(
     gymnasium_check(env.unwrapped, skip_render_check=True)
     v, box, actions = Vocabulary.of(vocabulary), env.observation_space, env.action_space
     assert isinstance(box, spaces.Box), f"the observation space is a {type(box).__name__}, not a Box"
-    assert (box.dtype, len(box.shape)) == (np.int64, 1), f"{box} is not int64 [cells]"
+    assert (box.dtype, len(box.shape)) == (np.dtype(np.int64), 1), f"{box} is not int64 [cells]"
     assert isinstance(actions, spaces.Discrete), f"the action space is a {type(actions).__name__}, not Discrete"
     assert actions.n in (v.size, v.num_actions), f"{actions.n} actions; {v} has {v.size}, or {v.num_actions}"
     random = np.random.default_rng(0)
@@ -55,6 +56,7 @@ class _Model:
 
     def __init__(self, v: Vocabulary, backspace: bool, max_length: int, min_length: int) -> None:
         self.v, self.backspace, self.limits = v, backspace, (max_length, min_length)
+        self.actions = v.num_actions if backspace else v.size
         self.state: Prefixes
 
     def begin(self, prompt: list[int]) -> None:
@@ -68,7 +70,7 @@ class _Model:
         cells += [self.v.size] * (len(observation) - len(cells))
         assert observation.tolist() == cells, f"{at}: observation {observation.tolist()}, should be {cells}"
         legal = legal_actions(self.v, self.state, self.backspace)[0].int().tolist()
-        legal = legal[: self.v.num_actions if self.backspace else self.v.size]
+        legal = legal[: self.actions]
         mask = np.asarray(info["action_mask"]).astype(int).tolist()
         assert mask == legal, f"{at}: action_mask {mask}, should be {legal}"
         assert int(info["length"]) == int(self.state.length), f"{at}: length {info['length']}"
@@ -85,7 +87,7 @@ def _check_episode(
     model.compare(observation, info, f"reset with seed {seed}")
     for step in range(_STEPS):
         at, before = f"seed {seed}, step {step}", observation.copy()
-        action = int(random.integers(env.action_space.n))
+        action = int(random.integers(model.actions))
         if step == 3:
             twin = pickle.loads(pickle.dumps(twin))
         kept, (observation, reward, terminated, truncated, info) = observation, env.step(action)
@@ -93,7 +95,7 @@ def _check_episode(
         again = twin.step(action)
         assert np.array_equal(again[0], observation), f"{at}: two environments with equal seeds differ"
         assert again[1:4] == (reward, terminated, truncated), f"{at}: two environments with equal seeds differ"
-        assert np.isfinite(reward), f"{at}: reward {reward}"
+        assert math.isfinite(reward), f"{at}: reward {reward}"
         model.act(action)
         model.compare(observation, info, at)
         assert not terminated or bool(model.state.ended), f"{at}: terminated, but no eos was generated"

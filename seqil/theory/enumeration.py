@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
 from ..mdp.prefix import start, transition
-from ..policy.token_policy import evaluating
+from ..policy.modes import evaluating
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -57,7 +57,8 @@ class PrefixTable:
         """
         staying = self.law[:, :-1] * (1 - self.deletion()[self.child]) * ~self.ended[:, None]
         total = staying.sum(1, keepdims=True)
-        return np.divide(staying, total, out=np.zeros_like(staying), where=total > 0)
+        kernel: Floats = np.divide(staying, total, out=np.zeros_like(staying), where=total > 0)
+        return kernel
 
     def final(self) -> Floats:
         """Probability that each text is the final one, without a budget of actions: [S], zero where not ended."""

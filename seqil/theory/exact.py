@@ -18,7 +18,8 @@ def kl_rows(P: Floats, Q: Floats) -> Floats:
     """`KL(P_s || Q_s)` of every row, infinite where `Q` lacks what `P` has: [S]."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(P > 0, P * (np.log(P) - np.log(Q)), 0.0)
-    return terms.sum(1)
+    divergences: Floats = terms.sum(1)
+    return divergences
 
 
 def marginals(initial: Floats, P: Floats, T: int) -> Floats:
@@ -33,7 +34,8 @@ def stationary(P: Floats) -> Floats:
     """The law that a step leaves as it is: [S]. `P` must be irreducible, else there are several."""
     S = len(P)
     equations = np.vstack([P.T - np.eye(S), np.ones(S)])
-    return np.linalg.lstsq(equations, np.eye(S + 1)[S], rcond=None)[0]
+    law: Floats = np.linalg.lstsq(equations, np.eye(S + 1)[S], rcond=None)[0]
+    return law
 
 
 def expected_errors(initial: Floats, law: Floats, errors: Floats, T: int) -> Floats:
@@ -43,7 +45,8 @@ def expected_errors(initial: Floats, law: Floats, errors: Floats, T: int) -> Flo
     on-policy one for `law = student` (Arora et al. 2022).
     """
     visited = marginals(initial, law, T)
-    return np.where(visited > 0, visited * np.where(visited > 0, errors, 0), 0).sum(1)
+    regret: Floats = np.where(visited > 0, visited * np.where(visited > 0, errors, 0), 0).sum(1)
+    return regret
 
 
 def sequence_kl(initial: Floats, P: Floats, Q: Floats, T: int) -> float:
@@ -78,7 +81,8 @@ def mean_survival(initial: Floats, teacher: Floats, student: Floats) -> float:
 def entropy_rows(P: Floats, Q: Floats | None = None) -> Floats:
     """`-sum_x P[s, x] log Q[s, x]`, [S]: cross entropy, or with `Q = P`, the default, entropy of every row."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return -np.where(P > 0, P * np.log(P if Q is None else Q), 0.0).sum(1)
+        entropies: Floats = -np.where(P > 0, P * np.log(P if Q is None else Q), 0.0).sum(1)
+    return entropies
 
 
 def entropy_rate(P: Floats) -> float:
@@ -174,7 +178,8 @@ def expected_actions(Q: Floats, backspace: Floats, length: int, idle: bool = Fal
     G, cost = deletion_law(Q, backspace, length), np.zeros(len(Q))
     for m in range(1, length):
         cost = (1 + Q @ cost) / (1 - Q @ G[m - 1])
-    return ((1.0 if idle else 1 - backspace) + Q @ cost) / (1 - backspace - Q @ G[length - 1])
+    actions: Floats = ((1.0 if idle else 1 - backspace) + Q @ cost) / (1 - backspace - Q @ G[length - 1])
+    return actions
 
 
 def actions_per_final_token(Q: Floats, backspace: Floats, remaining: int = 4000) -> float:

@@ -63,7 +63,8 @@ class Rarity:
         Before each genuine token come `rate / (1 - rate)` mistakes on average, every other token alike.
         """
         mistakes = rate / (1 - rate) * (1 - self.law) / (self.law.shape[1] - 1)
-        return mistakes / (mistakes + self.law)
+        shares: exact.Floats = mistakes / (mistakes + self.law)
+        return shares
 
     def _deleted(self, backspace: Floats) -> Floats:
         """Chance that a token is ever deleted, by the tokens left to write: [horizon + 1, contexts * n]."""
@@ -75,7 +76,8 @@ class Rarity:
     def _after(self) -> exact.Ints:
         """The context after each token: [contexts, n]."""
         contexts, n = self.law.shape
-        return (np.arange(contexts)[:, None] * n + np.arange(n)) % contexts
+        after: exact.Ints = (np.arange(contexts)[:, None] * n + np.arange(n)) % contexts
+        return after
 
 
 COIN_HORIZONS = (10, 100, 1000, 10_000, 30_000)

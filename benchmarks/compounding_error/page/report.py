@@ -11,6 +11,7 @@ from ..analysis.results import Results
 from ..analysis.tables import markdown
 from . import figures
 from .markup import Drawings, escaped
+from .panels import INK
 from .sections import parts_of, stepped
 
 _PAGE = Path(__file__).parent
@@ -65,7 +66,7 @@ def _legend(results: Results) -> str:
     buttons = []
     for row, style in figures.styles(results).items():
         dashes = "" if style.dashes == "-" else f' stroke-dasharray="{" ".join(str(1.6 * x) for x in style.dashes[1])}"'
-        colour = "currentColor" if style.colour == figures.INK else style.colour
+        colour = "currentColor" if style.colour == INK else style.colour
         buttons.append(
             f'<button type=button aria-pressed=false data-of="{style.row}"><svg viewBox="0 0 26 8" aria-hidden=true>'
             f'<line x1=0 y1=4 x2=26 y2=4 stroke="{colour}" stroke-width=2.4{dashes} /></svg>{escaped(row)}</button>'

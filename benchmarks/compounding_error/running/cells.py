@@ -61,7 +61,8 @@ class Cell:
     @property
     def spare(self) -> int:
         """Positions that texts of the longest horizon need beyond those of the training."""
-        return max(0, max(self.place.horizons, default=0) - make_task(self.settings).max_length)
+        longest: int = make_task(self.settings).max_length
+        return max(0, max(self.place.horizons, default=0) - longest)
 
     @property
     def key(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from seqil.theory.closed_forms import MisspecifiedCloning
+
 from ..analysis import predicted
 from ..analysis.results import Results
 from ..hypotheses.written_down import HYPOTHESES, REMARK
@@ -15,7 +17,7 @@ from ..study import Questions, Section
 
 def cloning_is_no_proxy(results: Results, drawings: Drawings) -> str:
     """The closed form of cloning in a class that does not hold the teacher; no records enter."""
-    case = predicted.MisspecifiedCloning(1)
+    case = MisspecifiedCloning(1)
     rows = [["tokens", "total variation, cloned", "best coin", "ratio"]]
     for T, cloned, best in predicted.coin_distances():
         rows.append([f"{T:,}", f"{cloned:.4f}", f"{best:.4f}", f"{cloned / best:.2f}"])

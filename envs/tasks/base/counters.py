@@ -21,7 +21,8 @@ def words(*key: Any, shape: tuple[int, ...]) -> Words:
         x = np.frombuffer(digest[:8], "<u8")[0] + (counter + np.uint64(1)) * _STEP
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    drawn: Words = x ^ (x >> np.uint64(31))
+    return drawn
 
 
 def below(bound: int, *key: Any, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -38,4 +39,5 @@ def choices(weights: NDArray[np.int64], words: Words) -> NDArray[np.int64]:
     """An index for each row of integer weights [N, K] with probability proportional to them, by one word [N] each."""
     upto = weights.cumsum(1)
     point = (words % upto[:, -1].astype(np.uint64)).astype(np.int64)
-    return (upto <= point[:, None]).sum(1)
+    chosen: NDArray[np.int64] = (upto <= point[:, None]).sum(1)
+    return chosen

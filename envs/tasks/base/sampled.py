@@ -50,7 +50,8 @@ class SampledTask(Task):
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """The first tokens of the first `n` texts of a split."""
-        return self._texts(n, split, seed)[:, : self.prompt_tokens].tolist()
+        prompts: list[list[int]] = self._texts(n, split, seed)[:, : self.prompt_tokens].tolist()
+        return prompts
 
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
         """Draws from the teacher."""
