@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from ..rollouts.rollouts import rollout
 from ..runs import plugins, resumption
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import Settings, available, located, make_task, make_training
+from ..runs.stopping import stoppable
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -133,21 +132,33 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
     began = time.perf_counter() - run.rewind(training.step).get("seconds", 0)
     loss = TextColumn("{task.description}")
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss)
-    with Progress(*columns, console=console) as progress, _stop_signals() as stopped:
+
+    def save() -> int:
+        run.save(training.step, training.policy, {"identity": identity, "training": training.state_dict()})
+        return training.step
+
+    def take_over(number: int) -> None:
+        with training.unchanging:
+            if training.step > 0:
+                save()
+            _say_stopped(run, training.step, total)
+
+    with Progress(*columns, console=console) as progress, stoppable(take_over) as stop:
         bar = progress.add_task("", total=total, completed=training.step)
         for step, metrics in training.run():
             if step % 10 == 0 or step == total:
                 run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
             progress.update(bar, completed=step, description=f"loss {metrics['loss']:.3f}")
-            if step % save_every == 0 or step == total or stopped:
-                run.save(step, training.policy, {"identity": identity, "training": training.state_dict()})
-                saved = step
-            if stopped:
+            with training.unchanging:
+                if stop.number:
+                    stop.handled()
+                if step % save_every == 0 or step == total or stop.number:
+                    saved = save()
+            if stop.number:
                 break
     if saved < total:
-        remedy = f"go on with: seqil train --out {run.path} --resume"
-        console.print(f"stopped at step {saved} of {total}; {remedy}", soft_wrap=True)
-        raise SystemExit(128 + stopped[0])
+        _say_stopped(run, saved, total)
+        raise SystemExit(128 + stop.number)
     costs = training.costs()
     console.print(
         f"trained on {costs['training_positions']:,} positions, sampled {costs['rollout_positions']:,}, "
@@ -156,6 +167,11 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
     prompts = training.demonstrations.select(slice(0, 64)).prompts
     _print_cost(_rollout(task, training.policy, prompts, 1.0, 0))
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
+
+
+def _say_stopped(run: RunFolder, step: int, total: int) -> None:
+    remedy = f"go on with: seqil train --out {run.path} --resume"
+    console.print(f"stopped at step {step} of {total}; {remedy}", soft_wrap=True)
 
 
 def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] = ()) -> None:
@@ -208,15 +224,3 @@ def _rollout(
         rules=rules,
         generator=torch.Generator().manual_seed(seed),
     ).to("cpu")
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying from them, so that the step at hand is saved."""
-    caught: list[int] = []
-    before = {s: signal.signal(s, lambda number, _: caught.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from tensordict import TensorDict
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
 from ..errors import InvalidInputError
@@ -67,6 +71,10 @@ def train(
 class Training:
     """One training run and all of its state.
 
+    Its state can be taken while a step is under way, by another thread that holds `unchanging`: it is that of the last
+    complete step then, since weights change at the end of a step alone, where the optimizer takes the lock. (Where an
+    update is several passes, from the end of the first of them on.)
+
     Metrics of each step are those of the agent's update and the running totals `training_positions` (cells of the
     prefix trees that were trained on), `rollout_positions` (cells that sampling fed to the model) and `cost`: forward
     positions, a trained one counted as three because the backward pass costs twice the forward pass.
@@ -117,6 +125,9 @@ class Training:
         self._buffer = TensorDictReplayBuffer(
             storage=LazyTensorStorage(self.sampling.capacity), generator=self._buffer_generator
         )
+        self._kept_buffer: dict[str, Tensor] | None = None
+        self.unchanging = threading.RLock()
+        self._under_way: dict[str, Any] | None = None
         self._average = (
             None if average is None else AveragedModel(agent.policy, multi_avg_fn=get_ema_multi_avg_fn(average))
         )
@@ -131,16 +142,40 @@ class Training:
         device = self.agent.policy.weight.device
         last = self.agent.steps if steps is None else steps
         while self.step < last:
-            data = self._next_demonstrations().to(device)
-            own = self._next_rollouts(data) if self.agent.needs_rollouts else None
-            self.agent.policy.train()
-            self.training_positions += self.agent.positions(data, own)
-            with seeded(draw_seed(self.generator), device):
-                metrics = self.agent.update(data, own)
-            self.step += 1
-            if self._average is not None:
-                self._average.update_parameters(self.agent.policy)
+            self._under_way = self._small_state()
+            with self._locking():
+                metrics = self._update(device)
+                self._under_way = None
             yield self.step, {**metrics, **self.costs()}
+
+    def _update(self, device: torch.device) -> dict[str, float]:
+        data = self._next_demonstrations().to(device)
+        own = self._next_rollouts(data) if self.agent.needs_rollouts else None
+        self.agent.policy.train()
+        self.training_positions += self.agent.positions(data, own)
+        with seeded(draw_seed(self.generator), device):
+            metrics = self.agent.update(data, own)
+        self.step += 1
+        if self._average is not None:
+            self._average.update_parameters(self.agent.policy)
+        return metrics
+
+    @contextmanager
+    def _locking(self) -> Iterator[None]:
+        """From the first change of weights on, nobody takes the state until the step is complete."""
+        held: list[bool] = []
+
+        def take(*_: Any) -> None:
+            if not held:
+                held.append(self.unchanging.acquire())
+
+        hook = self.agent.optimizer.register_step_pre_hook(take)
+        try:
+            yield
+        finally:
+            hook.remove()
+            if held:
+                self.unchanging.release()
 
     def costs(self) -> dict[str, float]:
         """Running totals of what training has cost."""
@@ -165,6 +200,7 @@ class Training:
             rows = torch.randint(len(self.demonstrations), (self.sampling.rows,), generator=self.generator)
             own = self._sample(self.demonstrations.select(rows).to(data.actions.device)).to("cpu")
             self._buffer.extend(own.to_tensordict(self.demonstrations.prompts.shape[1], self._budget))
+            self._kept_buffer = None
         sample = self._buffer.sample(max(1, round(self.batch_size * self.agent.rollout_share))).exclude("index")
         return Trajectories.from_tensordict(data.vocabulary, sample).to(data.actions.device)
 
@@ -188,13 +224,39 @@ class Training:
         return self.agent.label(own, demonstrations, self.generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides what comes next; a nested dict of tensors and plain values."""
-        buffer = self._buffer[:] if len(self._buffer) else None
+        """Everything that decides what comes next; a nested dict of tensors and plain values, copied."""
+        small = self._small_state() if self._under_way is None else self._under_way
+        agent = self.agent.state_dict()
+        agent["loss"] = {**agent["loss"], **small["loss_buffers"]}
+        average = None if self._average is None else self._average.state_dict()
+        state = {"agent": agent, "average": average, **small}
+        return _copied({key: value for key, value in state.items() if key != "loss_buffers"})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, bit by bit, as the run that `state_dict` was taken from, whatever this one has done before."""
+        state = _copied(state)
+        self.agent.load_state_dict(state["agent"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._buffer.empty()
+        self._kept_buffer, self._under_way = None, None
+        if state["buffer"] is not None:
+            self._buffer.extend(TensorDict(state["buffer"], batch_size=[len(state["buffer"]["lengths"])]))
+            self._buffer.writer._cursor = state["buffer_cursor"]
+        self._buffer_generator.set_state(state["buffer_generator"])
+        self.generator.set_state(state["generator"])
+        self._order, self._next, self.step = state["order"], state["next"], state["step"]
+        self.training_positions = state["training_positions"]
+        self.rollout_positions = state["rollout_positions"]
+
+    def _small_state(self) -> dict[str, Any]:
+        """What a step changes before it changes weights; copies, and tensors that are never written into."""
+        if self._kept_buffer is None and len(self._buffer):
+            stored = self._buffer[:].exclude("index")
+            self._kept_buffer = {str(key): value.clone() for key, value in stored.items()}
         return {
-            "agent": self.agent.state_dict(),
-            "average": None if self._average is None else self._average.state_dict(),
-            "buffer": None if buffer is None else {str(key): value for key, value in buffer.exclude("index").items()},
-            "buffer_cursor": int(self._buffer.writer._cursor) if buffer is not None else 0,
+            "buffer": self._kept_buffer,
+            "buffer_cursor": int(self._buffer.writer._cursor) if len(self._buffer) else 0,
             "buffer_generator": self._buffer_generator.get_state(),
             "generator": self.generator.get_state(),
             "order": self._order,
@@ -202,21 +264,15 @@ class Training:
             "step": self.step,
             "training_positions": self.training_positions,
             "rollout_positions": self.rollout_positions,
+            "loss_buffers": {name: buffer.clone() for name, buffer in self._loss_buffers()},
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, bit by bit, as the run that `state_dict` was taken from."""
-        from tensordict import TensorDict
+    def _loss_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        """Those of a discriminator, say, that its forward pass writes into."""
+        kept = self.agent.loss.state_dict().keys()
+        return ((name, buffer) for name, buffer in self.agent.loss.named_buffers() if name in kept)
 
-        self.agent.load_state_dict(state["agent"])
-        if self._average is not None:
-            self._average.load_state_dict(state["average"])
-        if state["buffer"] is not None:
-            rows: Tensor = state["buffer"]["lengths"]
-            self._buffer.extend(TensorDict(state["buffer"], batch_size=[len(rows)]))
-            self._buffer.writer._cursor = state["buffer_cursor"]
-        self._buffer_generator.set_state(state["buffer_generator"])
-        self.generator.set_state(state["generator"])
-        self._order, self._next, self.step = state["order"], state["next"], state["step"]
-        self.training_positions = state["training_positions"]
-        self.rollout_positions = state["rollout_positions"]
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    copied: dict[str, Any] = pytree.tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), state)
+    return copied

@@ -114,8 +114,17 @@ class RunFolder:
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(f"cannot write {final}: {error}; earlier checkpoints are intact") from error
         for old in self.complete()[:-2]:
-            shutil.rmtree(old, ignore_errors=True)
+            self._remove(old)
         return final
+
+    def _remove(self, checkpoint: Path) -> None:
+        """Under the name of an unfinished one first, which the next writer sweeps where a crash leaves half of it."""
+        unfinished = checkpoint.with_name(f".{checkpoint.name}")
+        try:
+            checkpoint.rename(unfinished)
+        except OSError:
+            return
+        shutil.rmtree(unfinished, ignore_errors=True)
 
     def latest(self) -> Path:
         """The newest checkpoint, every file of it checked against its sum."""

@@ -53,6 +53,25 @@ def test_the_last_two_stay(run):
     assert run.load() == (3, {"step": 3})
 
 
+def test_what_a_crash_leaves_of_an_old_checkpoint_is_swept_by_the_next_writer(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path / "run")
+
+    def crash(path, **options):
+        next(path.glob("*.safetensors")).unlink()
+        raise KeyboardInterrupt
+
+    with run.writing():
+        for step in (1, 2):
+            run.save(step, tiny_policy(), {})
+        with monkeypatch.context() as patched:
+            patched.setattr("seqil.runs.checkpoint.shutil.rmtree", crash)
+            with pytest.raises(KeyboardInterrupt):
+                run.save(3, tiny_policy(), {})
+        assert len(list(run.checkpoints.iterdir())) == 3
+    with run.writing():
+        assert sorted(p.name for p in run.checkpoints.iterdir()) == ["000000002", "000000003"]
+
+
 @pytest.mark.parametrize("name", ["state.safetensors", "model.safetensors", "state.json", "seqil.json", "config.json"])
 def test_a_flipped_bit_in_any_file_is_seen(run, name):
     file = run.save(1, tiny_policy(), STATE) / name

@@ -1,0 +1,86 @@
+"""A run that is asked to stop: a checkpoint of its last complete step within seconds, however long a step takes."""
+
+from __future__ import annotations
+
+import multiprocessing.util
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE = 2.0
+"""Seconds in which the loop may end its step and save by itself."""
+
+
+class Stop:
+    """What the signals of a process have asked of it.
+
+    Attributes:
+        number: of the signal; 0: nothing was asked.
+    """
+
+    def __init__(self, save: Callable[[int], None]) -> None:
+        self.number = 0
+        self._save, self._handled = save, threading.Event()
+
+    def handled(self) -> None:
+        """The loop saves by itself: nobody else need."""
+        self._handled.set()
+
+    def _caught(self, number: int) -> None:
+        if self.number:
+            _exit(number)
+        self.number = number
+        threading.Thread(target=self._take_over, daemon=True).start()
+
+    def _take_over(self) -> None:
+        if not self._handled.wait(PATIENCE):
+            try:
+                self._save(self.number)
+            finally:
+                _exit(self.number)
+
+
+@contextmanager
+def stoppable(save: Callable[[int], None]) -> Iterator[Stop]:
+    """Catch SIGINT, SIGTERM and SIGHUP while a loop runs; the second of them ends the process at once.
+
+    The handlers of Python wait for the operation at hand, a backward pass of a minute, say. So a thread hears of
+    signals through a pipe, and where the loop does not end its step soon, it saves what the step began from.
+
+    Args:
+        save: called in that thread with the signal's number; the process ends after it.
+    """
+    stop = Stop(save)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    listener = threading.Thread(target=_listen, args=(reading, stop), daemon=True)
+    listener.start()
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writing)
+        listener.join()
+        os.close(reading)
+
+
+def _exit(number: int) -> NoReturn:
+    """As a shell reports it of a process that died of the signal; the main thread may be busy for minutes."""
+    sys.stdout.flush()
+    multiprocessing.util._exit_function()  # type: ignore[attr-defined]  # unlinks the semaphores of replay buffers
+    os._exit(128 + number)
+
+
+def _listen(pipe: int, stop: Stop) -> None:
+    while caught := os.read(pipe, 1):
+        if caught[0] in SIGNALS:
+            stop._caught(caught[0])
