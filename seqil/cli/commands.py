@@ -184,9 +184,9 @@ def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] 
 
 
 def _load(out: Path) -> tuple[Any, TokenPolicy]:
-    run = RunFolder(out)
-    task = make_task(resumption.settings_of(run))
-    return task, TokenPolicy.from_pretrained(run.latest(), task.vocabulary)
+    chosen, checkpoint = resumption.opened(RunFolder(out))
+    task = make_task(chosen)
+    return task, TokenPolicy.from_pretrained(checkpoint, task.vocabulary)
 
 
 def _number(task: Any, split: str, asked: int | None, default: int, least: int = 1) -> int:

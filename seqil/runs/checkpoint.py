@@ -146,6 +146,14 @@ class RunFolder:
             raise CheckpointError(f"{folder} holds no state to go on from ({error!r}); restore it") from None
         return int(folder.name), state
 
+    def identity(self) -> Any:
+        """What the newest checkpoint says that it is of, or None; no tensor is read for it."""
+        sketch = read_json(self.latest() / "state.json", "the checkpoint is incomplete")
+        try:
+            return _join(dict(sketch[_ITEMS])["identity"], {})
+        except (KeyError, TypeError, ValueError, RecursionError):
+            return None
+
     def rewind(self, step: int) -> dict[str, Any]:
         """Drop the metrics of later steps and what a crash left of a line; return the last that stay, or {}."""
         if not self.metrics.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,20 +31,32 @@ def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
     return {"settings": chosen.to_json(), "data": digest.hexdigest()}
 
 
-def restore(run: RunFolder, training: Training, chosen: Settings) -> None:
-    """Load the newest checkpoint, once it has proved to be of these settings and this data set."""
-    step, state = run.load()
-    found = state.get("identity") if isinstance(state, dict) else None
+def opened(run: RunFolder) -> tuple[Settings, Path]:
+    """Settings and newest checkpoint of a run, once the one has proved to be of the other."""
+    chosen, checkpoint = settings_of(run), run.latest()
+    _identity(run, chosen)
+    return chosen, checkpoint
+
+
+def _identity(run: RunFolder, chosen: Settings) -> dict[str, Any]:
+    """What the newest checkpoint is of, once its settings have proved to be those of the run."""
+    found, step = run.identity(), int(run.complete()[-1].name)
     if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
         raise CheckpointError(f"the checkpoint of step {step} in {run.path} does not say what it is of; restore it")
-    identity = identity_of(training, chosen)
-    for name, value in identity["settings"].items():
+    for name, value in chosen.to_json().items():
         if found["settings"].get(name) != value:
             raise CheckpointError(
                 f"{run.path / 'settings.json'} says {name}={value!r}, the checkpoint of step {step} "
                 f"{found['settings'].get(name)!r}; put it back, or start another run"
             )
-    if found.get("data") != identity["data"]:
+    return found
+
+
+def restore(run: RunFolder, training: Training, chosen: Settings) -> None:
+    """Load the newest checkpoint, once it has proved to be of these settings and this data set."""
+    step, state = run.load()
+    found = _identity(run, chosen)
+    if found.get("data") != identity_of(training, chosen)["data"]:
         raise CheckpointError(
             f"the demonstrations differ from those that {run.path} was trained on until step {step}; "
             "put the data back, or start another run"

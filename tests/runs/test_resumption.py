@@ -102,6 +102,20 @@ def test_an_altered_run_is_not_resumed(folder, monkeypatch, capsys, change, culp
     assert written(folder) == before
 
 
+@pytest.mark.parametrize("reader", ["sample", "evaluate"])
+@pytest.mark.parametrize(
+    ("change", "culprit"),
+    [
+        (setting(task="chain"), "settings.json says task='chain', the checkpoint of step 6"),
+        (setting(width=32), "settings.json says width=32, the checkpoint of step 6 16; put it back"),
+        (resealed("state.json", b'{"__items__": []}'), "does not say what it is of"),
+    ],
+)
+def test_an_altered_run_is_not_read(folder, monkeypatch, capsys, reader, change, culprit):
+    change(folder / "run")
+    refused(monkeypatch, capsys, [reader, "run"], culprit)
+
+
 @pytest.mark.parametrize("stray", ["checkpoints/.DS_Store", "checkpoints/2x/a", "checkpoints/.keep/a", f"{NEWEST}/.a"])
 def test_a_stray_file_blocks_nothing_and_stays(folder, capsys, stray):
     (folder / "run" / stray).parent.mkdir(exist_ok=True)
