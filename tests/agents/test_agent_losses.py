@@ -1,53 +1,27 @@
-"""Each agent's loss: its gradient, its optimum where that is known, and what it must not depend on."""
+"""Each agent's loss: its gradient, and what it must not depend on."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
+from bandits import doubles
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 
-from agents import gold, slic, sqil, step_divergences, unlikelihood
-from agents.dagger import DAgger
+from agents import slic, sqil, step_divergences, unlikelihood
 from agents.gold import GOLD
-from agents.occupancy_gradient import OccupancyGradient, OccupancyGradientLoss
-from agents.on_policy_distillation import OnPolicyDistillation
 from agents.scheduled_sampling import ScheduledSampling, mix
 from agents.slic import SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
-from seqil import Trajectories, Vocabulary, divergences, experts, objectives, rollout
+from seqil import Trajectories, Vocabulary, divergences, objectives
 from seqil.errors import InvalidInputError
-from seqil.learning.agent import batch
-from seqil.learning.training import Sampling, Training
 from seqil.policy.values import StepValues
 from seqil.randomness import seeded
 from seqil.testing import strategies
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 V = Vocabulary(5, 4)
-
-
-def doubles(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).requires_grad_()
-
-
-def bandit(logits, actions):
-    """Step values of one-step rows `actions` under logits [A] shared by all: every row ends, `V(s_N) = 0`."""
-    n = len(actions)
-    q, v = logits[actions][:, None], logits.logsumexp(0).expand(n, 1)
-    everywhere = torch.ones(n, 1, dtype=torch.bool)
-    return StepValues(q, v, torch.zeros_like(q), everywhere, everywhere, everywhere[:, 0])
-
-
-def descend(loss, parameters, steps=2000, rate=0.05):
-    optimizer = torch.optim.Adam(parameters, lr=rate)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        loss().backward()
-        optimizer.step()
 
 
 # -- gradients -----------------------------------------------------------------------------------------
@@ -149,208 +123,6 @@ def test_labels_take_the_place_of_actions():
     assert torch.equal(kept.labels, corrected.labels)
     with pytest.raises(ValueError, match="row 0, step 0: action 5 is illegal: no generated token"):
         t.labelled(torch.tensor([[5, 1, 4]]))
-
-
-# -- optima that are known -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", step_divergences.DIVERGENCES)
-def test_distillation_ends_at_the_teacher(name):
-    p = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
-    x = doubles(3)
-    descend(lambda: step_divergences.DIVERGENCES[name](p, x.log_softmax(0)), [x])
-    torch.testing.assert_close(x.detach().softmax(0), p, atol=1e-4, rtol=0)
-
-
-def test_reverse_kl_of_a_teacher_with_partial_support_is_finite():
-    p = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    assert step_divergences.reverse_kl(p, torch.tensor([0.5, 0.5], dtype=torch.float64).log()).isfinite()
-
-
-def test_gold_seeks_the_mode():
-    """The fixed points of `E_data[pi grad log pi]` are laws that are uniform on a set; the mode alone is stable."""
-    data = torch.tensor([0] * 5 + [1] * 4 + [2])
-    x = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-
-    def loss():
-        values = bandit(x, data)
-        return objectives.weighted_likelihood(values, values.log_prob.exp())
-
-    descend(loss, [x])
-    assert x.detach().softmax(0)[0] > 0.99
-
-
-def test_gold_returns_are_discounted_sums():
-    rewards = torch.tensor([[1.0, 2.0, 4.0]])
-    torch.testing.assert_close(objectives.returns(rewards, 0.5), torch.tensor([[1 + 1 + 1, 2 + 2, 4.0]]))
-    assert float(gold.log_probability(torch.tensor(0.01).log())) == pytest.approx(0, abs=1e-6)
-
-
-def test_unlikelihood_ends_where_scipy_says():
-    p, alpha = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64), 0.7
-    wrong = torch.tensor([False, True, False])
-
-    def loss(x):
-        log_q = x.log_softmax(0)
-        return -(p * log_q).sum() + alpha * unlikelihood.log_complement(log_q, wrong)
-
-    x = doubles(3)
-    descend(lambda: loss(x), [x])
-    free = minimize(lambda y: float(loss(torch.tensor([*y, 0.0], dtype=torch.float64))), [0.0, 0.0], tol=1e-12)
-    expected = torch.tensor([*free.x, 0.0], dtype=torch.float64).softmax(0)
-    torch.testing.assert_close(x.detach().softmax(0), expected, atol=1e-4, rtol=0)
-    assert expected[1] < 0.3
-
-
-def test_calibration_ends_with_the_margin():
-    x, alike = doubles(4), torch.tensor([0.9, 0.1, 0.5, 0.5])
-    descend(lambda: slic.calibration(x, alike, 2, 1.0), [x])
-    assert float((x[0] - x[1]).detach()) >= 1 - 1e-3
-    assert torch.equal(x[2:].detach(), doubles(4)[2:].detach())  # equally alike: no pair
-
-
-def test_sqil_ends_at_the_ratio_of_data_and_rollouts():
-    """One step, the absorbing value of each side in closed form: q is the mean of the two clipped targets."""
-    data, own = torch.tensor([0] * 6 + [1] * 2), torch.tensor([0] * 2 + [1] * 6)
-    x = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    descend(lambda: sqil.residual(bandit(x, data), 1.0, 1.0, 0.5) + sqil.residual(bandit(x, own), -1.0, 1.0, 0.5), [x])
-    expected = torch.tensor([(6 * 2 - 2 * 2) / 8, (2 * 2 - 6 * 2) / 8], dtype=torch.float64)
-    torch.testing.assert_close(x.detach(), expected, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("name", divergences.DIVERGENCES)
-def test_the_best_reward_measures_the_divergence(name):
-    """At the optimum of the bound `P / D = phi'(alpha x)`, for the mixture `z = 2 (D - P) / (D + P)`."""
-    D, P = torch.tensor([5, 3, 2]), torch.tensor([3, 3, 4])
-    data, own = (torch.arange(3).repeat_interleave(n) for n in (D, P))
-    x, alpha = torch.zeros(3, dtype=torch.float64, requires_grad=True), 0.5
-    divergence = divergences.DIVERGENCES[name](alpha)
-
-    def endless(actions):
-        """Rows of one counted step that were cut: no absorbing state, and the reward is the logit itself."""
-        return replace(bandit(x, actions), ended=torch.zeros(len(actions), dtype=torch.bool))
-
-    def bound():
-        return objectives.occupancy_divergence(endless(data), endless(own), divergence=divergence, gamma=0.9)[0]
-
-    descend(lambda: -bound(), [x])
-    z, d, p = alpha * x.detach(), D / D.sum(), P / P.sum()
-    if divergence.mixture:
-        torch.testing.assert_close(z, (2 * (d - p) / (d + p)).double(), atol=1e-4, rtol=0)
-    else:
-        zz = z.clone().requires_grad_()
-        divergence.phi(zz).sum().backward()
-        torch.testing.assert_close(zz.grad, (p / d).double(), atol=1e-3, rtol=0)
-
-
-def test_a_policy_that_is_its_own_soft_q_has_no_advantage():
-    """Why OccupancyGradient needs a second network: step by step the advantage is zero."""
-    policy = tiny_policy().eval()
-    loss = OccupancyGradientLoss(policy, divergences.forward_kl(), 0.9, 1.0).eval()
-    g = torch.Generator().manual_seed(0)
-    own = rollout(policy, [[0], [1]] * 4, max_length=6, generator=g)
-    found = loss(batch(tiny_demonstrations(), own))
-    assert float(found["advantage_spread"]) == 0
-    assert float(found["loss_policy"].detach()) == 0
-    with torch.no_grad():
-        loss.soft_q.weight[1] *= 20
-    assert float(loss(batch(tiny_demonstrations(), own))["advantage_spread"].detach()) > 0.1
-
-
-def test_the_occupancy_gradient_starts_at_rest_whatever_the_dropout():
-    """The soft Q begins as the policy's copy, and neither is noised where they are compared."""
-    agent = OccupancyGradient(tiny_policy(), steps=2, warm_up=0.0)
-    data = tiny_demonstrations()
-    own = rollout(agent.policy, data.prompts, max_length=6, generator=torch.Generator().manual_seed(0))
-    agent.policy.train()
-    agent.loss.divergence = divergences.forward_kl()  # the mixture's own penalty is not zero there
-    assert agent.update(data, own)["advantage_spread"] == 0
-
-
-# -- experts and labels --------------------------------------------------------------------------------
-
-
-def states(*texts, prompt=(0,)):
-    p = Trajectories.from_actions(V, [list(prompt)] * len(texts), [list(t) for t in texts], max_length=3)
-    return p.replay()
-
-
-def test_the_reference_expert_deletes_what_has_left_the_reference():
-    whole = states([1, 2, 4], [1, 2, 4], [1, 2, 4], [1, 2, 4], [1, 2, 4])
-    now = states([], [1], [1, 2], [3], [1, 1])
-    expected = torch.tensor([1, 2, 4, V.backspace, V.backspace])
-    assert torch.equal(experts.reference(V)(now, whole).argmax(1), expected)
-    without = experts.reference(V, backspace=False)(now, whole).argmax(1)
-    assert torch.equal(without, torch.tensor([1, 2, 4, 2, 4]))
-
-
-def test_the_teacher_deletes_errors_and_else_says_its_law():
-    from envs.tasks.chain import Chain
-
-    task = Chain(delay=2)
-    v, prompt = task.vocabulary, task.prompts(1, "test", 0)[0]
-    right = task.demonstrations(1, "test", 0).actions[0].tolist()
-    wrong = [(right[0] + 1) % 10, right[1]]
-    now = Trajectories.from_actions(v, [prompt] * 3, [[], wrong, right[:2]], max_length=task.max_length).replay()
-    law = experts.teacher(task)(now, now)
-    assert law.argmax(1).tolist() == [right[0], v.backspace, right[2]]
-    torch.testing.assert_close(law.sum(1), torch.ones(3, dtype=torch.float64))
-
-
-def test_the_teacher_ends_what_is_full_where_it_cannot_delete():
-    from envs.tasks.add_in_base import AddInBase
-
-    task = AddInBase()
-    v, prompt = task.vocabulary, task.prompts(1, "train", 0)[0]
-    full = Trajectories.from_actions(v, [prompt], [[0] * task.max_length], max_length=task.max_length).replay()
-    assert bool(task.has_error(full))
-    for backspace, expected in ((False, v.eos), (True, v.backspace)):
-        law = experts.teacher(task, backspace)(full, full)
-        assert law[0].nonzero().tolist() == [[expected]]
-
-
-@pytest.mark.parametrize("make", [DAgger, OnPolicyDistillation])
-def test_an_expert_that_deletes_is_refused_by_a_policy_that_cannot(make):
-    agent = make(tiny_policy(backspace=False), steps=2, warm_up=0.0, expert=experts.policy(tiny_policy()))
-    data = tiny_demonstrations(backspace=False)
-    with pytest.raises(InvalidInputError, match="the expert deletes, which the policy cannot"):
-        next(Training(agent, data, generator=torch.Generator().manual_seed(0)).run())
-
-
-def test_a_policy_as_expert_is_without_dropout():
-    expert = tiny_policy().train()
-    now = tiny_demonstrations().replay()
-    law = experts.policy(expert)(now, now)
-    torch.testing.assert_close(law, expert.eval().log_probs(now).double().exp())
-
-
-def test_dagger_labels_are_the_experts_and_interventions_obey_it():
-    policy, g = tiny_policy(), torch.Generator().manual_seed(0)
-    agent, data = DAgger(policy, steps=8), tiny_demonstrations(backspace=False)
-    guided = experts.intervention(agent.expert, data.replay(), share=1.0)
-    own = rollout(policy, data.prompts, max_length=6, generator=g, rules=[guided])
-    assert own.replay().texts() == data.replay().texts()
-    free = rollout(policy, data.prompts, max_length=6, generator=g)
-    labelled = agent.label(free, data, g)
-    rows, steps = free.inside.nonzero(as_tuple=True)
-    wanted = agent.expert(free.before(rows, steps), data.replay().select(rows)).argmax(1)
-    assert torch.equal(labelled.labels[rows, steps], wanted)
-
-
-@pytest.mark.parametrize("make", [DAgger, OnPolicyDistillation])
-def test_a_guess_that_the_expert_deletes_half_the_time(make):
-    """Two texts, equally likely after one prompt: the reference tells them apart, the policy cannot.
-
-    A step of the demonstrations weighs 1/3 and half of the rows are at the state `[0, 1]`; a walk that deletes with
-    probability b has (3 - b) / (1 - b) steps, 1 / (1 - b) of them at a guess. So b = 3 / (12 - 2 b), or .26.
-    """
-    policy, g = tiny_policy(), torch.Generator().manual_seed(0)
-    data = Trajectories.from_actions(V, [[0]] * 16, [[1 + i % 2, 3, 4] for i in range(16)], max_length=3)
-    agent = make(policy, steps=250, learning_rate=1e-2, warm_up=0.2)
-    for _ in Training(agent, data, generator=g, batch_size=16, sampling=Sampling(1, 32, 256)).run():
-        pass
-    law = policy.eval().log_probs(Trajectories.from_actions(V, [[0]], [[1]], max_length=3).replay())[0].exp()
-    assert float(law[V.backspace].detach()) == pytest.approx(0.26, abs=0.08)
 
 
 def test_scheduled_sampling_replaces_tokens_and_keeps_the_labels():

@@ -2,14 +2,10 @@
 
 import json
 import math
-import os
 import random
 import re
-import signal
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,86 +116,6 @@ def test_a_second_writer_is_refused_at_once(tmp_path):
             list(missing(cells(1), results, 1))
     assert not being_written(results)
     assert read(results) == [NAMED]
-
-
-SMALL_STUDY = """
-import sys
-from small_studies import STUDY
-from benchmarks.compounding_error.__main__ import main
-from benchmarks.compounding_error.studies import PRESETS
-
-if __name__ == "__main__":
-    PRESETS["small"] = STUDY
-    main(sys.argv[1:])
-"""
-
-
-@contextmanager
-def started(folder, *options):
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", SMALL_STUDY, "run", "--preset", "small", "--out", str(folder), *options],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(condition, seconds=300):
-    """A machine may be busy with other things."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert condition()
-
-
-def children_of(pid):
-    stats = [(path.parent.name, path.read_text()) for path in Path("/proc").glob("[0-9]*/stat")]
-    return [int(child) for child, stat in stats if stat.rpartition(")")[2].split()[1] == str(pid)]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for orphans in /proc")
-def test_a_killed_study_leaves_no_process_and_no_lock_and_resumes(tmp_path):
-    results = tmp_path / "results.jsonl"
-    with started(tmp_path, "--workers", "1") as first:
-        wait_until(lambda: read(results) or first.poll() is not None)
-        workers = children_of(first.pid)
-        first.kill()
-    kept = read(results)
-    assert 1 <= len(kept) < 9
-    assert workers
-    wait_until(lambda: not any(map(alive, workers)))
-    with started(tmp_path, "--workers", "1") as again:
-        shown, complained = again.communicate(timeout=500)
-    assert again.returncode == 0, complained
-    records = read(results)
-    assert records[: len(kept)] == kept
-    assert len(records) == len({record["key"] for record in records}) == 9
-    assert "time left: 0 s" in shown
-    assert (tmp_path / "report.html").exists()
-
-
-@pytest.mark.slow
-def test_an_interrupted_study_says_how_to_go_on(tmp_path):
-    with started(tmp_path, "--workers", "1") as process:
-        wait_until(lambda: read(tmp_path / "results.jsonl") or process.poll() is not None)
-        process.send_signal(signal.SIGINT)
-        _, complained = process.communicate(timeout=500)
-    assert process.returncode == 130
-    assert "run again to go on" in complained
 
 
 # -- what is not finite
