@@ -23,7 +23,8 @@ from .running.cells import cells_of
 from .running.engines import ENGINES
 from .running.records import read
 from .running.runner import cores, finished, strangers
-from .studies import PRESETS
+from .studies import PRESETS, loading
+from .studies.quick import QUICK
 from .study import Arm, Place, Study
 
 app = typer.Typer(
@@ -35,11 +36,16 @@ app = typer.Typer(
 console = Console(highlight=False, width=None if sys.stdout.isatty() else tables.WIDTH)
 CORES, DEVICES = cores(), ("cpu", "cuda")
 _MOST_BUDGET = 1000
-Named = TypeVar("Named", Arm, Place, Study)
+Named = TypeVar("Named", Arm, Place)
 
-Preset = Annotated[str, typer.Option(metavar="|".join(PRESETS), help="Which study.")]
+Preset = Annotated[
+    str | None, typer.Option(metavar="|".join(loading.installed(PRESETS)), help="Which study.", show_default=QUICK.name)
+]
+Own = Annotated[
+    Path | None, typer.Option("--study", help="A study of one's own: my_study.py or my_study.toml.", show_default=False)
+]
 Out = Annotated[
-    Path | None, typer.Option(help="Folder of results.jsonl and what is made of it.", show_default="runs/PRESET")
+    Path | None, typer.Option(help="Folder of results.jsonl and what is made of it.", show_default="runs/NAME")
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Runs per arm and task.", show_default="the preset's")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.", show_default=False)]
@@ -53,10 +59,12 @@ Device = Annotated[str, typer.Option(metavar="|".join(DEVICES), help="Where mode
     epilog="Examples:\n\n"
     "  python -m benchmarks.compounding_error run\n\n"
     "  python -m benchmarks.compounding_error run --preset cpu --task automaton\n\n"
+    "  python -m benchmarks.compounding_error run --study examples/own_study.py\n\n"
     "  python -m benchmarks.compounding_error run --preset agents --budget 0.02 --seeds 1 --out runs/look"
 )
 def run(
-    preset: Preset = "quick",
+    preset: Preset = None,
+    own: Own = None,
     out: Out = None,
     seeds: Seeds = None,
     workers: Workers = CORES,
@@ -69,8 +77,8 @@ def run(
     """Train every arm on every task, go on where an earlier run ended; write tables, figures and the page."""
     if engine not in ENGINES:
         raise InvalidInputError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
-    study, file = _chosen(preset, task, arm, seeds, budget), _file(preset, out)
-    cells = cells_of(study, _device(device))
+    study = _chosen(_study(preset, own), task, arm, seeds, budget)
+    cells, file = cells_of(study, _device(device)), _file(study, out)
     try:
         progress.run(cells, file, workers, ENGINES[engine], console)
     except KeyboardInterrupt:
@@ -83,7 +91,8 @@ def run(
 
 @app.command()
 def status(
-    preset: Preset = "quick",
+    preset: Preset = None,
+    own: Own = None,
     out: Out = None,
     seeds: Seeds = None,
     workers: Workers = CORES,
@@ -93,23 +102,35 @@ def status(
     device: Device = "cpu",
 ) -> None:
     """Say what is there, what is missing, and how long it will take."""
-    progress.status(
-        cells_of(_chosen(preset, task, arm, seeds, budget), _device(device)), _file(preset, out), workers, console
-    )
+    study = _chosen(_study(preset, own), task, arm, seeds, budget)
+    progress.status(cells_of(study, _device(device)), _file(study, out), workers, console)
 
 
 @app.command()
-def table(preset: Preset = "quick", out: Out = None, seeds: Seeds = None, task: Tasks = None, arm: Arms = None) -> None:
+def table(
+    preset: Preset = None,
+    own: Own = None,
+    out: Out = None,
+    seeds: Seeds = None,
+    task: Tasks = None,
+    arm: Arms = None,
+) -> None:
     """Print the tables of what is there."""
-    tables.show(_results(preset, out, task, arm, seeds), console)
+    tables.show(_results(_study(preset, own), out, task, arm, seeds), console)
 
 
 @app.command(name="report")
 def write_report(
-    preset: Preset = "quick", out: Out = None, seeds: Seeds = None, task: Tasks = None, arm: Arms = None
+    preset: Preset = None,
+    own: Own = None,
+    out: Out = None,
+    seeds: Seeds = None,
+    task: Tasks = None,
+    arm: Arms = None,
 ) -> None:
     """Write tables, figures and the page of what is there."""
-    _write(_results(preset, out, task, arm, seeds), _file(preset, out).parent)
+    study = _study(preset, own)
+    _write(_results(study, out, task, arm, seeds), _file(study, out).parent)
 
 
 @app.command()
@@ -117,9 +138,19 @@ def verify(
     readme: Annotated[Path, typer.Option(help="The text whose numbers are checked.")] = verification.README,
     results: Annotated[Path, typer.Option(help="Folders of committed records.")] = verification.RESULTS,
     write: Annotated[bool, typer.Option("--write", help="Put the numbers of the records into the text.")] = False,
+    own: Own = None,
+    out: Out = None,
 ) -> None:
-    """Make every number of the README and every committed table again from the committed records; fail on any drift."""
-    for line in verification.verify(readme, results, write):
+    """Make every number of the README and every committed table again from the committed records; fail on any drift.
+
+    With --study the table of that study alone, in its folder of records.
+    """
+    if own:
+        study = loading.from_file(own)
+        lines = verification.verify_table(study, _file(study, out), write)
+    else:
+        lines = verification.verify(readme, results, write)
+    for line in lines:
         console.print(line)
 
 
@@ -132,12 +163,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
+def _study(preset: str | None, own: Path | None) -> Study:
+    if preset and own:
+        raise InvalidInputError(f"--preset {preset} and --study {own} name two studies; give one")
+    return loading.from_file(own) if own else loading.by_name(preset or QUICK.name, PRESETS)
+
+
 def _chosen(
-    preset: str, task: list[str] | None, arm: list[str] | None, seeds: int | None, budget: float = 1.0
+    study: Study, task: list[str] | None, arm: list[str] | None, seeds: int | None, budget: float = 1.0
 ) -> Study:
     if not 0 < budget <= _MOST_BUDGET:
         raise InvalidInputError(f"--budget {budget:g} must be positive and at most {_MOST_BUDGET}")
-    (study,) = _only("preset", [preset], list(PRESETS.values()))
     places, arms = _only("task", task, study.places), _only("arm", arm, study.arms)
     return replace(study, places=places, arms=arms, seeds=seeds or study.seeds).scaled(budget)
 
@@ -155,29 +191,29 @@ def _device(name: str) -> str:
     return name
 
 
-def _file(preset: str, out: Path | None) -> Path:
-    folder = out or Path("runs") / preset
+def _file(study: Study, out: Path | None) -> Path:
+    folder = out or Path("runs") / study.name
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--out {folder} is a file; name a folder")
     return folder / "results.jsonl"
 
 
 def _results(
-    preset: str, out: Path | None, task: list[str] | None, arm: list[str] | None, seeds: int | None
+    whole: Study, out: Path | None, task: list[str] | None, arm: list[str] | None, seeds: int | None
 ) -> Results:
-    study, file = _chosen(preset, task, arm, seeds), _file(preset, out)
+    study, file = _chosen(whole, task, arm, seeds), _file(whole, out)
     records = read(file)
     others = strangers(cells_of(study), records)
     results = Results(study, [*others, *(record for record in records if record not in others)])
     if not results.records:
         raise InvalidInputError(
-            f"{file} holds nothing of what was asked for (preset {preset}); start with `run`, or name another --out"
+            f"{file} holds nothing of what was asked for (study {study.name}); start with `run`, or name another --out"
         )
     shown = [record for record in results.records if record in others]
     if shown:
         print(
             f"compounding_error: {len(shown)} of {len(results.records)} runs are of another budget, other settings, "
-            f"data or versions than the preset has now: {progress.names(shown)}",
+            f"data or versions than the study has now: {progress.names(shown)}",
             file=sys.stderr,
         )
     return results

@@ -43,7 +43,7 @@ class Arm:
 
     Attributes:
         name: for tables.
-        settings: of `seqil.Settings`.
+        settings: of `seqil.Settings`; an agent by its id, by its file as `my_agent.py:Mine`, or the class itself.
         decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
@@ -75,7 +75,7 @@ class Place:
 
     Attributes:
         name: of the task.
-        settings: of `seqil.Settings`, common to all arms.
+        settings: of `seqil.Settings`, common to all arms; a task as an agent in those of an `Arm`.
         budget: cost of training in forward positions (a trained position counts three), the same for all arms.
         samples: evaluation texts per seed; fewer where the test split has fewer.
         error: what an error is here, for captions.
@@ -91,7 +91,7 @@ class Place:
     settings: dict[str, Any]
     budget: float
     samples: int
-    error: str
+    error: str = "what the task's judge says is one"
     max_actions: int | None = None
     horizons: tuple[int, ...] = ()
     horizon_samples: int = 200

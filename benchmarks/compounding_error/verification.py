@@ -21,6 +21,7 @@ from .analysis.results import Results, estimate
 from .analysis.tables import WIDTH, markdown, markdown_table, show
 from .running.records import read
 from .studies import PRESETS
+from .study import Study
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -58,12 +59,36 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
     drifted = _differences(readme, text, renewed, write)
     tables = sorted(results.glob("*/results.jsonl"))
     for file in tables:
-        table = file.with_name("table.md")
-        before = table.read_text(encoding="utf-8") if table.exists() else ""
-        drifted += _differences(table, before, markdown(load(file.parent.name)), write)
+        drifted += _drift_of_table(load(file.parent.name), file, write)
+    _refuse(drifted)
+    return [f"{readme}: {blocks} blocks and {numbers} numbers", f"{results}: {len(tables)} tables"]
+
+
+def verify_table(study: Study, file: Path, write: bool = False) -> list[str]:
+    """The same of one study's records: whether the `table.md` beside them is what they say.
+
+    Raises:
+        InvalidInputError: there are no records of the study.
+        SeqilError: the table has drifted.
+    """
+    results = Results(study, read(file))
+    if not results.records:
+        raise InvalidInputError(
+            f"{file} holds nothing of the study {study.name}; start with `run`, or name another --out"
+        )
+    _refuse(_drift_of_table(results, file, write))
+    return [f"{file.with_name('table.md')}: made of {len(results.records)} runs"]
+
+
+def _drift_of_table(results: Results, file: Path, write: bool) -> list[str]:
+    table = file.with_name("table.md")
+    before = table.read_text(encoding="utf-8") if table.exists() else ""
+    return _differences(table, before, markdown(results), write)
+
+
+def _refuse(drifted: list[str]) -> None:
     if drifted:
         raise SeqilError(f"drift: {'; '.join(drifted)}; `verify --write` brings the text up to date")
-    return [f"{readme}: {blocks} blocks and {numbers} numbers", f"{results}: {len(tables)} tables"]
 
 
 def _differences(file: Path, before: str, after: str, write: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Agents and tasks, built in or installed by others, are found by their entry points."""
+"""Agents and tasks, built in or installed by others, are found by their entry points; one's own by their file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..errors import InvalidInputError, SeqilError
+from . import own_files
 from .option_types import argument_types, mismatch
 
 _TASK = (
@@ -45,12 +46,14 @@ def registered(kind: str) -> list[Plugin]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The class registered under `name`.
+    """The class registered under `name`, or that of a file or module, `my_agents.py:Mine`.
 
     Raises:
         InvalidInputError: no distribution registers the name, several do, or what one registers cannot be imported or
             is not an agent or task.
     """
+    if own_files.is_reference(name):
+        return _sound(kind, f"{kind[:-1]} {name!r}", own_files.find(name))
     found = [point for point in _points(kind) if point.name == name]
     if not found:
         raise InvalidInputError(f"unknown {kind[:-1]} {name!r}; known: {', '.join(names(kind))}")
@@ -65,6 +68,10 @@ def load(kind: str, name: str) -> Any:
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InvalidInputError(f"{what} cannot be imported: {reason}") from error
+    return _sound(kind, what, loaded)
+
+
+def _sound(kind: str, what: str, loaded: Any) -> Any:
     fault = _fault(kind, loaded)
     if fault:
         raise InvalidInputError(f"{what} {fault}")

@@ -1,16 +1,28 @@
 """Studies of one's own: what they ask is theirs."""
 
 from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
+import pytest
 from small_studies import STUDY, synthetic
 
+from benchmarks.compounding_error.__main__ import main
+from benchmarks.compounding_error.analysis.in_a_sentence import answers
 from benchmarks.compounding_error.analysis.results import Results
 from benchmarks.compounding_error.hypotheses.claims import Claim
 from benchmarks.compounding_error.hypotheses.written_down import HYPOTHESES
 from benchmarks.compounding_error.page import report
 from benchmarks.compounding_error.page.markup import note
+from benchmarks.compounding_error.running.cells import cells_of
+from benchmarks.compounding_error.running.records import read
+from benchmarks.compounding_error.studies import PRESETS, loading
+from benchmarks.compounding_error.studies.loading import from_file
 from benchmarks.compounding_error.studies.questions import QUESTIONS
-from benchmarks.compounding_error.study import Hypothesis, Questions, Section
+from benchmarks.compounding_error.study import Decoding, Hypothesis, Questions, Section
+from seqil.errors import InvalidInputError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def never(results, place):
@@ -33,3 +45,141 @@ def test_a_page_shows_the_questions_of_its_study_and_of_no_other():
     for text in (*ours, QUESTIONS.remark, "Hypotheses"):
         assert text not in plain
         assert text not in page or text == "Hypotheses"
+
+
+# -- from a file
+
+PYTHON = """
+from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
+from agents.behavior_cloning import BehaviorCloning
+from envs.tasks.automaton import Automaton
+
+class Mine(BehaviorCloning):
+    "Cloning under another name."
+
+class Short(Automaton):
+    "Texts of six tokens."
+
+PLACE = Place("short", {"task": Short, "task_options": {"horizon": 6}, "demonstrations": 64, "width": 16, "layers": 1},
+              budget=1e4, samples=20)
+STUDY = Study("pair", "Is mine better?", (Arm("theirs", {"agent": "bc"}), Arm("mine", {"agent": Mine})), (PLACE,), 3)
+"""
+TOML = """
+question = "Is mine better?"
+arms = [
+    {name = "theirs", settings = {agent = "bc"}, decodings = [{name = "greedy", rules = ["top_k=1"]}]},
+    {name = "mine", settings = {agent = "bc", noise_rate = 0.1}},
+]
+
+[[places]]
+name = "short"
+budget = 1e4
+samples = 20
+settings = {task = "automaton", task_options = {horizon = 6}, demonstrations = 64, width = 16, layers = 1}
+"""
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return stopped.value.code
+
+
+def test_a_file_with_classes_of_its_own_is_run_read_and_verified(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("pair.py").write_text(PYTHON)
+    assert command("run", "--study", "pair.py", "--workers", "1") == 0
+    records = read(Path("runs/pair/results.jsonl"))
+    assert {r["settings"]["agent"] for r in records} == {"bc", "pair.py:Mine"}
+    assert {r["settings"]["task"] for r in records} == {"pair.py:Short"}
+    for asked in ("status", "table", "report", "verify"):
+        assert command(asked, "--study", "pair.py") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "6 of 6 runs" in shown
+    assert "On short mine is not shown to differ from theirs: success" in shown
+    page, table = (Path(f"runs/pair/{name}").read_text() for name in ("report.html", "table.md"))
+    assert "<p class=answer>On short mine" in page
+    assert table.splitlines()[2].startswith("On short mine")
+    assert not any(hypothesis.statement in page for hypothesis in HYPOTHESES)
+    Path("runs/pair/table.md").write_text(table.replace("mine is not shown to differ from", "mine is better than"))
+    assert command("verify", "--study", "pair.py") == 2
+    assert "drift" in capsys.readouterr().err
+    keys = [cell.key for cell in cells_of(from_file(Path("pair.py")))]
+    assert {r["key"] for r in records} == set(keys)
+    Path("pair.py").write_text(PYTHON.replace("under another name", "with other code"))
+    altered = [cell.key for cell in cells_of(from_file(Path("pair.py")))]
+    assert [a == b for a, b in zip(keys, altered, strict=True)] == [True, False] * 3  # the arm whose class has changed
+
+
+def test_toml_says_the_same_as_python(tmp_path):
+    (tmp_path / "pair.toml").write_text(TOML)
+    study = from_file(tmp_path / "pair.toml")
+    assert (study.name, study.seeds, study.rows) == ("pair", 3, ("theirs", "theirs, greedy", "mine"))
+    assert study.decodings["theirs, greedy"] == Decoding("greedy", ("top_k=1",))
+    assert len(cells_of(study)) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("s.py", "1 / 0", "s.py cannot be run: ZeroDivisionError"),
+        ("s.py", "x = 1", "s.py defines 0 studies; define one"),
+        ("s.py", PYTHON + "OTHER = Study('b', '?', (), (), 1)", "defines 2 studies"),
+        ("s.py", PYTHON.replace("Arm(\"mine\"", "Arm(\"theirs\""), "arms or decodings share the name 'theirs'"),
+        ("s.py", PYTHON.replace("class Mine(BehaviorCloning)", "class Mine"), "is not an agent: subclass seqil.Agent"),
+        ("s.py", PYTHON.replace("(PLACE,), 3)", "(PLACE,), 0)"), "seeds, budgets and samples must be positive"),
+        ("s.toml", "question = ", "s.toml is no TOML"),
+        ("s.toml", TOML.replace("budget", "bugdet"), "place 1 has no field 'bugdet'"),
+        ("s.toml", TOML.replace("samples = 20", ""), "place 1: lacks samples"),
+        ("s.toml", TOML.replace("samples = 20", "samples = 'x'"), "place 1: samples='x' is not an int"),
+        ("s.toml", TOML.replace('rules = ["top_k=1"]', "rule = 3"), "arm 1, decoding 1 has no field 'rule'"),
+        ("s.toml", TOML.replace('agent = "bc"', 'agent = "oracle"'), "no such agent is installed: theirs ('oracle')"),
+        ("s.toml", TOML.replace('agent = "bc"', 'agent = "none.py:Mine"'), "none.py cannot be read (No such file"),
+        ("s.toml", TOML + "[questions]\nremark = 'x'", "questions are code"),
+        ("s.json", "{}", "name a file that ends in .py or .toml"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said_in_one_line(name, text, complaint, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text)
+    assert command("status", "--study", name) == 2
+    complained = capsys.readouterr().err
+    assert complaint in complained
+    assert len(complained.strip().splitlines()) == 1
+
+
+def test_a_study_is_named_once_and_strangers_register_theirs(capsys, monkeypatch):
+    assert command("status", "--study", "s.py", "--preset", "quick") == 2
+    assert "name two studies" in capsys.readouterr().err
+    point = EntryPoint("theirs", "small_studies:STUDY", "seqil.studies")
+    monkeypatch.setattr(loading, "entry_points", lambda group, name=None: [point] if name != "huge" else [])
+    assert loading.by_name("theirs", PRESETS) == STUDY
+    assert loading.installed(PRESETS)[-1] == "theirs"
+    with pytest.raises(InvalidInputError, match=r"unknown preset 'huge'; known: quick; .*; theirs"):
+        loading.by_name("huge", PRESETS)
+
+
+# -- is B better than A?
+
+
+def test_the_answer_is_that_of_the_paired_test():
+    two = replace(STUDY, arms=(replace(STUDY.arms[0], decodings=()), STUDY.arms[1]))
+    records = synthetic(two)
+    (said,) = answers(Results(two, records))
+    assert said == (
+        "On automaton B is better than MLE: success 0.3 against 0.2, difference 0.1 [0.1, 0.1], p < .001, "
+        "3 seeds, paired."
+    )
+    turned = replace(two, arms=two.arms[::-1])
+    assert "MLE is worse than B" in answers(Results(turned, records))[0]
+    assert "not shown to differ" in answers(Results(two, synthetic(two, own=2.0)))[0]
+    (few,) = answers(Results(two, [r for r in records if r["seed"] < 2]))
+    assert "nobody can say whether B is better than MLE: a test takes 3 seeds, there are 2 (success: MLE 0.195" in few
+    many = answers(Results(STUDY, synthetic(STUDY)))[0]
+    assert many.startswith("On automaton of 4 rows beside MLE, 4 are better (MLE, greedy; MLE, best of 2; B; C)")
+    assert answers(Results(replace(STUDY, arms=STUDY.arms[:1]), [])) == []
+
+
+def test_the_example_is_a_study():
+    study = from_file(ROOT / "examples" / "own_study.py")
+    assert {cell.settings.agent for cell in cells_of(study)} == {"bc", "examples.new_agent:FocalCloning"}

@@ -222,8 +222,8 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
         (["run", "--out", __file__], "is a file; name a folder"),
         (["verify", "--readme", "nowhere.md"], "--readme nowhere.md cannot be read (No such file or directory)"),
         (["table", "--arm", "Oracle"], "unknown arm 'Oracle'"),
-        (["table", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
-        (["report", "--out", "nowhere"], "holds nothing of what was asked for (preset quick)"),
+        (["table", "--out", "nowhere"], "holds nothing of what was asked for (study quick)"),
+        (["report", "--out", "nowhere"], "holds nothing of what was asked for (study quick)"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments, culprit, capsys):

@@ -14,6 +14,7 @@ from seqil.statistics import Estimate
 from ..running.records import Record
 from ..study import Place, Study
 from .contrasts import BETTER, FEWEST, WORSE, marks
+from .in_a_sentence import answers
 from .results import Results, estimate
 
 ACCURACY = ("teacher_forced_accuracy", "success")  # of the next token after the data, and of the policy's own texts
@@ -125,9 +126,14 @@ def caption(results: Results) -> str:
     return text
 
 
+def opening(results: Results) -> list[str]:
+    """Which arm is better, where the study asks nothing else."""
+    return [] if results.study.questions.hypotheses else answers(results)
+
+
 def markdown(results: Results) -> str:
     """All tables, as a file."""
-    parts = [f"# {results.study.question}", caption(results)]
+    parts = [f"# {results.study.question}", *opening(results), caption(results)]
     for place in results.places:
         parts += [f"## {place.name}", f"An error is {place.error}.", markdown_table(results, place)]
     return "\n\n".join(parts) + "\n"
@@ -144,6 +150,8 @@ def show(results: Results, console: Console) -> None:
     """All tables, for a terminal."""
     if many(results.study):  # a row per arm needs more than a narrow window has: it may break lines
         console = Console(file=console.file, width=max(console.width, _WIDE), highlight=False)
+    for sentence in opening(results):
+        console.print(sentence)
     for place in results.places:
         rows = table(results, place, plus_minus)
         shown = Grid(title=place.name, box=None, title_justify="left")

@@ -8,7 +8,7 @@ from typing import Any
 from seqil.runs import strict_json
 
 from ..analysis.results import Results
-from ..analysis.tables import markdown
+from ..analysis.tables import markdown, opening
 from . import figures
 from .markup import Drawings, escaped
 from .panels import INK
@@ -25,6 +25,7 @@ def page(results: Results, drawings: Drawings) -> str:
     slots = {
         "title": escaped(results.study.question),
         "study": escaped(results.study.name),
+        "answer": "".join(f"<p class=answer>{escaped(sentence)}</p>" for sentence in opening(results)),
         "lead": "All agents of a task are trained at equal cost in forward positions, a trained position counted three "
         "times; noise and rollouts are counted. Sampled at temperature 1 where a row does not say otherwise.",
         "nav": "".join(f'<a href="#{section.anchor}">{section.title}</a>' for section, _ in made),

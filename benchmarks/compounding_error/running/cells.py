@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,6 +19,7 @@ from seqil.learning.training import Training
 from seqil.runs import plugins
 from seqil.runs.checkpoint import versions
 from seqil.runs.experiment import Settings, make_task, make_training
+from seqil.runs.own_files import digest, is_reference, reference_to
 
 from ..study import WARM_START, Arm, Decoding, Place, Study
 from .measurement import at_horizon, measured
@@ -28,6 +29,7 @@ THREADS = 1
 _PILOT = 40
 _MOST = 1.03  # of the budget: rollouts may grow in the course of a run
 _GPU_SHARE = 0.25  # models of a study are small
+Row = TypeVar("Row", Arm, Place)
 _OF_THE_PLAIN_SAMPLE = ("horizons", "trajectories")
 
 
@@ -66,8 +68,9 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Sha256 of everything that decides the result, the bytes of the demonstrations included."""
-        return _sha256([*self._decisive(self.settings.to_json()), data_of(self.settings), THREADS])[:32]
+        """Sha256 of everything that decides the result, the bytes of the demonstrations and own classes included."""
+        own = [digest(name) for name in (self.settings.agent, self.settings.task) if is_reference(name)]
+        return _sha256([*self._decisive(self.settings.to_json()), data_of(self.settings), THREADS, *own])[:32]
 
     @property
     def older_key(self) -> str:
@@ -91,10 +94,17 @@ class Cell:
 
 
 def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
-    """All cells, seed by seed; agents and tasks that are not installed are refused."""
+    """All cells, seed by seed; agents and tasks that are not installed are refused.
+
+    Classes among the settings are named by their file, so that cells travel between processes.
+    """
+    study = replace(study, arms=tuple(map(_named, study.arms)), places=tuple(map(_named, study.places)))
     for kind, rows in (("agents", study.arms), ("tasks", study.places)):
         known = plugins.names(kind)
-        unknown = [f"{row.name} ({name!r})" for row in rows if (name := row.settings[kind[:-1]]) not in known]
+        names = [(row.name, row.settings.get(kind[:-1], getattr(Settings, kind[:-1]))) for row in rows]
+        for own in {name for _, name in names if is_reference(name)}:
+            plugins.load(kind, own)
+        unknown = [f"{row} ({name!r})" for row, name in names if name not in known and not is_reference(name)]
         if unknown:
             raise InvalidInputError(
                 f"no such {kind[:-1]} is installed: {', '.join(unknown)}; install seqil again, or leave it out with "
@@ -102,6 +112,11 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
             )
     pairs = [(arm, place) for place in study.places for arm in study.arms if not arm.places or place.name in arm.places]
     return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
+
+
+def _named(row: Row) -> Row:
+    names = {k: reference_to(v) if isinstance(v, type) else v for k, v in row.settings.items()}
+    return replace(row, settings=names)
 
 
 def data_of(settings: Settings) -> str:
