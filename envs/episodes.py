@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
 from seqil.mdp.prefix import check_lengths, pad_prompts
+from seqil.mdp.task import at_most
 from seqil.runs import plugins
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Reward = Callable[[Sequence[int], Sequence[int]], float]
 
-_POOL = 1000  # training prompts that are drawn from a task
+_POOL = 1000  # training prompts that are drawn from a task, if it has so many
 
 
 class Episodes:
@@ -44,7 +45,9 @@ class Episodes:
             raise InvalidInputError(f"the task is over {self.task.vocabulary}, the environment over {v}")
         if prompts is None and self.task is None:
             raise InvalidInputError("TextGenerationEnv needs prompts=[[…], …] or task=…")
-        self.prompts = [list(p) for p in (prompts if prompts is not None else self.task.prompts(_POOL, "train", 0))]
+        if prompts is None:
+            prompts = self.task.prompts(at_most(_POOL, self.task, "train"), "train", 0)
+        self.prompts = [list(p) for p in prompts]
         pad_prompts(v, self.prompts)
         longest = max(map(len, self.prompts))
         self.width = (longest if max_prompt_length is None else max_prompt_length) + max_length + 1

@@ -65,7 +65,7 @@ class PyDoc(Docstrings):
 
     def __init__(self, prompt_length: int = 32, max_length: int = 96) -> None:
         self.max_length = self.min_length = max_length
-        self.windows = Windows(
+        self.windows = Windows.of_parts(
             self.name,
             self.vocabulary,
             prompt_length,

@@ -2,102 +2,202 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError, first_line
 
-from .base.requests import split_of
-from .base.windows import Windows
-
-_BLOCK = 32  # windows that go to one split together
+from .base.corpus import read_corpus
+from .base.documents import Chat
+from .base.windows import Windows, check_lengths
 
 
 class Text(Task):
-    """Continuations of windows of one's own files.
+    """Continuations of one's own documents, or completions of one's own prompts.
 
     - **Tokens**: bytes (V = 257, `eos` = 256), or the ids of a Hugging Face tokenizer with its own `eos`.
-    - **Items**: windows of `prompt_length` and `max_length` tokens that do not overlap, duplicates removed; split by
-      the hash of file name and block, a block being 32 windows.
-    - **Horizon**: fixed. **Teacher**, **first error**, **success**: none.
+    - **Files**: plain text (`.txt`, `.md`, any other suffix), in which the tokenizer's `eos`, written out, separates
+      documents; records (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`); a data set saved by the library `datasets`,
+      whose own splits are kept; a folder of such files, hidden ones left out. The last two forms need the extra
+      `datasets`.
+    - **Items**: documents are cut into windows of `prompt_length` and `max_length` tokens that do not overlap; the end
+      of a document is a text that ends. A single document of plain text has no end: its windows all have
+      `max_length` tokens. A record with `prompt` and `completion` is one item, and so is every answer of an assistant
+      in `messages` (through the tokenizer's chat template): prompts are kept whole and only the completion is learned.
+      An empty prompt is the start token of the tokenizer, or `eos`. Duplicates are removed.
+    - **Splits**: by the hash of file, document and block, a block being 32 windows; a split that this leaves empty
+      gets the last twentieth of training, so that three items are enough for three splits.
+    - **Size**: from 16 MB of files on, ids are kept in a folder below the one for temporary files, by the content of
+      the files and the tokenizer, and read from there: some 50 bytes of memory per window, whatever the text takes.
+    - **Horizon**: fixed for a single document, else up to `max_length`. **Teacher**, **first error**, **success**:
+      none.
 
     Args:
-        path: a UTF-8 text file, or a folder whose text files (any suffix, hidden ones left out) are read in order.
+        path: a file, or a folder whose files are read in order.
         tokenizer: a tokenizer, or the folder of one; None: bytes.
-        prompt_length: tokens of the prompt.
-        max_length: tokens of the continuation.
+        prompt_length: tokens of the prompt of a window.
+        max_length: tokens of the continuation, at most.
+        field: of the records; None: `prompt` and `completion`, `messages` or `text`, whichever there is.
 
     Raises:
-        InvalidInputError: nothing to read, not UTF-8, too short for a window, or a tokenizer without `eos`.
+        InvalidInputError: nothing to read, not UTF-8, a record without the field, a completion that is longer than
+            `max_length`, too short for a window, or a tokenizer without `eos`.
+        MissingExtraError: a form that needs the extra `datasets`.
     """
 
     name = "text"
 
     def __init__(
-        self, path: str | Path, tokenizer: str | Path | Any = None, prompt_length: int = 32, max_length: int = 96
+        self,
+        path: str | Path,
+        tokenizer: str | Path | Any = None,
+        prompt_length: int = 32,
+        max_length: int = 96,
+        field: str | None = None,
     ) -> None:
         if not str(path):
             raise InvalidInputError("text: path is empty; give a text file or a folder of them")
-        self.max_length = self.min_length = max_length
+        check_lengths(self.name, prompt_length, max_length)
         self.tokenizer = _tokenizer(tokenizer)
-        if self.tokenizer is None:
-            self.vocabulary = Vocabulary(size=257, eos=256)
-        else:
-            self.vocabulary = Vocabulary.from_tokenizer(self.tokenizer)
-        self.windows = Windows(
-            self.name, self.vocabulary, prompt_length, max_length, self._blocks(Path(path), prompt_length + max_length)
-        )
-        if not any(self.windows.by_split.values()):
+        self._encoding: Bytes | Tokens = Bytes() if self.tokenizer is None else Tokens(self.tokenizer)
+        self.vocabulary = self._encoding.vocabulary
+        corpus = read_corpus(Path(path), field, self._encoding)
+        if not len(corpus.documents):
+            raise InvalidInputError(f"{path} is empty; give a file with text in it")
+        _check_completions(str(path), corpus.documents, max_length)
+        self.windows = Windows.of_documents(self.name, self.vocabulary, prompt_length, max_length, corpus)
+        if not len(self.windows.places):
             raise InvalidInputError(f"{path} holds no window of {prompt_length} + {max_length} tokens; give more text")
+        self.max_length, self.min_length = max_length, self.windows.min_length
 
     def available(self, split: str) -> int:
-        """Windows."""
+        """Windows, ends of documents and completions."""
         return self.windows.available(split)
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
-        """Heads of windows."""
+        """What comes before the texts."""
         return self.windows.prompts(n, split, seed)
 
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
-        """Their continuations."""
+        """The texts."""
         return self.windows.demonstrations(n, split, seed)
+
+    def encode(self, text: str) -> list[int]:
+        """A prompt as ids, with the start token of the tokenizer if it has one; an empty text is the start token."""
+        return [*self._encoding.begin, *map(int, self._encoding.encode(text))] or [self.vocabulary.eos]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text; `eos` is not shown, broken bytes as replacement characters."""
-        kept = [t for t in tokens if t != self.vocabulary.eos]
-        return bytes(kept).decode(errors="replace") if self.tokenizer is None else str(self.tokenizer.decode(kept))
-
-    def _blocks(self, path: Path, width: int) -> Iterator[tuple[str, list[int]]]:
-        for name, text in _read(path):
-            ids = list(text.encode()) if self.tokenizer is None else self.tokenizer(text)["input_ids"]
-            for block, at in enumerate(range(0, len(ids), _BLOCK * width)):
-                yield split_of(self.name, f"{name}:{block}"), ids[at : at + _BLOCK * width]
+        return self._encoding.decode([t for t in tokens if t != self.vocabulary.eos])
 
 
-def _read(path: Path) -> Iterator[tuple[str, str]]:
-    if not path.exists():
-        raise InvalidInputError(f"{path} does not exist; give a text file or a folder of them")
-    folder = path.is_dir()
-    if not folder and not path.is_file():
-        raise InvalidInputError(f"{path} is a pipe or a device; give a text file or a folder of them")
-    found = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))) if folder else [path]
-    if not found:
-        raise InvalidInputError(f"folder {path} holds no files; give a text file or a folder of them")
-    for file in found:
+class Bytes:
+    """A token for each byte of UTF-8."""
+
+    vocabulary = Vocabulary(size=257, eos=256)
+    eos = 256
+    identity = "bytes"
+    dtype: type[np.unsignedinteger[Any]] = np.uint16
+
+    def __init__(self) -> None:
+        self.eos_text: str | None = None
+        self.begin: list[int] = []
+
+    def encode(self, text: str) -> Sequence[int]:
+        """Bytes."""
+        return np.frombuffer(text.encode(), np.uint8)  # type: ignore[return-value]
+
+    def pair(self, prompt: str | Chat, completion: str | Chat) -> tuple[list[int], list[int]]:
+        """Bytes of both; messages need a tokenizer's template."""
+        if not (isinstance(prompt, str) and isinstance(completion, str)):
+            raise InvalidInputError("it holds messages; give the tokenizer whose chat template writes them out")
+        return list(prompt.encode()) or [self.eos], list(completion.encode())
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Broken bytes as replacement characters."""
+        return bytes(ids).decode(errors="replace")
+
+
+class Tokens:
+    """The ids of a Hugging Face tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.vocabulary = Vocabulary.from_tokenizer(tokenizer)
+        self.eos = self.vocabulary.eos
+        self.eos_text: str | None = tokenizer.eos_token
+        self.dtype: type[np.unsignedinteger[Any]] = np.uint16 if self.vocabulary.size <= 1 << 16 else np.uint32
+        start = tokenizer("")["input_ids"][:1]
+        own = (getattr(tokenizer, "bos_token_id", None), getattr(tokenizer, "cls_token_id", None))
+        self.begin: list[int] = start if start and start[0] in own else []
+
+    @property
+    def identity(self) -> str:
+        """What the tokenizer consists of."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        inside = backend.to_str() if backend is not None else repr(sorted(self.tokenizer.get_vocab().items()))
+        parts = (type(self.tokenizer).__name__, inside, str(getattr(self.tokenizer, "chat_template", None)), self.begin)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Without special tokens but those that the text itself spells."""
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def pair(self, prompt: str | Chat, completion: str | Chat) -> tuple[list[int], list[int]]:
+        """Each by itself, as it is when the model is asked; messages by the tokenizer's template."""
+        if isinstance(prompt, str) and isinstance(completion, str):
+            before, after = [*self.begin, *self.encode(prompt)] or [self.eos], self.encode(completion)
+        else:
+            before, after = map(
+                self.encode, self._written(_messages(prompt, "user"), _messages(completion, "assistant"))
+            )
+            before = before or [self.eos]
+        return before, self._ended(after)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text."""
+        return str(self.tokenizer.decode(list(ids)))
+
+    def _written(self, prompt: Chat, completion: Chat) -> tuple[str, str]:
+        apply = self.tokenizer.apply_chat_template
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise InvalidInputError("it holds messages, but the tokenizer has no chat template; give it one")
         try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInputError(f"{file} cannot be read as UTF-8 text: {error}") from None
-        if not text.strip() and not folder:
-            raise InvalidInputError(f"{file} is empty; give a file with text in it")
-        yield file.relative_to(path).as_posix() if folder else file.name, text
+            before = apply(prompt, tokenize=False, add_generation_prompt=True)
+            whole = apply([*prompt, *completion], tokenize=False)
+        except Exception as error:  # a template is a program
+            raise InvalidInputError(f"the chat template fails on it: {first_line(error)}") from None
+        if not whole.startswith(before):
+            raise InvalidInputError("the chat template writes a prompt that the whole conversation does not begin with")
+        return before, whole.removeprefix(before)
+
+    def _ended(self, ids: list[int]) -> list[int]:
+        """A completion without its `eos`; of what a template writes after that, only white space is left out."""
+        if self.eos not in ids:
+            return ids
+        at = ids.index(self.eos)
+        if self.decode([t for t in ids[at:] if t != self.eos]).strip():
+            raise InvalidInputError(f"its completion goes on after {self.eos_text}, which ends a text")
+        return ids[:at]
 
 
-def _hidden(path: Path) -> bool:
-    """Whether the file or a folder that it lies in is hidden: those of version control, say."""
-    return any(part.startswith(".") for part in path.parts)
+def _messages(given: str | Chat, role: str) -> Chat:
+    return [{"role": role, "content": given}] if isinstance(given, str) else given
+
+
+def _check_completions(path: str, documents: Any, max_length: int) -> None:
+    own = documents[documents[:, 1] >= 0]
+    length = own[:, 2] - own[:, 1]
+    if (length > max_length).any():
+        raise InvalidInputError(
+            f"{path}: {int((length > max_length).sum())} of {len(own)} completions are longer than "
+            f"max_length={max_length}; give max_length={int(length.max())}, or shorter ones"
+        )
 
 
 def _tokenizer(given: Any) -> Any:

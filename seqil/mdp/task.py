@@ -81,3 +81,15 @@ class Task(ABC):
     def decode(self, tokens: Sequence[int]) -> str:
         """Token ids as readable text."""
         return " ".join("</s>" if t == self.vocabulary.eos else str(t) for t in tokens)
+
+
+def available(task: Any, split: str) -> int | None:
+    """How many items a task has in a split; None: as many as one asks for, or it does not say."""
+    count = getattr(task, "available", None)
+    return None if count is None else count(split)
+
+
+def at_most(n: int, task: Any, split: str) -> int:
+    """`n`, or what there is where a split has fewer items."""
+    there = available(task, split)
+    return n if there is None else min(n, there)

@@ -17,6 +17,7 @@ from ..learning import divergences, noise
 from ..learning.agent import Agent
 from ..learning.training import Corruption, Sampling, Training
 from ..mdp.prefix import start
+from ..mdp.task import available as available
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
 from ..policy.files import SETTINGS, load_model
@@ -113,12 +114,6 @@ class Settings:
 def make_task(settings: Settings) -> Any:
     """The task of the settings."""
     return plugins.construct("tasks", settings.task, **settings.task_options)
-
-
-def available(task: Any, split: str) -> int | None:
-    """How many items a task has in a split; None: as many as one asks for."""
-    count = getattr(task, "available", None)
-    return None if count is None else count(split)
 
 
 def located(settings: Settings) -> Settings:

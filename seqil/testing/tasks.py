@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..mdp.prefix import start
+from ..mdp.task import at_most
 from ..mdp.trajectory import Trajectories
 
 _N = 20
@@ -29,13 +30,15 @@ def check_task(task: Any) -> None:
 
 
 def _check_split(task: Any, split: str) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
-    v, t, prompts = task.vocabulary, task.demonstrations(_N, split, 0), task.prompts(_N, split, 0)
+    n = at_most(_N, task, split)
+    v, t, prompts = task.vocabulary, task.demonstrations(n, split, 0), task.prompts(n, split, 0)
     assert isinstance(t, Trajectories), f"demonstrations are {type(t).__name__}, not Trajectories"
-    assert len(t) == len(prompts) == _N, f"asked for {_N} items of {split}, got {len(t)} and {len(prompts)} prompts"
-    cells = [row[:n] for row, n in zip(t.prompts.tolist(), t.prompt_lengths.tolist(), strict=True)]
+    assert len(t) == len(prompts) == n, f"asked for {n} items of {split}, got {len(t)} and {len(prompts)} prompts"
+    cells = [row[:at] for row, at in zip(t.prompts.tolist(), t.prompt_lengths.tolist(), strict=True)]
     assert cells == prompts, f"prompts of {split} are not those of its demonstrations"
-    assert task.prompts(_N // 2, split, 0) == prompts[: _N // 2], f"the first prompts of {split} depend on n"
-    assert torch.equal(task.demonstrations(_N, split, 0).actions, t.actions), f"{split} changes when asked for again"
+    half = max(1, n // 2)
+    assert task.prompts(half, split, 0) == prompts[:half], f"the first prompts of {split} depend on n"
+    assert torch.equal(task.demonstrations(n, split, 0).actions, t.actions), f"{split} changes when asked for again"
     assert (t.max_length, t.min_length) == (task.max_length, task.min_length), "length limits differ from the task's"
     assert bool(t.ended.all()), f"a demonstration of {split} does not end with eos"
     assert not bool(((t.actions == v.backspace) & t.inside).any()), f"a demonstration of {split} holds a backspace"

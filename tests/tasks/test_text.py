@@ -25,14 +25,14 @@ def test_text_keeps_the_contract(text_folder):
 def test_pydoc_is_its_snapshot():
     task = PyDoc()
     joined = "\0".join(text for _, text in snapshot())
-    for window in task.windows.by_split["test"][:50]:
+    for window in task.windows.texts("test")[:50]:
         assert task.decode(window) in joined
     assert encode(task.decode([0, 1, 95])) == [0, 1, 95]
 
 
 def test_pydoc_windows_of_different_splits_share_nothing():
-    by_split = PyDoc().windows.by_split
-    for a, b in itertools.combinations(by_split.values(), 2):
+    windows = PyDoc().windows
+    for a, b in itertools.combinations(map(windows.texts, ("train", "valid", "test")), 2):
         assert not set(a) & set(b)
 
 
@@ -49,7 +49,8 @@ def test_pydoc_first_unknown_word():
 
 def test_text_of_one_file_and_of_a_folder(text_folder):
     one, folder = Text(str(text_folder / "a.txt")), Text(str(text_folder))
-    assert sum(map(len, folder.windows.by_split.values())) == sum(map(len, one.windows.by_split.values())) + 1
+    assert (one.min_length, folder.min_length) == (96, 0)  # of two documents each has an end
+    assert len(folder.windows.places) == len(one.windows.places) + 3  # both ends, and "é" over and over
     assert one.decode(one.prompts(1, "train", 0)[0]) in (text_folder / "a.txt").read_text()
 
 

@@ -1,0 +1,228 @@
+"""Documents in files: plain text, records with named fields, prompts with their completions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqil.errors import InvalidInputError, MissingExtraError, first_line
+
+from .requests import SPLITS
+
+_PIECE = 1 << 20  # characters of plain text that are read at once
+_PLACE = "give a text file or a folder of them"
+_DATASET = ("state.json", "dataset_dict.json")
+_OWN_SPLITS = {**{split: split for split in SPLITS}, "validation": "valid", "dev": "valid"}
+
+Chat = list[Mapping[str, str]]
+"""Messages, each with a `role` and a `content`."""
+
+
+class Part(NamedTuple):
+    """A piece of a document; a document is the parts up to its last.
+
+    Attributes:
+        number: of the record that it is of, from 1; 0 in plain text.
+        text: what is written.
+        prompt: what it answers; None: the document has no prompt of its own.
+        last: whether the document ends here.
+        split: that the data set itself says it belongs to, or None.
+    """
+
+    number: int
+    text: str | Chat
+    prompt: str | Chat | None = None
+    last: bool = True
+    split: str | None = None
+
+
+def files_of(path: Path) -> list[tuple[str, Path]]:
+    """Names and paths of what is to be read, in order; hidden files are left out, a saved data set is one of them."""
+    if not path.exists():
+        raise InvalidInputError(f"{path} does not exist; {_PLACE}")
+    if not path.is_dir():
+        if not path.is_file():
+            raise InvalidInputError(f"{path} is a pipe or a device; {_PLACE}")
+        return [(path.name, path)]
+    if _is_dataset(path):
+        return [(path.name, path)]
+    found = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+    if not found:
+        raise InvalidInputError(f"folder {path} holds no files; {_PLACE}")
+    return [(p.relative_to(path).as_posix(), p) for p in found]
+
+
+def parts_of(path: Path, field: str | None, eos: str | None) -> Iterator[Part]:
+    """The documents of a file.
+
+    Args:
+        path: a file, or the folder of a saved data set.
+        field: of the records; None: `prompt` and `completion`, `messages` or `text`, whichever there is.
+        eos: how the end of a text is written in plain text, if it can be.
+
+    Raises:
+        InvalidInputError: what cannot be read, or a record without the field.
+    """
+    records = _records(path)
+    if records is None:
+        yield from _plain(path, eos)
+        return
+    for number, split, record in records:
+        yield from (
+            part._replace(number=number, split=split) for part in _of_record(f"{number} of {path}", record, field)
+        )
+
+
+def _is_dataset(path: Path) -> bool:
+    return any((path / name).is_file() for name in _DATASET)
+
+
+def _hidden(path: Path) -> bool:
+    """Whether the file or a folder that it lies in is hidden: those of version control, say."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+# -- plain text
+
+
+def _plain(path: Path, eos: str | None) -> Iterator[Part]:
+    rest = ""
+    for read in _blocks(path):
+        rest += read
+        cut = rest.rfind("\n") + 1
+        if not cut and len(rest) >= 4 * _PIECE:  # no line has an end
+            cut = rest.rfind(" ") + 1 or len(rest) - 256
+        yield Part(0, _joined(rest[:cut], eos), last=False)
+        rest = rest[cut:]
+    yield Part(0, _joined(rest, eos))
+
+
+def _joined(text: str, eos: str | None) -> str:
+    """The line break after an end of text is none of the next text."""
+    return text.replace(f"{eos}\n", eos) if eos else text
+
+
+def _blocks(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from iter(lambda: file.read(_PIECE), "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {error}") from None
+
+
+# -- records
+
+
+def _records(path: Path) -> Iterator[tuple[int, str | None, Any]] | None:
+    """Number, split and value of each record of a file; None: it is plain text."""
+    if path.is_dir():
+        return _saved(path)
+    read = {
+        ".jsonl": _lines, ".ndjson": _lines, ".json": _array, ".csv": _table, ".tsv": _table, ".parquet": _parquet
+    }.get(path.suffix.lower())  # fmt: skip
+    return None if read is None else ((number, None, record) for number, record in enumerate(read(path), 1))
+
+
+def _lines(path: Path) -> Iterator[Any]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _parsed(line, f"{path}, line {number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {error}") from None
+
+
+def _array(path: Path) -> Iterator[Any]:
+    found = _parsed("".join(_blocks(path)), str(path))
+    if not isinstance(found, list):
+        raise InvalidInputError(f"{path} holds no list of records; give one record per line as .jsonl, or a list")
+    yield from found
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{where} is not JSON: {first_line(error)}") from None
+
+
+def _table(path: Path) -> Iterator[Any]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInputError(f"{path} cannot be read as a table: {first_line(error)}") from None
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    parquet = _extra("pyarrow.parquet", path)
+    try:
+        for batch in parquet.ParquetFile(path).iter_batches(1024):
+            yield from batch.to_pylist()
+    except Exception as error:  # whatever a file may hold breaks Arrow anywhere
+        raise InvalidInputError(f"{path} cannot be read as Parquet: {first_line(error)}") from None
+
+
+def _saved(path: Path) -> Iterator[tuple[int, str | None, Any]]:
+    datasets = _extra("datasets", path)
+    try:
+        found = datasets.load_from_disk(str(path))
+    except Exception as error:  # whatever a folder may hold breaks the library anywhere
+        raise InvalidInputError(f"{path} cannot be read as a saved data set: {first_line(error)}") from None
+    parts = found.items() if isinstance(found, dict) else [("", found)]
+    for name, rows in parts:
+        for number, record in enumerate(rows, 1):
+            yield number, _OWN_SPLITS.get(name), record
+
+
+def _extra(module: str, path: Path) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingExtraError(
+            f"{path} needs the extra datasets; in the folder of seqil: pip install -e '.[datasets]'"
+        ) from None
+
+
+def _of_record(place: str, record: Any, field: str | None) -> Iterator[Part]:
+    if isinstance(record, str) and field is None:
+        record, field = {"text": record}, "text"
+    if not isinstance(record, Mapping):
+        raise InvalidInputError(f"record {place} has no named fields, it is of type {type(record).__name__}")
+    if field is None and {"prompt", "completion"} <= set(record):
+        yield Part(0, _readable(place, record, "completion"), _readable(place, record, "prompt"))
+        return
+    field = field or next((name for name in ("messages", "text") if name in record), None)
+    if field is None or field not in record:
+        wanted = f"field {field!r}" if field else "fields prompt and completion, messages or text"
+        there = ", ".join(map(str, record))
+        raise InvalidInputError(f"record {place} has no {wanted}; it has: {there}; name the one to read with field=…")
+    value = _readable(place, record, field)
+    yield from [Part(0, value)] if isinstance(value, str) else _turns(place, value)
+
+
+def _readable(place: str, record: Mapping[str, Any], field: str) -> str | Chat:
+    value = record[field]
+    if value is None:
+        return ""
+    if isinstance(value, str) or (value and _is_chat(value)):
+        return value
+    raise InvalidInputError(f"field {field!r} of record {place} is neither text nor a list of messages: {value!r:.60}")
+
+
+def _is_chat(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(m, Mapping) and {"role", "content"} <= set(m) for m in value)
+
+
+def _turns(place: str, messages: Chat) -> Iterable[Part]:
+    """What the assistant said, each time as the completion of all that was said before."""
+    turns = [at for at, message in enumerate(messages) if message["role"] == "assistant" and at]
+    if not turns:
+        raise InvalidInputError(f"record {place} holds no answer of an assistant to train on")
+    return [Part(0, messages[at : at + 1], messages[:at]) for at in turns]

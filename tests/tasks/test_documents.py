@@ -1,0 +1,328 @@
+"""Text of one's own: documents that end, records, prompts with completions, splits, and files of any size."""
+
+import itertools
+import json
+import logging
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from envs import TextGenerationEnv
+from envs.tasks.base import corpus, counters, documents
+from envs.tasks.base.windows import Windows
+from envs.tasks.text import Text
+from seqil import Vocabulary
+from seqil.errors import InvalidInputError, MissingExtraError
+from seqil.testing import check_task
+
+SPLITS = ("train", "valid", "test")
+CHAT = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% if m['role'] == 'assistant' %}<|endoftext|>"
+    "{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def byte_tokenizer(template=None, bos=False):
+    """A token per byte, and `<|endoftext|>` = 256."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    special = {"eos_token": "<|endoftext|>"} | ({"bos_token": "<s>"} if bos else {})
+    made = PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=64, **special)
+    made.chat_template = template
+    return made
+
+
+def texts(task, split=None):
+    """Prompt and text of every item, in words."""
+    found = []
+    for name in SPLITS if split is None else [split]:
+        n = task.available(name)
+        if n:
+            t = task.demonstrations(n, name, 0)
+            rows = zip(task.prompts(n, name, 0), t.replay().texts(), strict=True)
+            found += [(task.decode(p), task.decode(x), x[-1] == task.vocabulary.eos) for p, x in rows]
+    return found
+
+
+def write(folder, name, *records):
+    path = folder / name
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+STORIES = [f"Story {i} of a {'very ' * (i % 9)}long series.\n" for i in range(60)]
+
+
+@pytest.mark.parametrize("between", ["<|endoftext|>\n", "<|endoftext|>"])
+def test_eos_in_a_file_separates_documents(tmp_path, between):
+    (tmp_path / "stories.txt").write_text(between.join(STORIES))
+    task = Text(tmp_path / "stories.txt", byte_tokenizer(), prompt_length=8, max_length=24)
+    check_task(task)
+    assert task.min_length == 0
+    written = {p + x for p, x, _ in texts(task)}
+    for story in STORIES:
+        inside = [text for text in written if text in story]
+        assert any(story.endswith(text) for text in inside)
+        assert any(story.startswith(text) for text in inside)
+    assert all(any(text in story for story in STORIES) for text in written)
+
+
+@pytest.mark.parametrize("name", ["stories.jsonl", "stories.json", "stories.csv", "stories.tsv", "stories.parquet"])
+def test_records_are_documents(tmp_path, name):
+    datasets = pytest.importorskip("datasets")
+    path, made = tmp_path / name, datasets.Dataset.from_dict({"story": STORIES, "number": [*range(60)]})
+    if name.endswith("parquet"):
+        made.to_parquet(path)
+    elif name.endswith("sv"):
+        made.to_pandas().to_csv(path, sep="\t" if "tsv" in name else ",", index=False)
+    elif name.endswith("jsonl"):
+        write(tmp_path, name, *made)
+    else:
+        path.write_text(json.dumps(list(made)))
+    task = Text(path, prompt_length=8, max_length=96, field="story")
+    check_task(task)
+    assert sorted(p + x for p, x, _ in texts(task)) == sorted(STORIES)
+    with pytest.raises(InvalidInputError, match=r"record 1 of .* has no fields prompt and .*it has: story, number"):
+        Text(path)
+    with pytest.raises(InvalidInputError, match=r"record 1 of .* has no field 'title'"):
+        Text(path, field="title")
+    if "json" in name or "parquet" in name:
+        with pytest.raises(InvalidInputError, match="field 'number' of record 1 of .* is neither text"):
+            Text(path, field="number")
+
+
+def test_a_saved_data_set_keeps_its_splits(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    parts = {"train": STORIES[:40], "validation": STORIES[40:50], "test": STORIES[50:]}
+    made = datasets.DatasetDict({name: datasets.Dataset.from_dict({"text": rows}) for name, rows in parts.items()})
+    made.save_to_disk(tmp_path / "set")
+    task = Text(tmp_path / "set", prompt_length=8)
+    for split, rows in zip(SPLITS, parts.values(), strict=True):
+        assert sorted(p + x for p, x, _ in texts(task, split)) == sorted(rows)
+
+
+def test_without_the_extra_its_name_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(MissingExtraError, match=r"a.parquet needs the extra datasets; .*\[datasets\]"):
+        Text(tmp_path / "a.parquet")
+
+
+def test_files_of_a_folder_are_documents(tmp_path):
+    for i, story in enumerate(STORIES):
+        (tmp_path / f"{i}.md").write_text(story)
+    write(tmp_path, "more.jsonl", *({"text": story.upper()} for story in STORIES))
+    task = Text(tmp_path, prompt_length=8)
+    check_task(task)
+    assert sorted(p + x for p, x, _ in texts(task)) == sorted(STORIES + [story.upper() for story in STORIES])
+
+
+def test_long_documents_are_windows_and_an_end(tmp_path):
+    long = "".join(f"{i:03}," for i in range(25))  # 100 characters
+    task = Text(
+        write(tmp_path, "a.jsonl", {"text": long}, {"text": "ab"}, {"text": "z"}), prompt_length=8, max_length=24
+    )
+    found = sorted(texts(task))
+    assert found == sorted(
+        [(long[at : at + 8], long[at + 8 : at + 32], True) for at in (0, 32, 64)]
+        + [(long[88:96], long[96:], True), ("a", "b", True), ("z", "", True)]
+    )
+
+
+def test_pairs_are_learned_from_the_prompt_on(tmp_path):
+    pairs = [{"prompt": f"What is {i} and {i} in words that are many?", "completion": str(2 * i)} for i in range(50)]
+    path = write(tmp_path, "pairs.jsonl", *pairs, {"prompt": "", "completion": "nothing"})
+    for tokenizer in (None, byte_tokenizer()):
+        task = Text(path, tokenizer, prompt_length=8)
+        check_task(task)
+        assert {(p, x) for p, x, _ in texts(task)} == {(r["prompt"], r["completion"]) for r in pairs} | {
+            ("", "nothing")
+        }
+        assert any([task.vocabulary.eos] in task.prompts(task.available(s), s, 0) for s in SPLITS)
+    with pytest.raises(InvalidInputError, match=r"1 of 51 completions are longer than max_length=4; give max_length=7"):
+        Text(path, max_length=4)
+
+
+def test_messages_go_through_the_template(tmp_path):
+    one = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    more = [*one, {"role": "user", "content": "And?"}, {"role": "assistant", "content": "Well"}]
+    path = write(
+        tmp_path, "chat.jsonl", {"messages": one}, {"messages": more}, {"prompt": one[:1], "completion": one[1:]}
+    )
+    task = Text(path, byte_tokenizer(CHAT))
+    first = "<user>Hi\n<assistant>"
+    both = f"{first}Hello\n<user>And?\n<assistant>"
+    assert {(p, x) for p, x, _ in texts(task)} == {(first, "Hello"), (both, "Well")}
+    assert all(ended for *_, ended in texts(task))
+    with pytest.raises(
+        InvalidInputError, match=r"record 1 of .*chat.jsonl: it holds messages, but .* no chat template"
+    ):
+        Text(path, byte_tokenizer())
+    with pytest.raises(InvalidInputError, match="it holds messages; give the tokenizer"):
+        Text(path)
+    with pytest.raises(InvalidInputError, match="record 1 of .* holds no answer of an assistant"):
+        Text(write(tmp_path, "asked.jsonl", {"messages": one[:1]}), byte_tokenizer(CHAT))
+    goes_on = write(tmp_path, "on.jsonl", {"prompt": "a", "completion": "b<|endoftext|>c"})
+    with pytest.raises(InvalidInputError, match=r"its completion goes on after <\|endoftext\|>"):
+        Text(goes_on, byte_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.jsonl", '{"text": "a"}\n{"text": ', "a.jsonl, line 2 is not JSON"),
+        ("a.jsonl", "17\n", "record 1 of .*a.jsonl has no named fields, it is of type int"),
+        ("a.jsonl", '{"text": "\\ud800 half a pair"}\n', "record 1 of .* holds a character that is none"),
+        ("a.json", '{"text": "a"}', "a.json holds no list of records"),
+        ("a.parquet", "no table", "a.parquet cannot be read as Parquet"),
+        ("a.jsonl", "\n\n", "a.jsonl is empty"),
+        ("a.jsonl", '{"text": " "}\n{"text": null}\n', "a.jsonl is empty"),
+    ],
+)
+def test_what_is_no_record_is_named(tmp_path, name, content, complaint):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidInputError, match=complaint):
+        Text(tmp_path / name)
+
+
+@given(st.integers(3, 400), st.text("abc", min_size=1, max_size=6), st.booleans())
+def test_every_split_has_items_as_soon_as_there_are_three(tmp_path_factory, count, name, of_records):
+    folder = tmp_path_factory.mktemp("few")
+    if of_records:
+        path = write(folder, f"{name}.jsonl", *({"text": f"{i:04} and"} for i in range(count)))
+    else:
+        path = folder / f"{name}.txt"
+        path.write_text("".join(f"{i:08}" for i in range(count)))
+    task = Text(path, prompt_length=4, max_length=4)
+    there = [task.available(split) for split in SPLITS]
+    assert min(there) > 0
+    assert sum(there) == count
+    found = [{p + x for p, x, _ in texts(task, split)} for split in SPLITS]
+    assert not any(a & b for a, b in itertools.combinations(found, 2))
+
+
+def test_an_environment_takes_the_items_that_there_are(tmp_path):
+    (tmp_path / "small.txt").write_text("".join(f"{i:08}" for i in range(200)))
+    task = Text(tmp_path / "small.txt", prompt_length=4, max_length=4)
+    env = TextGenerationEnv(task.vocabulary, max_length=16, task=task)
+    prompts = {tuple(p) for p in task.prompts(task.available("train"), "train", 0)}
+    for seed in range(5):
+        observation, info = env.reset(seed=seed)
+        assert tuple(observation[: info["prompt_length"]].tolist()) in prompts
+
+
+def test_transformers_says_nothing(tmp_path, caplog):
+    byte_tokenizer().save_pretrained(tmp_path / "tokenizer")
+    (tmp_path / "a.txt").write_text("a text, longer than the tokenizer likes. " * 20)
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    try:
+        Text(tmp_path / "a.txt", tmp_path / "tokenizer", prompt_length=4, max_length=12)
+    finally:
+        logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert not caplog.records
+
+
+def test_a_start_token_begins_every_document(tmp_path):
+    tokenizer = byte_tokenizer(bos=True)
+    bos = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", bos)]
+    )
+    task = Text(write(tmp_path, "a.jsonl", {"text": "abcdef"}, {"text": "ghijkl"}), tokenizer, prompt_length=4)
+    assert {p[0] for split in SPLITS if task.available(split) for p in task.prompts(1, split, 0)} == {bos}
+    assert task.encode("") == [bos]
+    assert Text(write(tmp_path, "b.jsonl", {"text": "abcdef"})).encode("") == [256]
+
+
+# -- files of any size
+
+
+@pytest.mark.parametrize("tokenizer", [None, byte_tokenizer()])
+def test_large_files_are_kept_as_ids_and_read_again(tmp_path, monkeypatch, tokenizer):
+    (tmp_path / "a.txt").write_text("".join(f"line {i} of a text\n" for i in range(5000)))
+    small = Text(tmp_path / "a.txt", tokenizer)
+    monkeypatch.setattr(corpus, "_KEPT", 1)
+    monkeypatch.setattr(documents, "_PIECE", 1000)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    large = Text(tmp_path / "a.txt", tokenizer)
+    kept = list(tmp_path.glob("seqil-text-*/*/ids"))
+    assert len(kept) == 1
+    assert isinstance(large.windows.ids, np.memmap)
+    for split in SPLITS:
+        assert large.windows.texts(split) == small.windows.texts(split)
+    monkeypatch.setattr(corpus, "_write", lambda *_: pytest.fail("written again"))
+    assert Text(tmp_path / "a.txt", tokenizer).windows.texts("test") == small.windows.texts("test")
+    assert not list(tmp_path.glob("seqil-text-*/.*"))
+
+
+def test_what_cannot_be_read_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n' * 50 + "{")
+    monkeypatch.setattr(corpus, "_KEPT", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(InvalidInputError, match="line 51 is not JSON"):
+        Text(tmp_path / "a.jsonl")
+    assert not list(tmp_path.glob("seqil-text-*/*"))
+    assert not list(tmp_path.glob("seqil-text-*/.*"))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    line = "a line of a text that goes on, number "
+    with (tmp_path / "a.txt").open("w") as file:
+        for i in range(4_000_000):
+            file.write(f"{line}{i}\n")
+    tracemalloc.start()
+    task = Text(tmp_path / "a.txt")
+    task.demonstrations(100, "train", 0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = (tmp_path / "a.txt").stat().st_size
+    assert size > 160e6
+    assert peak < 80 * size / 128 + 64e6
+
+
+@given(st.integers(1, 40), st.integers(1, 3000))
+def test_the_first_of_a_shuffle(k, n):
+    k = min(k, n)
+    assert counters.first_shuffled(k, n, "a", 1).tolist() == counters.shuffled(n, "a", 1)[:k].tolist()
+
+
+def test_the_first_of_a_long_shuffle():
+    n = (1 << 21) + 5
+    assert counters.first_shuffled(9, n, "a").tolist() == counters.shuffled(n, "a")[:9].tolist()
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=12), min_size=1, max_size=6), st.integers(1, 3), st.integers(1, 3))
+def test_windows_tile_documents(given_documents, prompt_length, max_length):
+    """Every token beyond a document's first is in exactly one text, or in a prompt; no text crosses a border."""
+    rows, at = [], 0
+    for number, ids in enumerate(given_documents):
+        if ids:
+            rows.append((at, -1, len(ids), 0, number, 0))
+        at += len(ids)
+    if len(rows) < 2:
+        return
+    ids = np.arange(at)  # so that no two items are equal
+    made = corpus.Corpus(ids, np.array(rows), ["a"])
+    windows = Windows.of_documents("a", Vocabulary(at + 1, at), prompt_length, max_length, made)
+    assert (windows.splits >= 0).all()
+    borders = [(begun, begun + length) for begun, _, length, *_ in rows]
+    written = []
+    for begun, before, length in windows.places.tolist():
+        low, high = next(border for border in borders if border[0] <= begun < border[1])
+        assert before >= 1
+        assert begun + before + length <= high
+        assert length == max_length or begun + before + length == high
+        written += range(begun + before, begun + before + length)
+    assert len(written) == len(set(written))
+    ends = {begun + before + length for begun, before, length in windows.places.tolist()}
+    assert ends >= {high for _, high in borders}
