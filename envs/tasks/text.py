@@ -146,7 +146,8 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Without special tokens but those that the text itself spells."""
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
     def pair(self, prompt: str | Chat, completion: str | Chat) -> tuple[list[int], list[int]]:
         """Each by itself, as it is when the model is asked; messages by the tokenizer's template."""

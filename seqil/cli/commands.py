@@ -190,19 +190,19 @@ def _load(out: Path) -> tuple[Any, TokenPolicy]:
 
 
 def _number(task: Any, split: str, asked: int | None, default: int, least: int = 1) -> int:
-    """How many items to take: what was asked for, else the default or, where a split has fewer, all of it."""
+    """How many items to take: what was asked for, else the default; where a split has fewer, all of it."""
     if split not in ("train", "valid", "test"):
         raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
-    if asked is not None:
-        return asked
     there = available(task, split)
     if there is None:
-        return default
+        return asked or default
     if there < least:
         raise InvalidInputError(
             f"{task.name}: the {split} split has {there} items, too few; take another --split, or give more data"
         )
-    return min(default, there)
+    if asked is not None and asked > there:
+        resumption.warn(f"the {split} split of {task.name} has {there} items, not {asked}: all are taken")
+    return min(asked or default, there)
 
 
 def _rollout(

@@ -140,18 +140,28 @@ def test_a_text_that_holds_fewer_items_than_the_defaults_ask_for(tmp_path, monke
     run = tmp_path / "[bold]run"
     done = command("train", *few, *small, "--out", run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert f"seqil sample {run} " in done.stdout
+    assert RunFolder(run).settings["settings"]["demonstrations"] == 10
+    refused(monkeypatch, capsys, ["evaluate", str(run)], "the test split has 1 items, too few; take another --split")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    measured = command("evaluate", run, "--split", "train", "-n", "13", cwd=elsewhere)
+    assert measured.returncode == 0, measured.stderr
+    assert "10 samples" in " ".join(measured.stdout.split())
+    assert measured.stderr == "seqil: warning: the train split of text has 10 items, not 13: all are taken\n"
+
+
+def test_a_split_without_items_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own.txt").write_text("one two three")
+    few = task("path=own.txt", "prompt_length=4", "max_length=8", name="text")
+    small = ["--steps", "2", "--layers", "1", "--width", "16", "--heads", "2", "--batch-size", "4"]
+    done = command("train", *few, *small, "--out", "run", cwd=tmp_path)
     assert done.stderr.splitlines() == [
         "seqil: warning: the test split of text is empty: sample and evaluate need --split train, or more data"
     ]
-    assert f"seqil sample {run} " in done.stdout
-    assert RunFolder(run).settings["settings"]["demonstrations"] == 12
-    refused(monkeypatch, capsys, ["sample", str(run)], "the test split has 0 items, too few; take another --split")
-    refused(monkeypatch, capsys, ["sample", str(run), "--split", "train", "-n", "13"], "the train split has 12 windows")
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    measured = command("evaluate", run, "--split", "train", cwd=elsewhere)
-    assert measured.returncode == 0, measured.stderr
-    assert "12 samples" in " ".join(measured.stdout.split())
+    monkeypatch.chdir(tmp_path)
+    refused(monkeypatch, capsys, ["sample", "run"], "the test split has 0 items, too few; take another --split")
 
 
 def test_text_that_the_terminal_cannot_show(tmp_path):

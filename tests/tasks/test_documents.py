@@ -94,7 +94,7 @@ def test_records_are_documents(tmp_path, name):
     with pytest.raises(InvalidInputError, match=r"record 1 of .* has no field 'title'"):
         Text(path, field="title")
     if "json" in name or "parquet" in name:
-        with pytest.raises(InvalidInputError, match="field 'number' of record 1 of .* is neither text"):
+        with pytest.raises(InvalidInputError, match=r"field 'number' of record 1 of .* is neither text"):
             Text(path, field="number")
 
 
@@ -167,7 +167,7 @@ def test_messages_go_through_the_template(tmp_path):
         Text(path, byte_tokenizer())
     with pytest.raises(InvalidInputError, match="it holds messages; give the tokenizer"):
         Text(path)
-    with pytest.raises(InvalidInputError, match="record 1 of .* holds no answer of an assistant"):
+    with pytest.raises(InvalidInputError, match=r"record 1 of .* holds no answer of an assistant"):
         Text(write(tmp_path, "asked.jsonl", {"messages": one[:1]}), byte_tokenizer(CHAT))
     goes_on = write(tmp_path, "on.jsonl", {"prompt": "a", "completion": "b<|endoftext|>c"})
     with pytest.raises(InvalidInputError, match=r"its completion goes on after <\|endoftext\|>"):
@@ -318,7 +318,7 @@ def test_windows_tile_documents(given_documents, prompt_length, max_length):
     borders = [(begun, begun + length) for begun, _, length, *_ in rows]
     written = []
     for begun, before, length in windows.places.tolist():
-        low, high = next(border for border in borders if border[0] <= begun < border[1])
+        _, high = next(border for border in borders if border[0] <= begun < border[1])
         assert before >= 1
         assert begun + before + length <= high
         assert length == max_length or begun + before + length == high

@@ -208,7 +208,7 @@ def _splits(name: str, corpus: Corpus, units: Ints, stream: bool) -> NDArray[np.
 
 
 def _split_of_unit(name: str, corpus: Corpus, document: int, block: int, stream: bool) -> int:
-    file, number, own = corpus.documents[document, 3:].tolist()
+    file, number, own = map(int, corpus.documents[document, 3:])
     if own != BY_HASH:
         return own
     place = f"{corpus.names[file]}:{block}" if stream else f"{corpus.names[file]}:{number}:{block}"
