@@ -27,11 +27,18 @@ class SequenceMatchLoss(TrajectoryLoss):
     ]
     beta: torch.Tensor
 
-    def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, *, gamma: float = 0.998) -> None:
+    def __init__(
+        self,
+        policy: TokenPolicy,
+        divergence: divergences.Divergence,
+        *,
+        gamma: float = 0.998,
+        next_value: bool = True,
+    ) -> None:
         super().__init__(policy)
         objectives.check_gamma(gamma)
         self.divergence = divergences.check(divergence)
-        self.gamma = gamma
+        self.gamma, self.next_value = gamma, next_value
         self.register_buffer("beta", torch.tensor(1.0, dtype=torch.float64))
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
@@ -41,8 +48,10 @@ class SequenceMatchLoss(TrajectoryLoss):
         if self.divergence.mixture and beta < 1 and rollouts is not None:
             own = self.policy.step_values(rollouts)
         cloning, _ = objectives.behavior_cloning(values)
-        matching, parts = objectives.sequence_match(values, divergence=self.divergence, gamma=self.gamma, rollouts=own)
-        seen = values.detach()
+        matching, parts = objectives.sequence_match(
+            values, divergence=self.divergence, gamma=self.gamma, rollouts=own, next_value=self.next_value
+        )
+        seen = values.detach() if self.next_value else objectives.without_next_value(values.detach())
         v, reward = seen.v[seen.mask], (seen.q - self.gamma * seen.v_next)[seen.mask]
         return {
             "loss_behavior_cloning": beta * cloning,
@@ -70,6 +79,8 @@ class SequenceMatch(Agent):
         beta: its final weight.
         rollout_share: rollouts per demonstration of an update, for a mixture. Few of them estimate the same expectation
             and leave the budget to the data.
+        next_value: False takes the value of every next state as 0 in the implicit reward: an ablation, to see what that
+            value does, not a method.
         options: of `Agent`.
     """
 
@@ -86,9 +97,11 @@ class SequenceMatch(Agent):
         anneal: float = 0.25,
         beta: float = 0.2,
         rollout_share: float = 0.125,
+        next_value: bool = True,
         **options: Any,
     ) -> None:
-        loss = SequenceMatchLoss(policy, divergence or divergences.chi2_mixture(), gamma=gamma)
+        chosen = divergence or divergences.chi2_mixture()
+        loss = SequenceMatchLoss(policy, chosen, gamma=gamma, next_value=next_value)
         super().__init__(policy, loss, warm_up=warm_up, **options)
         self.check_shares(anneal=anneal, beta=beta, rollout_share=rollout_share)
         if rollout_share == 0:

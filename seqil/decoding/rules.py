@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -93,6 +95,18 @@ def tabu() -> NamedRule:
     return NamedRule("tabu()", lambda policy: _Tabu())
 
 
+def backspace_bias(b: float) -> NamedRule:
+    """`b` is added to the logit of the backspace, before the softmax: the odds of a deletion are `exp(b)` times theirs.
+
+    A policy is made to doubt more, or less, without training: the control of every claim that an objective taught it
+    to. Like every rule it comes after the temperature, so `b` is not divided by it. A rule that chooses (`top_k`,
+    `top_p`, `min_p`) and stands behind it judges the shifted law; one that stands before it judges the policy's own,
+    and a backspace that it has dropped stays dropped.
+    """
+    b = _finite("backspace_bias", "b", b)
+    return NamedRule(f"backspace_bias({b:g})", lambda policy: partial(_shifted, policy.vocabulary.backspace, b))
+
+
 def loop_guard(most: int) -> NamedRule:
     """At most `most` tokens are ever deleted at any one position of the text; the next one stands. 0: no deletions.
 
@@ -122,7 +136,7 @@ def contrastive_search(k: int, alpha: float) -> NamedRule:
 
 
 RULES: dict[str, Callable[..., NamedRule]] = {
-    make.__name__: make for make in (top_k, top_p, min_p, tabu, loop_guard, contrastive_search)
+    make.__name__: make for make in (top_k, top_p, min_p, backspace_bias, tabu, loop_guard, contrastive_search)
 }
 
 
@@ -143,6 +157,12 @@ def parse(text: str) -> NamedRule:
 def _processed(name: str, processor: LogitsProcessor) -> NamedRule:
     """A processor of transformers that looks at nothing but the logits."""
     return NamedRule(name, lambda policy: lambda prefixes, rows, logits: processor(prefixes.tokens, logits))
+
+
+def _shifted(action: int, by: float, prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+    shifted = logits.clone()
+    shifted[:, action] += by
+    return shifted
 
 
 class _Moves:
@@ -203,6 +223,12 @@ def _count(rule: str, name: str, value: Any, least: int) -> int:
     if number < least:
         raise InvalidInputError(f"{rule}: {name}={number} must be at least {least}")
     return number
+
+
+def _finite(rule: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidInputError(f"{rule}: {name}={value!r} must be a finite number")
+    return float(value)
 
 
 def _share(rule: str, name: str, value: Any) -> float:

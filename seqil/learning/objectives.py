@@ -14,6 +14,7 @@ along each trajectory: the likelihood appears, and with it the variance of two c
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -107,7 +108,12 @@ def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float)
 
 
 def sequence_match(
-    values: StepValues, *, divergence: Divergence, gamma: float = 0.998, rollouts: StepValues | None = None
+    values: StepValues,
+    *,
+    divergence: Divergence,
+    gamma: float = 0.998,
+    rollouts: StepValues | None = None,
+    next_value: bool = True,
 ) -> tuple[Tensor, Parts]:
     """The SequenceMatch loss in its identity form: minus mean `J`, per unit of weight of the data.
 
@@ -117,12 +123,17 @@ def sequence_match(
         gamma: discount per action, in (0, 1).
         rollouts: of the policy's own trajectories, any number of rows. They enter for a mixture only: under any other
             divergence their gradient is exactly zero. Without them a mixture is its data term alone.
+        next_value: False is an ablation, not the method: every `V(s_{i+1})`, that of the absorbing state included, is
+            taken as 0, so that the penalties are those of `x_i = l(a_i|s_i)`. No step then hears of what follows it;
+            what the loss still does is not owed to the next state's value.
 
     Returns:
         The loss (scalar; 0 with gradient 0 if no step counts) and its detached parts, which sum to it: `likelihood`,
         `penalty_data`, `penalty_tail` (the absorbing state of the data) and `penalty_rollouts`.
     """
     _check(values, gamma, rollouts)
+    if not next_value:
+        values, rollouts = without_next_value(values), None if rollouts is None else without_next_value(rollouts)
     weight = _weight(values, gamma)
     unit = _per_unit(weight)
     steps, tail = _penalties(values, divergence, gamma)
@@ -169,6 +180,11 @@ def sequence_match_reference(
         linear = linear + _tail_weight(rollouts, gamma) * (1 - gamma) * _final(rollouts)
         parts["penalty_rollouts"] = (linear - phis(rollouts)).mean() * unit
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
+
+
+def without_next_value(values: StepValues) -> StepValues:
+    """The same with every `v_next` 0: what the ablation of `sequence_match` sees."""
+    return replace(values, v_next=torch.zeros_like(values.v_next))
 
 
 def check_gamma(gamma: float, undiscounted: bool = False) -> None:

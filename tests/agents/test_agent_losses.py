@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agents import slic, sqil, step_divergences, unlikelihood
 from agents.gold import GOLD
 from agents.scheduled_sampling import ScheduledSampling, mix
+from agents.sequence_match import SequenceMatch
 from agents.slic import SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
@@ -199,3 +200,22 @@ def test_sequence_unlikelihood_is_of_the_rollouts():
     expected = -0.5 * (torch.log1p(-p[4]) + torch.log1p(-p[5])) / 7
     torch.testing.assert_close(found["loss_sequence"], expected)
     assert float(loss.losses(data, None)["loss_sequence"].detach()) == 0
+
+
+# -- SequenceMatch -------------------------------------------------------------------------------------
+
+
+def test_sequence_match_trains_on_the_ablation_that_it_is_given():
+    policy, data, own = tiny_policy().eval(), tiny_demonstrations(), tiny_demonstrations(3)
+    found = {}
+    for whole in (True, False):
+        agent = SequenceMatch(policy, next_value=whole, beta=0)
+        agent.loss.beta.fill_(0)
+        found[whole] = agent.loss.losses(data, own)
+        values = [agent.policy.step_values(t) for t in (data, own)]
+        options = {"divergence": divergences.chi2_mixture(), "gamma": 0.998, "next_value": whole}
+        expected, _ = objectives.sequence_match(values[0], rollouts=values[1], **options)
+        assert found[whole]["loss_sequence_match"].item() == pytest.approx(expected.item(), rel=1e-6)
+    seen = values[0].q[values[0].mask]
+    assert found[False]["reward_max"].item() == pytest.approx(seen.max().item(), rel=1e-6)
+    assert found[True]["loss_sequence_match"].item() != found[False]["loss_sequence_match"].item()

@@ -54,6 +54,7 @@ MAKERS = {
     },
     "unlikelihood of sequences": lambda policy: UnlikelihoodTraining(policy, steps=6, sequence=unlikelihood.repeats(2)),
     "sequence_match": lambda policy: SequenceMatch(policy, steps=6),
+    "without the next value": lambda policy: SequenceMatch(policy, steps=6, warm_up=0.2, next_value=False),
     "from the first step": lambda policy: SequenceMatch(policy, steps=6, warm_up=0, anneal=0),
     **{
         name: (lambda policy, make=make: SequenceMatch(policy, steps=6, divergence=make(0.1), warm_up=0, anneal=0.2))

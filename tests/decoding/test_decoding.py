@@ -1,3 +1,4 @@
+import math
 from collections import Counter
 
 import pytest
@@ -6,7 +7,7 @@ from table_policy import TablePolicy
 from tiny_models import tiny_policy
 
 from seqil import Trajectories, Vocabulary, decoding, metrics, rollout, start
-from seqil.decoding import NamedRule, contrastive_search, loop_guard, min_p, parse, tabu, top_k, top_p
+from seqil.decoding import NamedRule, backspace_bias, contrastive_search, loop_guard, min_p, parse, tabu, top_k, top_p
 from seqil.errors import InvalidInputError, NonFiniteError
 from seqil.mdp.prefix import legal_actions, transition
 from seqil.rollouts import rollout_reference
@@ -58,6 +59,34 @@ def test_loop_guard_in_full():
     B = BACKSPACE
     assert greedy(always(B, 0), loop_guard(0)) == [0, 0, 0, 3]
     assert greedy(always(B, 0), loop_guard(1)) == [0, B, 0, 0, B, 0, 0, B, 0, 3]
+
+
+@pytest.mark.parametrize("b", [-1.5, 2])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_backspace_bias_multiplies_the_odds_of_a_deletion(b, temperature):
+    policy = TablePolicy(V, seed=3)
+    draw = {"generator": torch.Generator().manual_seed(0), "temperature": temperature, **OPTIONS}
+    t = rollout_reference(policy, [[0]] * 60, rules=[backspace_bias(b)], **draw)
+    deletions = 0
+    for row in range(60):
+        state = start(V, [[0]], OPTIONS["max_length"])
+        for action, found in zip(t.actions[row, : t.lengths[row]].tolist(), t.log_prob[row].tolist(), strict=False):
+            law = (policy.log_probs(state)[0] / temperature).softmax(-1)
+            odds = law[BACKSPACE] / (1 - law[BACKSPACE]) * math.exp(b)
+            deleted = odds / (1 + odds)
+            expected = deleted if action == BACKSPACE else law[action] / (1 - law[BACKSPACE]) * (1 - deleted)
+            assert math.exp(found) == pytest.approx(expected.item(), rel=1e-5)
+            deletions += action == BACKSPACE
+            state = transition(V, state, torch.tensor([action]))
+    assert deletions > 5
+
+
+def test_backspace_bias_is_for_legal_backspaces_and_changes_nothing_in_place():
+    logits = torch.tensor([[0.0, 1.0, 2.0, -torch.inf, -torch.inf], [0.0, 1.0, 2.0, 3.0, 4.0]])
+    kept = logits.clone()
+    found = backspace_bias(7).begin(TablePolicy(V))(start(V, [[0], [0]], 3), torch.arange(2), logits)
+    assert torch.equal(logits, kept)
+    assert found.tolist() == [[0, 1, 2, -torch.inf, -torch.inf], [0, 1, 2, 3, 11]]
 
 
 def test_an_earlier_rule_wins():
@@ -176,6 +205,8 @@ def test_cost_counts_what_rules_feed():
         ("top_k=5", top_k(5)),
         ("top_p=0.9", top_p(0.9)),
         ("min_p=1e-2", min_p(0.01)),
+        ("backspace_bias=2", backspace_bias(2.0)),
+        ("backspace_bias=-0.5", backspace_bias(-0.5)),
         ("loop_guard=0", loop_guard(0)),
         ("contrastive_search=4,0.6", contrastive_search(4, 0.6)),
     ],
@@ -189,7 +220,10 @@ def test_rules_by_name(text, rule):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("beam", "unknown rule 'beam'; known: top_k, top_p, min_p, tabu, loop_guard, contrastive_search"),
+        (
+            "beam",
+            "unknown rule 'beam'; known: top_k, top_p, min_p, backspace_bias, tabu, loop_guard, contrastive_search",
+        ),
         ("", "unknown rule ''"),
         ("tabu=1", "rule 'tabu=1' is not of the form tabu"),
         ("tabu=", "rule 'tabu=' is not of the form tabu"),
@@ -203,6 +237,8 @@ def test_rules_by_name(text, rule):
         ("top_p=1.5", "top_p: p=1.5 must be a number in"),
         ('min_p="x"', "min_p: p='x' must be a number in"),
         ("min_p=NaN", "min_p: p=nan must be a number in"),
+        ("backspace_bias=Infinity", "backspace_bias: b=inf must be a finite number"),
+        ("backspace_bias=true", "backspace_bias: b=True must be a finite number"),
         ("loop_guard=-1", "loop_guard: most=-1 must be at least 0"),
     ],
 )

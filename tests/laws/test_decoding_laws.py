@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from table_policy import TablePolicy
 
 from seqil import Vocabulary, start
-from seqil.decoding import NamedRule, loop_guard, min_p, tabu, top_k, top_p
+from seqil.decoding import NamedRule, backspace_bias, loop_guard, min_p, tabu, top_k, top_p
 from seqil.mdp.prefix import legal_actions, transition
 from seqil.rollouts import rollout_reference
 from seqil.testing.strategies import limits, prompts, vocabularies
@@ -18,6 +18,7 @@ rules = st.one_of(
     st.builds(top_k, st.integers(1, 4)),
     st.builds(top_p, shares),
     st.builds(min_p, shares),
+    st.builds(backspace_bias, st.sampled_from([-3.0, 0.5, 2.0, 80.0])),
     st.builds(tabu),
     st.builds(loop_guard, st.integers(0, 2)),
 )

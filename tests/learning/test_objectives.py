@@ -224,3 +224,34 @@ def test_what_is_not_finite_is_named(field):
 def test_a_bad_gamma_is_named(gamma):
     with pytest.raises(InvalidInputError, match=f"gamma={gamma}"):
         objectives.sequence_match(values(2, 2), divergence=chi2(), gamma=gamma)
+
+
+@each
+@pytest.mark.parametrize("shape", SHAPES)
+def test_without_the_next_value_the_penalties_are_those_of_the_logits(name, shape):
+    data, own, d = SHAPES[shape], values(5, 6, seed=1), DIVERGENCES[name](0.3)
+    weight = torch.where(data.imitate & data.mask, GAMMA ** torch.arange(data.mask.shape[1], dtype=torch.float64), 0)
+    per_row = weight * (d.penalty(0.3 * data.q) / 0.3 - torch.where(data.mask, data.q - data.v, 0))
+    expected = per_row.sum(1).mean()
+    if d.mixture:
+        counted = torch.where(own.imitate & own.mask, GAMMA ** torch.arange(6, dtype=torch.float64), 0)
+        expected = expected + (counted * d.penalty(0.3 * own.q) / 0.3).sum(1).mean()
+    unit = weight.sum(1).mean()
+    loss, parts = objectives.sequence_match(data, divergence=d, gamma=GAMMA, rollouts=own, next_value=False)
+    assert loss.item() == pytest.approx((expected / unit).item() if unit > 0 else 0, abs=1e-12)
+    assert parts["penalty_tail"] == 0
+    assert all(
+        g is None or not g.any() for g in torch.autograd.grad(loss, [data.v_next, own.v_next], allow_unused=True)
+    )
+
+
+@each
+def test_gradients_without_the_next_value(name):
+    data, own = SHAPES["ragged"], values(2, 3, seed=9)
+
+    def loss(*tensors):
+        d, r = replace(data, q=tensors[0], v=tensors[1]), replace(own, q=tensors[2], v=tensors[3])
+        options = {"divergence": DIVERGENCES[name](0.3), "gamma": GAMMA, "next_value": False}
+        return objectives.sequence_match(d, rollouts=r, **options)[0]
+
+    assert torch.autograd.gradcheck(loss, [data.q, data.v, own.q, own.v])
