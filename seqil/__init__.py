@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .rollouts import rollout as rollout
     from .runs import checkpoint as checkpoint
     from .runs.experiment import Settings as Settings
+    from .runs.results_file import results as results
     from .statistics import Estimate as Estimate
     from .statistics import bootstrap as bootstrap
     from .statistics import comparison as comparison
@@ -66,6 +67,7 @@ _HOME = {
     "legal_actions": "mdp.prefix",
     "mistype": "learning.noise",
     "pack": "mdp.tree",
+    "results": "runs.results_file",
     "rollout": "rollouts",
     "start": "mdp.prefix",
     "train": "learning.training",

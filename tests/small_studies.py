@@ -41,6 +41,7 @@ def synthetic(study, spread=0.01, own=1e-6):
                 **{"key": cell.key, "arm": cell.arm.name, "task": cell.place.name, "seed": cell.seed, "cost": 2e6},
                 **{"training_positions": 6e5},
                 **{"versions": dict.fromkeys(("seqil", "torch", "transformers"), "1"), "seconds_training": 1.0},
+                **{"seconds_evaluation": 0.0, "steps": 9},
                 **{"profile": [], "settings": cell.settings.to_json()},
                 **samples[0],
                 "decoded": samples[1:],

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from seqil.errors import InvalidInputError, SeqilError
+from seqil.runs import results_file
 
 from . import verification
 from .analysis import tables
@@ -195,7 +196,11 @@ def _file(study: Study, out: Path | None) -> Path:
     folder = out or Path("runs") / study.name
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--out {folder} is a file; name a folder")
-    return folder / "results.jsonl"
+    file = folder / results_file.NAME
+    faults = results_file.read(file).faults
+    if faults:
+        print(f"compounding_error: {results_file.summary(faults)}", file=sys.stderr)
+    return file
 
 
 def _results(

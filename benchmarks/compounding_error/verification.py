@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 
 from seqil.errors import InvalidInputError, SeqilError
+from seqil.runs import results_file
 
 from .analysis.results import Results, estimate
 from .analysis.tables import WIDTH, markdown, markdown_table, show
-from .running.records import read
 from .studies import PRESETS
 from .study import Study
 
@@ -71,7 +71,7 @@ def verify_table(study: Study, file: Path, write: bool = False) -> list[str]:
         InvalidInputError: there are no records of the study.
         SeqilError: the table has drifted.
     """
-    results = Results(study, read(file))
+    results = _sound(study, file)
     if not results.records:
         raise InvalidInputError(
             f"{file} holds nothing of the study {study.name}; start with `run`, or name another --out"
@@ -110,7 +110,15 @@ def _load(folder: Path, name: str) -> Results:
     file = folder / name / "results.jsonl"
     if name not in PRESETS or not file.exists():
         raise InvalidInputError(f"there are no records of a study {name!r} ({file})")
-    return Results(PRESETS[name], read(file))
+    return _sound(PRESETS[name], file)
+
+
+def _sound(study: Study, file: Path) -> Results:
+    """Of all lines of a file; one that is damaged proves nothing."""
+    found = results_file.read(file)
+    if found.faults:
+        raise InvalidInputError(found.faults[0])
+    return Results(study, found.records)
 
 
 def _study(load: Load, name: str) -> str:

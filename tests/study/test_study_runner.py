@@ -103,7 +103,7 @@ def test_records_without_data_are_known_by_their_older_key():
 
 # -- one writer
 
-NAMED = {"key": "a", "task": "automaton", "arm": "MLE", "seed": 0, "settings": {}, "estimates": {}}
+NAMED = stored(synthetic(STUDY)[0])
 
 
 def test_a_second_writer_is_refused_at_once(tmp_path):
@@ -251,21 +251,3 @@ def test_progress_prints_a_line_per_run(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("automaton, MLE, seed")]
     assert len(lines) == 2
     assert lines[-1].endswith("time left: 0 s")
-
-
-@pytest.mark.parametrize(
-    ("altered", "culprit"),
-    [
-        ({"seed": "0"}, "'seed' is no int"),
-        ({"key": ["a"]}, "'key' is no str"),
-        ({"settings": None}, "'settings' is no"),
-    ],
-)
-def test_a_line_of_the_wrong_kind_is_named(altered, culprit, tmp_path):
-    results = tmp_path / "results.jsonl"
-    lines = [json.dumps(NAMED).encode(), b"\xff\xfe", b'{"key": "cut', json.dumps(NAMED | altered).encode()]
-    results.write_bytes(b"\n".join(lines[:3]))
-    assert read(results) == [NAMED]
-    results.write_bytes(b"\n".join(lines))
-    with pytest.raises(InvalidInputError, match=f"line 4: {culprit}"):
-        read(results)

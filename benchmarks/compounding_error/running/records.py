@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,32 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from seqil.errors import InvalidInputError
-from seqil.runs import strict_json
-
-Record = dict[str, Any]
-_NAMED_BY = {"key": str, "task": str, "arm": str, "seed": int}
-_HELD = {"settings": dict, "estimates": dict}
+from seqil.runs import results_file, strict_json
+from seqil.runs.results_file import Record as Record
 
 
 def read(results: Path) -> list[Record]:
-    """All records, in the order of the file; lines that a crash cut short or that are no record are left out.
+    """All records, in the order of the file; lines that are none, or not sound ones, are left out.
 
-    Raises:
-        InvalidInputError: a line that is JSON with the names of a record, and of the wrong kind.
+    Which are not sound `results_file.read` says, and the command line with it.
     """
-    records = []
-    for number, line in enumerate(results.read_bytes().splitlines() if results.exists() else (), 1):
-        try:
-            record = strict_json.loads(line.decode())
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            continue
-        if not isinstance(record, dict) or not record.keys() >= _NAMED_BY.keys():
-            continue
-        for name, kind in (_NAMED_BY | _HELD).items():
-            if not isinstance(record.get(name), kind):
-                raise InvalidInputError(f"{results}, line {number}: {name!r} is no {kind.__name__}; remove that line")
-        records.append(record)
-    return records
+    return results_file.read(results).records
 
 
 @contextmanager
