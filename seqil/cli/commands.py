@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -54,7 +55,11 @@ def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
     run = RunFolder(out)
     with run.writing():
         run.start({"settings": chosen.to_json(), **resumption.made_with()})
-        _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
+        try:
+            _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
+        except Exception:
+            run.discard()
+            raise
 
 
 def resume(out: Path, save_every: int) -> None:
@@ -129,7 +134,8 @@ def show_plugins(kind: str) -> None:
 
 def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identity: dict[str, Any]) -> None:
     total, saved = training.agent.steps, training.step
-    began = time.perf_counter() - run.rewind(training.step).get("seconds", 0)
+    before = run.rewind(training.step).get("seconds")
+    began = time.perf_counter() - (before if isinstance(before, float | int) and math.isfinite(before) else 0)
     loss = TextColumn("{task.description}")
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss)
 

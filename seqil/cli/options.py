@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..errors import InvalidInputError, SeqilError
+from ..errors import InvalidInputError, SeqilError, first_line
 
 app = typer.Typer(
     help="Imitation learning for autoregressive generation, with a backspace.",
@@ -199,6 +199,10 @@ def main() -> None:
         _fail("the memory does not suffice; ask for less at a time, or a smaller model")
     except (SeqilError, OSError) as error:
         _fail(str(error))
+    except RuntimeError as error:
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        _fail(f"the memory does not suffice ({first_line(error)}); ask for less at a time, or a smaller model")
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot, pad
 
 from ..decoding.rules import NamedRule
 from ..errors import InvalidInputError
-from ..mdp.prefix import Prefixes
+from ..mdp.prefix import Prefixes, start
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..policy.modes import evaluating
@@ -58,10 +58,14 @@ def teacher(task: Any, backspace: bool = True) -> Expert:
     """
     v = task.vocabulary
 
+    no_teacher = InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
+    if task.next_distribution(start(v, task.prompts(1, "train", 0), task.max_length, task.min_length)) is None:
+        raise no_teacher
+
     def law(states: Prefixes, references: Prefixes) -> Tensor:
         tokens = task.next_distribution(states)
         if tokens is None:
-            raise InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
+            raise no_teacher
         actions = pad(tokens.double(), (0, 1))
         actions[states.generated >= states.max_length] = _certain(v, torch.tensor(v.eos)).to(actions)
         if backspace:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..capacity import check_memory
 from ..errors import InvalidInputError
-from ..mdp.prefix import Prefixes, Prompts, legal_actions, start, transition
+from ..mdp.prefix import Prefixes, Prompts, check_lengths, legal_actions, pad_prompts, start, transition
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..policy.modes import evaluating
@@ -65,8 +66,11 @@ def rollout(
         NonFiniteError: NaN or infinity in the logits.
     """
     max_actions = _budget(max_actions, max_length)
-    initial = start(policy.vocabulary, prompts, max_length, min_length).to(policy.weight.device)
-    policy.check_positions(initial.tokens.shape[1])
+    check_lengths(max_length, min_length)
+    cells, _ = pad_prompts(policy.vocabulary, prompts)
+    policy.check_positions(cells.shape[1] + max_length)
+    check_memory(24 * len(cells) * max_actions, f"a rollout of {max_actions:,} actions", "lower max_actions")
+    initial = start(policy.vocabulary, cells, max_length, min_length).to(policy.weight.device)
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
     warps = [rule.begin(policy) for rule in rules]
     with evaluating(policy):

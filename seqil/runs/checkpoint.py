@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..capacity import read_bytes
 from ..errors import CheckpointError
 from ..policy.token_policy import TokenPolicy
 
@@ -158,9 +159,19 @@ class RunFolder:
         """Drop the metrics of later steps and what a crash left of a line; return the last that stay, or {}."""
         if not self.metrics.exists():
             return {}
-        kept = [line for line in self.metrics.read_bytes().splitlines() if _step(line) <= step]
+        kept = [line for line in read_bytes(self.metrics).splitlines() if _step(line) <= step]
         replace(self.metrics, b"".join(line + b"\n" for line in kept))
         return json.loads(kept[-1]) if kept else {}
+
+    def discard(self) -> None:
+        """Take back a run that ended before anything was measured or saved, so that a corrected command may start."""
+        if self.metrics.exists() or self.complete():
+            return
+        for file in ("settings.json", ".lock"):
+            (self.path / file).unlink(missing_ok=True)
+        with suppress(OSError):  # other files lie there
+            self.checkpoints.rmdir()
+            self.path.rmdir()
 
     def complete(self) -> list[Path]:
         """Checkpoints that were written to their end, oldest first."""
@@ -183,6 +194,8 @@ def verify(folder: Path) -> None:
     for name in sorted(found ^ set(sums)):
         raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
     for name, digest in sums.items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name} is not a regular file; restore it from a copy")
         if _sha256(folder / name) != digest:
             raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
 
@@ -190,7 +203,7 @@ def verify(folder: Path) -> None:
 def read_json(path: Path, complaint: str) -> dict[str, Any]:
     """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_bytes(path).decode())
     except FileNotFoundError:
         raise CheckpointError(f"{complaint}: {path.name} is missing") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, cast, get_args, get_type_hints
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from ..capacity import check_memory
 from ..errors import InvalidInputError
 from ..learning import divergences, noise
 from ..learning.agent import Agent
@@ -27,6 +27,8 @@ from . import plugins
 from .option_types import argument_types, fits, mismatch
 
 _MOST_NOISE = 0.9
+_LAYER_BYTES = 2**18
+_COPIES = 3  # of the demonstrations, while they are made
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,9 @@ def make_training(settings: Settings, task: Any, spare: int = 0) -> Training:
         spare: positions of a new model beyond those that the task needs, for texts longer than it trains on.
     """
     s = settings
+    check_memory(
+        _COPIES * 8 * s.demonstrations * (task.max_length + 1), f"{s.demonstrations:,} demonstrations", "ask for fewer"
+    )
     demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
     cells = demonstrations.prompts.shape[1] + task.max_length + 1 + spare
     policy = make_policy(s, task.vocabulary, cells)
@@ -175,7 +180,10 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     else:
         if s.width % s.heads:
             raise InvalidInputError(f"width={s.width} is not a multiple of heads={s.heads}")
-        _check_memory(s.width * (12 * s.layers * s.width + vocabulary.size + cells))
+        parameters = s.width * (12 * s.layers * s.width + vocabulary.size + cells)
+        # Weights, gradients and two moments, four bytes each; and what the modules of a layer take themselves.
+        needed = 16 * parameters + _LAYER_BYTES * s.layers
+        check_memory(needed, f"training a model of {parameters:,} parameters", "lower layers or width")
         config = GPT2Config(
             vocab_size=vocabulary.size,
             n_positions=cells,
@@ -193,16 +201,6 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     return cast("TokenPolicy", TokenPolicy(model, vocabulary, backspace=s.backspace).to(device))
 
 
-def _check_memory(parameters: int) -> None:
-    """Refuse a new model that this machine cannot train: weights, gradients and two moments, four bytes each."""
-    needed, present = 16 * parameters, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > present:
-        raise InvalidInputError(
-            f"training a model of {parameters:,} parameters takes {needed / 2**30:,.0f} GiB, this machine has "
-            f"{present / 2**30:,.0f}; lower layers or width"
-        )
-
-
 def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
     """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
     s, v = settings, task.vocabulary
@@ -212,6 +210,10 @@ def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corru
         "task": lambda: noise.confusions(task.confusions, s.burst),
         "model": lambda: noise.model(policy, s.burst),
     }
+    if s.burst > task.max_length:
+        raise InvalidInputError(
+            f"setting burst={s.burst}: a text of {task.name} holds {task.max_length} tokens at most"
+        )
     if s.noise not in makers:
         raise InvalidInputError(f"unknown noise {s.noise!r}; known: {', '.join(makers)}")
     source = makers[s.noise]() if s.backspace else None

@@ -24,7 +24,8 @@ DIRECTIONS = {
         {"theory", "decoding"},
         {"policy"},
         {"statistics", "mdp"},
-        {"errors", "randomness"},
+        {"randomness", "capacity"},
+        {"errors"},
     ),
     "benchmarks/compounding_error": (
         {"__main__"},

@@ -1,0 +1,51 @@
+"""What this machine can hold and read: estimated first, refused with the estimate."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from .errors import InvalidInputError
+
+MOST_BYTES = "SEQIL_MOST_BYTES"
+"""Environment variable: the largest file that is read whole."""
+_DEFAULT_MOST = 2**30
+
+
+def check_memory(needed: float, what: str, remedy: str) -> None:
+    """Refuse what takes more bytes than this machine has.
+
+    Args:
+        needed: bytes.
+        what: takes them, for the message.
+        remedy: what to lower.
+    """
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise InvalidInputError(
+            f"{what} would take {needed / 2**30:,.0f} GiB, this machine has {present / 2**30:,.0f}; {remedy}"
+        )
+
+
+def check_file(path: Path) -> None:
+    """Refuse what would never end or fill the memory: a pipe, a device, a file of more than `SEQIL_MOST_BYTES`.
+
+    Raises:
+        InvalidInputError: it is no regular file, or too large.
+        FileNotFoundError: there is none.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InvalidInputError(f"{path} is not a regular file; put one there")
+    most = int(os.environ.get(MOST_BYTES, _DEFAULT_MOST))
+    if found.st_size > most:
+        raise InvalidInputError(
+            f"{path} has {found.st_size:,} bytes, more than {most:,}; it is damaged, or raise {MOST_BYTES}"
+        )
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that `check_file` has nothing against."""
+    check_file(path)
+    return path.read_bytes()
