@@ -45,7 +45,11 @@ def quiet() -> None:
 def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
     """Start a run; nothing is written before its settings have proved sound."""
     asked = settings["demonstrations"]
-    chosen = Settings.of({**settings, "demonstrations": asked or Settings.demonstrations})
+    read = {
+        f"{kind}_options": plugins.read_options(f"{kind}s", settings[kind], settings[f"{kind}_options"])
+        for kind in ("task", "agent")
+    }
+    chosen = Settings.of({**settings, **read, "demonstrations": asked or Settings.demonstrations})
     task = make_task(chosen)
     chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
     training = make_training(chosen, task)

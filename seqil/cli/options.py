@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -170,17 +169,14 @@ def _refuse_settings(ctx: typer.Context) -> None:
         raise InvalidInputError(f"--resume goes on with the settings of the run; leave out {', '.join(given)}")
 
 
-def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, Any]:
-    """`["horizon=32", "path=a.txt"]` as `{"horizon": 32, "path": "a.txt"}`; values are JSON where they parse."""
-    parsed: dict[str, Any] = {}
+def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
+    """`["horizon=32", "path=a.txt"]` as `{"horizon": "32", "path": "a.txt"}`."""
+    parsed: dict[str, str] = {}
     for pair in pairs or ():
         key, equals, text = pair.partition("=")
         if not (key and equals):
             raise InvalidInputError(f"{option} {pair!r} is not of the form KEY=VALUE")
-        try:
-            parsed[key] = json.loads(text)
-        except (ValueError, RecursionError):  # not JSON, or more digits or brackets than Python reads
-            parsed[key] = text
+        parsed[key] = text
     return parsed
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import types
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
@@ -47,6 +49,18 @@ def fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, expected)
     except TypeError:  # a protocol that says nothing at run time
         return True
+
+
+def read(text: str, annotation: Any) -> Any:
+    """What a text on the command line stands for: JSON where that is JSON, and itself where a string is expected."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # not JSON, or more digits or brackets than Python reads
+        return text
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    others = [part for part in parts if part not in (str, Path, Any)]
+    stringly = len(others) < len(parts) and parts != (Any,)
+    return text if stringly and not isinstance(value, str) and not any(fits(value, part) for part in others) else value
 
 
 def shown(annotation: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..errors import InvalidInputError, SeqilError
 from . import own_files
-from .option_types import argument_types, mismatch
+from .option_types import argument_types, mismatch, read
 
 _TASK = (
     *("prompts", "demonstrations", "next_distribution", "first_error", "has_error", "success"),
@@ -104,6 +105,12 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     except Exception as error:  # a stranger's constructor may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InvalidInputError(f"{what} cannot be constructed: {reason}") from error
+
+
+def read_options(kind: str, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Options of a constructor from what stands on the command line."""
+    types = argument_types(load(kind, name))
+    return {option: read(text, types.get(option, Any)) for option, text in texts.items()}
 
 
 def parameters(cls: type) -> list[str]:

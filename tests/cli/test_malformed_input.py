@@ -32,7 +32,7 @@ def agent(*options, name="sequence_match"):
         (task("low=x", name="add_in_base"), "task 'add_in_base': low='x' is not an int"),
         (task("prompt_length=x", name="pydoc"), "prompt_length='x' is not an int"),
         (task(name="text"), "task 'text': missing a required argument: 'path'"),
-        *((task(f"path={x}", name="text"), "is not a str or Path") for x in ("3", "null", "[1]")),
+        *((task(f"path={x}", name="text"), f"{x} does not exist") for x in ("3", "null", "[1]")),
         (task("path=", name="text"), "path is empty"),
         *((agent(f"gamma={x}"), "is not a float") for x in ("abc", "null", "true")),
         *((agent(f"gamma={x}"), "gamma=") for x in ("0", "1", "2", "NaN", "9" * 400)),
@@ -150,6 +150,15 @@ def test_a_text_that_holds_fewer_items_than_the_defaults_ask_for(tmp_path, monke
     assert measured.returncode == 0, measured.stderr
     assert "10 samples" in " ".join(measured.stdout.split())
     assert measured.stderr == "seqil: warning: the train split of text has 10 items, not 13: all are taken\n"
+
+
+def test_a_file_whose_name_is_a_number(tmp_path):
+    (tmp_path / "1984").write_text("It was a bright cold day in April. " * 20)
+    chosen = task("path=1984", "prompt_length=4", "max_length=8", name="text")
+    small = ["--steps", "1", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "4"]
+    done = command("train", *chosen, *small, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert RunFolder(tmp_path / "run").settings["settings"]["task_options"]["path"] == str(tmp_path / "1984")
 
 
 def test_a_split_without_items_is_said(tmp_path, monkeypatch, capsys):
