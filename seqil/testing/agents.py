@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 import random
+import tempfile
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 from tensordict import TensorDict
-from torchrl.objectives import LossModule
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from ..errors import NonFiniteError
 from ..learning.agent import Agent, batch
 from ..learning.noise import mistype, uniform
 from ..learning.training import Sampling, Training
@@ -22,6 +25,8 @@ from ..mdp.vocabulary import Vocabulary
 from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
 from ..rollouts.rollouts import rollout
+from ..runs.checkpoint import RunFolder
+from .losses import check_loss, check_use_of_rollouts
 
 _LENGTH = 6
 _UPDATES = 3
@@ -30,21 +35,35 @@ _UPDATES = 3
 def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     """Prove that an agent keeps the contract of `seqil.Agent`; an AssertionError says in one line where it does not.
 
-    Checked, on a tiny GPT-2: the loss is a TorchRL LossModule whose outputs are its `out_keys`, finite scalars, some
-    named `loss_*`, and the same whatever the padding and the order of the rows; `set_keys` is obeyed; an update changes
-    the policy and returns finite floats; `state_dict` resumes bit by bit; no global random state is touched;
-    `seqil.train` runs it.
+    Checked, on a tiny GPT-2, before and after updates:
+
+    - The loss is a TorchRL LossModule that has the policy's parameters. Its outputs are its `out_keys`, finite scalars,
+      some named `loss_*`, the same whatever the padding and the order of the rows. It reads its `in_keys`, and rollouts
+      where they are there; it changes neither these nor its parameters; `set_keys` is obeyed. Without rollouts, what
+      they add is zero; it depends on them only in an agent that asks for them, and does where it asks.
+    - The agent trains the policy that it was given. An update counts itself, changes the policy, and returns finite
+      floats, among them `loss`, the sum of all `loss_*`, every output of the loss after the warm-up, `grad_norm` and
+      `learning_rate`. No rollouts are asked for during the warm-up, and `end_warm_up` is called once. What is not
+      finite raises NonFiniteError and leaves the parameters alone. `label` keeps prompts and actions. `choices` are
+      options.
+    - `state_dict`, written to a checkpoint and read again, resumes bit by bit; no global random state is touched;
+      `seqil.train` runs it.
 
     Args:
         make_agent: from a fresh policy to the agent, as `lambda policy: SequenceMatch(policy, steps=6)`; up to six
             updates are made.
     """
     with seeded(0):
-        agent = make_agent(tiny_policy())
+        policy = tiny_policy()
+        agent = make_agent(policy)
         assert isinstance(agent, Agent), f"{type(agent).__name__} does not subclass seqil.Agent"
-        assert isinstance(agent.loss, LossModule), f"loss is a {type(agent.loss).__name__}, not a TorchRL LossModule"
-        _check_loss(agent)
-        _check_update(agent)
+        assert agent.policy is policy, "agent.policy is not the policy that the agent was given"
+        _check_options(agent)
+        check_loss(agent, _data(agent))
+        asked = _check_updates(agent)
+        check_loss(agent, _data(agent))
+        check_use_of_rollouts(agent, _data(agent), asked)
+        _check_refusal(agent)
         _check_resume(make_agent)
         _check_training(make_agent)
 
@@ -67,67 +86,89 @@ def tiny_demonstrations(rows: int = 8, backspace: bool = True) -> Trajectories:
     return mistype(v, clean, 0.3, uniform(v), torch.Generator().manual_seed(0)) if backspace else clean
 
 
-def _check_loss(agent: Agent) -> None:
-    data = _data(agent)
-    expected = set(map(str, agent.loss.out_keys))
-    assert agent.loss.in_keys, "loss.in_keys is empty; name what the loss reads"
-    assert any(key.startswith("loss_") for key in expected), "no key of loss.out_keys starts with loss_"
-    agent.loss.eval()
-    found = agent.loss(data)
-    assert set(map(str, found.keys())) == expected, f"the loss writes {sorted(found.keys())}, out_keys say {expected}"
-    for key, value in found.items():
-        assert value.shape == (), f"{key} has shape {tuple(value.shape)}; it must be a scalar"
-        assert bool(value.isfinite()), f"{key} is {float(value)}; it must be finite"
-    wider = agent.loss(_wider(data, agent.policy.vocabulary))
-    for key, value in found.items():
-        assert torch.allclose(value, wider[key], rtol=1e-4, atol=1e-5), f"{key} changes with the padding of its input"
-    turned = agent.loss(_reversed(data, agent))
-    for key, value in found.items():
-        assert torch.allclose(value, turned[key], rtol=1e-4, atol=1e-5), f"{key} changes with the order of the rows"
-    keys = agent.loss.tensor_keys
-    for name in ("demonstrations", "rollouts"):
-        if hasattr(keys, name) and data.get(name, None) is not None:
-            agent.loss.set_keys(**{name: f"other_{name}"})
-            renamed = data.clone().rename_key_(name, f"other_{name}")
-            again = agent.loss(renamed)
-            agent.loss.set_keys(**{name: name})
-            assert all(torch.equal(again[k], x) for k, x in found.items()), f"set_keys({name}=…) is not obeyed"
+def _check_options(agent: Agent) -> None:
+    known = {name for cls in type(agent).__mro__ for name in inspect.signature(cls).parameters}
+    for option, values in agent.choices.items():
+        assert option in known, f"choices name {option!r}, which is no option of {type(agent).__name__}"
+        assert all(isinstance(name, str) for name in values), f"choices of {option} are not all named by a str"
+    assert min(agent.samples, agent.passes) >= 1, f"samples={agent.samples} and passes={agent.passes} must be positive"
+    assert agent.rollout_share > 0, f"rollout_share={agent.rollout_share} must be positive"
 
 
-def _check_update(agent: Agent) -> None:
-    before = copy.deepcopy(agent.policy.state_dict())
-    for _ in range(_UPDATES):
-        metrics = agent.update(_demonstrations(agent), _rollouts(agent) if agent.needs_rollouts else None)
-        assert metrics, "update returned no metrics"
-        for name, value in metrics.items():
-            sound = isinstance(value, float) and math.isfinite(value)
-            assert sound, f"metric {name} is {value!r}; it must be a finite float"
+def _check_updates(agent: Agent) -> bool:
+    """Whether rollouts were asked for."""
+    before, asked, cloned = copy.deepcopy(agent.policy.state_dict()), False, True
+    with mock.patch.object(agent, "end_warm_up", wraps=agent.end_warm_up) as ended:
+        for k in range(2 * _UPDATES):
+            needs, warming = agent.needs_rollouts, agent.warming
+            assert not (needs and warming), "rollouts are asked for during the warm-up, which only clones"
+            rollouts = _rollouts(agent) if needs else None
+            cells = agent.positions(_demonstrations(agent), rollouts)
+            assert 0 < cells < math.inf, f"positions are {cells}; an update trains on some"
+            _check_metrics(agent, agent.update(_demonstrations(agent), rollouts), warming)
+            assert agent.updates == k + 1, f"after {k + 1} updates agent.updates is {agent.updates}"
+            asked, cloned = asked or needs, cloned and warming
+    assert ended.call_count == (not cloned), f"end_warm_up was called {ended.call_count} times; once is right"
     changed = any(not torch.equal(before[k], x) for k, x in agent.policy.state_dict().items())
     assert changed, "update left every parameter of agent.policy as it was"
+    return asked
+
+
+def _check_metrics(agent: Agent, metrics: dict[str, float], warming: bool) -> None:
+    for name, value in metrics.items():
+        sound = isinstance(value, float) and math.isfinite(value)
+        assert sound, f"metric {name} is {value!r}; it must be a finite float"
+    expected = {"loss", "grad_norm", "learning_rate", *(() if warming else map(str, agent.loss.out_keys))}
+    assert expected <= set(metrics), f"update returned no {min(expected - set(metrics))}"
+    parts = sum(value for name, value in metrics.items() if name.startswith("loss_"))
+    assert math.isclose(metrics["loss"], parts, rel_tol=1e-4, abs_tol=1e-5), "loss is not the sum of all loss_*"
+
+
+def _check_refusal(agent: Agent) -> None:
+    demonstrations, rollouts = _demonstrations(agent), _rollouts(agent) if agent.needs_rollouts else None
+    with torch.no_grad():
+        agent.policy.weight[1, 0] = math.nan
+    before = [p.detach().clone() for p in agent.loss.parameters()]
+    try:
+        agent.update(demonstrations, rollouts)
+    except NonFiniteError:
+        same = all(
+            torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(agent.loss.parameters(), before, strict=True)
+        )
+        assert same, "an update whose loss is not finite changes parameters before it is refused"
+    else:
+        raise AssertionError("an update whose loss is not finite is no NonFiniteError")
 
 
 def _check_resume(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     one, other = make_agent(tiny_policy()), make_agent(tiny_policy())
-    state = None
-    for k in range(2 * _UPDATES):
-        if k == _UPDATES:
-            state = copy.deepcopy(one.state_dict())
+    for k in range(_UPDATES):
         _seeded_update(one, k)
-    assert state is not None
-    other.load_state_dict(state)
+    other.load_state_dict(_through_a_file(one))
     for k in range(_UPDATES, 2 * _UPDATES):
+        _seeded_update(one, k)
         _seeded_update(other, k)
-    same = all(torch.equal(a, b) for a, b in zip(one.policy.parameters(), other.policy.parameters(), strict=True))
+    same = all(torch.equal(a, b) for a, b in zip(one.loss.parameters(), other.loss.parameters(), strict=True))
     assert same, "training resumed from state_dict differs from training undisturbed; put all state into state_dict"
 
 
+def _through_a_file(agent: Agent) -> Any:
+    with tempfile.TemporaryDirectory() as path, RunFolder(path).writing() as folder:
+        try:
+            folder.save(1, agent.policy, agent.state_dict())
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"state_dict does not fit into a checkpoint: {error}") from error
+        return folder.load()[1]
+
+
 def _check_training(make_agent: Callable[[TokenPolicy], Agent]) -> None:
-    agent, before = make_agent(tiny_policy()), _global_states()
+    before = _global_states()
+    agent = make_agent(tiny_policy())
     training = Training(
         agent, _demonstrations(agent), generator=torch.Generator().manual_seed(0), batch_size=4, sampling=Sampling(1, 4)
     )
-    for step, metrics in training.run(2 * _UPDATES):
-        assert math.isfinite(metrics.get("loss", 0.0)), f"the loss is not finite at step {step}"
+    for _ in training.run(2 * _UPDATES):
+        pass
     for name, state in _global_states().items():
         assert state == before[name], f"the global random state of {name} was changed; take a generator"
 
@@ -155,28 +196,11 @@ def _rollouts(agent: Agent) -> Trajectories:
     data = _demonstrations(agent).repeat(agent.samples)
     g = torch.Generator().manual_seed(0)
     own = rollout(agent.policy, data.prompts, max_length=_LENGTH, generator=g, rules=agent.rules(data))
-    return agent.label(own, data, g)
+    kept = agent.label(own, data, g)
+    for name in ("prompts", "actions", "lengths"):
+        assert torch.equal(getattr(kept, name), getattr(own, name)), f"label changes the {name} of its rollouts"
+    return kept
 
 
 def _data(agent: Agent) -> TensorDict:
     return batch(_demonstrations(agent), _rollouts(agent))
-
-
-def _wider(data: TensorDict, vocabulary: Vocabulary) -> TensorDict:
-    parts = {
-        name: Trajectories.from_tensordict(vocabulary, part).to_tensordict(
-            part["prompts"].shape[1] + 2, part["actions"].shape[1] + 3
-        )
-        for name, part in data.items()
-    }
-    return TensorDict(parts, batch_size=[])
-
-
-def _reversed(data: TensorDict, agent: Agent) -> TensorDict:
-    """The rows in reverse; the rollouts of one prompt keep their order."""
-    parts = {}
-    for name, part in data.items():
-        rows = torch.arange(len(part["lengths"]))
-        group = agent.samples if name == "rollouts" else 1
-        parts[name] = part[rows.reshape(-1, group).flip(0).reshape(-1)]
-    return TensorDict(parts, batch_size=[])
