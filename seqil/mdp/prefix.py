@@ -11,13 +11,15 @@ Letters: B rows, P prompt cells, L = `max_length`, C = P + L + 1 cells, V tokens
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
 
 Prompts = Sequence[Sequence[int]] | Tensor
@@ -34,6 +36,8 @@ class Prefixes:
         ended: bool [B], whether an `eos` was generated.
         max_length: most generated tokens, `eos` not counted.
         min_length: fewest generated tokens before `eos` is legal.
+        tried: what was deleted on the way, where the memory forbids it; else None.
+        history: all that was done, where the memory does not rewind; else None.
     """
 
     tokens: Tensor
@@ -42,6 +46,8 @@ class Prefixes:
     ended: Tensor
     max_length: int
     min_length: int
+    tried: Tried | None = None
+    history: History | None = None
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
@@ -53,11 +59,11 @@ class Prefixes:
 
     def to(self, device: torch.device | str) -> Prefixes:
         """The same states on another device."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
+        return _each(self, lambda tensor: tensor.to(device))
 
     def select(self, rows: Tensor | slice) -> Prefixes:
         """The states of some rows (an index tensor, a boolean mask or a slice)."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in _TENSORS})
+        return _each(self, lambda tensor: tensor[rows])
 
     def texts(self, *, prompt: bool = False, eos: bool = True) -> list[list[int]]:
         """Token ids per row: the generated part; with the prompt before it or without the final `eos` if asked for."""
@@ -66,10 +72,20 @@ class Prefixes:
         return [row[a:b] for row, a, b in zip(self.tokens.tolist(), first.tolist(), last.tolist(), strict=True)]
 
 
-_TENSORS = ("tokens", "length", "prompt_length", "ended")
+def _each(record: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """The record with the function applied to every tensor of it."""
+    parts = {field.name: getattr(record, field.name) for field in fields(record)}
+    changed = {
+        name: function(part) if isinstance(part, Tensor) else _each(part, function)
+        for name, part in parts.items()
+        if isinstance(part, Tensor | Tried | History)
+    }
+    return replace(record, **changed)
 
 
-def start(vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length: int = 0) -> Prefixes:
+def start(
+    vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length: int = 0, memory: Memory | str = PREFIX
+) -> Prefixes:
     """States that hold a prompt and nothing else.
 
     Args:
@@ -77,6 +93,7 @@ def start(vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length:
         prompts: id lists of at least one token each, or an int64 tensor [B, P] right-padded with `vocabulary.size`.
         max_length: most generated tokens (then only `eos` and backspace are legal).
         min_length: `eos` is legal from this many generated tokens on.
+        memory: what later states are to hold beside the text.
 
     Raises:
         InvalidInputError: an empty prompt, an id out of range, or lengths that contradict each other.
@@ -85,7 +102,16 @@ def start(vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length:
     cells, prompt_length = pad_prompts(vocabulary, prompts)
     room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
     ended = torch.zeros_like(prompt_length, dtype=torch.bool)
-    return Prefixes(torch.cat([cells, room], 1), prompt_length.clone(), prompt_length, ended, max_length, min_length)
+    begun = Prefixes(torch.cat([cells, room], 1), prompt_length.clone(), prompt_length, ended, max_length, min_length)
+    return remembering(begun, Memory.of(memory))
+
+
+def remembering(prefixes: Prefixes, memory: Memory) -> Prefixes:
+    """The same texts as states of a memory, as if they had been written without a deletion."""
+    p, device = prefixes, prefixes.tokens.device
+    tried = Tried.nothing(len(p), 0, device) if memory.forbids else None
+    history = None if memory.rewinds else History(p.tokens, p.length)
+    return replace(p, tried=tried, history=history)
 
 
 def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> Prefixes:
@@ -110,17 +136,32 @@ def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> P
     written = torch.where(push, actions, torch.where(pop, vocabulary.size, tokens[rows, cell]))
     tokens[rows, cell] = written
     ended = p.ended | (push & (actions == vocabulary.eos))
-    return replace(p, tokens=tokens, length=p.length + push.long() - pop.long(), ended=ended)
+    next_ = replace(p, tokens=tokens, length=p.length + push.long() - pop.long(), ended=ended)
+    return _remembered(vocabulary, p, next_, push | pop, actions) if p.tried or p.history else next_
+
+
+def _remembered(v: Vocabulary, p: Prefixes, next_: Prefixes, acting: Tensor, actions: Tensor) -> Prefixes:
+    """`next_`, the texts after `actions` of the rows of `p` that are `acting`, with what is remembered."""
+    tried, history = p.tried, p.history
+    if tried is not None:
+        deleted = p.tokens.gather(1, p.length[:, None] - 1)[:, 0]
+        deleting, choices = acting & (actions == v.backspace), choices_at_prompt(v.size, p.min_length)
+        tried = tried.with_room().after(deleting, deleted, next_.generated, choices)
+    if history is not None:
+        history = history.after(acting, actions, v.backspace)
+    return replace(next_, tried=tried, history=history)
 
 
 def legal_actions(vocabulary: Vocabulary, prefixes: Prefixes, backspace: bool = True) -> Tensor:
     """Which actions are legal: bool [B, A]; no row is ever empty.
 
     After the end only `eos` is legal (a self-loop). Otherwise tokens are legal below `max_length`, `eos` from
-    `min_length` on, and the backspace, if `backspace` is true, after at least one generated token.
+    `min_length` on, and the backspace, if `backspace` is true, after at least one generated token. What was tried and
+    forbidden is not.
     """
     p = prefixes
-    return legal_mask(vocabulary, p.generated, p.ended, p.max_length, p.min_length, backspace)
+    legal = legal_mask(vocabulary, p.generated, p.ended, p.max_length, p.min_length, backspace)
+    return legal if p.tried is None else p.tried.barred(legal, p.generated)
 
 
 def legal_mask(

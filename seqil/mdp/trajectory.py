@@ -168,11 +168,15 @@ class Trajectories:
 
     def before(self, rows: Tensor, steps: Tensor) -> Prefixes:
         """The states before given steps of given rows (int64 [K] each): K rows."""
+        return self.until(rows, steps).replay()
+
+    def until(self, rows: Tensor, steps: Tensor) -> Trajectories:
+        """The first `steps` actions of given rows (int64 [K] each, at most their lengths): K rows."""
         inside = torch.arange(self.actions.shape[1], device=steps.device) < steps[:, None]
         cut = torch.where(inside, self.actions[rows], self.vocabulary.size)
-        none = torch.zeros_like(steps, dtype=torch.bool)
+        ended = self.ended[rows] & (steps == self.lengths[rows])
         limits = (self.max_length, self.min_length)
-        return Trajectories(self.vocabulary, self.prompts[rows], cut, steps, inside, none, *limits).replay()
+        return Trajectories(self.vocabulary, self.prompts[rows], cut, steps, inside, ended, *limits)
 
     def legal_actions(self, backspace: bool = True) -> Tensor:
         """Which actions are legal at the state before each step: bool [B, T, A]; in padding, at the final state."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .memory import PREFIX, Memory
 from .trajectory import Trajectories, held
 from .vocabulary import Vocabulary
 
@@ -50,14 +51,19 @@ class PrefixTree:
         return (node[None, None, :] <= node[None, :, None]) & (node[None, :, None] < self.deleted_at[:, None, :])
 
 
-def pack(vocabulary: Vocabulary, trajectories: Trajectories) -> PrefixTree:
+def pack(vocabulary: Vocabulary, trajectories: Trajectories, memory: Memory | str = PREFIX) -> PrefixTree:
     """The prefix tree of each row, without a loop over steps. O(B T log T) time, O(B (P + T)) memory.
 
+    Under a memory that does not rewind it is a chain: every action is a node below the one before it, the backspace,
+    too, as the token `vocabulary.size`.
+
     Raises:
-        InvalidInputError: trajectories over another vocabulary.
+        InvalidInputError: trajectories over another vocabulary, or an unknown memory.
     """
     v, t = vocabulary, trajectories
     t.check_vocabulary(v)
+    if not Memory.of(memory).rewinds:
+        return _chain(v, t)
     (B, T), P = t.actions.shape, t.prompts.shape[1]
     device = t.actions.device
     before, after = held(v, t.actions, t.inside)
@@ -101,3 +107,19 @@ def pack(vocabulary: Vocabulary, trajectories: Trajectories) -> PrefixTree:
     parent = torch.where(in_prompt, at_node - 1, -1).scatter(1, column, torch.where(push, node_at[:, :T], -1))
     own = torch.where(in_prompt, N, at_node + 1).scatter(1, column, torch.where(push, deleted_at, 0))
     return PrefixTree(tokens[:, :N], parent[:, :N], depth[:, :N], own[:, :N], lengths, node_at)
+
+
+def _chain(v: Vocabulary, t: Trajectories) -> PrefixTree:
+    (B, T), p, device = t.actions.shape, t.prompt_lengths[:, None], t.actions.device
+    lengths = t.prompt_lengths + t.lengths
+    N = int(lengths.max())
+    time, node = torch.arange(T + 1, device=device), torch.arange(N, device=device).expand(B, N)
+    column = torch.where(t.inside, p + time[:T], N)
+    tokens = torch.full((B, N + 1), v.size, device=device)
+    width = min(t.prompts.shape[1], N)
+    tokens[:, :width] = t.prompts[:, :width]
+    tokens = tokens.scatter(1, column, t.actions)[:, :N]
+    real = node < lengths[:, None]
+    node_at = p - 1 + torch.minimum(time, t.lengths[:, None])
+    parent, depth = torch.where(real, node - 1, -1), torch.where(real, node, 0)
+    return PrefixTree(tokens, parent, depth, torch.where(real, N, node + 1), lengths, node_at)

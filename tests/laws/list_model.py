@@ -48,6 +48,37 @@ class Row:
 
 
 @dataclass
+class RememberingRow(Row):
+    """A state that knows what was deleted on the way to it, and all that was done."""
+
+    tried: list = field(default_factory=lambda: [set()])  # by the number of generated tokens
+    done: list = field(default_factory=list)
+
+    def legal(self, v: Vocabulary, backspace: bool = True) -> set:
+        return super().legal(v, backspace) - self.tried[len(self.text)]
+
+    def take(self, v: Vocabulary, action: int) -> "RememberingRow":
+        new = super().take(v, action)
+        if self.ended or action not in self.legal(v):
+            return new
+        new.done.append(action)
+        if action == v.size:
+            new.tried.pop()
+            new.tried[-1].add(self.text[-1])
+            if not new.legal(v):
+                new.tried[-1] = set()
+        else:
+            new.tried.append(set())
+        return new
+
+    def copy(self) -> "RememberingRow":
+        tried = [set(tokens) for tokens in self.tried]
+        return RememberingRow(
+            self.prompt, self.max_length, self.min_length, list(self.text), self.ended, tried, list(self.done)
+        )
+
+
+@dataclass
 class Case:
     """A batch of trajectories as lists. `states[b][t]` is the state of row b before action t."""
 
@@ -58,11 +89,13 @@ class Case:
     min_length: int
     imitate: list
 
+    row: type = Row
+
     @property
     def states(self) -> list:
         all_rows = []
         for prompt, actions in zip(self.prompts, self.actions, strict=True):
-            rows = [Row(prompt, self.max_length, self.min_length)]
+            rows = [self.row(prompt, self.max_length, self.min_length)]
             for action in actions:
                 rows.append(rows[-1].take(self.v, action))
             all_rows.append(rows)
@@ -86,12 +119,12 @@ class Case:
             return [x[i] for i in chosen]
 
         return Case(
-            self.v, pick(self.prompts), pick(self.actions), self.max_length, self.min_length, pick(self.imitate)
+            self.v, pick(self.prompts), pick(self.actions), self.max_length, self.min_length, pick(self.imitate), self.row
         )
 
 
 @st.composite
-def cases(draw, vocabulary=None, max_rows: int = 4, max_steps: int = 12, backspace: bool = True):
+def cases(draw, vocabulary=None, max_rows: int = 4, max_steps: int = 12, backspace: bool = True, row: type = Row):
     """Legal trajectories; choices are made modulo the legal actions, so that shrinking leads to short plain rows."""
     v = vocabulary or draw(vocabularies())
     max_length, min_length = draw(limits())
@@ -99,7 +132,7 @@ def cases(draw, vocabulary=None, max_rows: int = 4, max_steps: int = 12, backspa
     starts = draw(prompts(v, rows))
     actions = []
     for prompt in starts:
-        state, taken = Row(prompt, max_length, min_length), []
+        state, taken = row(prompt, max_length, min_length), []
         for choice in draw(st.lists(st.integers(0, 59), max_size=max_steps)):
             legal = sorted(state.legal(v, backspace))
             if not legal:
@@ -110,4 +143,4 @@ def cases(draw, vocabulary=None, max_rows: int = 4, max_steps: int = 12, backspa
                 break
         actions.append(taken)
     imitate = [draw(st.lists(st.booleans(), min_size=len(a), max_size=len(a))) for a in actions]
-    return Case(v, starts, actions, max_length, min_length, imitate)
+    return Case(v, starts, actions, max_length, min_length, imitate, row)
