@@ -40,6 +40,10 @@ class Memory:
             raise InvalidInputError(f"unknown memory {value!r}; known: {', '.join(MEMORIES)}")
         return MEMORIES[value]
 
+    def empty(self, size: int) -> int:
+        """What a cell of an observation holds where nothing is, in a vocabulary of `size` tokens."""
+        return size if self.rewinds else size + 1
+
     def __str__(self) -> str:
         return self.name
 

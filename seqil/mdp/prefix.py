@@ -53,6 +53,11 @@ class Prefixes:
         return self.tokens.shape[0]
 
     @property
+    def cells(self) -> Tensor:
+        """What a model that rewinds is fed: `tokens`."""
+        return self.tokens
+
+    @property
     def generated(self) -> Tensor:
         """Generated tokens per row, a final `eos` included: int64 [B]."""
         return self.length - self.prompt_length

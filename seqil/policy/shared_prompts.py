@@ -44,8 +44,9 @@ class SharedPrompts:
         return cls(tokens, (tokens != empty).sum(1), of_row, empty)
 
     @classmethod
-    def where_worthwhile(cls, trajectories: Trajectories) -> SharedPrompts | None:
-        """Those of batches that gain by a second forward, or None.
+    def where_worthwhile(cls, trajectories: Trajectories, written: Tensor | None = None) -> SharedPrompts | None:
+        """Those of batches that gain by a second forward, or None; `written` are cells behind the prompts, int64 [B],
+        or None: the pushes.
 
         They are those whose longest prompt has 16 tokens or more, where sharing saves a quarter of the cells that are
         fed, padding included, and 256 at least: the second forward costs as much as some ten cells of a wide model
@@ -54,7 +55,7 @@ class SharedPrompts:
         t = trajectories
         if t.prompts.shape[1] < _LEAST_PROMPT:
             return None
-        found, pushes = cls.of(t), t.pushes
+        found, pushes = cls.of(t), t.pushes if written is None else written
         apart = len(t) * int((t.prompt_lengths + pushes).max())
         saved = apart - found.tokens.numel() - len(t) * int(pushes.max())
         return found if saved >= max(_LEAST_SAVED, _LEAST_SHARE * apart) else None

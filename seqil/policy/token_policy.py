@@ -13,9 +13,11 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from ..mdp.bans import Bans, legal_along
+from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, legal_actions
 from ..mdp.trajectory import Trajectories
-from ..mdp.tree import PrefixTree
+from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from .activations import fuse_gelu
 from .cache import SlotCache
@@ -36,7 +38,8 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
     Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
     token rows, so that a pretrained model is barely disturbed: `pi(backspace) <= 1 / (V + 1)` where every action is
     legal (where few are, as at `max_length`, its share is larger). Rows beyond it (of a padded head) are ignored. The
-    backspace is only ever an action: it is never fed to the model.
+    backspace is only ever an action: it is never fed to the model, but under the memory `history`, where the model
+    reads every action in order, at positions that are time.
 
     The policy starts in the mode of the model, training or evaluation.
 
@@ -48,6 +51,8 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         model: any Hugging Face causal LM; it is copied, not modified.
         vocabulary: the ids.
         backspace: whether the policy may delete.
+        memory: what its state holds beside the text that stands, see `seqil.mdp.memory`: `prefix`, `tried` or
+            `history`.
 
     Raises:
         UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space,
@@ -59,10 +64,12 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
 
     model: PreTrainedModel
 
-    def __init__(self, model: nn.Module, vocabulary: Vocabulary, backspace: bool = True) -> None:
+    def __init__(
+        self, model: nn.Module, vocabulary: Vocabulary, backspace: bool = True, memory: Memory | str = PREFIX
+    ) -> None:
         super().__init__()
         refuse_stateful(model)
-        self.vocabulary = Vocabulary.of(vocabulary)
+        self.vocabulary, self.memory = Vocabulary.of(vocabulary), Memory.of(memory)
         self.backspace = bool(backspace)
         self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
         self.model = copy.deepcopy(model)
@@ -109,12 +116,12 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         """Last hidden states of the trunk: [B, N, D].
 
         Args:
-            tokens: int64 [B, N]; empty cells may hold `vocabulary.size`.
+            tokens: int64 [B, N]; empty cells may hold `vocabulary.size`, which is the backspace where it is fed.
             positions: int64 [B, N].
             mask: additive [B, 1, N, keys] in the dtype of the model.
             cache: write and read keys there, else see only these tokens.
         """
-        ids = torch.where(tokens == self.vocabulary.size, 0, tokens)
+        ids = torch.where(tokens == self.vocabulary.size, 0, tokens) if self.memory.rewinds else tokens
         out = self.model.base_model(
             input_ids=ids,
             position_ids=positions,
@@ -151,7 +158,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         """Write `logits`, with illegal actions at -inf. Leading batch dimensions may be any."""
         cells, legal = (tensordict[key] for key in self.in_keys)
         flat = cells.reshape(-1, cells.shape[-1])
-        logits = self._logits(flat, (flat != self.vocabulary.size).sum(-1))
+        logits = self._logits(flat, (flat != self.memory.empty(self.vocabulary.size)).sum(-1))
         legal = nn.functional.pad(legal.bool(), (0, self.vocabulary.num_actions - legal.shape[-1]), value=False)
         logits = logits.reshape(*cells.shape[:-1], -1).masked_fill(~legal, -torch.inf)
         return tensordict.set(self.out_keys[0], logits)
@@ -159,11 +166,14 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
     def log_probs(self, prefixes: Prefixes) -> Tensor:
         """Log-probabilities of all actions at any states: float [B, A], illegal ones -inf.
 
-        The slow way, one plain forward over each prefix: the reference that trees and caches are tested against.
+        The slow way, one plain forward over each prefix: the reference that trees and caches are tested against. What
+        is legal is the state's to say (see `seqil.start`); a state that holds no history is read as if it had been
+        written without a deletion.
         """
-        self.check_positions(int(prefixes.length.max()))
+        fed = prefixes if self.memory.rewinds or prefixes.history is None else prefixes.history
+        self.check_positions(int(fed.length.max()))
         legal = legal_actions(self.vocabulary, prefixes, self.backspace)
-        logits = self._logits(prefixes.tokens, prefixes.length)
+        logits = self._logits(fed.cells, fed.length)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
     def step_values(
@@ -185,8 +195,9 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         trajectories.check_vocabulary(self.vocabulary)
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
-        tree, hidden = tree_and_hidden(self.trunk, trajectories)
-        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions)
+        tree, hidden = tree_and_hidden(self.trunk, trajectories, self.memory)
+        bans = self._bans(trajectories, tree, actions)
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans)
 
     def step_log_probs(self, trajectories: Trajectories) -> Tensor:
         """Log-probabilities of all actions at the state before each step: [B, T, A], illegal ones -inf.
@@ -195,15 +206,19 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         beyond the end of a row hold the law of its last state.
         """
         t = trajectories
-        tree, hidden = tree_and_hidden(self.trunk, t)
+        tree, hidden = tree_and_hidden(self.trunk, t, self.memory)
         rows = torch.arange(len(t), device=hidden.device)[:, None]
         logits = self.head(hidden[rows, tree.node_at[:, :-1]])
-        legal = t.legal_actions(self.backspace)
+        legal = legal_along(t, self.backspace, self.memory)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
     def positions(self, trajectories: Trajectories) -> int:
         """Cells that `step_values` and `step_log_probs` feed: the prefix trees, a prompt that is shared once."""
-        return positions(self.trunk, trajectories)
+        return positions(self.trunk, trajectories, self.memory)
+
+    def pack(self, trajectories: Trajectories) -> PrefixTree:
+        """The trajectories as the model reads them: `seqil.pack` under the memory of the policy."""
+        return pack(self.vocabulary, trajectories, self.memory)
 
     def tree_hidden(self, tree: PrefixTree) -> Tensor:
         """Last hidden state of every node, prompts of each row included: [B, N, D]."""
@@ -224,7 +239,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
         folder = Path(folder)
         self.model.save_pretrained(folder)
-        settings = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace}
+        settings = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -237,6 +252,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
             saved, backspace = Vocabulary.of(settings["vocabulary"]), bool(settings["backspace"])
+            memory = Memory.of(settings.get("memory", PREFIX))
         except FileNotFoundError:
             raise CheckpointError(
                 f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
@@ -249,7 +265,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         fuse_gelu(model)
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
-        policy.vocabulary, policy.backspace, policy.model = saved, backspace, model
+        policy.vocabulary, policy.backspace, policy.memory, policy.model = saved, backspace, memory, model
         policy.training = model.training
         policy.in_keys, policy.out_keys = ["observation", "action_mask"], ["logits"]
         if policy._head_rows() < (saved.num_actions if backspace else saved.size):
@@ -257,6 +273,16 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         return policy
 
     # -- construction ------------------------------------------------------------------------------
+
+    def _bans(self, trajectories: Trajectories, tree: PrefixTree, actions: Tensor | None) -> Bans | None:
+        """What was tried, where that is forbidden; trajectories that write it again are refused, and such labels."""
+        if not self.memory.forbids:
+            return None
+        bans = Bans.of(trajectories, tree if self.memory.rewinds else None)
+        bans.check(trajectories)
+        if trajectories.labels is not None and actions is trajectories.labels:
+            bans.check(trajectories, actions, trajectories.imitate)
+        return bans
 
     def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
         real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]

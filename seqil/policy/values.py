@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..mdp.bans import Bans
 from ..mdp.prefix import legal_kinds
-from ..mdp.trajectory import Trajectories
+from ..mdp.trajectory import Trajectories, held
 from ..mdp.tree import PrefixTree
 
 _CHUNK_ELEMENTS = 2**23
@@ -62,6 +63,7 @@ def step_values(
     trajectories: Trajectories,
     backspace: bool,
     actions: Tensor | None = None,
+    bans: Bans | None = None,
 ) -> StepValues:
     """Values of every step of packed trajectories.
 
@@ -69,10 +71,12 @@ def step_values(
         hidden: [B, N, D], last hidden state of every node of `tree`.
         weight: [at least A, D] head, row `i` for action `i`; rows beyond the actions are ignored.
         bias: [at least A] or None.
-        tree: `pack(vocabulary, trajectories)`.
+        tree: `pack(vocabulary, trajectories)`, under the memory of the policy.
         trajectories: the walk on the tree.
         backspace: whether the policy may delete; if not, the head needs V rows only.
         actions: int64 [B, T] or [B, T, K], whose logits `q` holds; None: those that were taken.
+        bans: what was tried and is not legal again. A state that a deletion leads to then has a value of its own: the
+            sum over its legal actions is taken anew, since most of the sum may be what is left out.
 
     Returns:
         StepValues in float32 at least.
@@ -83,16 +87,26 @@ def step_values(
     node = torch.arange(tree.tokens.shape[1], device=hidden.device)
     is_state = (node >= t.prompt_lengths[:, None] - 1) & (node < tree.lengths[:, None])
     flat = (is_state.reshape(-1).cumsum(0) - 1).view_as(is_state)  # position among the states of the batch
-    state_at = flat.gather(1, tree.node_at)
+    state_at, states = flat.gather(1, tree.node_at), hidden[is_state]
+    barred = None
+    if bans is not None:
+        row, step = (t.inside & (t.actions == v.backspace)).nonzero(as_tuple=True)
+        again = len(states) + torch.arange(len(row), device=hidden.device)
+        states = torch.cat([states, hidden[row, tree.node_at[row, step + 1]]])
+        state_at = state_at.index_put((row, step + 1), again)
+        barred = torch.stack([state_at[bans.row, bans.time], bans.token])
 
     row, step = t.inside.nonzero(as_tuple=True)
     wanted = actions[row, step]
     state = state_at[row, step].view(-1, *[1] * (wanted.dim() - 1)).expand_as(wanted)
     logsumexp, eos, deletion, taken = head_values(
-        hidden[is_state], weight, bias, state.reshape(-1), wanted.reshape(-1), v.size, v.eos, backspace
+        states, weight, bias, state.reshape(-1), wanted.reshape(-1), v.size, v.eos, backspace, barred
     )
-    generated = (tree.depth + 1 - t.prompt_lengths[:, None])[is_state]
-    ended = (t.ended[:, None] & (node == tree.lengths[:, None] - 1))[is_state]
+    _, after = held(v, t.actions, t.inside)
+    counts = torch.cat([torch.zeros_like(t.lengths)[:, None], after], 1)
+    generated = counts.new_zeros(len(states)).index_put((state_at.reshape(-1),), counts.reshape(-1))
+    last = state_at[t.ended, -1]
+    ended = torch.zeros_like(generated, dtype=torch.bool).index_fill(0, last, True)
     legal = torch.stack(legal_kinds(generated, ended, t.max_length, t.min_length), -1)
     if not backspace:
         legal[:, 2] = False
@@ -113,8 +127,8 @@ def step_values(
 class _HeadValues(torch.autograd.Function):
     """Per state: logsumexp over the tokens but eos, logit of eos, logit of the backspace; and logits of taken actions.
 
-    hidden [M, D], weight [>= A, D], bias [>= A] or None, state and action int64 [K]
-    -> [M], [M], [M], [K], in float32 at least.
+    hidden [M, D], weight [>= A, D], bias [>= A] or None, state and action int64 [K], barred int64 [2, J] (states, and
+    tokens that are left out of their sum) or None -> [M], [M], [M], [K], in float32 at least.
     """
 
     @staticmethod
@@ -128,6 +142,7 @@ class _HeadValues(torch.autograd.Function):
         size: int,
         eos: int,
         backspace: bool,
+        barred: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         special = torch.tensor([eos, size if backspace else eos], device=hidden.device)
@@ -138,24 +153,26 @@ class _HeadValues(torch.autograd.Function):
             taken = taken + bias[action]
         logsumexp = torch.empty(len(hidden), dtype=dtype, device=hidden.device)
         for rows in _chunks(hidden, size):
-            logits = _token_logits(hidden[rows], weight, bias, size, eos, dtype)
+            logits = _without(barred, rows, _token_logits(hidden[rows], weight, bias, size, eos, dtype))
             top = logits.amax(1, keepdim=True)
             top = torch.where(top.isfinite(), top, 0)  # a vocabulary of eos alone, or numbers that are not finite
             logsumexp[rows] = logits.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
-        ctx.save_for_backward(hidden, weight, bias, state, action, special, logsumexp)
+        ctx.save_for_backward(hidden, weight, bias, state, action, special, logsumexp, barred)
         ctx.size, ctx.eos, ctx.backspace = size, eos, backspace
         return logsumexp, single[:, 0], single[:, 1], taken
 
     @staticmethod
     def backward(ctx: Any, g_lse: Tensor, g_eos: Tensor, g_deletion: Tensor, g_taken: Tensor) -> tuple[Any, ...]:
-        hidden, weight, bias, state, action, special, logsumexp = ctx.saved_tensors
+        hidden, weight, bias, state, action, special, logsumexp, barred = ctx.saved_tensors
         dtype = logsumexp.dtype
+        if barred is not None:  # where every token is left out
+            logsumexp = torch.where(logsumexp == -torch.inf, 0, logsumexp)
         d_hidden = torch.empty(hidden.shape, dtype=dtype, device=hidden.device)
         d_weight = torch.zeros(weight.shape, dtype=dtype, device=hidden.device)
         d_bias = None if bias is None else torch.zeros(bias.shape, dtype=dtype, device=hidden.device)
         for rows in _chunks(hidden, ctx.size):
             h = hidden[rows]
-            p = _token_logits(h, weight, bias, ctx.size, ctx.eos, dtype)
+            p = _without(barred, rows, _token_logits(h, weight, bias, ctx.size, ctx.eos, dtype))
             p.sub_(logsumexp[rows, None]).exp_().mul_(g_lse[rows, None])
             if d_bias is not None:
                 d_bias[: ctx.size] += p.sum(0)
@@ -171,7 +188,7 @@ class _HeadValues(torch.autograd.Function):
         if d_bias is not None:
             d_bias.index_add_(0, special, g_single.sum(0)).index_add_(0, action, g_taken)
             d_bias = d_bias.to(bias.dtype)
-        return d_hidden.to(hidden.dtype), d_weight.to(weight.dtype), d_bias, None, None, None, None, None
+        return d_hidden.to(hidden.dtype), d_weight.to(weight.dtype), d_bias, *[None] * 6
 
 
 def _chunks(hidden: Tensor, size: int) -> list[slice]:
@@ -186,6 +203,14 @@ def _token_logits(
     if bias is not None:
         logits += bias[:size]
     logits[:, eos] = -torch.inf
+    return logits
+
+
+def _without(barred: Tensor | None, rows: slice, logits: Tensor) -> Tensor:
+    """The logits of these states, with -inf at what is barred there; in place."""
+    if barred is not None:
+        state, token = barred[:, (barred[0] >= rows.start) & (barred[0] < rows.stop)]
+        logits[state - rows.start, token] = -torch.inf
     return logits
 
 
