@@ -24,7 +24,7 @@ from torch.nn.utils import skip_init
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import ParametrizationList
 
-from seqil import TokenPolicy, Trajectories, pack
+from seqil import TokenPolicy, Trajectories
 from seqil.randomness import seeded
 
 LogitReward = Callable[[Tensor], Tensor]
@@ -71,7 +71,7 @@ class TreeHead(nn.Module):
 
     def hidden(self, trajectories: Trajectories) -> Tensor:
         """Last hidden state before each step and after the last one: [B, T + 1, D]."""
-        tree = pack(trajectories.vocabulary, trajectories)
+        tree = self.trunk.pack(trajectories)
         rows = torch.arange(len(trajectories), device=tree.tokens.device)[:, None]
         return self.trunk.tree_hidden(tree)[rows, tree.node_at]
 

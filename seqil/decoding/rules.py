@@ -55,11 +55,13 @@ class NamedRule:
         name: with all arguments.
         begin: as in `Rule`.
         forwards: lengths of prefixes -> positions that the warp feeds to the model at each, both int64.
+        forbids: a rollout with it forbids what was deleted, as the memory `tried` does; its warp does nothing.
     """
 
     name: str
     begin: Callable[[TokenPolicy], Warp] = field(compare=False)
     forwards: Callable[[Tensor], Tensor] = field(default=torch.zeros_like, compare=False)
+    forbids: bool = False
 
     def __repr__(self) -> str:
         return self.name
@@ -86,13 +88,14 @@ def min_p(p: float) -> NamedRule:
 
 
 def tabu() -> NamedRule:
-    """A token that was just deleted is forbidden at the prefix that it was deleted from.
+    """The memory `tried` at sampling time, for a policy that was trained without it (see `seqil.mdp.memory`).
 
-    Precisely: a prefix forbids every token that was deleted from it since it was last reached by writing its own
-    last token. Deleting that token, too, lifts the ban; returning by a deletion does not. Where nothing else is
-    legal the row deletes and writes as it did before.
+    A prefix forbids every token that was deleted from it since it was last reached by writing its own last token.
+    Deleting that token, too, lifts the ban; returning by a deletion does not. Where nothing else is legal, which is so
+    at a prompt alone, what was deleted from there is forgotten. It is a matter of what is legal, so that its place
+    among the rules does not matter.
     """
-    return NamedRule("tabu()", lambda policy: _Tabu())
+    return NamedRule("tabu()", lambda policy: lambda prefixes, rows, logits: logits, forbids=True)
 
 
 def backspace_bias(b: float) -> NamedRule:
@@ -111,7 +114,8 @@ def loop_guard(most: int) -> NamedRule:
     """At most `most` tokens are ever deleted at any one position of the text; the next one stands. 0: no deletions.
 
     As the first rule it makes every policy end: after `(2 most + 1) max_length + 1` actions at the latest. (A count
-    that starts anew with each new prefix would allow exponentially many.)
+    that starts anew with each new prefix would allow exponentially many.) Not where what was tried is forbidden (by
+    `tabu`, or by the memory): there a deletion may be all that is legal, and legality goes before rules.
     """
     most = _count("loop_guard", "most", most, 0)
     return NamedRule(f"loop_guard({most})", lambda policy: _LoopGuard(most, policy.vocabulary))
@@ -178,25 +182,6 @@ class _Moves:
             last_depth, last_token = self._last.get(row, (0, token))
             self._last[row] = depth, token
             yield row, depth, last_token if depth < last_depth else None
-
-
-class _Tabu:
-    def __init__(self) -> None:
-        self._moves = _Moves()
-        self._deleted: dict[tuple[int, int], set[int]] = {}  # (row, depth) of the prefixes of the current text
-
-    def __call__(self, prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
-        where: list[tuple[int, int]] = []
-        for b, (row, depth, deleted) in enumerate(self._moves(prefixes, rows)):
-            if deleted is None:
-                self._deleted[row, depth] = set()
-                continue
-            self._deleted[row, depth].add(deleted)
-            where += [(b, token) for token in self._deleted[row, depth]]
-        if not where:
-            return logits
-        at, tokens = torch.tensor(where, device=logits.device).unbind(1)
-        return logits.index_put((at, tokens), logits.new_tensor(-torch.inf))
 
 
 class _LoopGuard:

@@ -50,7 +50,10 @@ class Bans:
             InvalidInputError: naming the row and the step.
         """
         t = trajectories
-        actions, counted = t.actions if actions is None else actions, t.inside if counted is None else counted & t.inside
+        actions, counted = (
+            t.actions if actions is None else actions,
+            t.inside if counted is None else counted & t.inside,
+        )
         if not len(self.row) or not actions.shape[1]:
             return
         step = self.time.clamp(max=actions.shape[1] - 1)

@@ -101,9 +101,7 @@ class Tried:
         if choices is not None:
             places = torch.where(((places == 0).sum(1) == choices)[:, None], -1, places)
         rows = deleting[:, None]
-        return Tried(
-            torch.where(rows & new, token[:, None], self.tokens), torch.where(rows, places, self.places)
-        )
+        return Tried(torch.where(rows & new, token[:, None], self.tokens), torch.where(rows, places, self.places))
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,8 +63,10 @@ def flops(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     A deletion is counted like any action, because the other rows of its batch compute theirs.
     """
     prompt = trajectories.prompt_lengths.cpu().numpy()
-    before, _ = held(trajectories.vocabulary, trajectories.actions, trajectories.inside)
-    context = (trajectories.prompt_lengths[:, None] + before).cpu().numpy()
+    seen, _ = held(trajectories.vocabulary, trajectories.actions, trajectories.inside)
+    if not policy.memory.rewinds:
+        seen = trajectories.inside.long().cumsum(1) - 1
+    context = (trajectories.prompt_lengths[:, None] + seen).cpu().numpy()
     per_action = forward_flops(policy, context) * trajectories.inside.cpu().numpy()
     cells = np.arange(1, int(prompt.max()) + 1)
     of_prompt = forward_flops(policy, cells) * (cells < prompt[:, None])

@@ -12,9 +12,7 @@ from .shared_prompts import SharedPrompts
 from .trunk import Trunk
 
 
-def tree_and_hidden(
-    trunk: Trunk, trajectories: Trajectories, memory: Memory = PREFIX
-) -> tuple[PrefixTree, Tensor]:
+def tree_and_hidden(trunk: Trunk, trajectories: Trajectories, memory: Memory = PREFIX) -> tuple[PrefixTree, Tensor]:
     """The tree of the trajectories and the last hidden state of each of its nodes, [B, N, D].
 
     Long prompts that several rows begin with are fed once, see `SharedPrompts.where_worthwhile`.

@@ -82,6 +82,11 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             )
         if self.backspace:
             self._add_backspace_row()
+        if not self.memory.rewinds and len(self.model.get_input_embeddings().weight) < self.vocabulary.num_actions:
+            raise InvalidInputError(
+                f"the memory {self.memory} feeds the backspace, id {self.vocabulary.backspace}, for which the input "
+                f"table of {name_of(model)} has no row; resize_token_embeddings, or choose another memory"
+            )
         with evaluating(self.model):
             refuse_unlike_tree(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
             refuse_reshaped_logits(self.model)
@@ -229,8 +234,9 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         """Refuse a prefix of more cells than the model has positions."""
         if self.max_positions is not None and cells > self.max_positions:
             raise InvalidInputError(
-                f"prompt and text take {cells} positions, {name_of(self.model)} has {self.max_positions}; "
-                "shorten the prompt or max_length"
+                f"prompt and {'text' if self.memory.rewinds else 'actions'} take {cells} positions, "
+                f"{name_of(self.model)} has {self.max_positions}; shorten the prompt or "
+                f"{'max_length' if self.memory.rewinds else 'max_actions'}"
             )
 
     # -- files -------------------------------------------------------------------------------------

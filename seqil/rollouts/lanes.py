@@ -12,16 +12,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..mdp.memory import History
 from ..mdp.prefix import Prefixes, legal_kinds
 from ..policy.cache import SlotCache
 from ..policy.token_policy import TokenPolicy
 from .decoder import decoder_of, read_prompts
 from .sampler import FEW, SamplerAhead
+from .tried_stacks import Ints, TriedStacks
 
 if TYPE_CHECKING:
     from ..decoding.rules import Warp
 
 _EXTENT = 16  # slots are read in multiples of this
+_LEAST = 1e-20  # of a law that is left; below, what float32 keeps of its parts is not enough
 _REFILL = 8  # rows that wait begin when one lane in so many is free, so that few prompts are read at a time
 
 
@@ -57,6 +60,11 @@ class Lanes:
 
     Kept of every state is its law, of many actions in sums of blocks, so that the head is asked for one block alone;
     and where that does not serve (see `_keeps_laws`), or not alone, the last hidden state.
+
+    Where what was tried is forbidden, the law after a deletion lacks more than it did before: of few actions logits are
+    kept, because most of a law may be what is left out; of many, sums of blocks, each without what was drawn from it
+    (what is drawn again from a state was deleted there). Where the policy does not rewind, what is fed is every action,
+    and each takes a forward.
     """
 
     def __init__(
@@ -77,13 +85,20 @@ class Lanes:
         self.record: list[tuple[NDArray[Any], ...]] = []  # rows, steps, actions, log-probabilities
         self.rows = np.arange(0)
         self.started, self.lanes, self.max_actions = 0, lanes, max_actions
-        self.capacity = -(-initial.tokens.shape[1] // _EXTENT) * _EXTENT
+        self.fed, self.fed_length = self.cells, self.length
+        self.appends = initial.history is not None
+        if self.appends:
+            self.fed = np.pad(self.cells[:, : int(self.length.max())], ((0, 0), (0, max_actions)))
+            self.fed_length = self.length.copy()
+        v = policy.vocabulary
+        self.tried = None if initial.tried is None else TriedStacks(initial, max_actions, v.size)
+        self.capacity = -(-self.fed.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
         self.device, self.many_actions = policy.weight.device, policy.vocabulary.num_actions > FEW
         self.states, self.laws = (_Slots(lanes, self.capacity) for _ in range(2))
         self.with_laws = self._keeps_laws()
-        v, generated = policy.vocabulary, torch.arange(initial.max_length + 1)
+        generated = torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
         token, eos, pop = (_array(~legal) for legal in kinds)
@@ -116,13 +131,13 @@ class Lanes:
 
     def _forward(self) -> Tensor:
         """Feed the last token of every row: last hidden states [lanes in use, D]."""
-        length = self.length[self.rows]
+        length = self.fed_length[self.rows]
         top, longest = length - 1, int(length.max())
         whole = bool((length == longest).all())
         extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
         self.cache.step(self._tensor(top), extent, whole)
-        hidden = self.decoder(self._tensor(self.cells[self.rows, top]), self._tensor(length), self.cache)
-        if self.many_actions or not self.with_laws:
+        hidden = self.decoder(self._tensor(self.fed[self.rows, top]), self._tensor(length), self.cache)
+        if not self.appends and (self.many_actions or not self.with_laws):
             self.states.write(self.cache.index(heads=1), hidden)
         return hidden
 
@@ -132,54 +147,97 @@ class Lanes:
         ended, rows = np.zeros(len(self.rows), dtype=np.bool_), self.rows.copy()
         drawn = self._drawn(hidden, rows)
         if self.with_laws:
-            self.laws.write(self.cache.index(heads=1), self.sampler.law)
+            self.laws.write(self.cache.index(heads=1), self.law)
         while True:
             length, taken = self.length[rows], self.taken[rows]
             action, log_prob = (_array(t) for t in drawn)
             self.record.append((rows, taken, action, log_prob))
             taken, deleting = taken + 1, action == v.backspace
             ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
-            self.cells[rows, length - deleting] = action  # the backspace is the empty cell
-            length = length + 1 - 2 * deleting
-            self.length[rows], self.taken[rows] = length, taken
+            self._write(rows, length, action, deleting)
+            self.taken[rows] = taken
             (again,) = (deleting & ~over).nonzero()
-            if not len(again):
+            if not len(again) or self.appends:
                 break
             lanes, rows = lanes[again], rows[again]
             drawn = self._drawn_again(lanes, rows)
         if ended.any():
             self._clear(ended)
 
-    def _drawn(self, hidden: Tensor, rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    def _write(self, rows: Ints, length: Ints, action: Ints, deleting: NDArray[np.bool_]) -> None:
+        """What these rows, of `length` cells, have done."""
+        cell = length - deleting
+        if self.appends:
+            self.fed[rows, self.fed_length[rows]] = action
+            self.fed_length[rows] += 1
+        if self.tried is not None:
+            generated, pushing = length - self.prompt_length[rows], ~deleting
+            deleted = self.cells[rows, cell]
+            self.tried.pushed(rows[pushing], generated[pushing] + 1)
+            self.tried.popped(rows[deleting], generated[deleting] - 1, deleted[deleting])
+        self.cells[rows, cell] = action  # the backspace is the empty cell
+        self.length[rows] = length + 1 - 2 * deleting
+
+    def _drawn(self, hidden: Tensor, rows: Ints, again: bool = False) -> tuple[Tensor, Tensor]:
+        """At states of these last hidden states; `again`: they were there before."""
         logits = self._legal_logits(hidden, self.length[rows] - self.prompt_length[rows])
-        return self.sampler(logits, rows, self.taken[rows], self._reshape(rows))
+        if again or self.appends:
+            self._bar(logits, rows)
+        drawn = self.sampler(logits, rows, self.taken[rows], self._reshape(rows))
+        if self.with_laws:
+            self.law = logits if self.tried is not None and not self.many_actions else self.sampler.law
+        return drawn
+
+    def _bar(self, logits: Tensor, rows: Ints, first: Tensor | int = 0) -> None:
+        """Put what was tried there at -inf, in place, in logits of the actions from `first` (int64 [n]) on."""
+        if self.tried is None:
+            return
+        at, tokens = (self._tensor(x) for x in self.tried.here(rows, self.length[rows] - self.prompt_length[rows]))
+        if isinstance(first, Tensor):
+            tokens = tokens - first[at]
+            inside = (tokens >= 0) & (tokens < logits.shape[1])
+            at, tokens = at[inside], tokens[inside]
+        logits[at, tokens] = -torch.inf
 
     def _keeps_laws(self) -> bool:
         """Not where rules look at more than the state, and not greedily. Of few actions a law must not be larger than
         two hidden states of every layer; of many the head must be the policy's own.
         """
         policy = self.policy
-        if self.warps or self.sampler.temperature == 0:
+        if self.warps or self.sampler.temperature == 0 or self.appends:
             return False
         if self.many_actions:
             return getattr(policy.head, "__func__", None) is TokenPolicy.head
         return policy.vocabulary.num_actions <= 2 * len(self.cache.layers) * policy.weight.shape[1]
 
-    def _drawn_again(self, lanes: NDArray[Any], rows: NDArray[Any]) -> tuple[Tensor, Tensor]:
+    def _drawn_again(self, lanes: Ints, rows: Ints) -> tuple[Tensor, Tensor]:
         """At states that these rows, on these lanes, were in before."""
         at, taken = (self._tensor(lanes), self._tensor(self.length[rows] - 1)), self.taken[rows]
         if not self.with_laws:
-            return self._drawn(self.states[at], rows)
+            return self._drawn(self.states[at], rows, again=True)
         if not self.many_actions:
-            return self.sampler.again(self.laws[at], rows, taken)
-        illegal = self._tensor(self.illegal[self.length[rows] - self.prompt_length[rows]])
-        return self.sampler.again(self.laws[at], rows, taken, partial(self._some_logits, self.states[at], illegal))
+            return self._drawn_of_few(self.laws[at], rows, taken)
+        if self.tried is not None and bool((self.laws[at].sum(1) < _LEAST).any()):
+            drawn = self._drawn(self.states[at], rows, again=True)
+        else:
+            drawn = self.sampler.again(self.laws[at], rows, taken, partial(self._some_logits, self.states[at], rows))
+        if self.tried is not None:
+            self.laws.write(at[0] * self.capacity + at[1], self.sampler.law)
+        return drawn
 
-    def _some_logits(self, hidden: Tensor, illegal: Tensor, actions: Tensor) -> Tensor:
-        """Logits of some actions (int64 [n, K]) where kinds of them are `illegal` (int64 [n]): at -inf."""
-        v = self.policy.vocabulary
+    def _drawn_of_few(self, law: Tensor, rows: Ints, taken: Ints) -> tuple[Tensor, Tensor]:
+        if self.tried is None:
+            return self.sampler.again(law, rows, taken)
+        self._bar(law, rows)
+        return self.sampler(law, rows, taken)
+
+    def _some_logits(self, hidden: Tensor, rows: Ints, actions: Tensor) -> Tensor:
+        """Logits of some actions in a row (int64 [n, K]), at -inf where they are illegal."""
+        v, illegal = self.policy.vocabulary, self._tensor(self.illegal[self.length[rows] - self.prompt_length[rows]])
         kind = 1 + (actions == v.eos).long() + 3 * (actions == v.backspace).long()
-        return self.policy.logits_of(hidden, actions).masked_fill_((kind & illegal[:, None]) > 0, -torch.inf)
+        logits = self.policy.logits_of(hidden, actions).masked_fill_((kind & illegal[:, None]) > 0, -torch.inf)
+        self._bar(logits, rows, actions[:, 0])
+        return logits
 
     def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
@@ -198,6 +256,11 @@ class Lanes:
         there = self._tensor(rows)
         cells, length = self._tensor(self.cells[rows]), self._tensor(self.length[rows])
         state = replace(self.initial.select(there), tokens=cells, length=length)
+        if self.tried is not None:
+            state = replace(state, tried=self.tried.state(rows, self.device))
+        if self.appends:
+            fed = History(self._tensor(self.fed[rows]), self._tensor(self.fed_length[rows]))
+            state = replace(state, history=fed)
         return partial(reshaped, self.warps, state, there)
 
     def _clear(self, ended: NDArray[Any]) -> None:
@@ -205,7 +268,7 @@ class Lanes:
         left = len(ended) - int(ended.sum())
         target, source = np.flatnonzero(ended[:left]), left + np.flatnonzero(~ended[left:])
         if len(source):
-            extent = int(self.length[self.rows[source]].max())
+            extent = int(self.fed_length[self.rows[source]].max())
             self.rows[target] = self.rows[source]
             free, lanes = self._tensor(target), self._tensor(source)
             self.cache.move(lanes, free, extent)

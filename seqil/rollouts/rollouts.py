@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ..capacity import check_memory
 from ..errors import InvalidInputError
+from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, Prompts, check_lengths, legal_actions, pad_prompts, start, transition
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
@@ -21,7 +23,7 @@ from .lockstep import Lockstep
 from .sampler import Sampler, SamplerAhead
 
 if TYPE_CHECKING:
-    from ..decoding.rules import Rule
+    from ..decoding.rules import Rule, Warp
 
 
 @torch.no_grad()
@@ -39,6 +41,9 @@ def rollout(
     batch_size: int | None = None,
 ) -> Trajectories:
     """Sample one trajectory per prompt, with the key-value cache; a deletion is one smaller length.
+
+    What a state is, is the policy's to say (`TokenPolicy.memory`). Under `tried` a deletion takes one token out of the
+    law that it leads back to; under `history` it is one more token that is fed.
 
     On CUDA, without rules, all rows act in lockstep, by CUDA graphs, and the host waits for the device only every 16
     actions. Rules look at their rows on the host: with them, as on a CPU, it waits at every action.
@@ -65,20 +70,20 @@ def rollout(
         InvalidInputError: bad prompts or limits, or more positions than the model has.
         NonFiniteError: NaN or infinity in the logits.
     """
-    max_actions = _budget(max_actions, max_length)
+    max_actions, memory = _budget(max_actions, max_length), _memory(policy, rules)
     check_lengths(max_length, min_length)
     cells, _ = pad_prompts(policy.vocabulary, prompts)
-    policy.check_positions(cells.shape[1] + max_length)
+    policy.check_positions(cells.shape[1] + (max_length if memory.rewinds else max_actions - 1))
     check_memory(24 * len(cells) * max_actions, f"a rollout of {max_actions:,} actions", "lower max_actions")
-    initial = start(policy.vocabulary, cells, max_length, min_length).to(policy.weight.device)
+    initial = start(policy.vocabulary, cells, max_length, min_length, memory).to(policy.weight.device)
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
-    warps = [rule.begin(policy) for rule in rules]
+    warps = _warps(policy, rules)
     with evaluating(policy):
-        if initial.tokens.is_cuda and not rules:
+        if initial.tokens.is_cuda and not warps:
             sampler = Sampler(generator, temperature, names)
             decoding: Lockstep | Lanes = Lockstep(policy, initial, sampler, max_actions, lanes)
         else:
-            sampler = SamplerAhead(generator, temperature, names)
+            sampler = SamplerAhead(generator, temperature, names, once=memory.forbids)
             decoding = Lanes(policy, initial, sampler, warps, max_actions, lanes)
         actions, log_prob, lengths = decoding.run()
     return _finish(initial, policy.vocabulary, actions, lengths, log_prob)
@@ -99,13 +104,14 @@ def rollout_reference(
 ) -> Trajectories:
     """What `rollout` computes, one plain forward per prefix and `transition` for every step: slow and simple.
 
-    Needs of the policy only `vocabulary`, `backspace` and `log_probs(prefixes)`: a table serves as well as a model.
+    Needs of the policy only `vocabulary`, `backspace` and `log_probs(prefixes)`: a table serves as well as a model. It
+    may have a `memory`.
     """
     max_actions = _budget(max_actions, max_length)
     v = policy.vocabulary
-    initial = state = start(v, prompts, max_length, min_length)
+    initial = state = start(v, prompts, max_length, min_length, _memory(policy, rules))
     sampler = Sampler(generator, temperature, _named(streams, initial))
-    warps = [rule.begin(policy) for rule in rules]
+    warps = _warps(policy, rules)
     rows = torch.arange(len(state))
     actions = torch.full((len(state), max_actions), v.size)
     log_prob = torch.zeros(len(state), max_actions)
@@ -130,6 +136,16 @@ def _budget(max_actions: int | None, max_length: int) -> int:
     if max_actions < 1:
         raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
     return max_actions
+
+
+def _memory(policy: TokenPolicy, rules: Sequence[Rule]) -> Memory:
+    """What is legal is the policy's to say, and the rules' (`tabu`)."""
+    memory: Memory = getattr(policy, "memory", PREFIX)
+    return replace(memory, forbids=True) if any(getattr(rule, "forbids", False) for rule in rules) else memory
+
+
+def _warps(policy: TokenPolicy, rules: Sequence[Rule]) -> list[Warp]:
+    return [rule.begin(policy) for rule in rules if not getattr(rule, "forbids", False)]
 
 
 def _named(streams: Tensor | None, initial: Prefixes) -> Tensor:

@@ -118,14 +118,20 @@ class Sampler:
 class SamplerAhead(Sampler):
     """The same for rows and steps in arrays of the host, with the uniforms of many steps of a row computed at once.
 
+    Args:
+        once: what was drawn from a law of many actions is taken out of it, in `law`.
+
     Attributes:
         law: of the last rows, for `again`: probabilities [B, A], of many actions their `block_sums`. Not when greedy.
     """
 
     law: Tensor
 
-    def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
+    def __init__(
+        self, generator: torch.Generator | None, temperature: float, streams: Tensor, once: bool = False
+    ) -> None:
         super().__init__(generator, temperature, streams)
+        self.once = once
         self.block, self.ahead = np.full(len(streams), -1), np.empty((len(streams), _AHEAD))
         self.device, self.keys = streams.device, self.keys.cpu()
 
@@ -143,9 +149,12 @@ class SamplerAhead(Sampler):
         else:
             chosen, share, cells = choose_block(law, uniform)
             weights = self._tempered(logits_of(cells)).softmax(-1)
-            inside = choose_inside(weights, share)
+            inside, whole = choose_inside(weights, share), law.gather(1, chosen)
             action = cells.gather(1, inside)[:, 0]
-            probability = (weights.gather(1, inside) * law.gather(1, chosen))[:, 0]
+            probability = (weights.gather(1, inside) * whole)[:, 0]
+            if self.once:
+                self.law = law.scatter(1, chosen, weights.scatter(1, inside, 0).sum(1, keepdim=True) * whole)
+                probability = probability / law.sum(1)
         log_prob = probability.log()
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob
@@ -154,6 +163,21 @@ class SamplerAhead(Sampler):
         sums = super()._sums(weights)
         self.law = weights if sums is None else sums
         return sums
+
+    def _drawn(self, logits: Tensor, rows: Ints, steps: Ints) -> tuple[Tensor, Tensor]:
+        action, log_prob = super()._drawn(logits, rows, steps)
+        if self.once and self.temperature and logits.shape[1] > FEW:
+            self.law = self._less(logits, action[:, None], log_prob[:, None])
+        return action, log_prob
+
+    def _less(self, logits: Tensor, action: Tensor, log_prob: Tensor) -> Tensor:
+        """`law` of these logits without the action of each row: the rest of its block is summed again."""
+        block = action // _BLOCK
+        cells = block * _BLOCK + torch.arange(_BLOCK, device=logits.device)
+        left = (cells < logits.shape[1]) & (cells != action)
+        ratio = logits.gather(1, cells.clamp(max=logits.shape[1] - 1)) - logits.gather(1, action)
+        rest = torch.where(left, (ratio + log_prob).exp(), 0).sum(1, keepdim=True)
+        return self.law.scatter(1, block, rest)
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
         block, cell = np.divmod(steps, _AHEAD)

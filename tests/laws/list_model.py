@@ -119,7 +119,13 @@ class Case:
             return [x[i] for i in chosen]
 
         return Case(
-            self.v, pick(self.prompts), pick(self.actions), self.max_length, self.min_length, pick(self.imitate), self.row
+            self.v,
+            pick(self.prompts),
+            pick(self.actions),
+            self.max_length,
+            self.min_length,
+            pick(self.imitate),
+            self.row,
         )
 
 

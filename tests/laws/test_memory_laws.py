@@ -1,5 +1,7 @@
 """The MDP in which what was deleted from a prefix is not written there again, and that in which all is remembered."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -96,7 +98,7 @@ def test_states_of_trajectories_equal_transitions(data, case):
 def test_no_prefix_is_entered_twice_while_those_before_it_stand(case):
     for rows in case.states:
         entered, forgotten = [set()], False  # by depth: children that were entered since their parent was
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in pairwise(rows):
             if len(after.text) > len(before.text):
                 if forgotten and not before.text:
                     entered, forgotten = [set()], False
