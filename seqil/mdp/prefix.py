@@ -64,11 +64,16 @@ class Prefixes:
 
     def to(self, device: torch.device | str) -> Prefixes:
         """The same states on another device."""
-        return _each(self, lambda tensor: tensor.to(device))
+        return self._each(lambda tensor: tensor.to(device))
 
     def select(self, rows: Tensor | slice) -> Prefixes:
         """The states of some rows (an index tensor, a boolean mask or a slice)."""
-        return _each(self, lambda tensor: tensor[rows])
+        return self._each(lambda tensor: tensor[rows])
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> Prefixes:
+        """With the function applied to every tensor."""
+        changed: Prefixes = _each(self, function)
+        return changed
 
     def texts(self, *, prompt: bool = False, eos: bool = True) -> list[list[int]]:
         """Token ids per row: the generated part; with the prompt before it or without the final `eos` if asked for."""
