@@ -36,6 +36,8 @@ class Chain(RightAnswerTask):
       do not depend on the guess: the contradiction comes to light. A uniform law would hide it.
     - **First error**: the first value that is not the right text's. **Success**: the right text.
     - **Confusions**: the other values.
+    - **Items** are split by the hash of the prompt. Other prompts have the same text: of 2,000 test items at the
+      default delay 72 % have a text that occurs among 2,000 training items, 94 % among 8,000, all among 50,000.
 
     Args:
         delay: functions of a chain, and tokens between a guess and its check.

@@ -45,8 +45,9 @@ class Sudoku4(SampledTask):
     - **Success**: a whole grid that has the clues, and `eos`.
     - **Confusions**: the digits that leave no grid and break no rule; where there are none, all that leave no grid.
     - **Items** are split by the hash of the prompt, so that no two splits share one, and each prompt has the whole law
-      of its answers. Grids cannot be held out, as there are only 288: all occur in every split, and what is tested is
-      to find those that fit unseen clues. Structural split: other numbers of clues.
+      of its answers. Grids cannot be held out, as there are only 288: 5,000 training items hold every grid of every
+      test item under other clues, and what is tested is to find those that fit unseen clues. Structural split: other
+      numbers of clues.
 
     Args:
         low: fewest clues, at least 0.

@@ -39,9 +39,9 @@ DIRECTIONS = {
     ),
     "envs": ({"torchrl", "vector"}, {"text_generation", "transitions"}, {"episodes"}, {"tasks"}),
     "envs/tasks": (
-        {"automaton", "graph_walk", "ngram", "hmm", "pcfg", "dyck", "add_in_base", "long_addition", "chain", "star"}
-        | {"sudoku4", "text", "pydoc_kn"},
-        {"pydoc"},
+        {"automaton", "graph_walk", "ngram", "hmm", "pcfg", "dyck", "add_in_base", "long_addition", "chains", "star"}
+        | {"sudoku4", "text", "pydoc_kn", "multiplication", "countdown"},
+        {"pydoc", "chain"},
         {"base"},
     ),
 }
@@ -108,7 +108,7 @@ def test_no_module_has_the_name_of_what_it_defines(package):
 def test_files_and_folders_are_of_a_size_to_read(package):
     for folder in {file.parent for file in (ROOT / package).rglob("*.py")}:
         files = sorted(folder.glob("*.py"))
-        assert len(files) <= (15 if folder.name == "tasks" else 13), folder  # a task, an agent is a file
+        assert len(files) <= (20 if folder.name == "tasks" else 13), folder  # a task, an agent is a file
         for file in files:
             assert len(file.read_text(encoding="utf-8").splitlines()) <= 350, file
 

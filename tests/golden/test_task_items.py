@@ -8,10 +8,13 @@ import pytest
 from envs.tasks.add_in_base import AddInBase
 from envs.tasks.automaton import Automaton
 from envs.tasks.chain import Chain
+from envs.tasks.chains import Chains
+from envs.tasks.countdown import Countdown
 from envs.tasks.dyck import Dyck
 from envs.tasks.graph_walk import GraphWalk
 from envs.tasks.hmm import HMM
 from envs.tasks.long_addition import LongAddition
+from envs.tasks.multiplication import Multiplication
 from envs.tasks.ngram import NGram
 from envs.tasks.pcfg import PCFG
 from envs.tasks.pydoc import PyDoc
@@ -30,6 +33,15 @@ HASHES = {
     ("chain", "train"): "274aeeecca096c21",
     ("chain", "valid"): "aee133a508247ba6",
     ("chain", "test"): "f0ab28f42a547e13",
+    ("chains", "train"): "699a3192c345de3c",
+    ("chains", "valid"): "e420ce37e3d2aa9c",
+    ("chains", "test"): "1f0a2417d1007c74",
+    ("countdown", "train"): "e6e3f8fb4712bc84",
+    ("countdown", "valid"): "ca74d94c6017c216",
+    ("countdown", "test"): "6676f8003e65b645",
+    ("multiplication", "train"): "ba707daed6ffdaa4",
+    ("multiplication", "valid"): "61b8f6519e110206",
+    ("multiplication", "test"): "3a36c82b183206a6",
     ("dyck", "train"): "6549b92a510b89e8",
     ("dyck", "valid"): "ce1c9027b519d735",
     ("dyck", "test"): "8526b3a4dcd5c85d",
@@ -82,7 +94,7 @@ def text(tmp_path):
     "make",
     [
         *(Automaton, AddInBase, Chain, Dyck, GraphWalk, HMM, LongAddition, NGram, PCFG),
-        *(PyDoc, PyDocKN, Star, Sudoku4),
+        *(PyDoc, PyDocKN, Star, Sudoku4, Chains, Multiplication, Countdown),
     ],
 )
 @pytest.mark.parametrize("split", ["train", "valid", "test"])

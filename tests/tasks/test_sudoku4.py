@@ -221,3 +221,10 @@ def test_a_prompt_that_no_grid_agrees_with_is_refused():
 def test_bad_numbers_of_clues_are_named(low, high):
     with pytest.raises(InvalidInputError, match=f"sudoku4: low={low}, high={high} must"):
         Sudoku4(low, high)
+
+
+def test_every_grid_of_the_test_items_occurs_in_training_under_other_clues():
+    task = Sudoku4()
+    seen, asked = ({tuple(row) for row in task.demonstrations(5000, s, 0).actions.tolist()} for s in ("train", "test"))
+    assert asked <= seen
+    assert len(seen) == 288

@@ -297,3 +297,11 @@ def test_seeds_and_sizes():
     assert not torch.equal(many, other)
     assert Counter(map(json.dumps, many.tolist())).most_common(1)[0][1] == 1
     assert isinstance(task.demonstrations(2, "valid", 3), Trajectories)
+
+
+@pytest.mark.parametrize(("n", "share"), [(2000, 0.72), (8000, 0.94), (50_000, 1)])
+def test_texts_of_chain_that_occur_in_training_under_other_prompts(n, share):
+    task = Chain()
+    seen = {tuple(row) for row in task.demonstrations(n, "train", 0).actions.tolist()}
+    asked = [tuple(row) for row in task.demonstrations(2000, "test", 0).actions.tolist()]
+    assert sum(text in seen for text in asked) / len(asked) == pytest.approx(share, abs=0.006)
