@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
-from seqil.mdp.rendering import spans
+from seqil.mdp.rendering import spans, struck
 
 from .episodes import Episodes, Reward
-
-_STRUCK = "\u0336"
 
 
 class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
@@ -104,10 +102,8 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
             return None
         e = self._episodes
         decode = e.task.decode if e.task is not None else lambda ids: "".join(f" {i}" for i in ids)
-        shown = [decode(e.text(0)[0])]
-        for text, deleted in spans(e.vocabulary, self._history, decode):
-            shown.append("".join(c + _STRUCK for c in text) if deleted else text)
-        return "".join(shown)
+        prompt = e.text(0)[0]
+        return decode(prompt) + struck(spans(e.vocabulary, self._history, decode, prompt))
 
     def _info(self) -> dict[str, Any]:
         return {key: value[0] for key, value in self._episodes.info().items()}

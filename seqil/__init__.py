@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .policy import StepValues as StepValues
     from .policy import TokenPolicy as TokenPolicy
     from .rollouts import rollout as rollout
+    from .rollouts.completion import complete as complete
+    from .rollouts.streaming import DeletionStreamer as DeletionStreamer
     from .runs import checkpoint as checkpoint
     from .runs.experiment import Settings as Settings
     from .runs.results_file import results as results
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Agent": "learning.agent",
+    "DeletionStreamer": "rollouts.streaming",
     "Estimate": "statistics",
     "Prefixes": "mdp.prefix",
     "PrefixTree": "mdp.tree",
@@ -63,6 +66,7 @@ _HOME = {
     "Trajectories": "mdp.trajectory",
     "TrajectoryLoss": "learning.loss",
     "Vocabulary": "mdp.vocabulary",
+    "complete": "rollouts.completion",
     "evaluation": "metrics.measured",
     "legal_actions": "mdp.prefix",
     "mistype": "learning.noise",

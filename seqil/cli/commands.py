@@ -21,15 +21,16 @@ from .. import decoding, metrics
 from ..errors import InvalidInputError
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
-from ..mdp.rendering import spans
 from ..mdp.trajectory import Trajectories
 from ..metrics.measured import evaluation
 from ..policy.token_policy import TokenPolicy
+from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
 from ..runs import plugins, resumption
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import Settings, available, located, make_task, make_training
 from ..runs.stopping import stoppable
+from . import showing
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -81,22 +82,61 @@ def resume(out: Path, save_every: int) -> None:
 
 
 def sample(
-    out: Path, n: int | None, split: str, temperature: float, rules: Sequence[str], max_length: int | None, seed: int
+    out: Path,
+    n: int | None,
+    split: str,
+    temperature: float,
+    rules: Sequence[str],
+    max_length: int | None,
+    seed: int,
+    asked: Sequence[str] = (),
+    form: str | None = None,
+    stream: bool = False,
 ) -> None:
-    """Print samples with their deletions struck out."""
+    """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for."""
     chosen = [decoding.parse(rule) for rule in rules]
+    form = showing.shown_as(form, console)
+    if stream and form == "json":
+        raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
     task, policy = _load(out)
-    prompts = task.prompts(_number(task, split, n, 5), split, seed)
-    trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length)
-    for prompt, actions, length in zip(
-        prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True
-    ):
-        line = Text(task.decode(prompt), style="dim")
-        for text, deleted in spans(task.vocabulary, actions[:length], task.decode):
-            line.append(" ")
-            line.append(text, style="strike red" if deleted else "not dim")
-        console.print(line, soft_wrap=True)
-    _print_cost(trajectories, chosen)
+    if asked:
+        own = [read_prompt(task, task.vocabulary, text) for text in asked]
+        prompts = [prompt for prompt in own for _ in range(n or 1)]
+    else:
+        prompts = task.prompts(_number(task, split, n, 5), split, seed)
+    if stream:
+        trajectories = _streamed(task, policy, prompts, temperature, seed, chosen, max_length)
+    else:
+        trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length)
+        showing.show(console, task, prompts, trajectories, form)
+    if form != "json":
+        _print_cost(trajectories, chosen)
+
+
+def _streamed(
+    task: Any,
+    policy: TokenPolicy,
+    prompts: Sequence[Sequence[int]],
+    temperature: float,
+    seed: int,
+    rules: Sequence[decoding.NamedRule],
+    max_length: int | None,
+) -> Trajectories:
+    """The samples of `_rollout`, one after another, each shown as it is written."""
+    from ..rollouts.streaming import DeletionStreamer
+
+    parts = []
+    for row, prompt in enumerate(prompts):
+        streamer = DeletionStreamer(task, task.vocabulary.backspace, task.vocabulary.eos)
+        streamer.put(prompt)
+
+        def watch(_: int, action: int, streamer: DeletionStreamer = streamer) -> None:
+            streamer.put([action])
+
+        streams, more = torch.tensor([row]), {"watch": watch}
+        parts.append(_rollout(task, policy, [prompt], temperature, seed, rules, max_length, streams=streams, **more))
+        streamer.end()
+    return Trajectories.cat(parts)
 
 
 def evaluate(
@@ -223,6 +263,7 @@ def _rollout(
     seed: int,
     rules: Sequence[decoding.NamedRule] = (),
     max_length: int | None = None,
+    **options: Any,
 ) -> Trajectories:
     length = max_length or task.max_length
     return rollout(
@@ -233,4 +274,5 @@ def _rollout(
         temperature=temperature,
         rules=rules,
         generator=torch.Generator().manual_seed(seed),
+        **options,
     ).to("cpu")

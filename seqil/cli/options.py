@@ -104,23 +104,72 @@ def train(
     commands.train(out, settings, save_every)
 
 
-@app.command(epilog="Example:\n\n  seqil sample runs/first -n 4 --temperature 0.8 --rule tabu --rule min_p=0.05")
+class Form(StrEnum):
+    """How samples are shown."""
+
+    ansi = "ansi"
+    marks = "marks"
+    json = "json"
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  seqil sample runs/first -n 4 --temperature 0.8 --rule tabu --rule min_p=0.05\n\n"
+    '  seqil sample runs/novel --prompt "It was a bright" --stream\n\n'
+    "  seqil sample runs/novel -n 100 --format json > samples.jsonl"
+)
 def sample(
     run: Run,
     n: Annotated[
-        int | None, typer.Option("-n", "--number", min=1, max=10_000, help="Number of samples; 5, or all.")
+        int | None,
+        typer.Option(
+            "-n", "--number", min=1, max=10_000, help="Number of samples; 5, or all. Of each prompt of your own: 1."
+        ),
+    ] = None,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A prompt of your own; an empty one is the start. May be given several times.",
+            metavar="TEXT",
+            show_default=False,
+        ),
+    ] = None,
+    prompt_file: Annotated[
+        list[Path] | None,
+        typer.Option(help="A text file that is a prompt as a whole.", metavar="PATH", parser=_path, show_default=False),
     ] = None,
     split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
     rule: Rules = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens; the task's by default.")] = None,
     seed: Seed = 0,
+    form: Annotated[
+        Form | None,
+        typer.Option(
+            "--format",
+            help="ansi: deleted text is struck out; marks: it stands between [- and -], and [|] ends the prompt; json: "
+            "one object per line. By default ansi on a terminal with colours, marks elsewhere.",
+            show_default=False,
+        ),
+    ] = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show text as it is written; where nothing can be struck out, ⌫ deletes.")
+    ] = False,
 ) -> None:
     """Write text and show what was deleted on the way."""
     from . import commands
 
     commands.quiet()
-    commands.sample(run, n, split, temperature, rule or (), max_length, seed)
+    asked = [*(prompt or ()), *map(_prompt_of, prompt_file or ())]
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream)
+
+
+def _prompt_of(file: Path) -> str:
+    """Its text without the line break at its end."""
+    try:
+        return file.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None
 
 
 @app.command(epilog="Example:\n\n  seqil evaluate runs/first -n 1000 --json result.json")

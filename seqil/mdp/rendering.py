@@ -7,6 +7,13 @@ from itertools import groupby
 
 from .vocabulary import Vocabulary
 
+Decode = Callable[[Sequence[int]], str]
+Span = tuple[str, bool]
+"""A piece of text, and whether it was deleted."""
+
+_STRUCK = "\u0336"
+_BROKEN = "\ufffd"
+
 
 def written(vocabulary: Vocabulary, actions: Iterable[int]) -> list[tuple[int, bool]]:
     """Every token that was written, in order, and whether it was deleted later."""
@@ -22,9 +29,53 @@ def written(vocabulary: Vocabulary, actions: Iterable[int]) -> list[tuple[int, b
     return tokens
 
 
-def spans(
-    vocabulary: Vocabulary, actions: Iterable[int], decode: Callable[[Sequence[int]], str]
-) -> list[tuple[str, bool]]:
-    """Readable text in runs of kept and deleted tokens: `[("2 + 2 = ", False), ("5", True), ("4", False)]`."""
-    runs = groupby(written(vocabulary, actions), key=lambda pair: pair[1])
-    return [(decode([token for token, _ in run]), deleted) for deleted, run in runs]
+def spans(vocabulary: Vocabulary, actions: Iterable[int], decode: Decode, prompt: Sequence[int] = ()) -> list[Span]:
+    """Readable text in runs of kept and deleted tokens: `[("2 + 2 = ", False), ("5", True), ("4", False)]`.
+
+    Kept text is decoded as a whole, after the prompt: joined, the kept runs are what `decode` gives, so that
+    characters of several bytes and blanks between tokens are where they belong. A deleted run is what it added to the
+    text before it, at least a replacement character.
+    """
+    tokens = written(vocabulary, actions)
+    kept = [token for token, deleted in tokens if not deleted]
+    whole, standing = _read(decode, [*prompt, *kept]), 0
+    reached = _shared(decode, prompt, whole)
+    found: list[Span] = []
+    for deleted, run in groupby(tokens, key=lambda pair: pair[1]):
+        ids = [token for token, _ in run]
+        if deleted:
+            before = [*prompt, *kept[:standing]]
+            text = _read(decode, [*before, *ids])
+            found.append((text[_shared(decode, before, text) :] or _BROKEN, True))
+        else:
+            standing += len(ids)
+            ends = standing == len(kept)
+            upto = len(whole) if ends else max(reached, _shared(decode, [*prompt, *kept[:standing]], whole))
+            found.append((whole[reached:upto], False))
+            reached = upto
+    return [(text, deleted) for text, deleted in found if text]
+
+
+def struck(runs: Iterable[Span]) -> str:
+    """Deleted text struck out by combining characters."""
+    return "".join("".join(c + _STRUCK for c in text) if deleted else text for text, deleted in runs)
+
+
+def marked(runs: Iterable[Span]) -> str:
+    """Deleted text between `[-` and `-]`, for where nothing can be struck out."""
+    return "".join(f"[-{text}-]" if deleted else text for text, deleted in runs)
+
+
+def _read(decode: Decode, ids: Sequence[int]) -> str:
+    return decode(ids) if ids else ""
+
+
+def _shared(decode: Decode, ids: Sequence[int], text: str) -> int:
+    """Characters that a text has in common with what stands before, whose last one may still be incomplete."""
+    return in_common(_read(decode, ids), text)
+
+
+def in_common(one: str, other: str) -> int:
+    """Characters at the beginning that two texts have in common."""
+    differ = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differ, min(len(one), len(other)))

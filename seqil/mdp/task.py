@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import InvalidInputError
 from .prefix import Prefixes
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
@@ -81,6 +82,27 @@ class Task(ABC):
     def decode(self, tokens: Sequence[int]) -> str:
         """Token ids as readable text."""
         return " ".join("</s>" if t == self.vocabulary.eos else str(t) for t in tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """A prompt as ids: the longest token that `decode` shows so, one after another, blanks between them skipped.
+
+        An empty text is the start token, `eos`.
+
+        Raises:
+            InvalidInputError: a text that is none of the task's.
+        """
+        shown = {self.decode([token]): token for token in reversed(range(self.vocabulary.size))}
+        shown.pop("", None)
+        ids, at = [], 0
+        while at < len(text):
+            fitting = (n for n in range(max(map(len, shown)), 0, -1) if text[at : at + n] in shown)
+            n = next(fitting, 0)
+            if n:
+                ids.append(shown[text[at : at + n]])
+            elif not text[at].isspace():
+                raise InvalidInputError(f"task {self.name!r} has no token for {text[at:]!r:.40}")
+            at += max(n, 1)
+        return ids or [self.vocabulary.eos]
 
 
 def available(task: Any, split: str) -> int | None:

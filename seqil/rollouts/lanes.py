@@ -83,6 +83,7 @@ class Lanes:
         )
         self.taken = np.zeros_like(self.length)
         self.record: list[tuple[NDArray[Any], ...]] = []  # rows, steps, actions, log-probabilities
+        self.watch: Callable[[int, int], None] | None = None
         self.rows = np.arange(0)
         self.started, self.lanes, self.max_actions = 0, lanes, max_actions
         self.fed, self.fed_length = self.cells, self.length
@@ -152,6 +153,9 @@ class Lanes:
             length, taken = self.length[rows], self.taken[rows]
             action, log_prob = (_array(t) for t in drawn)
             self.record.append((rows, taken, action, log_prob))
+            if self.watch is not None:
+                for row, one in zip(rows.tolist(), action.tolist(), strict=True):
+                    self.watch(row, one)
             taken, deleting = taken + 1, action == v.backspace
             ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
             self._write(rows, length, action, deleting)

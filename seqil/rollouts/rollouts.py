@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ def rollout(
     rules: Sequence[Rule] = (),
     streams: Tensor | None = None,
     batch_size: int | None = None,
+    watch: Callable[[int, int], None] | None = None,
 ) -> Trajectories:
     """Sample one trajectory per prompt, with the key-value cache; a deletion is one smaller length.
 
@@ -62,6 +63,8 @@ def rollout(
         streams: int64 [B], names of the rows' streams; None: 0 … B-1. Rows of one name, prompt and key are equal.
         batch_size: rows that are decoded at once, the others begin where rows have ended; None: all. The sample of a
             row does not depend on it.
+        watch: called with row and action as soon as an action is drawn: a stream of text, say. As with rules, the host
+            waits at every action then.
 
     Returns:
         Trajectories with `log_prob`, the log-probabilities under the law that was sampled from.
@@ -79,12 +82,13 @@ def rollout(
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
     warps = _warps(policy, rules)
     with evaluating(policy):
-        if initial.tokens.is_cuda and not warps:
+        if initial.tokens.is_cuda and not warps and watch is None:
             sampler = Sampler(generator, temperature, names)
             decoding: Lockstep | Lanes = Lockstep(policy, initial, sampler, max_actions, lanes)
         else:
             sampler = SamplerAhead(generator, temperature, names, once=memory.forbids)
             decoding = Lanes(policy, initial, sampler, warps, max_actions, lanes)
+            decoding.watch = watch
         actions, log_prob, lengths = decoding.run()
     return _finish(initial, policy.vocabulary, actions, lengths, log_prob)
 

@@ -180,5 +180,6 @@ def stepped(results: Results) -> dict[str, dict[str, list[dict[str, object]]]]:
 
 def _sample(prompt: str, runs: Sequence[tuple[str, bool]]) -> str:
     written = [f"<del>{escaped(text)}</del>" if deleted else escaped(text) for text, deleted in runs]
-    separator = " " if prompt.replace(" ", "").isdigit() else ""
+    old = prompt.replace(" ", "").isdigit() and not any(text.startswith(" ") for text, _ in runs)  # of older records
+    separator = " " if old else ""
     return f"<div class=sample><span>{escaped(prompt)}</span>{separator}{separator.join(written)}</div>"

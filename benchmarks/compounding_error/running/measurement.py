@@ -79,7 +79,7 @@ def measured(
         **_numbers(task, policy, demonstrations, rollouts, cost),
         "entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN),
         "samples": [
-            [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode)]
+            [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode, prompt)]
             for prompt, row, length in zip(
                 task.prompts(min(_SHOWN, n), place.split, 0),
                 rollouts.actions.tolist(),

@@ -1,0 +1,57 @@
+"""Texts in, texts out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..errors import InvalidInputError
+from ..mdp.vocabulary import Vocabulary
+from ..policy.token_policy import TokenPolicy
+from .rollouts import rollout
+
+
+def complete(policy: TokenPolicy, prompts: Sequence[str], reader: Any, *, max_length: int, **options: Any) -> list[str]:
+    """What the policy writes after each prompt, in words.
+
+    Args:
+        policy: the policy.
+        prompts: texts; an empty one stands for the start token.
+        reader: a task or a tokenizer: how text becomes ids and ids become text.
+        max_length: most generated tokens.
+        options: of `rollout`: `generator`, `temperature`, `rules`, `min_length` …
+
+    Returns:
+        The texts that stand in the end, without `eos`.
+
+    Raises:
+        InvalidInputError: no prompts, a prompt that the reader cannot read, or what `rollout` refuses.
+    """
+    if isinstance(prompts, str):
+        raise InvalidInputError("complete takes a list of prompts; put the prompt into brackets")
+    ids = [read_prompt(reader, policy.vocabulary, prompt) for prompt in prompts]
+    with torch.no_grad():
+        texts = rollout(policy, ids, max_length=max_length, **options).replay().texts(eos=False)
+    found = []
+    for prompt, text in zip(ids, texts, strict=True):
+        before = reader.decode(prompt)
+        whole = reader.decode([*prompt, *text])
+        found.append(whole.removeprefix(before) if whole.startswith(before) else reader.decode(text))
+    return found
+
+
+def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:
+    """Ids of a prompt, by a task or a tokenizer; an empty one is the start token, or `eos`.
+
+    Raises:
+        InvalidInputError: a prompt that is no text of the task, or a reader of other ids.
+    """
+    callable_ = callable(reader)
+    ids: list[int] = reader(prompt, verbose=False)["input_ids"] if callable_ else reader.encode(prompt)
+    beyond = [i for i in ids if not 0 <= i < vocabulary.size]
+    if beyond:
+        raise InvalidInputError(f"prompt {prompt!r:.60} holds the id {beyond[0]}, the vocabulary {vocabulary.size} ids")
+    start = getattr(reader, "bos_token_id", None)
+    return ids or [vocabulary.eos if start is None else start]

@@ -1,0 +1,84 @@
+"""`seqil sample`: prompts of one's own, forms of showing, text as it is written."""
+
+import json
+import sys
+
+import pytest
+from command_line import refused
+
+from seqil.cli.options import main
+
+
+def typed(monkeypatch, capsys, *arguments):
+    """What a command prints."""
+    monkeypatch.setattr(sys, "argv", ["seqil", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    shown = capsys.readouterr()
+    assert not stopped.value.code, shown.err
+    return shown.out
+
+
+@pytest.fixture(scope="module")
+def novel(tmp_path_factory):
+    """A run on text, barely trained."""
+    folder = tmp_path_factory.mktemp("novel")
+    (folder / "novel.txt").write_text("It was a bright cold day in April,\nand the clocks were striking.\n" * 20)
+    options = ["path=novel.txt", "prompt_length=8", "max_length=24"]
+    chosen = ["--task", "text", "--agent", "bc", *(x for o in options for x in ("--task-option", o))]
+    small = ["--steps", "2", "--layers", "1", "--width", "16", "--heads", "2", "--batch-size", "2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["seqil", "train", *chosen, *small, "--out", "run", "--demonstrations", "4"])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert not stopped.value.code
+    return folder / "run"
+
+
+def parsed(shown):
+    return [json.loads(line) for line in shown.splitlines()]
+
+
+def test_json_holds_all_and_nothing_else(novel, monkeypatch, capsys):
+    rows = parsed(typed(monkeypatch, capsys, "sample", novel, "-n", 3, "--format", "json", "--split", "train"))
+    assert len(rows) == 3
+    for row in rows:
+        assert set(row) == {"prompt", "text", "spans", "ended"}
+        assert len(row["prompt"]) == 8
+        assert row["text"] == "".join(text for text, deleted in row["spans"] if not deleted)
+    assert any(deleted for row in rows for _, deleted in row["spans"])
+
+
+def test_without_a_terminal_deletions_are_marked(novel, monkeypatch, capsys):
+    same = ["sample", novel, "-n", 3, "--split", "train"]
+    rows = parsed(typed(monkeypatch, capsys, *same, "--format", "json"))
+    expected = "\n---\n".join(
+        f"{row['prompt']}[|]" + "".join(f"[-{text}-]" if gone else text for text, gone in row["spans"]) for row in rows
+    )
+    shown = typed(monkeypatch, capsys, *same)
+    assert shown.startswith(expected + "\n")
+    assert "\x1b" not in shown
+    assert "\x1b" in typed(monkeypatch, capsys, *same, "--format", "ansi")
+
+
+def test_a_prompt_of_ones_own(novel, monkeypatch, capsys, tmp_path):
+    (tmp_path / "prompt.txt").write_text("the clocks were\n")
+    own = ["--prompt", "It was", "--prompt", "", "--prompt-file", tmp_path / "prompt.txt", "-n", 2]
+    rows = parsed(typed(monkeypatch, capsys, "sample", novel, *own, "--format", "json", "--max-length", 5))
+    assert [row["prompt"] for row in rows] == ["It was", "It was", "", "", "the clocks were", "the clocks were"]
+    assert all(len(row["text"]) <= 5 for row in rows)
+    refused(monkeypatch, capsys, ["sample", str(novel), "--prompt-file", "nowhere"], "--prompt-file nowhere cannot be")
+    refused(monkeypatch, capsys, ["sample", str(novel), "--prompt", "x" * 99], "positions")
+
+
+def test_a_stream_ends_as_the_sample(novel, monkeypatch, capsys):
+    same = ["sample", novel, "-n", 3, "--split", "train", "--temperature", 0.7]
+    rows = parsed(typed(monkeypatch, capsys, *same, "--format", "json"))
+    shown = typed(monkeypatch, capsys, *same, "--stream")
+    standing = []
+    for character in shown:
+        _ = standing.pop() if character == "⌫" else standing.append(character)
+    expected = "".join(row["prompt"] + row["text"] + "\n" for row in rows)
+    assert "".join(standing).startswith(expected)
+    refused(monkeypatch, capsys, ["sample", str(novel), "--stream", "--format", "json"], "--stream shows text as it is")
