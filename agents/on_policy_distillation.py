@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, experts, objectives
-
-from .step_divergences import DIVERGENCES, StepDivergence, forward_kl
+from seqil.metrics.distances import STEP_DIVERGENCES, StepDivergence, kl
 
 
 class DistillationLoss(TrajectoryLoss):
@@ -44,7 +43,7 @@ class OnPolicyDistillation(Agent):
     Args:
         policy: what is trained.
         expert: one of `seqil.experts`: an exact teacher, another policy; None: the reference answer.
-        divergence: `forward_kl`, `reverse_kl` or `jensen_shannon`.
+        divergence: of `STEP_DIVERGENCES`: `forward_kl` (cover what the teacher does), `reverse_kl`, `jensen_shannon`.
         share: weight of the rollouts. The paper's `lambda` is the share of batches that are the student's own, and on
             the others too it learns the teacher's law; cloning the demonstrations there is ours.
         warm_up: share of the steps that only clone.
@@ -52,14 +51,14 @@ class OnPolicyDistillation(Agent):
     """
 
     uses_rollouts = fresh = True
-    choices = {"expert": experts.EXPERTS, "divergence": DIVERGENCES}  # noqa: RUF012
+    choices = {"expert": experts.EXPERTS, "divergence": STEP_DIVERGENCES}  # noqa: RUF012
 
     def __init__(
         self,
         policy: TokenPolicy,
         *,
         expert: experts.Expert | None = None,
-        divergence: StepDivergence = forward_kl,
+        divergence: StepDivergence = kl,
         share: float = 0.5,
         warm_up: float = 0.25,
         **options: Any,

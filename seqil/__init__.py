@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from .mdp.vocabulary import Vocabulary as Vocabulary
     from .metrics import frontiers as mauve  # noqa: F401
     from .metrics import growth as growth
-    from .metrics.measured import evaluation as evaluation
+    from .metrics.entries import Metric as Metric
+    from .metrics.reported import evaluation as evaluation
     from .policy import StepValues as StepValues
     from .policy import TokenPolicy as TokenPolicy
     from .rollouts import rollout as rollout
@@ -54,6 +55,7 @@ _HOME = {
     "Agent": "learning.agent",
     "DeletionStreamer": "rollouts.streaming",
     "Estimate": "statistics",
+    "Metric": "metrics.entries",
     "Prefixes": "mdp.prefix",
     "PrefixTree": "mdp.tree",
     "Rule": "decoding",
@@ -67,7 +69,7 @@ _HOME = {
     "TrajectoryLoss": "learning.loss",
     "Vocabulary": "mdp.vocabulary",
     "complete": "rollouts.completion",
-    "evaluation": "metrics.measured",
+    "evaluation": "metrics.reported",
     "legal_actions": "mdp.prefix",
     "mistype": "learning.noise",
     "pack": "mdp.tree",

@@ -15,8 +15,8 @@ from torchrl.objectives.value.functional import generalized_advantage_estimate
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 from seqil.errors import InvalidInputError
+from seqil.metrics.distances import SMOOTHING, reverse_kl
 
-from ..step_divergences import reverse_kl
 from .discriminator import REWARDS, Discriminator, LogitReward, TreeHead, airl, mean
 
 _PPO = ("loss_objective", "loss_critic", "loss_entropy", "entropy", "kl_approx", "clip_fraction")
@@ -119,7 +119,7 @@ class GAILLoss(TrajectoryLoss):
             return log_probs.new_zeros(())
         with torch.no_grad():
             p = self.cloned.step_log_probs(rollouts)[rollouts.inside].exp()
-        return self.kl * mean(reverse_kl(p, log_probs))
+        return self.kl * mean(reverse_kl(p, log_probs, SMOOTHING))
 
 
 class GAIL(Agent):

@@ -22,11 +22,11 @@ from ..errors import InvalidInputError
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
 from ..mdp.trajectory import Trajectories
-from ..metrics.measured import evaluation
+from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
 from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
-from ..runs import plugins, resumption
+from ..runs import known_metrics, plugins, resumption
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import Settings, available, located, make_task, make_training
 from ..runs.stopping import stoppable
@@ -151,13 +151,17 @@ def evaluate(
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
     written = _rollout(task, policy, prompts, temperature, seed, chosen)
-    measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen))
+    entries = known_metrics.metrics()
+    measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen), entries)
     how = ", ".join([f"temperature {temperature:g}", *map(str, chosen)])
     table = Table(title=f"{out} on {task.name}/{split}, {n} samples, {how}", box=None)
     table.add_column("metric")
     table.add_column("value [95 % interval]", justify="right")
-    for name, estimate in measured.items():
-        table.add_row(name.replace("_", " "), str(estimate))
+    table.add_column("unit, which way is better")
+    table.add_column("what it is")
+    for one in entries:
+        if one.name in measured:
+            table.add_row(one.title, str(measured[one.name]), f"{one.unit} {one.arrow}".strip(), one.about)
     console.print(table)
     if json_file is not None:
         rows = {name: estimate.to_json() for name, estimate in measured.items()}

@@ -91,13 +91,14 @@ def jensen_shannon(alpha: float = 0.01) -> Divergence:
     return Divergence("jensen_shannon", alpha, False, -0.65, _js, _js_penalty, _js_slope)
 
 
-def squared_hellinger(alpha: float = 0.01) -> Divergence:
-    """`sum (sqrt D - sqrt P)^2`, without the factor 1/2 of `metrics.squared_hellinger`: `phi = z / (1 + z)`."""
-    return Divergence("squared_hellinger", alpha, False, -0.9, _ratio, _ratio_penalty, _ratio_slope)
+def twice_squared_hellinger(alpha: float = 0.01) -> Divergence:
+    """`sum (sqrt D - sqrt P)^2`, twice `metrics.squared_hellinger`: `phi = z / (1 + z)`."""
+    return Divergence("twice_squared_hellinger", alpha, False, -0.9, _ratio, _ratio_penalty, _ratio_slope)
 
 
 DIVERGENCES: dict[str, Callable[[float], Divergence]] = {
-    make.__name__: make for make in (chi2_mixture, chi2, forward_kl, reverse_kl, jensen_shannon, squared_hellinger)
+    make.__name__: make
+    for make in (chi2_mixture, chi2, forward_kl, reverse_kl, jensen_shannon, twice_squared_hellinger)
 }
 
 

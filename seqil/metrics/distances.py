@@ -1,8 +1,12 @@
-"""Distances between two laws of one step, and what they add up to over the horizon; float64, nats."""
+"""Distances between two laws of one step, and what they add up to over the horizon, in nats.
+
+The functions of tensors have gradients, and the dtype of what they are given: float64 where they measure.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,34 +15,79 @@ from torch import Tensor
 from ..statistics.estimates import Estimate, mean, over_runs
 from .lifetimes import Floats
 
+StepDivergence = Callable[[Tensor, Tensor], Tensor]
+"""Laws of teacher and student, `p` and `log q`, [..., A] -> [...]; `log q` is -inf where the student cannot act."""
 
-def kl(p: Tensor, log_q: Tensor) -> Tensor:
-    """`KL(p || q)` over the last dimension, in float64; infinite where `q` lacks what `p` has, never NaN."""
-    p, log_q = p.double(), log_q.double()
-    log_p = torch.where(p > 0, p, 1).log()
-    return torch.where(p > 0, p * (log_p - log_q), 0).sum(-1).clamp(min=0)
+
+def kl(p: Tensor, log_q: Tensor, log_p: Tensor | None = None) -> Tensor:
+    """`KL(p || q)` over the last dimension; infinite where `q` lacks what `p` has, never NaN, never below 0.
+
+    Args:
+        p: [..., A], probabilities.
+        log_q: [..., A], log-probabilities, -inf among them.
+        log_p: of `p`, where they are known; None: they are taken from it.
+    """
+    some = p > 0
+    log_p = torch.where(some, p, 1).log() if log_p is None else torch.where(some, log_p, 0)
+    found = (p * (log_p - torch.where(some, log_q, 0))).sum(-1)
+    return found + (-found).clamp(min=0).detach()  # rounding may leave it below 0; the gradient stays
+
+
+def reverse_kl(p: Tensor, log_q: Tensor, smoothing: float = 0.0) -> Tensor:
+    """`KL(q || p)`: do nothing that the teacher does not.
+
+    Args:
+        p, log_q: as for `kl`.
+        smoothing: share of `p` that is spread over the actions that `q` may take; above 0 the value is finite for a
+            teacher with partial support too.
+    """
+    legal = log_q.isfinite()
+    p = (1 - smoothing) * p + smoothing * legal / legal.sum(-1, keepdim=True)
+    return kl(log_q.exp(), p.log(), log_q)
+
+
+def jensen_shannon(p: Tensor, q: Tensor, beta: float = 0.5) -> Tensor:
+    """`beta KL(p || m) + (1 - beta) KL(q || m)`, `m = beta p + (1 - beta) q`, over the last dimension, in nats."""
+    middle = beta * p + (1 - beta) * q
+    log_m = torch.where(middle > 0, middle, 1).log()
+    return beta * kl(p, log_m) + (1 - beta) * kl(q, log_m)
 
 
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
     """Half the L1 distance over the last dimension."""
-    return (p.double() - q.double()).abs().sum(-1) / 2
+    return (p - q).abs().sum(-1) / 2
 
 
 def squared_hellinger(p: Tensor, q: Tensor) -> Tensor:
-    """`sum (sqrt p - sqrt q)^2 / 2` over the last dimension, between 0 and 1: half of what `divergences` matches."""
-    return (p.double().sqrt() - q.double().sqrt()).square().sum(-1) / 2
-
-
-def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
-    """Jensen-Shannon divergence over the last dimension, in nats."""
-    middle = (p.double() + q.double()) / 2
-    return (kl(p, middle.log()) + kl(q, middle.log())) / 2
+    """`sum (sqrt p - sqrt q)^2 / 2` over the last dimension, between 0 and 1; without a gradient where a law is 0."""
+    return (_root(p) - _root(q)).square().sum(-1) / 2
 
 
 def chi_squared_to_mixture(p: Tensor, q: Tensor) -> Tensor:
     """`chi2(p || m) = sum (p - m)^2 / m` with `m = (p + q) / 2` over the last dimension: symmetric, from 0 to 1."""
-    middle = (p.double() + q.double()) / 2
-    return ((p.double() - middle).square() / torch.where(middle > 0, middle, 1)).sum(-1)
+    middle = (p + q) / 2
+    return ((p - middle).square() / torch.where(middle > 0, middle, 1)).sum(-1)
+
+
+def _root(x: Tensor) -> Tensor:
+    return torch.where(x > 0, torch.where(x > 0, x, 1).sqrt(), 0)
+
+
+def _smoothed_reverse_kl(p: Tensor, log_q: Tensor) -> Tensor:
+    return reverse_kl(p, log_q, SMOOTHING)
+
+
+def _jensen_shannon(p: Tensor, log_q: Tensor) -> Tensor:
+    return jensen_shannon(p, log_q.exp())
+
+
+SMOOTHING = 1e-4
+STEP_DIVERGENCES: dict[str, StepDivergence] = {
+    "forward_kl": kl,
+    "reverse_kl": _smoothed_reverse_kl,
+    "jensen_shannon": _jensen_shannon,
+}
+"""What an agent may learn a teacher's law by, by name: finite for a teacher that never does what the student may."""
 
 
 def accumulated_error(regret: float, step_error: float) -> float:

@@ -16,6 +16,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
 from ..policy.modes import evaluating
 from ..policy.token_policy import TokenPolicy
+from .distances import kl
 from .lifetimes import Floats, Ints
 
 Texts = Sequence[Sequence[int]]
@@ -88,7 +89,8 @@ def divergence_frontier(p: Floats | Ints, q: Floats | Ints, mixtures: int = 25) 
     p, q = _law(p), _law(q)
     w = np.linspace(1e-6, 1 - 1e-6, mixtures)[:, None]
     r = w * p + (1 - w) * q
-    return np.stack([_kl(q, r), _kl(p, r)], 1)
+    log_r = torch.from_numpy(r).log()
+    return np.stack([kl(torch.from_numpy(x), log_r).numpy() for x in (q, p)], 1)
 
 
 def frontier_area(p: Floats | Ints, q: Floats | Ints, scale: float = 5.0, mixtures: int = 25) -> float:
@@ -168,10 +170,3 @@ def _law(counts: Floats | Ints) -> Floats:
     weights: Floats = np.asarray(counts, dtype=np.float64)
     law: Floats = weights / weights.sum()
     return law
-
-
-def _kl(p: Floats, r: Floats) -> Floats:
-    """`KL(p || r)` of each row of `r`, which has all that `p` has."""
-    terms = np.where(p > 0, p * (np.log(np.where(p > 0, p, 1)) - np.log(np.where(p > 0, r, 1))), 0)
-    divergences: Floats = terms.sum(-1)
-    return divergences

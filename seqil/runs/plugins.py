@@ -146,6 +146,10 @@ def _package(point: EntryPoint) -> tuple[str, str]:
 
 def _fault(kind: str, loaded: Any) -> str | None:
     """What keeps it from being an agent or a task. Tasks may come from elsewhere than `envs`: their methods count."""
+    if kind == "metrics":
+        from ..metrics.entries import Metric
+
+        return None if isinstance(loaded, Metric) else "is not a metric: register a seqil.Metric"
     if not isinstance(loaded, type):
         return f"is not a class, but of type {type(loaded).__name__}; register the class"
     abstract: frozenset[str] = getattr(loaded, "__abstractmethods__", frozenset())

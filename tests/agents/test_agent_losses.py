@@ -8,7 +8,7 @@ from bandits import doubles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import slic, sqil, step_divergences, unlikelihood
+from agents import slic, sqil, unlikelihood
 from agents.gold import GOLD
 from agents.scheduled_sampling import ScheduledSampling, mix
 from agents.sequence_match import SequenceMatch
@@ -17,6 +17,7 @@ from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
 from seqil import Trajectories, Vocabulary, divergences, objectives
 from seqil.errors import InvalidInputError
+from seqil.metrics import distances
 from seqil.policy.values import StepValues
 from seqil.randomness import seeded
 from seqil.testing import strategies
@@ -28,11 +29,11 @@ V = Vocabulary(5, 4)
 # -- gradients -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", step_divergences.DIVERGENCES)
+@pytest.mark.parametrize("name", distances.STEP_DIVERGENCES)
 def test_gradients_of_step_divergences(name):
     p = torch.tensor([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.2, 0.3, 0.5]], dtype=torch.float64)
     legal = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
-    f = step_divergences.DIVERGENCES[name]
+    f = distances.STEP_DIVERGENCES[name]
 
     def loss(x):
         return f(p, x.masked_fill(~legal, -torch.inf).log_softmax(-1)).sum()

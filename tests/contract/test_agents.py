@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agents import gold, step_divergences, unlikelihood
+from agents import gold, unlikelihood
 from agents.behavior_cloning import BehaviorCloning
 from agents.dagger import DAgger
 from agents.gail import GAIL, discriminator
@@ -19,6 +19,7 @@ from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
 from seqil import divergences, experts, rollout
 from seqil.learning.agent import batch
+from seqil.metrics import distances
 from seqil.randomness import seeded
 from seqil.testing import check_agent
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
@@ -48,7 +49,7 @@ MAKERS = {
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
-    **{f"distillation, {name}": distillation(f) for name, f in step_divergences.DIVERGENCES.items()},
+    **{f"distillation, {name}": distillation(f) for name, f in distances.STEP_DIVERGENCES.items()},
     "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),
     "scheduled_sampling": lambda policy: ScheduledSampling(policy, steps=6, rate=1.0),
     "slic": lambda policy: SLiC(policy, steps=6, samples=3, warm_up=0.2),

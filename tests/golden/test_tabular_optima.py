@@ -118,7 +118,7 @@ DIVERGENCE_BETWEEN = {
     "forward_kl": lambda D, P: (D * (D / P).log()).sum(),
     "reverse_kl": lambda D, P: (P * (P / D).log()).sum(),
     "jensen_shannon": lambda D, P: (D * (2 * D / (D + P)).log() + P * (2 * P / (D + P)).log()).sum(),
-    "squared_hellinger": lambda D, P: ((D.sqrt() - P.sqrt()) ** 2).sum(),
+    "twice_squared_hellinger": lambda D, P: ((D.sqrt() - P.sqrt()) ** 2).sum(),
 }
 
 SMALL = Table(Vocabulary(2, 1), 2)

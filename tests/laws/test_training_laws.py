@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seqil import rollout
-from seqil.metrics.measured import evaluation
+from seqil.metrics.reported import evaluation
 from seqil.runs.experiment import Settings, make_task, make_training
 
 HORIZON = 16

@@ -19,14 +19,14 @@ FORMULAS = {
     "forward_kl": (lambda z: math.log(1 + z), -0.9),
     "reverse_kl": (lambda z: 1 - math.exp(-z), -20),
     "jensen_shannon": (lambda z: math.log(2 - math.exp(-z)), -0.65),
-    "squared_hellinger": (lambda z: z / (1 + z), -0.9),
+    "twice_squared_hellinger": (lambda z: z / (1 + z), -0.9),
 }
 VALUES = {  # sum over states of sup_z D phi(z) - P z
     "chi2": lambda d, p: (p - d) ** 2 / d,
     "forward_kl": lambda d, p: d * math.log(d / p) - d + p,
     "reverse_kl": lambda d, p: p * math.log(p / d) - p + d,
     "jensen_shannon": lambda d, p: d * math.log(2 * d / (d + p)) + p * math.log(2 * p / (d + p)),
-    "squared_hellinger": lambda d, p: (math.sqrt(d) - math.sqrt(p)) ** 2,
+    "twice_squared_hellinger": lambda d, p: (math.sqrt(d) - math.sqrt(p)) ** 2,
 }
 names = pytest.mark.parametrize("name", FORMULAS)
 

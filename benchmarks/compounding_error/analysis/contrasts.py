@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from seqil.metrics.entries import Metric
+from seqil.runs import known_metrics
 from seqil.statistics import Estimate, holm, interquartile_mean, probability_of_improvement
-from seqil.statistics.comparison import Comparison, hazard_ratio, paired_difference, paired_ratio
+from seqil.statistics.comparison import Comparison
 
 from ..running.records import Record
 from ..study import Place
 from .results import Results
 
-LOWER, HIGHER = ("hazard", "nll_per_token", "regret"), ("success",)
 BETTER, WORSE = "✓", "✗"
 FEWEST = 3
 """Seeds of a test."""
@@ -24,7 +25,7 @@ class Contrast:
 
     Attributes:
         row, metric: of what.
-        comparison: paired by seed: a ratio of hazards, nats and regrets, a difference of successes.
+        comparison: paired by seed, as the metric says.
         p: two-sided, by Holm's method for all rows of the task.
         improvement: chance that a run of the row is better than one of the first.
         middle: interquartile mean of the row over seeds.
@@ -32,7 +33,7 @@ class Contrast:
     """
 
     row: str
-    metric: str
+    metric: Metric
     comparison: Comparison
     p: float
     improvement: float
@@ -44,7 +45,7 @@ class Contrast:
         """`BETTER`, `WORSE` or nothing, at 5 %."""
         if not self.comparison.differs(p=self.p):
             return ""
-        return BETTER if self.comparison.better(self.metric in LOWER, p=self.p) else WORSE
+        return BETTER if self.comparison.better(self.metric.better == "lower", p=self.p) else WORSE
 
 
 def paired(ours: Sequence[Record], theirs: Sequence[Record]) -> list[tuple[Record, Record]]:
@@ -54,15 +55,18 @@ def paired(ours: Sequence[Record], theirs: Sequence[Record]) -> list[tuple[Recor
 
 
 def compared(ours: Sequence[Record], theirs: Sequence[Record], metric: str) -> Comparison | None:
-    """One row with another by a metric; None where no seed has it in both."""
+    """One row with another by a metric that says how; None where no seed has it in both."""
+    entry = known_metrics.metric(metric)
     pairs = [pair for pair in paired(ours, theirs) if all(metric in r["estimates"] for r in pair)]
-    if not pairs:
+    if not pairs or entry is None or entry.compared is None:
         return None
     a, b = ([Estimate.of(r["estimates"][metric]) for r in arm] for arm in zip(*pairs, strict=True))
-    if metric == "hazard":
-        return hazard_ratio(a, b)
-    compare = paired_ratio if metric in LOWER else paired_difference
-    return compare([e.value for e in a], [e.value for e in b])
+    return entry.compared(a, b)
+
+
+def tested_metrics() -> list[Metric]:
+    """Those that say which way is better and how two arms are compared."""
+    return [metric for metric in known_metrics.metrics() if metric.better and metric.compared]
 
 
 def with_the_first(results: Results, place: Place) -> list[Contrast]:
@@ -70,14 +74,14 @@ def with_the_first(results: Results, place: Place) -> list[Contrast]:
     runs = results.runs(place)
     first = runs.pop(results.study.rows[0], [])
     found = []
-    for metric in (*LOWER, *HIGHER):
-        known = {row: comparison for row, own in runs.items() if (comparison := compared(own, first, metric))}
+    for metric in tested_metrics():
+        known = {row: comparison for row, own in runs.items() if (comparison := compared(own, first, metric.name))}
         tested = {row: comparison for row, comparison in known.items() if len(comparison.gaps) >= FEWEST}
         adjusted = holm([comparison.p for comparison in tested.values()])
-        theirs = _values(first, metric)
+        theirs = _values(first, metric.name)
         for (row, comparison), p in zip(tested.items(), adjusted, strict=True):
-            ours = _values(runs[row], metric)
-            sides = (theirs, ours) if metric in LOWER else (ours, theirs)
+            ours = _values(runs[row], metric.name)
+            sides = (theirs, ours) if metric.better == "lower" else (ours, theirs)
             middles = interquartile_mean(ours), interquartile_mean(theirs)
             found.append(Contrast(row, metric, comparison, p, probability_of_improvement(*sides), *middles))
     return found
@@ -85,7 +89,7 @@ def with_the_first(results: Results, place: Place) -> list[Contrast]:
 
 def marks(results: Results, place: Place) -> dict[tuple[str, str], str]:
     """Of rows and metrics."""
-    return {(contrast.row, contrast.metric): contrast.mark for contrast in with_the_first(results, place)}
+    return {(contrast.row, contrast.metric.name): contrast.mark for contrast in with_the_first(results, place)}
 
 
 def _values(runs: Sequence[Record], metric: str) -> list[float]:

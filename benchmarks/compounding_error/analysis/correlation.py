@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seqil.metrics.entries import Metric
+from seqil.runs import known_metrics
+
 from ..running.records import Record
 from ..study import Place
-from .contrasts import HIGHER
 from .results import Results
 
 _FEWEST = 4
-QUALITIES = ("hazard", "success", "regret", "rep_4")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def likelihood_against_quality(results: Results, place: Place) -> list[RankCorre
     plain = {arm.name for arm in results.study.arms}
     runs = [r for name, found in results.runs(place).items() if name in plain for r in found]
     found = []
-    for quality in QUALITIES:
-        known = [r for r in runs if quality in r["estimates"] and "nll_per_token" in r["estimates"]]
+    for quality in qualities():
+        known = [r for r in runs if quality.name in r["estimates"] and "nll_per_token" in r["estimates"]]
         if len(known) < _FEWEST:
             continue
         groups: dict[str, list[tuple[float, float]]] = {}
@@ -61,13 +62,20 @@ def likelihood_against_quality(results: Results, place: Place) -> list[RankCorre
         everyone = [point for group in groups.values() for point in group]
         for among, points in {"all runs": everyone, "agents": centres, **groups}.items():
             if len(points) >= _FEWEST:
-                found.append(RankCorrelation(place.name, quality, among, len(points), *_ranks(points)))
+                found.append(RankCorrelation(place.name, quality.name, among, len(points), *_ranks(points)))
     return found
 
 
-def _point(record: Record, quality: str) -> tuple[float, float]:
-    x, y = (float(record["estimates"][name]["value"]) for name in ("nll_per_token", quality))
-    return x, -y if quality in HIGHER else y
+def qualities() -> list[Metric]:
+    """What is said of texts: the metrics that tables show first, and those in their place."""
+    known = [metric for metric in known_metrics.metrics() if metric.better and metric.name != "nll_per_token"]
+    first = {metric.name for metric in known if metric.group == "quality"}
+    return [metric for metric in known if metric.name in first or metric.in_place_of in first]
+
+
+def _point(record: Record, quality: Metric) -> tuple[float, float]:
+    x, y = (float(record["estimates"][name]["value"]) for name in ("nll_per_token", quality.name))
+    return x, -y if quality.better == "higher" else y
 
 
 def _ranks(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from ..study import Place
-from .contrasts import BETTER, FEWEST, HIGHER, LOWER, WORSE, Contrast, compared, with_the_first
+from .contrasts import BETTER, FEWEST, WORSE, Contrast, compared, tested_metrics, with_the_first
 from .results import Results, estimate
-
-_DECISIVE = (*HIGHER, "hazard", "regret", "nll_per_token")
 
 
 def answers(results: Results) -> list[str]:
@@ -15,7 +13,7 @@ def answers(results: Results) -> list[str]:
 
 
 def answer(results: Results, place: Place) -> str:
-    """What the first metric of success, hazard, regret and likelihood that the rows share says of them.
+    """What the first tested metric that the rows share says of them: success, hazard, regret, likelihood.
 
     Of two arms it is about these alone, however they are sampled beside.
     """
@@ -23,11 +21,12 @@ def answer(results: Results, place: Place) -> str:
     runs = results.runs(place)
     arms = results.plain(place)
     rivals = [row for row in others if row in (arms if len(arms) == 2 else runs)]
-    shared = [metric for metric in _DECISIVE if any(compared(runs[r], runs.get(first, []), metric) for r in rivals)]
+    metrics = [metric.name for metric in tested_metrics()]
+    shared = [metric for metric in metrics if any(compared(runs[r], runs.get(first, []), metric) for r in rivals)]
     if not shared:
         return ""
     metric = shared[0]
-    found = [c for c in with_the_first(results, place) if c.metric == metric and c.row in rivals]
+    found = [c for c in with_the_first(results, place) if c.metric.name == metric and c.row in rivals]
     if not found:
         seeds = max(len(runs[row]) for row in rivals)
         return (
@@ -43,7 +42,7 @@ def _one(contrast: Contrast, first: str) -> str:
     kind = "ratio" if contrast.comparison.neutral else "difference"
     p = "< .001" if contrast.p < 1e-3 else f"= {contrast.p:.3f}"
     return (
-        f"{contrast.row} {verdict} {first}: {contrast.metric.replace('_', ' ')} {contrast.middle:.4g} against "
+        f"{contrast.row} {verdict} {first}: {contrast.metric.title} {contrast.middle:.4g} against "
         f"{contrast.theirs:.4g}, {kind} {effect.value:.3g} [{effect.low:.3g}, {effect.high:.3g}], p {p}, "
         f"{seeds} seeds, paired"
     )
@@ -56,9 +55,9 @@ def _many(found: list[Contrast], first: str) -> str:
         for rows, what in ((better, "better"), (worse, "worse"), (open_, "not shown to differ"))
         if rows
     ]
-    side = "lower is better" if found[0].metric in LOWER else "higher is better"
+    side = f"{found[0].metric.better} is better"
     return (
-        f"of {len(found)} rows beside {first}, {', '.join(parts)}: {found[0].metric.replace('_', ' ')}, {side}, "
+        f"of {len(found)} rows beside {first}, {', '.join(parts)}: {found[0].metric.title}, {side}, "
         "paired by seed, at 5 % with Holm's correction"
     )
 

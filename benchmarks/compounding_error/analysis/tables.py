@@ -9,6 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
+from seqil.metrics.entries import Metric
+from seqil.runs import known_metrics
 from seqil.statistics import Estimate
 
 from ..running.records import Record
@@ -17,17 +19,6 @@ from .contrasts import BETTER, FEWEST, WORSE, marks
 from .in_a_sentence import answers
 from .results import Results, estimate
 
-ACCURACY = ("teacher_forced_accuracy", "success")  # of the next token after the data, and of the policy's own texts
-TEXTS = ("rare_tokens", "mauve")
-STEP_ERRORS = ("off_policy_step_error", "on_policy_step_error")
-DELETIONS = ("backspace_precision", "backspace_recall")
-EXACT = ("hazard", *ACCURACY, "nll_per_token", *STEP_ERRORS, *TEXTS, *DELETIONS)
-PROXY = ("hazard", "teacher_forced_accuracy", "nll_per_token", "rep_4", "mauve")
-LAWS = ("teacher_forced_accuracy", "nll_per_token", *STEP_ERRORS, "regret", *TEXTS)
-SAMPLING = ("actions_per_net_token", "forwards_per_net_token")
-COMMON = (*SAMPLING, "unfinished")
-QUALITY, LAWFUL = ("hazard", "success", "regret", "nll_per_token"), ("regret", "nll_per_token")
-FURTHER = ("teacher_forced_accuracy", *TEXTS, *DELETIONS, "unfinished")
 WIDTH, _WIDE = 100, 200
 
 Show = Callable[[Estimate], str]
@@ -71,14 +62,9 @@ def table(results: Results, place: Place, show: Show = interval) -> Table:
 def side_by_side(results: Results, place: Place, show: Show) -> Table:
     """One row per metric; arms are columns."""
     runs = results.runs(place)
-    here = [r for r in results.records if r["task"] == place.name]
-    kind = (
-        EXACT if any(r["profile"] for r in here) else PROXY if any("hazard" in r["estimates"] for r in here) else LAWS
-    )
-    metrics = _measured((*kind, *COMMON), runs)
     return [
         ["", *runs],
-        *([_title(name), *(_cell(estimate(found, name), show) for found in runs.values())] for name in metrics),
+        *([m.title, *(_cell(estimate(found, m.name), show) for found in runs.values())] for m in measured(runs)),
         *([title, *map(cost, runs.values())] for title, cost in COSTS.items()),
     ]
 
@@ -90,15 +76,15 @@ def one_below_the_other(results: Results, place: Place) -> Table:
     def cell(row: str, metric: str) -> str:
         return f"{_cell(estimate(runs[row], metric), plus_minus)} {marked.get((row, metric), '')}".strip()
 
-    judged = any(estimate(found, "hazard") for found in runs.values())
-    before = _measured((*(QUALITY if judged else LAWFUL), *SAMPLING), runs)
-    after = _measured(FURTHER if judged else (*STEP_ERRORS, *FURTHER), runs)
+    known = measured(runs)
+    narrow = [m for m in known if m.in_place_of not in {other.name for other in known}]
+    before, after = ([m for m in narrow if (m.group == "further") == late] for late in (False, True))
     return [
-        ["", *map(_title, before), *COSTS, *map(_title, after)],
+        ["", *(m.title for m in before), *COSTS, *(m.title for m in after)],
         *(
             [
-                *(name, *(cell(name, metric) for metric in before)),
-                *(*(cost(found) for cost in COSTS.values()), *(cell(name, metric) for metric in after)),
+                *(name, *(cell(name, metric.name) for metric in before)),
+                *(*(cost(found) for cost in COSTS.values()), *(cell(name, metric.name) for metric in after)),
             ]
             for name, found in runs.items()
         ),
@@ -120,7 +106,7 @@ def caption(results: Results) -> str:
     if many(results.study):
         text += (
             f" {BETTER} better and {WORSE} worse than {results.study.rows[0]} at 5 %, two-sided: t tests paired by "
-            "seed, of logarithms but for the success, with Holm's correction over the rows of a task for each metric; "
+            "seed, of logarithms but for shares, with Holm's correction over the rows of a task for each metric; "
             f"no test with fewer than {FEWEST} seeds in common."
         )
     return text
@@ -164,13 +150,10 @@ def show(results: Results, console: Console) -> None:
     console.print(f"\n{caption(results)}")
 
 
-def _measured(metrics: Sequence[str], runs: dict[str, list[Record]]) -> list[str]:
-    """Those that any row has; older records lack some."""
-    return [metric for metric in metrics if any(estimate(found, metric) for found in runs.values())]
-
-
-def _title(metric: str) -> str:
-    return metric.replace("_", " ")
+def measured(runs: dict[str, list[Record]]) -> list[Metric]:
+    """The metrics of tables that any row has; older records lack some."""
+    shown = [metric for metric in known_metrics.metrics() if metric.group]
+    return [metric for metric in shown if any(estimate(found, metric.name) for found in runs.values())]
 
 
 def _cell(e: Estimate | None, show: Show) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqil.errors import MissingExtraError
 
-from ..analysis.contrasts import BETTER, marks
+from ..analysis.contrasts import BETTER, marks, tested_metrics
 from ..analysis.correlation import family
 from ..analysis.results import Results, estimate
 from ..running.records import Record
@@ -80,14 +80,13 @@ def figure(results: Results, panel: Panel) -> Any | None:
 
 
 def overview(results: Results, place: Place) -> Any:
-    """Point and interval of success and hazard for every row; the band is the first row's interval."""
+    """Point and interval of every row for the first two tested metrics; the band is the first row's interval."""
     runs, marked = results.runs(place), marks(results, place)
-    metrics = {"success": "right texts", "hazard": "errors per token", "regret": "regret (nats)"}
-    shown = [m for m in metrics if any(estimate(found, m) for found in runs.values())][:2]
+    shown = [m for m in tested_metrics() if any(estimate(found, m.name) for found in runs.values())][:2]
     whole = canvas(figsize=(9.5, 1.2 + 0.27 * len(runs)))
     panels = list(whole.subplots(1, len(shown), sharey=True, squeeze=False)[0])
     for axes, metric in zip(panels, shown, strict=True):
-        _interval_per_row(axes, runs, metric, metrics[metric], marked)
+        _interval_per_row(axes, runs, metric.name, f"{metric.title} ({metric.unit})", marked)
     decoded = {row for arm in results.study.arms for row in arm.rows[1:]}
     panels[0].set_yticks(range(len(runs)), runs)
     panels[0].invert_yaxis()

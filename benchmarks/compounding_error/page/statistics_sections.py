@@ -28,8 +28,8 @@ def comparisons(results: Results, drawings: Drawings) -> str:
             parts.append(markup.folded(f"{place.name}: {count}", markup.table(rows + list(map(_compared, found)))))
     text = (
         f"Runs of a seed share data, prompts and random numbers with those of {results.study.rows[0]}. Effects are "
-        "ratios (×) of hazards, nats and regrets, geometric means over seeds, and differences of successes, with 95 % "
-        "t intervals, uncorrected; p is two-sided, with Holm's correction over the rows of a task for each metric. "
+        "ratios (×), geometric means over seeds, or differences of shares, with 95 % t intervals, uncorrected; p is "
+        "two-sided, with Holm's correction over the rows of a task for each metric. "
         "P(better) is the share of all pairs of runs in which the row is the better one; middle is the interquartile "
         f"mean over seeds. Rows with at least {FEWEST} seeds in common."
     )
@@ -39,8 +39,7 @@ def comparisons(results: Results, drawings: Drawings) -> str:
 def _compared(c: Contrast) -> list[str]:
     shown = times(c.comparison) if c.comparison.neutral else interval(c.comparison.effect)
     middles = (f"{value:.4f}" if math.isfinite(value) else "∞" for value in (c.middle, c.theirs))
-    metric = c.metric.replace("_", " ")
-    return [c.row, metric, f"{shown} {c.mark}".strip(), markup.p_value(c.p), f"{c.improvement:.2f}", *middles]
+    return [c.row, c.metric.title, f"{shown} {c.mark}".strip(), markup.p_value(c.p), f"{c.improvement:.2f}", *middles]
 
 
 def fits(results: Results) -> str:

@@ -7,24 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selection
 from seqil.mdp.prefix import Prompts
 from seqil.mdp.rendering import spans
-from seqil.metrics.measured import evaluation, judge_of
+from seqil.metrics.reported import evaluation
+from seqil.metrics.samples import judge_of
+from seqil.runs import known_metrics
 from seqil.runs.experiment import Settings, available, make_task
-from seqil.statistics import Estimate, mean, ratio
+from seqil.statistics import mean
 
 from ..study import Decoding, Place
 from .detector import PlantedDetector
 from .steps import rounded, stepped
-
-
-def accuracy(policy: TokenPolicy, demonstrations: Trajectories) -> Estimate:
-    """Share of demonstrated tokens that are the policy's most probable ones after the demonstrated prefix."""
-    right = metrics.along(demonstrations, _agrees, policy)
-    return ratio(np.nansum(right, axis=1), (~np.isnan(right)).sum(1), "sequences")
 
 
 def entropies(policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, width: int) -> dict[str, Any]:
@@ -40,10 +35,6 @@ def entropies(policy: TokenPolicy, demonstrations: Trajectories, rollouts: Traje
         "data": _entropy_by_bin(policy, demonstrations, width),
         "own": _entropy_by_bin(policy, metrics.final_texts(rollouts), width),
     }
-
-
-def _agrees(steps: metrics.Steps) -> Tensor:
-    return (steps.student.argmax(-1) == steps.token).double()
 
 
 def _entropy_by_bin(policy: TokenPolicy, texts: Trajectories, width: int) -> list[dict[str, Any]]:
@@ -106,8 +97,7 @@ def at_horizon(settings: Settings, policy: TokenPolicy, horizon: int, place: Pla
 def _numbers(
     task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
 ) -> dict[str, Any]:
-    estimates = evaluation(task, policy, demonstrations, rollouts, cost)
-    estimates["teacher_forced_accuracy"] = accuracy(policy, demonstrations.select(slice(_LAWS)))
+    estimates = evaluation(task, policy, demonstrations, rollouts, cost, known_metrics.metrics())
     return {"estimates": {name: estimate.to_json() for name, estimate in estimates.items()}, **_errors(task, rollouts)}
 
 

@@ -6,7 +6,8 @@ import torch
 
 from envs.tasks.pydoc import PyDoc
 from seqil import Task, Trajectories, Vocabulary, metrics, rollout
-from seqil.metrics.measured import evaluation, judge_of, step_errors
+from seqil.metrics.reported import evaluation
+from seqil.metrics.samples import judge_of, step_errors
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 V = Vocabulary(5, 4)

@@ -1,0 +1,39 @@
+"""Which metrics are reported: the built-in ones, and those that other distributions register as `seqil.metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from ..errors import InvalidInputError
+from ..metrics.entries import Metric
+from ..metrics.reported import METRICS
+from . import plugins
+
+
+@lru_cache(maxsize=1)
+def metrics() -> tuple[Metric, ...]:
+    """In the order of tables: by group, the built-in ones first.
+
+    Raises:
+        InvalidInputError: what a distribution registers is no metric, or has the name of another one.
+    """
+    found = tuple(_all())
+    groups = ("quality", "sampling", "further", "")
+    return tuple(sorted(found, key=lambda metric: groups.index(metric.group)))
+
+
+def metric(name: str) -> Metric | None:
+    """By its name; None of one that is not installed here, such as that of a record from elsewhere."""
+    return next((one for one in metrics() if one.name == name), None)
+
+
+def _all() -> Iterator[Metric]:
+    yield from METRICS
+    taken = {one.name for one in METRICS}
+    for point in plugins.names("metrics"):
+        one: Metric = plugins.load("metrics", point)
+        if one.name in taken:
+            raise InvalidInputError(f"two metrics have the name {one.name!r}; give that of {point!r} another")
+        taken.add(one.name)
+        yield one
