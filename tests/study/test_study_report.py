@@ -264,7 +264,7 @@ def test_drift_is_named_written_and_then_gone(quoting):
     assert "0.30<!--" not in text
     assert "Success is 0<!--" in text  # rounded as it stands there
     assert "and 0.40<!--" in text  # 1 - success of the fifth row, .6
-    assert "| MLE, greedy | 0.700±0.025 ✓ |" in text
+    assert "| MLE, greedy | 0.300±0.025 ✓ | 0.700±0.025 ✓ |" in text
     assert "\n\nautomaton\n" in text
     assert verify(readme, results) == [f"{readme}: 2 blocks and 2 numbers", f"{results}: 1 tables"]
 
