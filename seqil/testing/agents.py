@@ -5,13 +5,11 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-import random
 import tempfile
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 from tensordict import TensorDict
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -27,6 +25,7 @@ from ..randomness import seeded
 from ..rollouts.rollouts import rollout
 from ..runs.checkpoint import RunFolder
 from .losses import check_loss, check_use_of_rollouts
+from .random_states import untouched
 
 _LENGTH = 6
 _UPDATES = 3
@@ -162,23 +161,11 @@ def _through_a_file(agent: Agent) -> Any:
 
 
 def _check_training(make_agent: Callable[[TokenPolicy], Agent]) -> None:
-    before = _global_states()
-    agent = make_agent(tiny_policy())
-    training = Training(
-        agent, _demonstrations(agent), generator=torch.Generator().manual_seed(0), batch_size=4, sampling=Sampling(1, 4)
-    )
-    for _ in training.run(2 * _UPDATES):
-        pass
-    for name, state in _global_states().items():
-        assert state == before[name], f"the global random state of {name} was changed; take a generator"
-
-
-def _global_states() -> dict[str, Any]:
-    return {
-        "python": random.getstate(),
-        "numpy": str(np.random.get_state()),
-        "torch": torch.get_rng_state().tolist(),
-    }
+    with untouched():
+        agent, g = make_agent(tiny_policy()), torch.Generator().manual_seed(0)
+        training = Training(agent, _demonstrations(agent), generator=g, batch_size=4, sampling=Sampling(1, 4))
+        for _ in training.run(2 * _UPDATES):
+            pass
 
 
 def _seeded_update(agent: Agent, seed: int) -> None:

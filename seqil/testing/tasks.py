@@ -6,89 +6,183 @@ from itertools import combinations
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from ..mdp.prefix import start
-from ..mdp.task import at_most
+from ..mdp.prefix import Prefixes, legal_actions
+from ..mdp.task import at_most, available
 from ..mdp.trajectory import Trajectories
+from ..mdp.vocabulary import Vocabulary
+from .random_states import untouched
 
 _N = 20
 _SPLITS = ("train", "valid", "test")
+Items = set[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def check_task(task: Any) -> None:
-    """Prove that a task keeps its contract; an AssertionError says in one line where it does not.
+    """Prove that a task keeps the contract of `seqil.Task`; an AssertionError says in one line where it does not.
 
-    Checked: prompts are those of the demonstrations; the first items do not depend on how many are asked for, and are
-    the same when asked again; splits are disjoint; demonstrations end with `eos`, hold no backspace, obey the limits,
-    and are without error and successful for the task's own judge; the teacher's rows are distributions that give every
-    demonstrated token a positive probability; `has_error` agrees with `first_error`, on altered demonstrations too;
-    confusions are weights; `decode` gives text.
+    Checked, on twenty items of each split, or what there is:
+
+    - The attributes. Prompts are lists of at least one token, those of the demonstrations. The first items do not
+      depend on how many are asked for, and are the same when asked for again; splits are disjoint, across seeds too; no
+      global random state is touched. A split holds no less than `available` says.
+    - Demonstrations end with `eos`, hold no backspace, obey the limits, and are without error and successful for the
+      task's own judge.
+    - The teacher's rows are float64 distributions over legal tokens, after errors too, and give every demonstrated
+      token a positive probability. A row of law, confusions or `has_error` depends on its prefix alone, which stays as
+      it is. Confusions are weights.
+    - `first_error` is the index of the first wrong token: the text before it is without error, whatever follows it is
+      not, nor is it a success. `has_error` agrees. `success` is a bool or None, `decode` gives text.
     """
-    items = {split: _check_split(task, split) for split in _SPLITS}
+    _check_attributes(task)
+    with untouched():
+        items = {split: _check_split(task, split) for split in _SPLITS}
     for a, b in combinations(_SPLITS, 2):
         assert not items[a] & items[b], f"splits {a} and {b} share items"
 
 
-def _check_split(task: Any, split: str) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _check_attributes(task: Any) -> None:
+    assert isinstance(task.name, str), f"name is {task.name!r}, not a str"
+    assert task.name, "name is empty"
+    assert isinstance(task.vocabulary, Vocabulary), f"vocabulary is a {type(task.vocabulary).__name__}"
+    limits = task.min_length, task.max_length
+    assert all(isinstance(x, int) for x in limits), f"min_length, max_length are {limits}, not int"
+    assert 0 <= limits[0] <= limits[1], f"min_length={limits[0]} must lie between 0 and max_length={limits[1]}"
+    assert isinstance(task.judged, bool), f"judged is {task.judged!r}, not a bool"
+
+
+def _check_split(task: Any, split: str) -> Items:
     n = at_most(_N, task, split)
-    v, t, prompts = task.vocabulary, task.demonstrations(n, split, 0), task.prompts(n, split, 0)
+    t, prompts = task.demonstrations(n, split, 0), task.prompts(n, split, 0)
     assert isinstance(t, Trajectories), f"demonstrations are {type(t).__name__}, not Trajectories"
     assert len(t) == len(prompts) == n, f"asked for {n} items of {split}, got {len(t)} and {len(prompts)} prompts"
-    cells = [row[:at] for row, at in zip(t.prompts.tolist(), t.prompt_lengths.tolist(), strict=True)]
-    assert cells == prompts, f"prompts of {split} are not those of its demonstrations"
+    assert all(prompts), f"a prompt of {split} is empty; it needs at least one token"
+    items = _items(t)
+    assert [list(prompt) for prompt, _ in items] == prompts, f"prompts of {split} are not those of its demonstrations"
+    _check_asking(task, split, n, items)
+    _check_demonstrations(task, t, split)
+    later = task.demonstrations(n, split, 1)
+    whole = t.lengths - 1
+    for k in range(3):
+        _check_laws(task, t, whole.clamp(max=k))
+    _check_laws(task, t, (7 * torch.arange(n) + n // 2) % t.lengths)
+    _check_laws(task, t, whole)
+    _check_errors(task, _altered(t))
+    return {*items, *_items(later)}
+
+
+def _items(t: Trajectories) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    rows = zip(t.prompts.tolist(), t.prompt_lengths.tolist(), t.actions.tolist(), t.lengths.tolist(), strict=True)
+    return [(tuple(prompt[:p]), tuple(text[:n])) for prompt, p, text, n in rows]
+
+
+def _check_asking(task: Any, split: str, n: int, items: list[Any]) -> None:
     half = max(1, n // 2)
-    assert task.prompts(half, split, 0) == prompts[:half], f"the first prompts of {split} depend on n"
-    assert torch.equal(task.demonstrations(n, split, 0).actions, t.actions), f"{split} changes when asked for again"
+    assert task.prompts(half, split, 0) == [list(p) for p, _ in items[:half]], f"prompts of {split} depend on n"
+    assert _items(task.demonstrations(half, split, 0)) == items[:half], f"demonstrations of {split} depend on n"
+    assert _items(task.demonstrations(n, split, 0)) == items, f"{split} changes when asked for again"
+    there = available(task, split)
+    if there is not None and n < there <= 50 * _N:
+        held = len(task.prompts(there, split, 0))
+        assert held == there, f"available says {there} items of {split}, there are {held}"
+
+
+def _check_demonstrations(task: Any, t: Trajectories, split: str) -> None:
+    v = task.vocabulary
     assert (t.max_length, t.min_length) == (task.max_length, task.min_length), "length limits differ from the task's"
     assert bool(t.ended.all()), f"a demonstration of {split} does not end with eos"
     assert not bool(((t.actions == v.backspace) & t.inside).any()), f"a demonstration of {split} holds a backspace"
-    texts = t.replay().texts()
-    for prompt, text in zip(prompts, texts, strict=True):
-        assert task.first_error(prompt, text) is None, f"first_error finds one in a demonstration of {split}"
-        assert task.success(prompt, text) is not False, f"success is False for a demonstration of {split}"
+    for prompt, text in _items(t):
+        assert task.first_error(list(prompt), list(text)) is None, (
+            f"first_error finds one in a demonstration of {split}"
+        )
+        assert _verdict(task, prompt, text) is not False, f"success is False for a demonstration of {split}"
         assert isinstance(task.decode([*prompt, *text]), str), "decode does not give a str"
-    for k in range(3):
-        _check_laws(task, t, k)
-    _check_errors(task, t)
-    return {(tuple(p), tuple(x)) for p, x in zip(prompts, texts, strict=True)}
+        assert isinstance(task.decode(list(text[:1])), str), "decode does not give a str for the beginning of a text"
 
 
-def _check_laws(task: Any, t: Trajectories, step: int) -> None:
-    rows = t.select(t.lengths > step)
-    before = [row[:step] for row in rows.actions.tolist()]
-    cells = rows.prompts.new_full((len(rows), rows.prompts.shape[1] + t.max_length + 1), t.vocabulary.size)
-    state = start(t.vocabulary, rows.prompts, t.max_length, t.min_length)
-    for row, (n, text) in enumerate(zip(rows.prompt_lengths.tolist(), before, strict=True)):
-        cells[row, :n] = rows.prompts[row, :n]
-        cells[row, n : n + step] = torch.tensor(text, dtype=torch.int64)
-    state = type(state)(
-        cells, state.length + step, state.prompt_length, state.ended, state.max_length, state.min_length
+def _verdict(task: Any, prompt: tuple[int, ...], text: tuple[int, ...]) -> bool | None:
+    found = task.success(list(prompt), list(text))
+    assert found is None or isinstance(found, bool), f"success is {found!r}; it must be a bool or None"
+    return found
+
+
+def _beginnings(t: Trajectories, actions: Tensor, lengths: Tensor) -> Trajectories:
+    return Trajectories.from_actions(
+        t.vocabulary, t.prompts, actions, lengths=lengths, max_length=t.max_length, min_length=t.min_length
     )
-    law = task.next_distribution(state)
+
+
+def _check_laws(task: Any, t: Trajectories, at: Tensor) -> None:
+    """Of the token number `at` of each row, given what stands before it."""
+    state, following = _beginnings(t, t.actions, at).replay(), t.actions.gather(1, at[:, None])
+    law = _rows(task, state, "next_distribution")
     if law is not None:
-        assert law.shape == (len(rows), t.vocabulary.size), f"next_distribution has shape {tuple(law.shape)}"
-        assert bool((law >= 0).all()), "next_distribution is negative somewhere"
-        total = law.double().sum(1)
-        assert torch.allclose(total, torch.ones_like(total), atol=1e-9), "rows of next_distribution do not sum to 1"
-        taken = law.gather(1, rows.actions[:, step : step + 1])
-        assert bool((taken > 0).all()), "next_distribution gives a demonstrated token probability 0"
-    weights = task.confusions(state)
+        _check_distribution(law, state, task.vocabulary)
+        assert bool((law.gather(1, following) > 0).all()), "next_distribution gives a demonstrated token probability 0"
+    weights = _rows(task, state, "confusions")
     if weights is not None:
-        assert weights.shape == (len(rows), t.vocabulary.size), f"confusions have shape {tuple(weights.shape)}"
+        assert weights.is_floating_point(), f"confusions are {weights.dtype}, not float"
         assert bool((weights >= 0).all() & weights.isfinite().all()), "confusions are not finite weights"
 
 
-def _check_errors(task: Any, t: Trajectories) -> None:
-    """Beginnings of the demonstrations, with one token altered."""
+def _rows(task: Any, state: Prefixes, name: str) -> Tensor | None:
+    """What the task says of each prefix, float or bool [B, …], if anything."""
+    ask, kept = getattr(task, name), state.tokens.clone()
+    found: Tensor | None = ask(state)
+    assert torch.equal(kept, state.tokens), f"{name} changes the prefixes that it is asked about"
+    if found is None:
+        return None
+    if name != "has_error":
+        expected = (len(state), task.vocabulary.size)
+        assert found.shape == expected, f"{name} has shape {tuple(found.shape)}, not {expected}"
+    alone = ask(state.select(torch.tensor([len(state) - 1])))
+    assert alone is not None, f"{name} is None for some prefixes and not for others"
+    assert torch.allclose(alone[0].double(), found[-1].double()), (
+        f"{name} of a prefix depends on the others asked about"
+    )
+    return found
+
+
+def _check_distribution(law: Tensor, state: Prefixes, v: Vocabulary) -> None:
+    assert law.dtype == torch.float64, f"next_distribution is {law.dtype}, not float64"
+    assert bool((law >= 0).all()), "next_distribution is negative somewhere"
+    total = law.sum(1)
+    assert torch.allclose(total, torch.ones_like(total), atol=1e-9), "rows of next_distribution do not sum to 1"
+    legal = legal_actions(v, state)[:, : v.size]
+    assert not bool((law[~legal] > 0).any()), "next_distribution gives an illegal token a positive probability"
+
+
+def _altered(t: Trajectories) -> Trajectories:
+    """Beginnings of demonstrations, some whole, with one token altered."""
     v, rows = t.vocabulary, torch.arange(len(t))
     at = 7 * rows % (t.lengths - 1).clamp(min=1)
     other = (t.actions[rows, at] + 1 + rows) % v.size
     actions = t.actions.clone()
     actions[rows, at] = torch.where(other == v.eos, actions[rows, at], other)
-    lengths = at + 1 + 5 * rows % (t.lengths - at)
-    altered = Trajectories.from_actions(
-        v, t.prompts, actions, lengths=lengths, max_length=t.max_length, min_length=t.min_length
-    ).replay()
-    texts = zip(altered.texts(prompt=True), altered.prompt_length.tolist(), strict=True)
-    wrong = [task.first_error(text[:n], text[n:]) is not None for text, n in texts]
-    assert task.has_error(altered).tolist() == wrong, "has_error and first_error disagree"
+    lengths = torch.where(rows % 4 == 0, t.lengths, at + 1 + 5 * rows % (t.lengths - at))
+    return _beginnings(t, actions, lengths)
+
+
+def _check_errors(task: Any, t: Trajectories) -> None:
+    wrong = []
+    for (prompt, text), ended in zip(_items(t), t.ended.tolist(), strict=True):
+        first = task.first_error(list(prompt), list(text))
+        wrong.append(first is not None)
+        if first is not None:
+            assert 0 <= first < len(text), f"first_error is {first} in a text of {len(text)} tokens"
+            for n, expected in ((first, None), (first + 1, first)):
+                found = task.first_error(list(prompt), list(text[:n]))
+                assert found == expected, (
+                    f"first_error is {first}, and {found} in the first {n} tokens of the same text"
+                )
+            assert not (ended and _verdict(task, prompt, text)), "a text with an error is a success"
+    state = t.replay()
+    found = _rows(task, state, "has_error")
+    assert found is not None, "has_error is None; it must be bool [B]"
+    assert found.dtype == torch.bool, f"has_error is {found.dtype}, not bool"
+    assert found.tolist() == wrong, "has_error and first_error disagree"
+    law = _rows(task, state, "next_distribution")
+    if law is not None:
+        _check_distribution(law[~state.ended], state.select(~state.ended), task.vocabulary)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from seqil import Prefixes, Task, Trajectories
+from seqil import Prefixes, Task, Trajectories, legal_actions
 
 from .requests import check_request
 
@@ -39,14 +39,15 @@ class RightAnswerTask(Task):
         """The items number 0, 1, 2, … of the endless stream of `seed`, all splits mixed; always the same."""
 
     def after_error(self, prefixes: Prefixes, following: Tensor) -> Tensor:
-        """The teacher's law, float64 [B, V], where an error stands: uniform, unless the task has a better one.
+        """The teacher's law, float64 [B, V], where an error stands: uniform over what is legal (after the end, over all
+        tokens), unless the task has a better one.
 
         Args:
             prefixes: the states, B rows, with and without an error.
             following: as `following` gives it, int64 [B].
         """
-        uniform = torch.full((len(prefixes), self.vocabulary.size), 1 / self.vocabulary.size, dtype=torch.float64)
-        return uniform.to(prefixes.tokens.device)
+        legal = legal_actions(self.vocabulary, prefixes)[:, : self.vocabulary.size] | prefixes.ended[:, None]
+        return legal.double() / legal.sum(1, keepdim=True)
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """The first `n` prompts of a split."""
