@@ -1,4 +1,4 @@
-"""Closed forms of a few rates: what a correction is worth, and what cloning costs where it cannot be right."""
+"""Closed forms of a few rates: what a correction or a memory is worth, what cloning costs where it cannot be right."""
 
 from __future__ import annotations
 
@@ -68,6 +68,50 @@ def rejection(success: float, length: int, tries: int) -> tuple[float, float]:
     """
     any_right = 1 - (1 - success) ** tries
     return any_right, length * any_right / success
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A guess among equally likely tokens, one of them right, that is made again whenever it is deleted.
+
+    Methods take the memory: `prefix`, which does not know what was deleted, or `tried`, which does not write it again.
+
+    Attributes:
+        choices: K, the tokens.
+        detection: d, chance that a wrong one is deleted; a right one never is.
+    """
+
+    choices: int
+    detection: float
+
+    def __post_init__(self) -> None:
+        if self.choices < 1 or not 0 <= self.detection <= 1:
+            raise InvalidInputError(
+                f"choices={self.choices} must be at least 1 and detection={self.detection} must lie in 0..1"
+            )
+
+    def guesses(self, memory: str) -> float:
+        """Expected guesses until one stands."""
+        K, d = self.choices, self.detection
+        if self._forgets(memory):
+            return 1 / (1 - d * (K - 1) / K)
+        return sum(d**j * (K - j) / K for j in range(K))
+
+    def right(self, memory: str) -> float:
+        """Chance that the one that stands is right."""
+        if self._forgets(memory):
+            return self.guesses(memory) / self.choices
+        # (1 - d^K) / (K (1 - d)), as a sum, which has no pole at d = 1.
+        return sum(self.detection**j for j in range(self.choices)) / self.choices
+
+    def repetition(self, memory: str) -> float:
+        """Chance that the guess after a deletion is the one that was deleted."""
+        return 1 / self.choices if self._forgets(memory) else 0.0
+
+    def _forgets(self, memory: str) -> bool:
+        if memory not in ("prefix", "tried"):
+            raise InvalidInputError(f"memory={memory!r} has no closed form here; known: prefix, tried")
+        return memory == "prefix"
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,99 @@ class PrefixTable:
             np.add.at(at, self.parent, running * self.law[:, -1])
         return at, actions
 
+    def repetition(self) -> Floats:
+        """Chance that the last token of each prefix, just deleted, is the next token to be written there: [S].
+
+        That is if one is written there next; a policy that sees the prefix alone does not know what was deleted.
+        """
+        token = np.array([text[-1] if text else 0 for text in self.texts])
+        written = self.law[self.parent, :-1].sum(1)
+        again = self.law[self.parent, token] * (np.arange(len(self.texts)) > 0)
+        found: Floats = np.divide(again, written, out=np.zeros_like(again), where=written > 0)
+        return found
+
+    def tried(self, limit: int = 1_000_000) -> TriedTable:
+        """The same policy where what was deleted from a prefix is not written there again (memory `tried`).
+
+        Args:
+            limit: of states, that is of prefixes with a set of tokens.
+
+        Raises:
+            InvalidInputError: more states than the limit.
+        """
+        possible = [np.flatnonzero(row) for row in self.law[:, :-1]]
+        if sum(2.0 ** len(tokens) for tokens in possible) > limit:
+            raise InvalidInputError(f"more than {limit} prefixes with what was tried there; take fewer tokens")
+        visits, leaving = np.zeros((len(self.texts), self.law.shape[1] - 1)), np.zeros(len(self.texts))
+        for s in reversed(np.flatnonzero(~self.ended)):
+            tokens = possible[s]
+            back = leaving[self.child[s, tokens]]
+            visits[s, tokens], leaving[s] = _stay(self.law[s, tokens], float(self.law[s, -1]), back)
+        return TriedTable(self, visits, leaving)
+
+
+@dataclass(frozen=True)
+class TriedTable:
+    """What becomes of each prefix where what was deleted from it is not written there again.
+
+    What was tried at a prefix is forgotten when the prefix itself is deleted, so a stay there depends on nothing that
+    came before it.
+
+    Attributes:
+        table: the prefixes.
+        visits: float64 [S, V], chance that each token is written at a prefix before the prefix is deleted; where
+            nothing else is left, what was tried is forgotten, and this is the expected number of times.
+        leaving: float64 [S], chance that the last token of each prefix is ever deleted.
+    """
+
+    table: PrefixTable
+    visits: Floats
+    leaving: Floats
+
+    def reached(self) -> Floats:
+        """Expected number of times that each prefix is written, 1 for the prompt: [S]."""
+        reached = np.zeros(len(self.leaving))
+        reached[0] = 1.0
+        for s in np.flatnonzero(~self.table.ended):
+            tokens = np.flatnonzero(self.visits[s])
+            reached[self.table.child[s, tokens]] = reached[s] * self.visits[s, tokens]
+        return reached
+
+    def final(self) -> Floats:
+        """Probability that each text is the final one, without a budget of actions: [S], zero where not ended."""
+        return self.reached() * self.table.ended
+
+    def actions(self) -> float:
+        """Expected actions without a budget, `eos` included."""
+        return float((self.reached() * (1 + self.leaving))[1:].sum())
+
+
+def _stay(law: Floats, pop: float, back: Floats) -> tuple[Floats, float]:
+    """What happens at a prefix from its writing to its deletion, by all sets of tokens that may have been tried.
+
+    Args:
+        law: probability of each of n tokens where nothing was tried: [n].
+        pop: that of a deletion.
+        back: chance that each token is deleted once it is written: [n].
+
+    Returns:
+        Expected number of times that each token is written, [n]; chance of the deletion.
+    """
+    bits = 1 << np.arange(len(law))
+    at, visits, leaving = np.zeros(2 ** len(law)), np.zeros(len(law)), 0.0
+    at[0] = 1.0
+    for tried in range(len(at)):
+        left = np.where(tried & bits, 0.0, law)
+        total = left.sum() + pop  # not 1 less what was tried: most of the mass may have been
+        if at[tried] and total:
+            written = at[tried] * left / total
+            visits += written
+            leaving += at[tried] * pop / total
+            new = left > 0
+            at[tried | bits[new]] += (written * back)[new]
+    again = 1 - (0.0 if pop else float(at[-1]))
+    return visits / again, leaving / again
+
 
 @torch.no_grad()
 def prefix_table(

@@ -13,30 +13,35 @@ from seqil import Trajectories, Vocabulary
 from seqil.learning.divergences import DIVERGENCES, Divergence, chi2_mixture
 from seqil.learning.objectives import sequence_match
 from seqil.policy.values import StepValues
-from tests.laws.list_model import Row
+from tests.laws.list_model import RememberingRow, Row
 
 PROMPT = [0]
 
 
+def key(row: Row) -> str:
+    return repr((row.text, row.ended, getattr(row, "tried", None)))
+
+
 @dataclass(frozen=True)
 class Table:
-    """The token MDP over all prefixes of at most `max_length` tokens, as matrices; built from the list model."""
+    """The token MDP over all states of at most `max_length` tokens, as matrices; built from a row of the list model."""
 
     v: Vocabulary
     max_length: int
+    row: type = Row
 
     @cached_property
     def states(self) -> list:
-        found, queue = [], [Row(PROMPT, self.max_length)]
+        found, queue = {}, [self.row(PROMPT, self.max_length)]
         while queue:
             row = queue.pop(0)
-            if (row.text, row.ended) not in [(r.text, r.ended) for r in found]:
-                found.append(row)
+            if key(row) not in found:
+                found[key(row)] = row
                 queue += [row.take(self.v, a) for a in sorted(row.legal(self.v))]
-        return found
+        return list(found.values())
 
     def index(self, row: Row) -> int:
-        return [(r.text, r.ended) for r in self.states].index((row.text, row.ended))
+        return [key(r) for r in self.states].index(key(row))
 
     @cached_property
     def legal(self) -> torch.Tensor:
@@ -125,19 +130,42 @@ SMALL = Table(Vocabulary(2, 1), 2)
 DATA = [[1], [0, 1], [0, 0, 1], [0, 2, 1], [0, 2, 0, 0, 1], [0, 0, 2, 1], [0, 0, 2, 2, 0, 1], [0, 1], [0, 0, 1]]
 
 
+def all_trajectories(table: Table, row: Row) -> list:
+    """Every trajectory from a state on, where there are finitely many."""
+    return [[a, *rest] for a in sorted(row.legal(table.v)) for rest in after(table, row.take(table.v, a))]
+
+
+def after(table: Table, row: Row) -> list:
+    return [[]] if row.ended else all_trajectories(table, row)
+
+
+TRIED = Table(Vocabulary(3, 2), 1, RememberingRow)
+TRIED_DATA = [row for i, row in enumerate(all_trajectories(TRIED, RememberingRow(PROMPT, 1))) for _ in range(1 + i % 3)]
+WORLDS = {"prefix": (SMALL, DATA), "tried": (TRIED, TRIED_DATA)}
+
+
+def test_what_was_tried_splits_states_and_makes_every_trajectory_end():
+    sets = [row.tried for row in TRIED.states if not row.text]
+    assert sets == [[set()], [{0}], [{1}], [{0, 1}]]
+    assert TRIED.legal[0].tolist() == [True, True, True, False]
+    assert [int(TRIED.legal[TRIED.index(row)].sum()) for row in TRIED.states if not row.text] == [3, 2, 2, 1]
+    assert max(map(len, TRIED_DATA)) == 5
+    assert (TRIED.occupancy_of(TRIED_DATA, 0.9)[TRIED.legal] > 0).all()
+
+
 @pytest.mark.parametrize("name", DIVERGENCE_BETWEEN)
-@pytest.mark.parametrize("gamma", [0.7, 0.95])
-def test_data_only_divergences_are_dual_to_occupancy_matching(name, gamma):
+@pytest.mark.parametrize(("memory", "gamma"), [("prefix", 0.7), ("prefix", 0.95), ("tried", 0.9)])
+def test_data_only_divergences_are_dual_to_occupancy_matching(name, memory, gamma):
     """`(1-g) max_l E[J] = min_pi [d(D, P)/alpha - H]`, and `rho_pi = rho_D phi'(alpha x)` at the optimum."""
-    table, alpha = SMALL, 0.4
+    (table, data), alpha = WORLDS[memory], 0.4
     divergence = DIVERGENCES[name](alpha)
-    weight = sum((1 - gamma ** len(row)) / (1 - gamma) for row in DATA) / len(DATA)
+    weight = sum((1 - gamma ** len(row)) / (1 - gamma) for row in data) / len(data)
 
     def loss(logits):
-        return sequence_match(table.values(logits, DATA), divergence=divergence, gamma=gamma)[0]
+        return sequence_match(table.values(logits, data), divergence=divergence, gamma=gamma)[0]
 
     logits, least = minimised(loss, table.legal.shape)
-    D, L = table.occupancy_of(DATA, gamma), table.legal
+    D, L = table.occupancy_of(data, gamma), table.legal
     between = DIVERGENCE_BETWEEN[name]
 
     def primal(pi):
@@ -197,18 +225,20 @@ def test_the_mixture_with_rollouts_converges_to_its_fixed_point():
     assert (found - chi2).abs().sum() / 2 > 1e-3
 
 
-def test_a_small_alpha_is_behavior_cloning():
+@pytest.mark.parametrize("memory", WORLDS)
+def test_a_small_alpha_is_behavior_cloning(memory):
     """The minimiser tends to the action frequencies of the data, discounted."""
-    D = SMALL.occupancy_of(DATA, 0.9)
-    alive = torch.tensor([not row.ended for row in SMALL.states])
+    table, data = WORLDS[memory]
+    D = table.occupancy_of(data, 0.9)
+    alive = torch.tensor([not row.ended for row in table.states])
     cloned = D / D.sum(1, keepdim=True)
     distances = []
     for alpha in (0.1, 0.01, 0.001):
         divergence: Divergence = replace(chi2_mixture(alpha), mixture=False)
         logits, _ = minimised(
-            lambda t, d=divergence: sequence_match(SMALL.values(t, DATA), divergence=d, gamma=0.9)[0], SMALL.legal.shape
+            lambda t, d=divergence: sequence_match(table.values(t, data), divergence=d, gamma=0.9)[0], table.legal.shape
         )
-        distances.append(float((policy_of(SMALL, logits) - cloned)[alive].abs().max()))
+        distances.append(float((policy_of(table, logits) - cloned)[alive].abs().max()))
     assert distances[0] > 5 * distances[1] > 25 * distances[2]
 
 
