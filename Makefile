@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: study study-agents study-noise study-cpu verify test test-slow test-gpu test-clients install
+.PHONY: study study-agents study-noise study-cpu study-referee verify test test-slow test-gpu test-clients install
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
 	.venv/bin/python -m benchmarks.compounding_error run --out runs/study
@@ -13,6 +13,9 @@ study-noise: install  ## compare sources of noise, masked and imitated, on three
 
 study-cpu: install  ## the large study, two to three hours of two cores, in as many pieces as one likes; writes runs/cpu
 	.venv/bin/python -m benchmarks.compounding_error run --preset cpu
+
+study-referee: install  ## the controls and ablations of our wins, five seeds, some two hours of one core; writes runs/referee
+	.venv/bin/python -m benchmarks.compounding_error run --preset referee
 
 verify: install  ## make every number of the README again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify

@@ -18,6 +18,8 @@ class Decoding:
         temperature: of the softmax.
         detector: probability of a deletion by a planted detector of errors, which replaces the model's own; 0: none.
             For tasks with a judge.
+        candidates: sets of rules put before `rules`, of which the one with the most success on validation items is
+            taken, model by model; for tasks with a success.
     """
 
     name: str = ""
@@ -25,11 +27,12 @@ class Decoding:
     best_of: int = 1
     temperature: float = 1.0
     detector: float = 0.0
+    candidates: tuple[tuple[str, ...], ...] = ()
 
     @property
     def decisive(self) -> dict[str, Any]:
         """What decides the sample; an option that came later counts where it is used, so that older keys stay."""
-        later = {"temperature": 1.0, "detector": 0.0}
+        later = {"temperature": 1.0, "detector": 0.0, "candidates": ()}
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 
@@ -83,6 +86,7 @@ class Place:
         horizons: lengths at which the trained model is sampled once more, beside that of its training; for tasks with
             the option `horizon`. What is longer than the training texts is extrapolation.
         horizon_samples: texts at each of them.
+        budgets: of actions per text, at each of which success is read off one long sample.
         split: of the prompts and texts that are measured on; `valid` where settings are chosen.
         realizable: whether the student can express the task's law.
     """
@@ -95,6 +99,7 @@ class Place:
     max_actions: int | None = None
     horizons: tuple[int, ...] = ()
     horizon_samples: int = 200
+    budgets: tuple[int, ...] = ()
     split: str = "test"
     realizable: bool = True
 

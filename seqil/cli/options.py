@@ -38,8 +38,8 @@ Rules = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[=VALUES]",
-        help="How to decode, in this order: top_k=K, top_p=P, min_p=P, backspace_bias=B, tabu, loop_guard=MOST, "
-        "contrastive_search=K,ALPHA. May be given several times.",
+        help="How to decode, in this order: top_k=K, top_p=P, min_p=P, backspace_bias=B, tabu, restart, "
+        "loop_guard=MOST, contrastive_search=K,ALPHA. May be given several times.",
         show_default=False,
     ),
 ]

@@ -110,6 +110,14 @@ def backspace_bias(b: float) -> NamedRule:
     return NamedRule(f"backspace_bias({b:g})", lambda policy: partial(_shifted, policy.vocabulary.backspace, b))
 
 
+def restart() -> NamedRule:
+    """Whoever deletes a token deletes the whole text: the policy's own doubt makes it start again.
+
+    The control of a policy that is said to delete as much as is wrong and no more. A deletion is one action, as ever.
+    """
+    return NamedRule("restart()", lambda policy: _Restart(policy.vocabulary))
+
+
 def loop_guard(most: int) -> NamedRule:
     """At most `most` tokens are ever deleted at any one position of the text; the next one stands. 0: no deletions.
 
@@ -140,7 +148,7 @@ def contrastive_search(k: int, alpha: float) -> NamedRule:
 
 
 RULES: dict[str, Callable[..., NamedRule]] = {
-    make.__name__: make for make in (top_k, top_p, min_p, backspace_bias, tabu, loop_guard, contrastive_search)
+    make.__name__: make for make in (top_k, top_p, min_p, backspace_bias, tabu, restart, loop_guard, contrastive_search)
 }
 
 
@@ -182,6 +190,17 @@ class _Moves:
             last_depth, last_token = self._last.get(row, (0, token))
             self._last[row] = depth, token
             yield row, depth, last_token if depth < last_depth else None
+
+
+class _Restart:
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.backspace, self._moves = vocabulary.backspace, _Moves()
+
+    def __call__(self, prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        at_it = [deleted is not None and depth > 0 for _, depth, deleted in self._moves(prefixes, rows)]
+        forced = torch.tensor(at_it, device=logits.device)[:, None].expand_as(logits).clone()
+        forced[:, self.backspace] = False
+        return logits.masked_fill(forced, -torch.inf)
 
 
 class _LoopGuard:

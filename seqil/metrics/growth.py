@@ -17,6 +17,8 @@ from ..statistics.estimates import Estimate
 from ..theory.exact import leak_recover
 from .lifetimes import Floats, Ints
 
+_WIDEST = 700  # of a logarithm; the exponential of more is infinite
+
 Scale = Callable[[Floats], Floats]
 
 
@@ -85,7 +87,8 @@ def weibull_shape(first: Ints, survived: Ints) -> Estimate:
         found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-12, "maxiter": 2000}).x
     half = 1.959963984540054 * math.sqrt(max(np.linalg.inv(_hessian(loss, found))[0, 0], 0.0))
     k = float(np.exp(found[0]))
-    return Estimate(k, k * math.exp(-half), k * math.exp(half), count, "errors")
+    high = k * math.exp(half) if half < _WIDEST else math.inf
+    return Estimate(k, k * math.exp(-half), high, count, "errors")
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,11 @@ _MEASURED: dict[str, Check] = {
     "ever_deleted": _or(None, _tuple(_NUMBER, _ESTIMATE)),
     "entropy": _fields({"bin": _COUNT, "data": _ESTIMATES, "own": _ESTIMATES}),
     "samples": _WRITTEN,
+    "max_actions": _COUNT,
+    "chosen": _fields({"rules": _each(_TEXT), "valid": _NUMBERS}),
+    "by_budget": _fields(
+        {name: _each(_COUNT) for name in ("budgets", "right", "ended")} | {"spent": _NUMBERS, "n": _COUNT}
+    ),
 }
 _STEPS = ("backspace", "value", "reward", "depth")
 _STEPPED = _fields({

@@ -222,7 +222,7 @@ def test_rules_by_name(text, rule):
     [
         (
             "beam",
-            "unknown rule 'beam'; known: top_k, top_p, min_p, backspace_bias, tabu, loop_guard, contrastive_search",
+            "unknown rule 'beam'; known: top_k, top_p, min_p, backspace_bias, tabu, restart",
         ),
         ("", "unknown rule ''"),
         ("tabu=1", "rule 'tabu=1' is not of the form tabu"),

@@ -185,6 +185,15 @@ def _likelihood(axes: Any, runs: Sequence[Record], style: Style) -> None:
     line(axes, x, y, style, marker=style.marker, ms=4, ls="none")
 
 
+def _by_budget(axes: Any, runs: Sequence[Record], style: Style) -> None:
+    curves = [r["by_budget"] for r in runs]
+    budgets = curves[0]["budgets"]
+    shares = np.array([[right / c["n"] for right in c["right"]] for c in curves])
+    for one in shares:
+        line(axes, budgets, one, style, lw=0.6, alpha=0.35)
+    line(axes, budgets, shares.mean(0), style, marker=style.marker, ms=3.5)
+
+
 def _axes(xlabel: str, ylabel: str, **options: Any) -> Callable[[Any], None]:
     return lambda axes: axes.set(xlabel=xlabel, ylabel=ylabel, **options)
 
@@ -262,6 +271,14 @@ PANELS = {
         _judged,
         _cost,
         _axes("forward positions per net token", "errors per token", yscale="log"),
+    ),
+    "by_budget": Panel(
+        "Success against actions spent",
+        "Share of right texts after so many actions per text, deletions counted; thin lines are the seeds. Of the best "
+        "of several draws the actions of all count.",
+        _has("by_budget"),
+        _by_budget,
+        _axes("actions per text", "right texts", xscale="log"),
     ),
     "profile": Panel(
         "Detection profile",

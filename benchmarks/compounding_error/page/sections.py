@@ -151,6 +151,7 @@ BEFORE = (
     Section("tables", "Results", main_tables),
     Section("comparisons", "Compared seed by seed", statistics_sections.comparisons),
     Section("hypotheses", "Hypotheses", hypotheses),
+    Section("budget", "Success against actions spent", panels("by_budget")),
     Section("horizon", "Errors over the horizon", growth),
     Section("backspaces", "What the backspace does", panels("profile", "ever_deleted", "cost")),
     Section("entropy", "Entropy drift", panels("entropy")),

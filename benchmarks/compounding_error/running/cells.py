@@ -88,6 +88,8 @@ class Cell:
             what.append({"stages": self.arm.stages})
         if place.split != "test":
             what.append({"split": place.split})
+        if place.budgets:
+            what.append({"budgets": place.budgets})
         if place.horizons:
             what.append({"horizons": place.horizons, "samples": place.horizon_samples})
         return what

@@ -18,6 +18,7 @@ from seqil.runs.experiment import Settings, available, make_task
 from seqil.statistics import mean
 
 from ..study import Decoding, Place
+from . import budgets
 from .detector import PlantedDetector
 from .steps import rounded, stepped
 
@@ -63,10 +64,21 @@ def measured(
         gamma: of the implicit reward `q - gamma V'` that the steps show.
     """
     n = min(place.samples, available(task, place.split) or place.samples)
-    rollouts, cost = sampled(task, policy, how, task.prompts(n, place.split, 0), place.max_actions, seed)
+    how, choice = chosen(task, policy, how, place, seed)
+    prompts = task.prompts(n, place.split, 0)
+    most = budgets.headline(place, task.max_length)
+    longest = max(most, *place.budgets, 0) if how.best_of == 1 else most  # of the best of several nothing is cut
+    rollouts, cost = sampled(task, policy, how, prompts, longest, seed)
+    by_budget = budgets.success_by_budget(task, rollouts, cost.actions, place.budgets) if place.budgets else None
+    if longest > most:
+        rollouts = budgets.truncated(rollouts, most)
+        cost = metrics.cost(rollouts, rules_of(task, how))
     demonstrations = task.demonstrations(n, place.split, 0)
     found = {
         **({"decoding": how.name} if how.name else {}),
+        "max_actions": most,
+        **({"chosen": choice} if choice else {}),
+        **({"by_budget": by_budget} if by_budget else {}),
         **_numbers(task, policy, demonstrations, rollouts, cost),
         "entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN),
         "samples": [
@@ -125,12 +137,36 @@ def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]
     return {"errors": errors.tolist(), "at_risk": at_risk.tolist()}
 
 
+def chosen(task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int) -> tuple[Decoding, dict[str, Any]]:
+    """The decoding with that set of candidate rules that has the most success on validation items, of equals the first.
+
+    Returns:
+        It, and `rules` with `valid`, the share of right texts of every set; nothing where there is nothing to choose.
+    """
+    if not how.candidates:
+        return how, {}
+    budgets.check_place(place)
+    prompts = task.prompts(min(budgets.VALIDATION, available(task, "valid") or budgets.VALIDATION), "valid", 0)
+    shares = []
+    for one in (variants := budgets.variants(how)):
+        rollouts, _ = sampled(task, policy, one, prompts, budgets.headline(place, task.max_length), seed)
+        right = budgets.success_by_budget(task, rollouts, rollouts.lengths, (int(rollouts.lengths.max()),))
+        shares.append(right["right"][0] / right["n"])
+    best = max(range(len(shares)), key=shares.__getitem__)
+    return variants[best], {"rules": list(how.candidates[best]), "valid": shares}
+
+
+def rules_of(task: Any, how: Decoding) -> list[decoding.Rule]:
+    """In order."""
+    planted: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
+    return planted + [decoding.parse(rule) for rule in how.rules]
+
+
 def sampled(
     task: Any, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int | None, seed: int
 ) -> tuple[Trajectories, metrics.Cost]:
     """One text per prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
-    rules: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
-    rules += [decoding.parse(rule) for rule in how.rules]
+    rules = rules_of(task, how)
     options = {
         **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
         **{"rules": rules, "temperature": how.temperature},

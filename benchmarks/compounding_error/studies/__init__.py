@@ -6,7 +6,8 @@ from .cpu import CPU, FULL
 from .gail import GAIL
 from .noise import NOISE
 from .quick import QUICK
+from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
 from .search import CONFIRM, SCARCE, SEARCH
 
-_STUDIES = (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL)
+_STUDIES = (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL, REFEREE, REFEREE_TRAINING, REFEREE_SMOKE)
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}
