@@ -70,9 +70,11 @@ class DAgger(Agent):
         return [experts.intervention(self.expert, demonstrations.replay(), share)] if share else []
 
     def label(self, rollouts: Trajectories, demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
-        """One action of the expert at every state."""
-        law = experts.laws(self.expert, rollouts, demonstrations, self.policy.backspace).cpu()
-        steps = rollouts.inside.cpu()
-        labels = torch.full_like(rollouts.actions, rollouts.vocabulary.size)
-        labels[rollouts.inside] = torch.multinomial(law[steps], 1, generator=generator)[:, 0].to(labels.device)
-        return rollouts.labelled(labels)
+        """One action of the expert at every state; where it has none, the step does not count."""
+        policy = self.policy
+        law = experts.laws(self.expert, rollouts, demonstrations, policy.backspace, policy.memory).cpu()
+        said = law.sum(-1) > 0
+        labels, steps = rollouts.actions.clone(), said.to(rollouts.actions.device)
+        if bool(said.any()):
+            labels[steps] = torch.multinomial(law[said], 1, generator=generator)[:, 0].to(labels.device)
+        return rollouts.labelled(labels, rollouts.imitate & steps)

@@ -28,10 +28,10 @@ class DistillationLoss(TrajectoryLoss):
         cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
         distillation = torch.zeros_like(cloning)
         if rollouts is not None:
-            log_q = self.policy.step_log_probs(rollouts)[rollouts.inside]
-            laws = experts.laws(self.expert, rollouts, demonstrations, self.policy.backspace)
-            p = laws[rollouts.inside].to(log_q)
-            distillation = self.divergence(p, log_q).sum() / rollouts.inside.sum().clamp(min=1)
+            laws = experts.laws(self.expert, rollouts, demonstrations, self.policy.backspace, self.policy.memory)
+            taught = laws.sum(-1) > 0  # all, but where the expert has nothing to say
+            log_q = self.policy.step_log_probs(rollouts)[taught]
+            distillation = self.divergence(laws[taught].to(log_q), log_q).sum() / taught.sum().clamp(min=1)
         return {"loss_behavior_cloning": (1 - self.share) * cloning, "loss_distillation": self.share * distillation}
 
 

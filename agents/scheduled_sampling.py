@@ -19,7 +19,8 @@ class ScheduledSampling(Agent):
     The replacements are drawn in one pass, from the model's law at the demonstration's own prefixes (Mihaylova &
     Martins 2019, for transformers); what is to be imitated stays the demonstration. Its optimum is not the law of the
     data: at `rate=1` it is a product of marginals (Huszár 2015). Deletions, `eos` and steps that do not count are
-    never replaced; that they may stand between is ours.
+    never replaced; that they may stand between is ours. Where what was tried is forbidden, deleted tokens are not
+    replaced either.
 
     Args:
         policy: what is trained.
@@ -56,6 +57,8 @@ def mix(policy: TokenPolicy, demonstrations: Trajectories, rate: float) -> Traje
     law = policy.step_log_probs(t)[..., : v.size].exp()
     law[..., v.eos] = 0
     genuine = t.inside & t.imitate & (t.actions != v.eos) & (t.actions != v.backspace) & (law.sum(-1) > 0)
+    if policy.memory.forbids:  # what is deleted and written anew must not be the same
+        genuine &= t.kept
     chosen = genuine & (torch.rand(t.actions.shape, device=law.device) < rate)
     actions: Tensor = t.actions.clone()
     if bool(chosen.any()):

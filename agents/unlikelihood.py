@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqil import Agent, StepValues, TokenPolicy, Trajectories, TrajectoryLoss, objectives, pack
+from seqil.mdp.bans import legal_along
 from seqil.mdp.trajectory import held
 
 Candidates = Callable[[Trajectories], tuple[Tensor, Tensor]]
@@ -87,6 +88,8 @@ class UnlikelihoodLoss(TrajectoryLoss):
 
     def _unlikelihood(self, t: Trajectories, candidates: Candidates) -> tuple[StepValues, Tensor]:
         actions, counted = candidates(t)
+        if self.policy.memory.forbids:
+            counted = counted & legal_along(t, self.policy.backspace, self.policy.memory).gather(2, actions)
         taken = t.actions[..., None]
         values = self.policy.step_values(t, actions=torch.cat([taken, torch.where(counted, actions, taken)], -1))
         wrong = log_complement(values.log_prob[..., 1:], counted) / t.imitate.sum().clamp(min=1)

@@ -16,6 +16,8 @@ from torch.nn.functional import one_hot, pad
 
 from ..decoding.rules import NamedRule
 from ..errors import InvalidInputError
+from ..mdp.bans import states_before
+from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, start
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
@@ -94,14 +96,24 @@ EXPERTS: dict[str, Callable[[Any, TokenPolicy], Expert]] = {
 """By name: (task, learner) -> expert."""
 
 
-def laws(expert: Expert, trajectories: Trajectories, demonstrations: Trajectories, backspace: bool = True) -> Tensor:
+def laws(
+    expert: Expert,
+    trajectories: Trajectories,
+    demonstrations: Trajectories,
+    backspace: bool = True,
+    memory: Memory = PREFIX,
+) -> Tensor:
     """What the expert says before every step: float64 [B, T, A]; zero in padding. Row `i` of both belong together.
+
+    Under a memory that forbids what was tried it is the expert's law of what is left; zero where nothing is: where all
+    that the expert would do there was deleted (the reference's next token, say) it has nothing to say.
 
     Raises:
         InvalidInputError: it deletes, and the learner has no `backspace`.
     """
     rows, steps = trajectories.inside.nonzero(as_tuple=True)
-    found = expert(trajectories.before(rows, steps), demonstrations.replay().select(rows))
+    states = states_before(trajectories, rows, steps, memory)
+    found = _untried(expert(states, demonstrations.replay().select(rows)), states)
     if not backspace and bool(found[:, trajectories.vocabulary.backspace].any()):
         raise InvalidInputError("the expert deletes, which the policy cannot; give it an expert without a backspace")
     whole = found.new_zeros(*trajectories.actions.shape, found.shape[1])
@@ -119,10 +131,19 @@ def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRul
 
     def mixture(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
         own = logits.double().softmax(-1)
-        guided = expert(states, references.select(rows)).to(own)
+        guided = _untried(expert(states, references.select(rows)).to(own), states)
         return (share * guided + (1 - share) * own).log().to(logits)
 
     return NamedRule(f"intervention({share:g})", lambda policy: mixture)
+
+
+def _untried(law: Tensor, states: Prefixes) -> Tensor:
+    """A law [K, A] less what was tried at its states; zero where nothing is left."""
+    if states.tried is None:
+        return law
+    left = law * states.tried.barred(torch.ones_like(law, dtype=torch.bool), states.generated)
+    total = left.sum(-1, keepdim=True)
+    return torch.where(total > 0, left / total, 0)
 
 
 def _certain(vocabulary: Vocabulary, actions: Tensor) -> Tensor:

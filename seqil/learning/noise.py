@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes
 from ..mdp.trajectory import Trajectories
+from ..mdp.tree import pack
 from ..mdp.vocabulary import Vocabulary
 from ..policy.modes import evaluating
 from ..policy.token_policy import TokenPolicy
@@ -68,6 +70,7 @@ def mistype(
     noise: Noise,
     generator: torch.Generator,
     mask_noise: bool = True,
+    memory: Memory | str = PREFIX,
 ) -> Trajectories:
     """Insert mistakes and their deletions before genuine tokens.
 
@@ -79,6 +82,8 @@ def mistype(
             nothing else is left (or all weights are zero) no mistake is made.
         generator: CPU generator.
         mask_noise: mark the wrong pushes as not to be imitated (`imitate` False); deletions always count.
+        memory: under one that forbids what was tried, the mistakes at a prefix are drawn without replacement, and none
+            is a token that the trajectory writes there itself.
 
     Returns:
         Trajectories with the same prompts, final texts and limits.
@@ -97,7 +102,8 @@ def mistype(
         tries = torch.empty(len(rows)).geometric_(1 - rate, generator=generator).long() - 1
     at = torch.arange(len(rows)).repeat_interleave(tries).to(rows.device)
     rows, steps = rows[at], steps[at]
-    wrong, count = _wrong_tokens(vocabulary, trajectories, rows, steps, noise, generator)
+    places = _Places(trajectories, rows, steps) if Memory.of(memory).forbids else None
+    wrong, count = _wrong_tokens(vocabulary, trajectories, rows, steps, noise, generator, places)
     return _inserted(trajectories, rows, steps, wrong, count, mask_noise)
 
 
@@ -146,8 +152,50 @@ def _own(policy: TokenPolicy, prefixes: Prefixes) -> Tensor:
     return found[:, : policy.vocabulary.size].exp().to(prefixes.tokens.device)
 
 
+class _Places:
+    """The prefixes of a tree at which mistakes are to be made, each with one law for all of them.
+
+    Args:
+        t: what the mistakes are inserted into.
+        rows, steps: int64 [K], of the mistakes, in order.
+    """
+
+    def __init__(self, t: Trajectories, rows: Tensor, steps: Tensor) -> None:
+        tree, v = pack(t.vocabulary, t), t.vocabulary
+        key = rows * tree.tokens.shape[1] + tree.node_at[rows, steps]
+        self.keys, self.of_mistake = key.unique(return_inverse=True)
+        order = self.of_mistake.argsort(stable=True)
+        sorted_ = self.of_mistake[order]
+        rank = torch.arange(len(key), device=key.device) - torch.searchsorted(sorted_, sorted_)
+        self.rank = torch.empty_like(rank).index_put((order,), rank)  # of each mistake, among those at its place
+        self.first = order[rank == 0]
+        row, step = (t.inside & (t.actions != v.backspace)).nonzero(as_tuple=True)
+        key = row * tree.tokens.shape[1] + tree.node_at[row, step]
+        place = torch.searchsorted(self.keys, key).clamp(max=max(len(self.keys) - 1, 0))
+        here = self.keys[place] == key if len(self.keys) else torch.zeros_like(key, dtype=torch.bool)
+        self.own = torch.zeros(len(self.keys), v.size, dtype=torch.bool, device=key.device)
+        self.own[place[here], t.actions[row, step][here]] = True  # what the trajectories themselves write there
+
+    def drawn(self, weights: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Tokens without replacement, int64 [K], and whether there was one left, bool [K], by weights [K, V].
+
+        The k-th largest of the logarithms of weights, each plus a Gumbel variable, is the k-th draw.
+        """
+        weights = weights[self.first].masked_fill(self.own, 0)
+        uniform = torch.rand(weights.shape, generator=generator, dtype=torch.float64).to(weights.device)
+        ranked = (weights.log() - (-uniform.log()).log()).argsort(1, descending=True)
+        left = self.rank < (weights > 0).sum(1)[self.of_mistake]
+        return ranked[self.of_mistake, self.rank.clamp(max=weights.shape[1] - 1)], left
+
+
 def _wrong_tokens(
-    v: Vocabulary, t: Trajectories, rows: Tensor, steps: Tensor, noise: Noise, generator: torch.Generator
+    v: Vocabulary,
+    t: Trajectories,
+    rows: Tensor,
+    steps: Tensor,
+    noise: Noise,
+    generator: torch.Generator,
+    places: _Places | None = None,
 ) -> tuple[Tensor, Tensor]:
     """For each (row, step) the wrong tokens to push there, int64 [K, burst], and how many: fewer where it is full."""
     if not len(rows):
@@ -171,12 +219,20 @@ def _wrong_tokens(
         open_ &= (length - prefixes.prompt_length < t.max_length) & (weights.sum(1) > 0)
         if not open_.any():
             break
-        point = torch.rand(len(rows), 1, generator=generator, dtype=torch.float64).to(weights.device)
-        cdf = weights.cumsum(1)
-        drawn = torch.searchsorted(
-            cdf, torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(()))), right=True
-        )[:, 0]
+        if k == 0 and places is not None:
+            drawn, left = places.drawn(weights, generator)
+            open_ &= left
+        else:
+            drawn = _drawn(weights, generator)
         here = open_.nonzero()[:, 0]
         wrong[here, k] = tokens[here, length[here]] = drawn[here]
         length = length + open_.long()
     return wrong, length - prefixes.length
+
+
+def _drawn(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """One token per row by weights [K, V]: int64 [K]."""
+    point = torch.rand(len(weights), 1, generator=generator, dtype=torch.float64).to(weights.device)
+    cdf = weights.cumsum(1)
+    below = torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(())))
+    return torch.searchsorted(cdf, below, right=True)[:, 0]

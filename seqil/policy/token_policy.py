@@ -69,7 +69,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
     ) -> None:
         super().__init__()
         refuse_stateful(model)
-        self.vocabulary, self.memory = Vocabulary.of(vocabulary), Memory.of(memory)
+        self.vocabulary, self.memory = Vocabulary.of(vocabulary), PREFIX
         self.backspace = bool(backspace)
         self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
         self.model = copy.deepcopy(model)
@@ -82,14 +82,26 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             )
         if self.backspace:
             self._add_backspace_row()
-        if not self.memory.rewinds and len(self.model.get_input_embeddings().weight) < self.vocabulary.num_actions:
-            raise InvalidInputError(
-                f"the memory {self.memory} feeds the backspace, id {self.vocabulary.backspace}, for which the input "
-                f"table of {name_of(model)} has no row; resize_token_embeddings, or choose another memory"
-            )
+        self.remember(memory)
         with evaluating(self.model):
             refuse_unlike_tree(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
             refuse_reshaped_logits(self.model)
+
+    def remember(self, memory: Memory | str) -> TokenPolicy:
+        """Change the memory of this policy, and return it: its weights are the same under all of them.
+
+        Raises:
+            InvalidInputError: an unknown one, or one that feeds the backspace to a model without a row for it.
+        """
+        chosen = Memory.of(memory)
+        rows = len(self.model.get_input_embeddings().weight)
+        if self.backspace and not chosen.rewinds and rows < self.vocabulary.num_actions:
+            raise InvalidInputError(
+                f"the memory {chosen} feeds the backspace, id {self.vocabulary.backspace}, for which the input "
+                f"table of {name_of(self.model)} has no row; resize_token_embeddings, or choose another memory"
+            )
+        self.memory = chosen
+        return self
 
     # -- the model ---------------------------------------------------------------------------------
 
@@ -200,7 +212,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         trajectories.check_vocabulary(self.vocabulary)
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
-        tree, hidden = tree_and_hidden(self.trunk, trajectories, self.memory)
+        tree, hidden = self._read(trajectories)
         bans = self._bans(trajectories, tree, actions)
         return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans)
 
@@ -211,7 +223,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         beyond the end of a row hold the law of its last state.
         """
         t = trajectories
-        tree, hidden = tree_and_hidden(self.trunk, t, self.memory)
+        tree, hidden = self._read(t)
         rows = torch.arange(len(t), device=hidden.device)[:, None]
         logits = self.head(hidden[rows, tree.node_at[:, :-1]])
         legal = legal_along(t, self.backspace, self.memory)
@@ -279,6 +291,11 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         return policy
 
     # -- construction ------------------------------------------------------------------------------
+
+    def _read(self, trajectories: Trajectories) -> tuple[PrefixTree, Tensor]:
+        if not self.memory.rewinds:
+            self.check_positions(int((trajectories.prompt_lengths + trajectories.lengths).max()))
+        return tree_and_hidden(self.trunk, trajectories, self.memory)
 
     def _bans(self, trajectories: Trajectories, tree: PrefixTree, actions: Tensor | None) -> Bans | None:
         """What was tried, where that is forbidden; trajectories that write it again are refused, and such labels."""

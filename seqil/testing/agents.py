@@ -7,6 +7,7 @@ import inspect
 import math
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,7 @@ from ..errors import NonFiniteError
 from ..learning.agent import Agent, batch
 from ..learning.noise import mistype, uniform
 from ..learning.training import Sampling, Training
+from ..mdp.memory import PREFIX, Memory
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..policy.token_policy import TokenPolicy
@@ -31,7 +33,7 @@ _LENGTH = 6
 _UPDATES = 3
 
 
-def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
+def check_agent(make_agent: Callable[[TokenPolicy], Agent], memory: Memory | str = PREFIX) -> None:
     """Prove that an agent keeps the contract of `seqil.Agent`; an AssertionError says in one line where it does not.
 
     Checked, on a tiny GPT-2, before and after updates:
@@ -51,9 +53,11 @@ def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
     Args:
         make_agent: from a fresh policy to the agent, as `lambda policy: SequenceMatch(policy, steps=6)`; up to six
             updates are made.
+        memory: of the policy.
     """
+    make_policy = partial(tiny_policy, memory=memory)
     with seeded(0):
-        policy = tiny_policy()
+        policy = make_policy()
         agent = make_agent(policy)
         assert isinstance(agent, Agent), f"{type(agent).__name__} does not subclass seqil.Agent"
         assert agent.policy is policy, "agent.policy is not the policy that the agent was given"
@@ -63,26 +67,29 @@ def check_agent(make_agent: Callable[[TokenPolicy], Agent]) -> None:
         check_loss(agent, _data(agent))
         check_use_of_rollouts(agent, _data(agent), asked)
         _check_refusal(agent)
-        _check_resume(make_agent)
-        _check_training(make_agent)
+        _check_resume(lambda: make_agent(make_policy()))
+        _check_training(lambda: make_agent(make_policy()))
 
 
-def tiny_policy(backspace: bool = True) -> TokenPolicy:
+def tiny_policy(backspace: bool = True, memory: Memory | str = PREFIX) -> TokenPolicy:
     """A GPT-2 of 1 layer and width 16 over five tokens, always the same."""
-    vocabulary = Vocabulary(size=5, eos=4)
+    vocabulary, memory = Vocabulary(size=5, eos=4), Memory.of(memory)
     config = GPT2Config(
-        vocab_size=5, n_positions=16, n_layer=1, n_embd=16, n_head=2, resid_pdrop=0.1, bos_token_id=4, eos_token_id=4
-    )
+        vocab_size=5, n_positions=16 if memory.rewinds else 32, n_layer=1, n_embd=16, n_head=2, resid_pdrop=0.1,
+        bos_token_id=4, eos_token_id=4,
+    )  # fmt: skip
     with seeded(0):
-        return TokenPolicy(GPT2LMHeadModel(config), vocabulary, backspace=backspace)
+        return TokenPolicy(GPT2LMHeadModel(config), vocabulary, backspace=backspace, memory=memory)
 
 
-def tiny_demonstrations(rows: int = 8, backspace: bool = True) -> Trajectories:
+def tiny_demonstrations(rows: int = 8, backspace: bool = True, memory: Memory | str = PREFIX) -> Trajectories:
     """Counting texts of ragged lengths, with a few mistakes deleted if there is a backspace."""
     v = Vocabulary(size=5, eos=4)
     texts = [[(i + k) % 4 for k in range(1 + i % _LENGTH)] + [v.eos] for i in range(rows)]
     clean = Trajectories.from_actions(v, [[i % 4] for i in range(rows)], texts, max_length=_LENGTH)
-    return mistype(v, clean, 0.3, uniform(v), torch.Generator().manual_seed(0)) if backspace else clean
+    if not backspace:
+        return clean
+    return mistype(v, clean, 0.3, uniform(v), torch.Generator().manual_seed(0), memory=memory)
 
 
 def _check_options(agent: Agent) -> None:
@@ -139,8 +146,8 @@ def _check_refusal(agent: Agent) -> None:
         raise AssertionError("an update whose loss is not finite is no NonFiniteError")
 
 
-def _check_resume(make_agent: Callable[[TokenPolicy], Agent]) -> None:
-    one, other = make_agent(tiny_policy()), make_agent(tiny_policy())
+def _check_resume(make_agent: Callable[[], Agent]) -> None:
+    one, other = make_agent(), make_agent()
     for k in range(_UPDATES):
         _seeded_update(one, k)
     other.load_state_dict(_through_a_file(one))
@@ -160,9 +167,9 @@ def _through_a_file(agent: Agent) -> Any:
         return folder.load()[1]
 
 
-def _check_training(make_agent: Callable[[TokenPolicy], Agent]) -> None:
+def _check_training(make_agent: Callable[[], Agent]) -> None:
     with untouched():
-        agent, g = make_agent(tiny_policy()), torch.Generator().manual_seed(0)
+        agent, g = make_agent(), torch.Generator().manual_seed(0)
         training = Training(agent, _demonstrations(agent), generator=g, batch_size=4, sampling=Sampling(1, 4))
         for _ in training.run(2 * _UPDATES):
             pass
@@ -175,7 +182,7 @@ def _seeded_update(agent: Agent, seed: int) -> None:
 
 
 def _demonstrations(agent: Agent) -> Trajectories:
-    return tiny_demonstrations(backspace=agent.policy.backspace)
+    return tiny_demonstrations(backspace=agent.policy.backspace, memory=agent.policy.memory)
 
 
 def _rollouts(agent: Agent) -> Trajectories:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from list_model import RememberingRow, cases, limits, prompts, vocabularies
 
-from seqil import Trajectories, Vocabulary, legal_actions, pack, start, transition
+from agents.dagger import DAgger
+from seqil import Trajectories, Vocabulary, experts, legal_actions, pack, start, transition
 from seqil.errors import InvalidInputError
 from seqil.mdp.bans import Bans, legal_along, states_before
 from seqil.mdp.memory import HISTORY, PREFIX, TRIED, Memory
+from seqil.testing.agents import tiny_policy
+from tests.laws.list_model import RememberingRow, cases, limits, prompts, vocabularies
 
 BOTH = Memory("both", forbids=True, rewinds=False)
 walks = st.lists(st.lists(st.integers(0, 59), min_size=4, max_size=4), max_size=16)
@@ -154,3 +156,35 @@ def test_a_token_that_is_written_again_is_named():
 def test_unknown_memories_are_refused():
     with pytest.raises(InvalidInputError, match="unknown memory 'all'; known: prefix, tried, history"):
         Memory.of("all")
+
+
+def test_an_expert_whose_token_was_tried_has_nothing_to_say():
+    policy = tiny_policy(memory="tried").eval()
+    v, B = policy.vocabulary, policy.vocabulary.backspace
+    wanted = Trajectories.from_actions(v, [[0]], [[1, 2, 3, 4]], max_length=5)
+    own = Trajectories.from_actions(v, [[0]], [[1, 2, B, 0, B, 3, 1]], max_length=5)  # 2 is deleted: out of reach
+    law = experts.laws(experts.reference(v), own, wanted, memory=TRIED)
+    said = [law[0, t].argmax().item() if law[0, t].any() else None for t in range(7)]
+    assert said == [1, 2, 3, None, B, None, B]
+    labelled = DAgger(policy).label(own, wanted, torch.Generator().manual_seed(0))
+    assert labelled.imitate[0].tolist() == [s is not None for s in said]
+    assert [int(a) for a, s in zip(labelled.labels[0], said, strict=True) if s is not None] == [1, 2, 3, B, B]
+    assert bool(policy.step_values(labelled).log_prob.isfinite().all())
+
+
+def test_a_teacher_teaches_what_is_left():
+    v = Vocabulary(4, 3)
+    own = Trajectories.from_actions(v, [[0]], [[1, v.backspace, 2]], max_length=2)
+    teacher = lambda states, references: torch.tensor([[0.5, 0.3, 0.2, 0, 0]]).double().expand(len(states), -1)  # noqa: E731
+    law = experts.laws(teacher, own, Trajectories.from_actions(v, [[0]], [[3]], max_length=2), memory=TRIED)
+    torch.testing.assert_close(law[0, 2], torch.tensor([5, 0, 2, 0, 0]).double() / 7)
+
+
+def test_a_label_that_was_tried_is_named():
+    policy = tiny_policy(memory="tried").eval()
+    v, B = policy.vocabulary, policy.vocabulary.backspace
+    own = Trajectories.from_actions(v, [[0]], [[1, B, 2]], max_length=3)
+    labels = torch.tensor([[1, B, 1]])
+    with pytest.raises(InvalidInputError, match="row 0, step 2: action 1 is illegal"):
+        policy.step_values(own.labelled(labels))
+    policy.step_values(own.labelled(labels, torch.tensor([[True, True, False]])))

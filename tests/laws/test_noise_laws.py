@@ -1,12 +1,14 @@
 """Noise: what it may write, where, and that nothing of it remains."""
 
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from seqil import Trajectories, Vocabulary, mistype, noise, start
+from seqil.mdp.bans import Bans
 from seqil.testing.agents import tiny_policy
-from tests.laws.list_model import Row, cases
+from tests.laws.list_model import RememberingRow, Row, cases
 
 
 def noised(case, rate, burst, mask, seed=0):
@@ -103,3 +105,29 @@ def test_the_models_own_mistakes_follow_the_model():
     share = torch.bincount(drawn, minlength=V.size) / len(drawn)
     assert (share - p).abs().max() < 4 * 0.5 / len(drawn) ** 0.5
     assert share[1] == share[4] == 0
+
+
+@given(cases(max_steps=10, row=RememberingRow), st.fixed_dictionaries(knobs))
+def test_where_what_was_tried_is_forbidden_no_mistake_is_made_twice(case, knob):
+    generator, clean = torch.Generator().manual_seed(knob["seed"]), case.trajectories
+    source = noise.uniform(case.v, knob["burst"])
+    result = mistype(case.v, clean, knob["rate"], source, generator, knob["mask"], memory="tried")
+    Bans.of(result).check(result)
+    assert result.replay().texts() == clean.replay().texts()
+
+
+def test_mistakes_without_replacement_follow_the_weights():
+    """The first and the second mistake at a prefix, by weights 1, 2, 4 of the tokens 1, 2, 3."""
+    v = Vocabulary(6, 5)
+    clean = Trajectories.from_actions(v, [[0]] * 6000, [[0, 5]] * 6000, max_length=1)
+    given = torch.tensor([9.0, 1, 2, 4, 0, 9])
+    source = noise.Noise(lambda prefixes: given.expand(len(prefixes), -1))
+    result = mistype(v, clean, 0.9, source, torch.Generator().manual_seed(0), memory="tried")
+    first = (
+        torch.bincount(result.actions[result.actions[:, 0] != 0, 0], minlength=6) / (result.actions[:, 0] != 0).sum()
+    )
+    torch.testing.assert_close(first[1:4], torch.tensor([1, 2, 4]) / 7, rtol=0, atol=0.025)
+    second = result.actions[(result.actions[:, 0] == 3) & (result.actions[:, 2] != 0), 2]
+    assert float((second == 2).float().mean()) == pytest.approx(2 / 3, abs=0.04)
+    mistakes = (result.actions == v.backspace) & result.inside
+    assert int(mistakes.sum(1).max()) == 3  # then nothing is left
