@@ -27,9 +27,9 @@ class Episodes:
     def __init__(
         self,
         rows: int,
-        vocabulary: Vocabulary | Mapping[str, int],
-        max_length: int,
-        min_length: int = 0,
+        vocabulary: Vocabulary | Mapping[str, int] | None = None,
+        max_length: int | None = None,
+        min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
         task: Any = None,
@@ -38,16 +38,14 @@ class Episodes:
         backspace: bool = True,
         fixed_horizon: bool = False,
     ) -> None:
-        self.vocabulary = v = Vocabulary.of(vocabulary)
-        check_lengths(max_length, min_length)
         self.task = plugins.construct("tasks", task) if isinstance(task, str) else task
-        if self.task is not None and self.task.vocabulary != v:
-            raise InvalidInputError(f"the task is over {self.task.vocabulary}, the environment over {v}")
         if prompts is None and self.task is None:
             raise InvalidInputError("TextGenerationEnv needs prompts=[[…], …] or task=…")
+        self.vocabulary = v = _vocabulary(vocabulary, self.task)
+        max_length, min_length = _lengths(max_length, min_length, self.task)
         if prompts is None:
             prompts = self.task.prompts(at_most(_POOL, self.task, "train"), "train", 0)
-        self.prompts = [list(p) for p in prompts]
+        self.prompts = [list(p) or [v.eos] for p in prompts]
         pad_prompts(v, self.prompts)
         longest = max(map(len, self.prompts))
         self.width = (longest if max_prompt_length is None else max_prompt_length) + max_length + 1
@@ -74,7 +72,8 @@ class Episodes:
         given = (options or {}).get("prompt")
         if given is None:
             return None
-        cells, _ = pad_prompts(self.vocabulary, [given])
+        empty = isinstance(given, Sequence) and not given
+        cells, _ = pad_prompts(self.vocabulary, [[self.vocabulary.eos] if empty else given])
         most = self.width - self.max_length - 1
         if cells.shape[1] > most:
             raise InvalidInputError(
@@ -173,3 +172,23 @@ class Episodes:
                 f"action {int(found[wrong][0])} is out of range; actions go from 0 to {self.num_actions - 1}"
             )
         return found.astype(np.int64)
+
+
+def _vocabulary(given: Vocabulary | Mapping[str, int] | None, task: Any) -> Vocabulary:
+    if task is None and given is None:
+        raise InvalidInputError("TextGenerationEnv needs a vocabulary, or a task, which has one")
+    vocabulary: Vocabulary = task.vocabulary if given is None else Vocabulary.of(given)
+    if task is not None and task.vocabulary != vocabulary:
+        raise InvalidInputError(f"the task is over {task.vocabulary}, the environment over {vocabulary}")
+    return vocabulary
+
+
+def _lengths(max_length: int | None, min_length: int | None, task: Any) -> tuple[int, int]:
+    """Both limits; the task's, if the longest text is not given."""
+    if max_length is None:
+        if task is None:
+            raise InvalidInputError("TextGenerationEnv needs max_length, or a task, which has one")
+        max_length, min_length = task.max_length, task.min_length if min_length is None else min_length
+    least = min_length or 0
+    check_lengths(max_length, least)
+    return max_length, least

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
-from seqil.mdp.rendering import spans, struck
+from seqil.mdp.rendering import Decode, spans, struck
 
 from .episodes import Episodes, Reward
 
@@ -26,31 +26,33 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
     An illegal action changes nothing and spends budget. A generated `eos` terminates, the budget truncates.
 
     Args:
-        vocabulary: the ids, or `{"size": …, "eos": …}`.
-        max_length: most generated tokens, L.
-        min_length: fewest before `eos` is legal.
+        vocabulary: the ids, or `{"size": …, "eos": …}`; None: the task's.
+        max_length: most generated tokens, L; None: the task's, and so is `min_length` then.
+        min_length: fewest before `eos` is legal; None: 0.
         max_actions: budget; None: `4 * max_length`.
-        prompts: id lists to start from, drawn uniformly.
+        prompts: id lists to start from, drawn uniformly; an empty one stands for the start token `[eos]`, which is
+            what models such as GPT-2 begin a text with.
         task: a task, or the id of one: prompts (its first 1,000 of training), success and rendering come from it.
         max_prompt_length: P; None: the longest prompt.
         reward: `(prompt, tokens) -> float`, paid once at the end; None: the task's success, else 0.
         backspace: whether there is a deletion; if not, actions are the tokens.
         fixed_horizon: after `eos` the episode goes on, with `eos` as the only legal action, until the budget is spent.
-        render_mode: `ansi`: `render()` returns the text with deletions struck out.
+        render_mode: `ansi`: `render()` returns the text with deletions struck out; `human`: text is printed as it is
+            written, as `seqil.DeletionStreamer` does.
 
     Raises:
         InvalidInputError: bad settings, an unknown option, or an action that is not an integer in range.
         ResetNeeded: a step before `reset` or after the end.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,
-        vocabulary: Vocabulary | Mapping[str, int],
+        vocabulary: Vocabulary | Mapping[str, int] | None = None,
         *,
-        max_length: int,
-        min_length: int = 0,
+        max_length: int | None = None,
+        min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
         task: Any = None,
@@ -60,14 +62,15 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         fixed_horizon: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "ansi"):
-            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi'")
+        if render_mode not in (None, "ansi", "human"):
+            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi', 'human'")
         self.render_mode = render_mode
         self._episodes = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
             *(max_prompt_length, reward, backspace, fixed_horizon),
         )
         self._history: list[int] = []
+        self._streamer: Any = None
         self.observation_space, self.action_space = make_spaces(self._episodes)
 
     def reset(
@@ -78,6 +81,8 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         super().reset(seed=seed)
         self._episodes.begin(0, self.np_random, prompt)
         self._history = []
+        if self.render_mode == "human":
+            self._show_prompt()
         return self._episodes.tokens[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.int64], float, bool, bool, dict[str, Any]]:
@@ -89,6 +94,10 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         rewards, terminated, truncated = e.act([action])
         if e.length[0] != length:
             self._history.append(int(action))
+            if self._streamer is not None:
+                self._streamer.put([int(action)])
+        if not e.running[0]:
+            self.close()
         return e.tokens[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -98,15 +107,39 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
 
     def render(self) -> str | None:
         """Prompt and text in the order of writing, deleted tokens struck out."""
-        if self.render_mode is None:
+        if self.render_mode != "ansi":
             return None
-        e = self._episodes
-        decode = e.task.decode if e.task is not None else lambda ids: "".join(f" {i}" for i in ids)
+        e, decode = self._episodes, self._decode
         prompt = e.text(0)[0]
         return decode(prompt) + struck(spans(e.vocabulary, self._history, decode, prompt))
 
+    def close(self) -> None:
+        """End the line of a text that is being shown."""
+        if self._streamer is not None:
+            self._streamer.end()
+            self._streamer = None
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        task = self._episodes.task
+        return "".join(f" {i}" for i in ids) if task is None else str(task.decode(ids))
+
+    def _show_prompt(self) -> None:
+        from seqil import DeletionStreamer
+
+        self.close()
+        v = self._episodes.vocabulary
+        self._streamer = DeletionStreamer(_Reader(self._decode), v.backspace, v.eos)
+        self._streamer.put(self._episodes.text(0)[0])
+
     def _info(self) -> dict[str, Any]:
         return {key: value[0] for key, value in self._episodes.info().items()}
+
+
+class _Reader:
+    """What a streamer takes for a tokenizer."""
+
+    def __init__(self, decode: Decode) -> None:
+        self.decode = decode
 
 
 def make_spaces(episodes: Episodes) -> tuple[spaces.Box[np.int64], spaces.Discrete]:

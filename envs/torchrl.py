@@ -19,6 +19,9 @@ from seqil.mdp.prefix import check_actions
 from .episodes import Episodes, Reward
 from .transitions import Transitions
 
+_OF_STATE = ("tokens", "length", "prompt_length", "ended")
+_OF_EPISODE = ("taken", "illegal", "success")
+
 
 class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyped
     """`seqil.transition` as `EnvBase`: `observation` int64 [*B, P + L + 1], `action_mask` bool [*B, actions].
@@ -29,7 +32,7 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
     prompts, or at `TensorDict(prompt=…)`, int64 [*B, at most P] right-padded with `vocabulary.size`.
 
     Args:
-        vocabulary: the ids, or `{"size": …, "eos": …}`.
+        vocabulary: the ids, or `{"size": …, "eos": …}`; None: the task's.
         batch_size: rows, `[B]` or an integer.
         device: of all tensors.
         seed: of the prompts.
@@ -41,12 +44,12 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
 
     def __init__(
         self,
-        vocabulary: Vocabulary | Mapping[str, int],
+        vocabulary: Vocabulary | Mapping[str, int] | None = None,
         *,
-        max_length: int,
+        max_length: int | None = None,
         batch_size: int | Sequence[int] = (1,),
         device: torch.device | str = "cpu",
-        min_length: int = 0,
+        min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
         task: Any = None,
@@ -64,7 +67,7 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         )
         rules, rows = self._rules, size.numel()
         v = self.vocabulary = rules.vocabulary
-        P = rules.width - max_length - 1
+        P = rules.width - rules.max_length - 1
         padded = [p + [v.size] * (P - len(p)) for p in rules.prompts]
         self._prompts = torch.tensor(padded, device=self.device)
         self._generator = torch.Generator()
@@ -182,6 +185,28 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         self._success = self._success | success
         return self._observed().set("reward", reward.reshape(*self.batch_size, 1))
 
+    def get_extra_state(self) -> dict[str, Any]:
+        """What `state_dict` holds: where every row is, and the generator of the prompts."""
+        state = self._state
+        return {
+            **{name: getattr(state, name).clone() for name in _OF_STATE},
+            **{name: getattr(self, f"_{name}").clone() for name in _OF_EPISODE},
+            "generator": self._generator.get_state(),
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Go on from there: `observation` is that of the saved state at the next step."""
+        wrong = [name for name in _OF_STATE if state[name].shape != getattr(self._state, name).shape]
+        if wrong:
+            raise InvalidInputError(
+                f"the state has {wrong[0]} of shape {tuple(state[wrong[0]].shape)}, the environment "
+                f"{tuple(getattr(self._state, wrong[0]).shape)}; make both with the same settings and rows"
+            )
+        self._state = replace(self._state, **{name: state[name].to(self.device) for name in _OF_STATE})
+        for name in _OF_EPISODE:
+            setattr(self, f"_{name}", state[name].to(self.device))
+        self._generator.set_state(state["generator"])
+
     def _set_seed(self, seed: int | None) -> None:
         self._generator.manual_seed(0 if seed is None else seed)
 
@@ -193,6 +218,7 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
                 "raise max_prompt_length"
             )
         cells = torch.nn.functional.pad(prompts, (0, room), value=self.vocabulary.size)
+        cells[:, 0] = torch.where(cells[:, 0] == self.vocabulary.size, self.vocabulary.eos, cells[:, 0])
         return start(self.vocabulary, cells, self._rules.max_length, self._rules.min_length)
 
     def _ends(self) -> tuple[Tensor, Tensor]:

@@ -26,22 +26,22 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
     """Equal, row by row and bit by bit, to `SyncVectorEnv` over `TextGenerationEnv`.
 
     Args:
-        vocabulary: the ids, or `{"size": …, "eos": …}`.
+        vocabulary: the ids, or `{"size": …, "eos": …}`; None: the task's.
         num_envs: rows.
-        autoreset_mode: `SAME_STEP` (a row that ends starts anew at once; its last observation and info are in
-            `final_obs` and `final_info`), `NEXT_STEP` (it starts anew at the next step, whose action is ignored) or
-            `DISABLED` (call `reset(options={"reset_mask": …})`).
+        autoreset_mode: `NEXT_STEP`, as of Gymnasium's own (a row that ends starts anew at the next step, whose action
+            is ignored), `SAME_STEP` (it starts anew at once; its last observation and info are in `final_obs` and
+            `final_info`) or `DISABLED` (call `reset(options={"reset_mask": …})`).
         render_mode: None.
         settings: of `TextGenerationEnv`.
     """
 
     def __init__(
         self,
-        vocabulary: Vocabulary | Mapping[str, int],
+        vocabulary: Vocabulary | Mapping[str, int] | None = None,
         *,
         num_envs: int,
-        max_length: int,
-        min_length: int = 0,
+        max_length: int | None = None,
+        min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
         task: Any = None,
@@ -49,7 +49,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         reward: Reward | None = None,
         backspace: bool = True,
         fixed_horizon: bool = False,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: None = None,
     ) -> None:
         if num_envs < 1:
@@ -111,6 +111,10 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
             self._over = over
         infos |= _masked(e.info(), everything)
         return e.tokens.copy(), rewards, terminated, truncated, infos
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Legal actions of every row: bool [num_envs, actions]."""
+        return self._episodes.mask().astype(bool)
 
     def _seeds(self, seed: int | Sequence[int | None] | Observations | None) -> list[int | None]:
         """One seed or none for each row, as Python integers, which is what Gymnasium takes."""

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.wrappers import TransformObservation
 from torch import Tensor, nn
 
 from seqil import Trajectories, Vocabulary
@@ -43,14 +42,7 @@ def make_env(**settings) -> gym.Env:
 
 def make_vec(num_envs: int) -> gym.vector.VectorEnv:
     """The same in one process of numpy."""
-    return gym.make_vec(ID, num_envs, "vector_entry_point", reward=reward, **SETTINGS)
-
-
-def one_hot(env: gym.Env) -> gym.Env:
-    """Cells as float32 indicators, which a small network reads better than ids."""
-    cells, ids = env.observation_space.shape[0], int(env.observation_space.high.max()) + 1
-    eye = np.eye(ids, dtype=np.float32)
-    return TransformObservation(env, lambda x: eye[x].ravel(), gym.spaces.Box(0, 1, (cells * ids,), np.float32))
+    return gym.make_vec(ID, num_envs, "vector_entry_point", autoreset_mode="SameStep", reward=reward, **SETTINGS)
 
 
 def network(outputs: int, gain: float) -> nn.Sequential:
@@ -64,7 +56,7 @@ def network(outputs: int, gain: float) -> nn.Sequential:
 
 
 class Indicators(nn.Module):
-    """Cells as `one_hot` shows them: int64 [..., cells] -> float32 [..., cells * ids]."""
+    """Cells as `OneHotObservation` shows them: int64 [..., cells] -> float32 [..., cells * ids]."""
 
     def forward(self, cells: Tensor) -> Tensor:
         return nn.functional.one_hot(cells.long(), ACTIONS).flatten(-2).float()

@@ -28,7 +28,9 @@ _STEPS = 32
 def measure(repetitions: int) -> Iterator[Ratio]:
     """The vector environment against Gymnasium's over single ones, and TorchRL's rollouts."""
     for rows in (1, 64, 1024):
-        ours = TextGenerationVectorEnv(_V, num_envs=rows, max_length=32, prompts=[[0, 1]])
+        ours = TextGenerationVectorEnv(
+            _V, num_envs=rows, max_length=32, prompts=[[0, 1]], autoreset_mode=AutoresetMode.SAME_STEP
+        )
         peer = SyncVectorEnv([_single] * rows, autoreset_mode=AutoresetMode.SAME_STEP)
         name = f"vector env / SyncVectorEnv, {rows} rows"
         ways = timed(partial(walk, ours, rows, 200)), timed(partial(walk, peer, rows, 20))

@@ -37,7 +37,7 @@ DIRECTIONS = {
         {"running"},
         {"study"},
     ),
-    "envs": ({"torchrl", "vector"}, {"text_generation", "transitions"}, {"episodes"}, {"tasks"}),
+    "envs": ({"wrappers"}, {"torchrl", "vector"}, {"text_generation", "transitions"}, {"episodes"}, {"tasks"}),
     "envs/tasks": (
         {"automaton", "graph_walk", "ngram", "hmm", "pcfg", "dyck", "add_in_base", "long_addition", "chains", "star"}
         | {"sudoku4", "text", "pydoc_kn", "multiplication", "countdown"},

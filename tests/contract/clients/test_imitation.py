@@ -7,8 +7,9 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from agents.behavior_cloning import BehaviorCloning
+from envs.wrappers import OneHotObservation
 from examples.episodes import play
-from examples.three_tokens import ACTIONS, PROMPTS, VOCABULARY, answer, demonstrations, make_env, one_hot, success_rate
+from examples.three_tokens import ACTIONS, PROMPTS, VOCABULARY, answer, demonstrations, make_env, success_rate
 from seqil import Prefixes, TokenPolicy, Trajectories, legal_actions, start, train, transition
 from seqil.randomness import seeded
 from seqil.statistics import mean
@@ -76,7 +77,7 @@ def test_gail_learns_with_a_fixed_horizon(logger):
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     def make():
-        return one_hot(make_env(fixed_horizon=True, max_actions=HORIZON))
+        return OneHotObservation(make_env(fixed_horizon=True, max_actions=HORIZON))
 
     env, expert = make(), []
     for prompt in PROMPTS * 20:
@@ -157,11 +158,11 @@ def ours(data: Trajectories, seed: int):
 
 def theirs(data: Trajectories, seed: int, logger):
     options = {"batch_size": 256, "ent_weight": 0.0, "optimizer_kwargs": {"lr": 1e-3}}
-    cloned = behavior_cloning(one_hot(make_env()), data, seed, logger, **options)
+    cloned = behavior_cloning(OneHotObservation(make_env()), data, seed, logger, **options)
     cloned.train(n_epochs=30, progress_bar=False, log_interval=10**9)
 
     def log_probs(p: Prefixes) -> Tensor:
-        cells = torch.nn.functional.one_hot(p.tokens, ACTIONS).flatten(1).float()
+        cells = torch.nn.functional.OneHotObservation(p.tokens, ACTIONS).flatten(1).float()
         each = [cloned.policy.evaluate_actions(cells, torch.full((len(p),), a))[1] for a in range(ACTIONS)]
         return torch.stack(each, 1)
 

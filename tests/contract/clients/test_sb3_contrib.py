@@ -2,7 +2,8 @@
 
 import pytest
 
-from examples.three_tokens import make_env, one_hot
+from envs.wrappers import OneHotObservation
+from examples.three_tokens import make_env
 
 pytestmark = pytest.mark.clients
 
@@ -30,7 +31,7 @@ def test_its_masks_are_what_keeps_actions_legal():
 
 def illegal(model, masked: bool) -> int:
     """Illegal actions in twenty episodes."""
-    env, count = one_hot(make_env()), 0
+    env, count = OneHotObservation(make_env()), 0
     for seed in range(20):
         observation, _ = env.reset(seed=seed)
         over = False

@@ -5,7 +5,8 @@ import warnings
 import pytest
 
 from envs import TextGenerationEnv
-from examples.three_tokens import SETTINGS, make_env, one_hot
+from envs.wrappers import OneHotObservation
+from examples.three_tokens import SETTINGS, make_env
 
 pytestmark = pytest.mark.clients
 
@@ -36,7 +37,7 @@ def test_dqn_learns():
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.monitor import Monitor
 
-    env = Monitor(one_hot(make_env()))
+    env = Monitor(OneHotObservation(make_env()))
     model = DQN(
         *("MlpPolicy", env, 1e-3),
         **{"learning_starts": 200, "batch_size": 128, "gradient_steps": 2, "gamma": 0.9, "exploration_fraction": 0.7},
