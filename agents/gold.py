@@ -1,4 +1,7 @@
-"""GOLD: off-policy policy gradient from demonstrations alone (Pang & He, ICLR 2021)."""
+"""GOLD: off-policy policy gradient from demonstrations alone (Pang & He, ICLR 2021).
+
+TRL's trainer of that name is another method: general on-line logit distillation, between different tokenizers.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ REWARDS: dict[str, LikelihoodReward] = {"probability": probability, "log_probabi
 
 
 class GOLDLoss(TrajectoryLoss):
-    """`loss_gold`: minus the likelihood of demonstrated actions, weighted by `pi(a|s) Q(s, a)` (equation 5).
+    """`loss_gold`: minus the likelihood of demonstrated actions, weighted by `pi(a|s) Q(s, a)`.
 
     `pi(a|s)`, the one-step importance weight, is taken as a constant and not below `floor`. `Q` is the discounted sum
     of rewards from the step on, or 1 without a reward: GOLD-delta.

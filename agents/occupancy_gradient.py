@@ -22,7 +22,7 @@ class OccupancyGradientLoss(TrajectoryLoss):
     - `loss_soft_q` = `-alpha` times `objectives.occupancy_divergence`, over demonstrations and fresh rollouts. At its
       optimum the reward is the density ratio: `z = alpha x = 2 (D - P) / (D + P)` for the chi2-mixture.
     - `loss_policy`: the score function with the return of `x - log pi`, the causal entropy that the divergence is
-      regularised with (Cundy & Ermon 2024, section 3), and for a mixture of `G(alpha x) / alpha` too: the policy is
+      regularised with (as in SequenceMatch), and for a mixture of `G(alpha x) / alpha` too: the policy is
       half of what it is measured against. `V` is its baseline, and makes the one-step advantages
       `log softmax(l)(a|s) - log pi(a|s)`, for a mixture with that penalty on top; `trace` sums them as generalised
       advantages do (Schulman et al. 2016), the true gradient at 1.

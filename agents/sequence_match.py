@@ -1,4 +1,9 @@
-"""SequenceMatch: occupancy matching without an adversary (Cundy & Ermon, ICLR 2024)."""
+"""SequenceMatch: occupancy matching without an adversary (Cundy & Ermon, ICLR 2024).
+
+A reconstruction: the body of the paper was not read, and no code was published. It is made from the abstract, from what
+others say of the paper and from its parents (IQ-Learn, Garg et al. 2021; LS-IQ, Al-Hafez et al. 2023), and derived and
+checked anew; what is called the paper's here is what those sources say it is.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from seqil.errors import InvalidInputError
 
 
 class SequenceMatchLoss(TrajectoryLoss):
-    """`beta` parts of behavior cloning and `1 - beta` parts of the SequenceMatch objective (algorithm 1 of the paper).
+    """`beta` parts of behavior cloning and `1 - beta` parts of the SequenceMatch objective.
 
     Writes `loss_behavior_cloning`, `loss_sequence_match` and, detached, the parts of the latter with the mean and
     largest `V` and implicit reward of the demonstrations: a common offset of the logits is almost free, so it is worth

@@ -24,7 +24,7 @@ class SLiCLoss(TrajectoryLoss):
     """Rank calibration with regularisation by cloning.
 
     `loss_calibration`: `max(0, margin - log P(better) + log P(worse))`, the mean over all pairs of samples of one
-    prompt that are not equally similar to its demonstration (equation 3, `L_rank`, of the paper).
+    prompt that are not equally similar to its demonstration (the paper's rank loss).
     `loss_behavior_cloning` keeps the policy near the data. Ours: `log P` is the mean over all actions, deletions
     included, since a sum would reward whoever deletes less; and the similarity is one of texts, not of decoder states.
     """

@@ -14,8 +14,8 @@ class SQILLoss(TrajectoryLoss):
     """Squared soft Bellman residuals with bounded targets; the logits of the policy are the soft Q-values.
 
     `loss_data`, `loss_rollouts`: mean of `(l(a|s) - target)^2`, with `target = r + gamma V(s')` taken as a constant,
-    `r = reward` on counted steps of the data and `-reward` on rollouts (equation 1 of SQIL; the symmetric rewards are
-    LS-IQ's, Al-Hafez et al. 2023). Also theirs: targets are clipped to what such rewards can add up to,
+    `r = reward` on counted steps of the data and `-reward` on rollouts (SQIL; the symmetric rewards are LS-IQ's,
+    Al-Hafez et al. 2023). Also theirs: targets are clipped to what such rewards can add up to,
     `[-reward, reward] / (1 - gamma)`, and the absorbing state has its value in closed form, `r / (1 - gamma)`, in place
     of a bootstrap. `loss_behavior_cloning`, with weight `cloning`, is ours: without it the scale of the logits is free.
     """

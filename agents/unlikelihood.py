@@ -65,8 +65,8 @@ SEQUENCE: dict[str, Candidates] = {"repeats": repeats()}
 class UnlikelihoodLoss(TrajectoryLoss):
     """Likelihood of the demonstrations and `alpha` times the unlikelihood `-log(1 - pi(c|s))` of candidates `c`.
 
-    `loss_behavior_cloning` and `loss_unlikelihood` (equation 4 of the paper), nats per counted action of the
-    demonstrations; `loss_sequence` is the latter's, on rollouts, nats per action of theirs (section 5.2).
+    `loss_behavior_cloning` and `loss_unlikelihood`, nats per counted action of the
+    demonstrations; `loss_sequence` is the latter's, on rollouts, nats per action of theirs.
     """
 
     out_keys = ["loss_behavior_cloning", "loss_unlikelihood", "loss_sequence"]  # noqa: RUF012

@@ -72,7 +72,7 @@ def collect(
 
 
 def improve(agent: Agent, optimizer: torch.optim.Optimizer, steps: tuple[Tensor, ...]) -> None:
-    """Eight epochs of the clipped objective (Schulman et al. 2017, equation 7)."""
+    """Eight epochs of the clipped objective (Schulman et al. 2017)."""
     for rows in torch.cat([torch.randperm(STEPS * ROWS) for _ in range(8)]).split(64):
         observations, masks, actions, before, gains, returns = (part[rows] for part in steps)
         law = agent.law(observations, masks)

@@ -27,14 +27,14 @@ class GAILLoss(TrajectoryLoss):
 
     - `loss_discriminator`: cross-entropy of demonstrated and own steps; signs and options in `agents.discriminator`.
     - `loss_objective`, `loss_critic`, `loss_entropy`: PPO's clipped surrogate, value regression and entropy bonus, by
-      TorchRL's `ClipPPOLoss` on the steps of the rollouts (Schulman et al. 2017, equations 7 and 9). The reward of a
+      TorchRL's `ClipPPOLoss` on the steps of the rollouts (Schulman et al. 2017). The reward of a
       step is `reward(h)`, a constant; advantages are generalised ones (Schulman et al. 2016), with their mean taken off
       and, where it exceeds 1, divided by their spread over the batch: a discriminator that knows nothing yet is not
       amplified. They follow the present discriminator and critic at every pass over the same rollouts, as
       Andrychowicz et al. (2021) recommend for the critic's part.
     - `loss_kl`: `kl` times `KL(pi || cloned)` at the states of the rollouts.
 
-    Where sequences differ in length, the sign of the reward matters (Kostrikov et al. 2019, section 4.1): the absorbing
+    Where sequences differ in length, the sign of the reward matters (Kostrikov et al. 2019): the absorbing
     state after `eos` pays 0, so that rewards above 0 pay for never ending, writing and deleting included, and rewards
     below 0 for ending at once. `airl` takes both signs, and pays 0 where both sides do the same. A row that ran out of
     budget has not ended: its last state is worth what the critic says.

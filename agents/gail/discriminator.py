@@ -109,7 +109,7 @@ class Discriminator(TreeHead):
             data's). The optimum becomes `log((1-e) rho_D + e rho_pi) - log(e rho_D + (1-e) rho_pi)`: bounded by
             `log((1-e)/e)` where only one of the two has been, which is everywhere on a tree of prefixes.
         penalty: half of it is the weight of the squared gradient of `h` of the data with respect to the embedded
-            tokens: zero-centred, on data only (R1: Mescheder, Geiger & Nowozin 2018, equation 9). Tokens have no
+            tokens: zero-centred, on data only (R1: Mescheder, Geiger & Nowozin 2018). Tokens have no
             interpolations, which the one-centred penalty would need. Per row, over its counted steps: ours.
         spectral: divide every matrix of the transformer by its largest singular value (Miyato et al. 2018), but not
             embeddings and head: the scale of the logits is to be learned.

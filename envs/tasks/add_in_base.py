@@ -1,4 +1,4 @@
-"""Arithmetic in a base, one right answer: the task of the SequenceMatch paper (section 5.1)."""
+"""Arithmetic in a base, one right answer: after the task that the SequenceMatch paper names."""
 
 from __future__ import annotations
 

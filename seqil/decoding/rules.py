@@ -130,7 +130,7 @@ def loop_guard(most: int) -> NamedRule:
 
 
 def contrastive_search(k: int, alpha: float) -> NamedRule:
-    """Take the action that is probable and leads to a state unlike those before it (Su et al. 2022, equation 5).
+    """Take the action that is probable and leads to a state unlike those before it (Su et al. 2022).
 
     Of the `k` most probable actions, the one with the largest `(1 - alpha) p(a|s) - alpha max_j cos(h_a, h_j)`, where
     `h_a` is the last hidden state of the text that `a` leads to and `h_j` are those of the shorter prefixes of that

@@ -1,8 +1,15 @@
 """Divergences between occupancies, as concave functions of the scaled implicit reward.
 
 Matching the occupancy `P` of a policy to that of the data, `D`, is `max over rewards of E_D[phi(x)] - E_P[x]`, with a
-concave `phi`, `phi(0) = 0` and `phi'(0) = 1` (Cundy & Ermon 2024, section 3; Garg et al. 2021, IQ-Learn). What an
-objective pays for a reward `x` is `penalty = z - phi(z)`, at `z = alpha x`: convex, zero with zero slope at 0.
+concave `phi`, `phi(0) = 0` and `phi'(0) = 1` (Garg et al. 2021, IQ-Learn; the table and the choice of the mixture are
+SequenceMatch's, Cundy & Ermon 2024, as far as its abstract and what others say of it tell). What an objective pays for
+a reward `x` is `penalty = z - phi(z)`, at `z = alpha x`: convex, zero with zero slope at 0.
+
+At the optimum `P = D phi'(alpha x)`. Three `phi` end where their slope is infinite, and go on as a tangent before that,
+at `edge`: so the slope, and with it the ratio of P to D, is bounded. What is minimised is the divergence subject to
+`P <= 10 D` for forward KL, `22.7 D` for Jensen-Shannon and `100 D` for Hellinger. So a policy never goes where the data
+never were, though these three by themselves would let it, and where the data are rare it goes at most so many times as
+often. (Reverse KL has a tangent too, for the sake of floating point: `4.9e8 D`.)
 """
 
 from __future__ import annotations
@@ -42,6 +49,11 @@ class Divergence:
         if not 1e-8 <= self.alpha <= 1e8:  # beyond, float32 overflows
             raise InvalidInputError(f"{self.name}: alpha={self.alpha} must lie in [1e-8, 1e8]; 0.01 say")
 
+    @property
+    def largest_ratio(self) -> float:
+        """The bound of P / D that comes with the tangent: `phi'` at `edge`, infinite without one."""
+        return math.inf if self.edge == -math.inf else self._slope(self.edge)
+
     def phi(self, z: Tensor) -> Tensor:
         """Elementwise, any shape; float."""
         return self._continued(self._phi, self._slope, z)
@@ -66,7 +78,7 @@ def check(divergence: Divergence) -> Divergence:
 def chi2_mixture(alpha: float = 0.01) -> Divergence:
     """The paper's: chi-squared from the mixture of data and policy; `phi = z - z^2/4` on data and on rollouts.
 
-    At its optimum `|alpha x| <= 2` (Cundy & Ermon 2024, equation 9; LS-IQ, Al-Hafez et al. 2023).
+    At its optimum `|alpha x| <= 2` (LS-IQ, Al-Hafez et al. 2023).
     """
     return Divergence("chi2_mixture", alpha, True, -math.inf, _chi2, _chi2_penalty, _one)
 
@@ -77,7 +89,7 @@ def chi2(alpha: float = 0.01) -> Divergence:
 
 
 def forward_kl(alpha: float = 0.01) -> Divergence:
-    """`KL(D || P)`: `phi = log(1 + z)`."""
+    """`KL(D || P)` subject to `P <= 10 D`: `phi = log(1 + z)`."""
     return Divergence("forward_kl", alpha, False, -0.9, torch.log1p, _log1p_penalty, _log1p_slope)
 
 
@@ -87,12 +99,12 @@ def reverse_kl(alpha: float = 0.01) -> Divergence:
 
 
 def jensen_shannon(alpha: float = 0.01) -> Divergence:
-    """`2 JSD(D, P)`: `phi = log(2 - exp(-z))`."""
+    """`2 JSD(D, P)` subject to `P <= 22.7 D`: `phi = log(2 - exp(-z))`."""
     return Divergence("jensen_shannon", alpha, False, -0.65, _js, _js_penalty, _js_slope)
 
 
 def twice_squared_hellinger(alpha: float = 0.01) -> Divergence:
-    """`sum (sqrt D - sqrt P)^2`, twice `metrics.squared_hellinger`: `phi = z / (1 + z)`."""
+    """`sum (sqrt D - sqrt P)^2`, twice `metrics.squared_hellinger`, subject to `P <= 100 D`: `phi = z / (1 + z)`."""
     return Divergence("twice_squared_hellinger", alpha, False, -0.9, _ratio, _ratio_penalty, _ratio_slope)
 
 

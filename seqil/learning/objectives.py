@@ -6,9 +6,12 @@ A step counts if it is imitated. With the implicit reward `x_i = l(a_i|s_i) - ga
     J = sum g^i log pi(a_i|s_i) - (1/alpha) sum g^i G(alpha x_i) - ended g^N/(1-g) G(alpha r_N)/alpha
 
 over counted steps `i`, less the same two penalties on rollouts where the divergence is from a mixture. This is the
-objective of Cundy & Ermon (2024, equation 9 and algorithm 1) after its value terms `V_i - g V_{i+1}` are telescoped
-along each trajectory: the likelihood appears, and with it the variance of two cancelling estimates disappears.
-`sequence_match_reference` keeps the paper's form, and tests say that the two agree.
+objective of Cundy & Ermon (2024) after its value terms `V_i - g V_{i+1}` are telescoped along each trajectory: the
+likelihood appears, and with it the variance of two cancelling estimates disappears. `sequence_match_reference` keeps
+the form before that, and tests say that the two agree.
+
+That objective is reconstructed: the body of the paper was not read. The form is that of its parents (IQ-Learn, Garg et
+al. 2021; LS-IQ, Al-Hafez et al. 2023), with what its abstract and what others say of it add.
 """
 
 from __future__ import annotations
@@ -70,7 +73,7 @@ def occupancy_divergence(
     """What the implicit reward of soft Q-values sees of the divergence between two occupancies: to be maximised.
 
     `E_D[phi(alpha x)] / alpha - E_P[x]`, for a mixture less `E_P[G(alpha x)] / alpha`: at the best reward it is the
-    divergence over `alpha` (Cundy & Ermon 2024, section 3, before the policy is put in). Both expectations are over
+    divergence over `alpha` (IQ-Learn, Garg et al. 2021, before the policy is put in). Both expectations are over
     normalised occupancies, the absorbing state of rows that ended included.
 
     Returns:

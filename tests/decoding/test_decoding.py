@@ -138,7 +138,7 @@ def test_a_rule_that_breaks_the_logits_is_named():
 
 
 def expected_contrastive(policy, prefixes, k, alpha):
-    """Equation 5, one plain forward per candidate."""
+    """Its formula, one plain forward per candidate."""
     chosen = []
     log_p = policy.log_probs(prefixes)
     for row in range(len(prefixes)):
@@ -159,7 +159,7 @@ def expected_contrastive(policy, prefixes, k, alpha):
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 @torch.no_grad()
-def test_contrastive_search_is_equation_5(family):
+def test_contrastive_search_is_its_formula(family):
     policy = tiny_policy(family)
     v = policy.vocabulary
     state = start(v, [[0], [1, 2, 3], [2, 2], [0, 1]], 4)

@@ -225,6 +225,25 @@ def test_the_mixture_with_rollouts_converges_to_its_fixed_point():
     assert (found - chi2).abs().sum() / 2 > 1e-3
 
 
+@pytest.mark.parametrize("bound", [10.0, 1e4])
+def test_the_tangent_of_forward_kl_bounds_how_much_oftener_than_the_data_a_policy_goes_anywhere(bound):
+    """Where data are rare and alpha is large, `min KL(D | P) / alpha - H` wants more, and gets it by another edge."""
+    table, gamma, data = TINY, 0.7, [[1]] * 400 + TINY_DATA[-2:]
+    divergence = replace(DIVERGENCES["forward_kl"](20.0), edge=1 / bound - 1)
+    assert divergence.largest_ratio == pytest.approx(bound)
+
+    def loss(logits):
+        return sequence_match(table.values(logits, data), divergence=divergence, gamma=gamma)[0]
+
+    L, D = table.legal, table.occupancy_of(data, gamma)
+    ratio = table.occupancy(policy_of(table, minimised(loss, L.shape)[0]), gamma)[L] / D[L]
+    if bound == 10:
+        assert divergence.edge == pytest.approx(DIVERGENCES["forward_kl"](20.0).edge)
+        assert float(ratio.max()) == pytest.approx(10, abs=1e-3)
+    else:
+        assert float(ratio.max()) > 30
+
+
 @pytest.mark.parametrize("memory", WORLDS)
 def test_a_small_alpha_is_behavior_cloning(memory):
     """The minimiser tends to the action frequencies of the data, discounted."""

@@ -99,6 +99,30 @@ def test_its_dual_is_the_divergence(name, d, p):
     assert -found.fun == pytest.approx(VALUES[name](d, p), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [("forward_kl", 10.0), ("jensen_shannon", 22.6801), ("twice_squared_hellinger", 100.0), ("reverse_kl", 4.8517e8)],
+)
+def test_with_its_tangent_the_dual_is_the_divergence_up_to_a_ratio_and_infinite_beyond(name, bound):
+    divergence = DIVERGENCES[name](0.3)
+    assert divergence.largest_ratio == pytest.approx(bound, rel=1e-4)
+    z = torch.tensor(-np.logspace(-3, 12, 60_001))
+    d = 0.01 / bound
+
+    def gain(p):
+        return d * divergence.phi(z) - p * z
+
+    assert gain(0.99 * bound * d).max().item() == pytest.approx(VALUES[name](d, 0.99 * bound * d), rel=1e-3)
+    beyond = gain(1.01 * bound * d)
+    assert beyond.argmax() == len(z) - 1
+    assert beyond[-1].item() == pytest.approx(0.01 * bound * d * 1e12, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["chi2", "chi2_mixture"])
+def test_without_a_tangent_there_is_no_bound(name):
+    assert DIVERGENCES[name](1.0).largest_ratio == math.inf
+
+
 def test_the_mixture_is_twice_the_chi2_to_the_even_mixture():
     d, p = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
     phi = chi2_mixture(1.0)

@@ -21,7 +21,7 @@ def stepped(
 
     Returns:
         Per rollout `prompt`; `written`, the token as text or None for a deletion; `backspace`, its probability before
-        the action; `value`, V before it; `reward`, `q - gamma V'` (Cundy & Ermon 2024, section 4); `depth`, the
+        the action; `value`, V before it; `reward`, `q - gamma V'`; `depth`, the
         tokens held from the first error on, after the action (0: there is none); `ended`, whether by `eos`.
     """
     v, there = task.vocabulary, rollouts.to(policy.weight.device)
