@@ -24,7 +24,7 @@ test: install  ## format, lint, types and the test suite
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest -q
+	.venv/bin/python -m pytest -q -n logical --dist worksteal
 
 test-slow: install  ## tests of minutes
 	.venv/bin/python -m pytest -q -m slow
