@@ -69,6 +69,9 @@ def train(
     width: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 64,
     heads: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 4,
     backspace: Annotated[bool, typer.Option(help="Whether the policy may delete.")] = True,
+    memory: Annotated[
+        str, typer.Option(help="What a state holds beside the text: prefix, tried or history.")
+    ] = "prefix",
     demonstrations: Annotated[
         int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
     ] = None,
@@ -97,7 +100,7 @@ def train(
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
         **{"backspace": backspace, "demonstrations": demonstrations, "steps": steps, "batch_size": batch_size},
         **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
-        **{"mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
+        **{"memory": memory, "mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..errors import InvalidInputError
 from ..learning import divergences, noise
 from ..learning.agent import Agent
 from ..learning.training import Corruption, Sampling, Training
+from ..mdp.memory import Memory
 from ..mdp.prefix import start
 from ..mdp.task import available as available
 from ..mdp.trajectory import Trajectories, held
@@ -27,6 +29,7 @@ from . import plugins
 from .option_types import argument_types, fits, mismatch
 
 _MOST_NOISE = 0.9
+_SPARE_ACTIONS = 64
 _LAYER_BYTES = 2**18
 _COPIES = 3  # of the demonstrations, while they are made
 
@@ -42,6 +45,7 @@ class Settings:
         model: folder of a Hugging Face causal LM, or a checkpoint of a run; None: a GPT-2 of `layers`, `width` and
             `heads` from scratch; without layers it sees nothing but the last token and its position.
         backspace: whether the policy may delete.
+        memory: `prefix`, `tried` or `history`, see `seqil.mdp.memory`.
         demonstrations: number of training items.
         steps: updates.
         batch_size: demonstrations per update.
@@ -66,6 +70,7 @@ class Settings:
     width: int = 64
     heads: int = 4
     backspace: bool = True
+    memory: str = "prefix"
     demonstrations: int = 4000
     steps: int = 600
     batch_size: int = 32
@@ -90,6 +95,7 @@ class Settings:
             least = 0 if name == "layers" else 1
             if getattr(self, name) < least:
                 raise InvalidInputError(f"setting {name}={getattr(self, name)} must be at least {least}")
+        Memory.of(self.memory)
         if not 0 <= self.noise_rate <= _MOST_NOISE:
             raise InvalidInputError(
                 f"setting noise_rate={self.noise_rate} must lie in [0, {_MOST_NOISE}]: "
@@ -142,7 +148,8 @@ def make_training(settings: Settings, task: Any, spare: int = 0) -> Training:
         _COPIES * 8 * s.demonstrations * (task.max_length + 1), f"{s.demonstrations:,} demonstrations", "ask for fewer"
     )
     demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
-    cells = demonstrations.prompts.shape[1] + task.max_length + 1 + spare
+    written = task.max_length + 1 if Memory.of(s.memory).rewinds else _actions(s, task.max_length)
+    cells = demonstrations.prompts.shape[1] + written + spare
     policy = make_policy(s, task.vocabulary, cells)
     policy.check_positions(cells)
     options = agent_options(plugins.load("agents", s.agent), s.agent_options, task, policy)
@@ -173,7 +180,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     if s.model is not None and (Path(s.model) / SETTINGS).exists():
         saved = TokenPolicy.from_pretrained(s.model, vocabulary)
         if saved.backspace == s.backspace:
-            return cast("TokenPolicy", saved.to(device))
+            return cast("TokenPolicy", saved.remember(s.memory).to(device))
         model = saved.model
     elif s.model is not None:
         model = load_model(s.model)
@@ -198,7 +205,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         )
         with seeded(s.seed):
             model = GPT2LMHeadModel(config)
-    return cast("TokenPolicy", TokenPolicy(model, vocabulary, backspace=s.backspace).to(device))
+    return cast("TokenPolicy", TokenPolicy(model, vocabulary, s.backspace, s.memory).to(device))
 
 
 def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
@@ -221,7 +228,13 @@ def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corru
         return None
     if s.noise == "task" and task.confusions(start(v, task.prompts(1, "train", s.seed), task.max_length)) is None:
         raise InvalidInputError(f"the task {s.task!r} has no confusions of its own; use the noise uniform or model")
-    return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, mask_noise=s.mask_noise)
+    return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, s.mask_noise, s.memory)
+
+
+def _actions(s: Settings, max_length: int) -> int:
+    """Room for the actions of a row: of rollouts, and of demonstrations with far more mistakes than on average."""
+    noised = max_length * (1 + 2 * s.burst * s.noise_rate / (1 - s.noise_rate))
+    return max(s.sampling_actions or 4 * max_length, 2 * math.ceil(noised) + _SPARE_ACTIONS)
 
 
 def _count_noise(training: Training) -> None:
