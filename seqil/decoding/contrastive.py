@@ -50,6 +50,6 @@ class Contrast:
         of_prefix = (place < length)[:, None, :] & ((place <= place[:, None]) | (place[:, None] >= N))
         visible = of_prefix | torch.eye(N + self.k, dtype=torch.bool, device=length.device)
         cells = torch.cat([prefixes.tokens[:, :N], candidates], 1)
-        hidden = self.policy.hidden(cells, positions, additive(visible, self.policy.weight.dtype)[:, None])
+        hidden = self.policy.hidden(cells, positions, additive(visible, self.policy.mask_dtype)[:, None])
         hidden = torch.nn.functional.normalize(hidden.to(torch.promote_types(hidden.dtype, torch.float32)), dim=-1)
         return hidden[:, :N], hidden[:, N:]

@@ -14,6 +14,7 @@ from torchrl.objectives import LossModule
 from ..decoding.rules import Rule
 from ..errors import InvalidInputError, NonFiniteError
 from ..mdp.trajectory import Trajectories
+from ..models.precision import train_in_float32
 from ..policy.token_policy import TokenPolicy
 from . import objectives
 
@@ -25,7 +26,7 @@ class Agent:
     and labelled (`label`), or what an update is.
 
     Args:
-        policy: what is trained; the agent does not copy it.
+        policy: what is trained; the agent does not copy it. Weights of 16 bits become float32: see `seqil.models`.
         loss: a TrajectoryLoss, or any TorchRL LossModule over that policy that reads what `batch` writes; its outputs
             named `loss_*` sum to what is minimised.
         steps: number of updates that the schedules (learning rate, and an agent's own) are laid out for.
@@ -74,6 +75,7 @@ class Agent:
         if not 0 <= weight_decay < math.inf:
             raise InvalidInputError(f"{type(self).__name__}: weight_decay={weight_decay} must not be negative")
         self.check_shares(warm_up=warm_up)
+        train_in_float32(policy, loss)
         self.policy, self.loss = policy, loss
         self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
         own = [p for p in policy.parameters() if p.requires_grad]
@@ -165,6 +167,7 @@ class Agent:
             raise NonFiniteError(f"the gradient is not finite at update {self.updates}; lower the learning rate")
         rate = self.optimizer.param_groups[0]["lr"]
         self.optimizer.step()
+        torch.clear_autocast_cache()  # of an autocast around the whole of training: it holds the weights from before
         metrics = {str(key): float(value.detach()) for key, value in losses.items()}
         return {"loss": float(total.detach()), **metrics, "grad_norm": float(norms[0]), "learning_rate": rate}
 

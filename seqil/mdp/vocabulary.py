@@ -9,6 +9,9 @@ from typing import Any
 
 from ..errors import InvalidInputError
 
+BACKSPACE = "<|backspace|>"
+"""Name of the backspace in a tokenizer."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -46,13 +49,27 @@ class Vocabulary:
 
     @classmethod
     def from_tokenizer(cls, tokenizer: Any) -> Vocabulary:
-        """The vocabulary of a Hugging Face tokenizer: all its ids, added tokens included, and its `eos_token_id`."""
+        """The vocabulary of a Hugging Face tokenizer: ids up to its largest, and its `eos_token_id`.
+
+        Ids that no token has are tokens too, which nobody writes. A tokenizer that was saved with a policy has its
+        backspace as the last of its tokens; it is not one of the vocabulary.
+
+        Raises:
+            InvalidInputError: no `eos`, or tokens that were added behind a backspace.
+        """
         if getattr(tokenizer, "eos_token_id", None) is None:
             raise InvalidInputError(
                 f"tokenizer {getattr(tokenizer, 'name_or_path', '') or type(tokenizer).__name__!r} has no eos token; "
                 "set tokenizer.eos_token to the token that ends a text"
             )
-        return cls(size=len(tokenizer), eos=tokenizer.eos_token_id)
+        ids = tokenizer.get_vocab()
+        size, backspace = max(ids.values()) + 1, ids.get(BACKSPACE)
+        if backspace is not None and backspace != size - 1:
+            raise InvalidInputError(
+                f"the tokenizer has tokens up to id {size - 1}, behind its {BACKSPACE} of id {backspace}: a model that "
+                "was trained with it would take the row of its backspace for a token; add tokens before training"
+            )
+        return cls(size=size if backspace is None else backspace, eos=tokenizer.eos_token_id)
 
     @classmethod
     def of(cls, value: Vocabulary | Mapping[str, int]) -> Vocabulary:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import NonFiniteError, UnsupportedModelError, first_line
+from ..errors import NonFiniteError, SeqilError, UnsupportedModelError, first_line
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
+from ..models.head_rows import name_of
 
 
-def name_of(model: nn.Module) -> str:
-    """Class and type of a model, for messages."""
-    return f"{type(model).__name__} ({getattr(getattr(model, 'config', None), 'model_type', 'unknown type')})"
+@contextmanager
+def refusing(model: nn.Module) -> Iterator[None]:
+    """Whatever else an architecture complains of while it is tried is a refusal by its name."""
+    try:
+        yield
+    except SeqilError:
+        raise
+    except Exception as error:  # of code that is not ours, at input that it may never have seen
+        raise UnsupportedModelError(
+            f"{name_of(model)} cannot be tried ({type(error).__name__}: {first_line(error)}); use GPT-2 or Llama say"
+        ) from None
 
 
 def refuse_stateful(model: Any) -> None:

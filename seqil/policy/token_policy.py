@@ -12,19 +12,21 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from ..errors import CheckpointError, InvalidInputError
 from ..mdp.bans import Bans, legal_along
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, legal_actions
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
+from ..models.head_rows import MARK, Choice, give_backspace, name_of, refuse_foreign_rows, rows_of
+from ..models.precision import DType, autocast_dtype, computation_of, computed
 from .activations import fuse_gelu
 from .cache import SlotCache
 from .files import SETTINGS, load_model
 from .modes import evaluating
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
-from .refusals import name_of, refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree
+from .refusals import refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
 from .trunk import Trunk
 from .values import StepValues, step_values
 
@@ -37,7 +39,8 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
 
     Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
     token rows, so that a pretrained model is barely disturbed: `pi(backspace) <= 1 / (V + 1)` where every action is
-    legal (where few are, as at `max_length`, its share is larger). Rows beyond it (of a padded head) are ignored. The
+    legal (where few are, as at `max_length`, its share is larger). A row that the model's config marks as the backspace
+    is kept as it is; of one that is there unmarked `backspace_row` says. Rows beyond it are ignored. The
     backspace is only ever an action: it is never fed to the model, but under the memory `history`, where the model
     reads every action in order, at positions that are time.
 
@@ -53,37 +56,56 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         backspace: whether the policy may delete.
         memory: what its state holds beside the text that stands, see `seqil.mdp.memory`: `prefix`, `tried` or
             `history`.
+        backspace_row: "keep" or "mean", for a head with more rows than tokens: whether the one behind the tokens was
+            trained as a backspace, or is padding and becomes their mean.
+        dtype: of computation, float32 or bfloat16; the latter by autocast. None: that of the weights.
+
+    Attributes:
+        computation: dtype of autocast, or None.
 
     Raises:
         UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space,
             rotary frequencies that follow the length), which a prefix tree does not describe, or which scales or caps
             the logits of its head (checked by small forwards).
-        InvalidInputError: a head smaller than the vocabulary.
+        InvalidInputError: a head with fewer rows than the vocabulary has tokens, with far more, or with a row behind
+            them of which nobody says what it is.
         NonFiniteError: a model whose logits are NaN or infinite.
     """
 
     model: PreTrainedModel
 
     def __init__(
-        self, model: nn.Module, vocabulary: Vocabulary, backspace: bool = True, memory: Memory | str = PREFIX
+        self,
+        model: nn.Module,
+        vocabulary: Vocabulary,
+        backspace: bool = True,
+        memory: Memory | str = PREFIX,
+        *,
+        backspace_row: Choice = None,
+        dtype: DType = None,
     ) -> None:
         super().__init__()
         refuse_stateful(model)
-        self.vocabulary, self.memory = Vocabulary.of(vocabulary), PREFIX
-        self.backspace = bool(backspace)
+        self._adopt(copy.deepcopy(model), Vocabulary.of(vocabulary), backspace, memory, dtype)
+        self._prove(backspace_row)
+
+    def _adopt(
+        self, model: nn.Module, vocabulary: Vocabulary, backspace: bool, memory: Memory | str, dtype: DType
+    ) -> None:
+        fuse_gelu(model)
+        self.vocabulary, self.backspace, self.memory = vocabulary, bool(backspace), Memory.of(memory)
         self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
-        self.model = copy.deepcopy(model)
-        fuse_gelu(self.model)
+        self.model, self.computation = model, computation_of(dtype)
         self.training = model.training
-        if self._head_rows() < self.vocabulary.size:
-            raise InvalidInputError(
-                f"the head of {name_of(model)} has {self._head_rows()} rows, the vocabulary {self.vocabulary.size} "
-                "tokens; resize_token_embeddings, or give the vocabulary of this model"
-            )
+
+    def _prove(self, choice: Choice) -> None:
+        refuse_foreign_rows(self.model, self.vocabulary)
         if self.backspace:
-            self._add_backspace_row()
-        self.remember(memory)
-        with evaluating(self.model):
+            give_backspace(self.model, self.vocabulary, choice)
+        elif choice is not None:
+            raise InvalidInputError(f"backspace_row={choice!r} is of no use to a policy without a backspace")
+        self.remember(self.memory)
+        with evaluating(self.model), refusing(self.model):
             refuse_unlike_tree(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
             refuse_reshaped_logits(self.model)
 
@@ -117,6 +139,16 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         return getattr(self.model.get_output_embeddings(), "bias", None)
 
     @property
+    def device(self) -> torch.device:
+        """Of the head."""
+        return self.weight.device
+
+    @property
+    def mask_dtype(self) -> torch.dtype:
+        """Of additive masks: that in which attention is computed."""
+        return self.computation or autocast_dtype(self.device) or self.weight.dtype
+
+    @property
     def max_positions(self) -> int | None:
         """Most cells of a prefix that the model can hold; None if it has no such limit."""
         config = self.model.config.get_text_config()
@@ -127,15 +159,16 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         """The layers below the head, as trees are read by them."""
         checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules())
         layers = self.model.config.get_text_config().num_hidden_layers
-        return Trunk(self.hidden, self.weight.dtype, layers, cached=not checkpointed)
+        return Trunk(self.hidden, self.mask_dtype, layers, cached=not checkpointed)
 
+    @computed
     def hidden(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None) -> Tensor:
         """Last hidden states of the trunk: [B, N, D].
 
         Args:
             tokens: int64 [B, N]; empty cells may hold `vocabulary.size`, which is the backspace where it is fed.
             positions: int64 [B, N].
-            mask: additive [B, 1, N, keys] in the dtype of the model.
+            mask: additive [B, 1, N, keys] in `mask_dtype`.
             cache: write and read keys there, else see only these tokens.
         """
         ids = torch.where(tokens == self.vocabulary.size, 0, tokens) if self.memory.rewinds else tokens
@@ -149,6 +182,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         hidden: Tensor = out.last_hidden_state
         return hidden
 
+    @computed
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
         head, n = self.model.get_output_embeddings(), self.vocabulary.size + self.backspace
@@ -159,6 +193,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
 
+    @computed
     def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:
         """Some columns of `head`: hidden [n, D], int64 [n, K] -> [n, K]; -inf for ids beyond the actions, too."""
         last = self.vocabulary.size + self.backspace - 1
@@ -193,6 +228,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         logits = self._logits(fed.cells, fed.length)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
+    @computed
     def step_values(
         self, trajectories: Trajectories, *, actions: Tensor | None = None, backspace: bool | None = None
     ) -> StepValues:
@@ -261,7 +297,9 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, vocabulary: Vocabulary | None = None) -> TokenPolicy:
+    def from_pretrained(
+        cls, folder: str | Path, vocabulary: Vocabulary | None = None, *, dtype: DType = None
+    ) -> TokenPolicy:
         """Load what `save_pretrained` wrote; `vocabulary`, if given, must be the one it was saved with.
 
         A folder without `seqil.json` is a plain language model: load it with transformers and pass it to TokenPolicy.
@@ -279,15 +317,14 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
         if vocabulary is not None and vocabulary != saved:
             raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
-        model = load_model(folder)
-        fuse_gelu(model)
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
-        policy.vocabulary, policy.backspace, policy.memory, policy.model = saved, backspace, memory, model
-        policy.training = model.training
-        policy.in_keys, policy.out_keys = ["observation", "action_mask"], ["logits"]
-        if policy._head_rows() < (saved.num_actions if backspace else saved.size):
-            raise CheckpointError(f"{folder}: the head has {policy._head_rows()} rows, too few for {saved}")
+        policy._adopt(load_model(folder), saved, backspace, memory, dtype)
+        rows, mark = rows_of(policy.model), getattr(policy.model.config, MARK, saved.size)
+        if rows < (saved.num_actions if backspace else saved.size):
+            raise CheckpointError(f"{folder}: the head has {rows} rows, too few for {saved}")
+        if mark != saved.size:
+            raise CheckpointError(f"{folder}: config.json marks row {mark} as the backspace, {SETTINGS} {saved.size}")
         return policy
 
     # -- construction ------------------------------------------------------------------------------
@@ -307,6 +344,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             bans.check(trajectories, actions, trajectories.imitate)
         return bans
 
+    @computed
     def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
         real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
         ids = torch.where(real, cells, 0)
@@ -315,25 +353,3 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             input_ids=ids[:, :width], attention_mask=real[:, :width].long(), use_cache=False
         ).last_hidden_state
         return self.head(out[torch.arange(len(cells), device=cells.device), length - 1])
-
-    def _head_rows(self) -> int:
-        head = self.model.get_output_embeddings()
-        if not isinstance(head, nn.Linear):
-            raise UnsupportedModelError(
-                f"{name_of(self.model)} has no linear output head; pass a causal LM (…ForCausalLM)"
-            )
-        return head.weight.shape[0]
-
-    @torch.no_grad()
-    def _add_backspace_row(self) -> None:
-        V = self.vocabulary.size
-        if self._head_rows() == V:
-            on_device = [self.weight.device] if self.weight.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=on_device):
-                self.model.resize_token_embeddings(V + 1, mean_resizing=False)
-        tables = [self.weight, self.model.get_input_embeddings().weight]
-        if self.bias is not None:
-            tables.append(self.bias)
-        for table in tables:
-            if len(table) > V:
-                table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from ..mdp.bans import Bans
 from ..mdp.prefix import legal_kinds
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.tree import PrefixTree
+from ..models.precision import autocast_dtype
 
 _CHUNK_ELEMENTS = 2**23
 
@@ -124,6 +126,17 @@ def step_values(
     )
 
 
+def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """One around the whole of training is still there in the backward pass."""
+
+    @wraps(backward)
+    def inside(ctx: Any, *gradients: Tensor) -> Any:
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return backward(ctx, *gradients)
+
+    return inside
+
+
 class _HeadValues(torch.autograd.Function):
     """Per state: logsumexp over the tokens but eos, logit of eos, logit of the backspace; and logits of taken actions.
 
@@ -162,6 +175,7 @@ class _HeadValues(torch.autograd.Function):
         return logsumexp, single[:, 0], single[:, 1], taken
 
     @staticmethod
+    @_without_autocast
     def backward(ctx: Any, g_lse: Tensor, g_eos: Tensor, g_deletion: Tensor, g_taken: Tensor) -> tuple[Any, ...]:
         hidden, weight, bias, state, action, special, logsumexp, barred = ctx.saved_tensors
         dtype = logsumexp.dtype
@@ -221,4 +235,13 @@ def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
         total += p.T @ h
 
 
-head_values: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]] = _HeadValues.apply
+def head_values(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`_HeadValues`; under an autocast the matrices are cast as a linear layer would cast them, and nothing else."""
+    apply: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]] = _HeadValues.apply
+    dtype = autocast_dtype(hidden.device)
+    if dtype is None:
+        return apply(hidden, weight, bias, *rest)
+    with torch.autocast(hidden.device.type, enabled=False):
+        return apply(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), *rest)

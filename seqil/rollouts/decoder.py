@@ -52,7 +52,7 @@ def read_prompts(policy: TokenPolicy, prompts: Prefixes, lanes: slice | Tensor, 
     if prefix > 0:
         cache.prefill(lanes, prefix)
         position = torch.arange(prefix, device=prompts.tokens.device)
-        causal = additive(position[None, :] <= position[:, None], policy.weight.dtype)
+        causal = additive(position[None, :] <= position[:, None], policy.mask_dtype)
         policy.hidden(prompts.tokens[:, :prefix], position.expand(n, -1), causal.expand(n, 1, -1, -1), cache)
 
 
@@ -64,7 +64,7 @@ class ModuleDecoder:
 
     def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
         """As `Decoder`."""
-        mask = cache.mask(length, self.policy.weight.dtype)
+        mask = cache.mask(length, self.policy.mask_dtype)
         return self.policy.hidden(tokens[:, None], length[:, None] - 1, mask, cache)[:, 0]
 
 

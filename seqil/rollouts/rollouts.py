@@ -16,6 +16,7 @@ from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, Prompts, check_lengths, legal_actions, pad_prompts, start, transition
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
+from ..models.precision import computing
 from ..policy.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from .lanes import Lanes, reshaped
@@ -81,7 +82,7 @@ def rollout(
     initial = start(policy.vocabulary, cells, max_length, min_length, memory).to(policy.weight.device)
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
     warps = _warps(policy, rules)
-    with evaluating(policy):
+    with evaluating(policy), computing(policy):
         if initial.tokens.is_cuda and not warps and watch is None:
             sampler = Sampler(generator, temperature, names)
             decoding: Lockstep | Lanes = Lockstep(policy, initial, sampler, max_actions, lanes)

@@ -23,6 +23,7 @@ DIRECTIONS = {
         {"metrics", "rollouts"},
         {"theory", "decoding"},
         {"policy"},
+        {"models"},
         {"statistics", "mdp"},
         {"randomness", "capacity"},
         {"errors"},

@@ -13,8 +13,8 @@ class Tokenizer:
     eos_token_id: int | None = 5
     name_or_path = "mine"
 
-    def __len__(self):
-        return 9
+    def get_vocab(self):
+        return {"a": 0, "b": 8}
 
 
 def test_the_backspace_is_the_action_after_the_tokens():

@@ -1,0 +1,92 @@
+"""Which row of a head is the backspace, and what it holds."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InvalidInputError, UnsupportedModelError
+from ..mdp.vocabulary import Vocabulary
+
+MARK = "backspace_token_id"
+"""Attribute of the config of a model that has a backspace: its row."""
+
+Choice = Literal["keep", "mean"] | None
+_PADDING = 512  # heads are padded to a multiple of this at most
+
+
+def name_of(model: nn.Module) -> str:
+    """Class and type of a model, for messages."""
+    return f"{type(model).__name__} ({getattr(getattr(model, 'config', None), 'model_type', 'unknown type')})"
+
+
+def rows_of(model: Any) -> int:
+    """Rows of the head of a causal language model."""
+    head = model.get_output_embeddings()
+    if not isinstance(getattr(head, "weight", None), Tensor) or head.weight.dim() != 2:
+        raise UnsupportedModelError(f"{name_of(model)} has no linear output head; pass a causal LM (…ForCausalLM)")
+    return int(head.weight.shape[0])
+
+
+def refuse_foreign_rows(model: Any, vocabulary: Vocabulary) -> None:
+    """Refuse a vocabulary that is not the model's, as far as the head can tell.
+
+    Raises:
+        InvalidInputError: more tokens than rows, far fewer than padding explains, or a row that is marked as the
+            backspace and would be a token, or the other way round.
+    """
+    rows, V, mark = rows_of(model), vocabulary.size, getattr(model.config, MARK, None)
+    if rows < V:
+        raise InvalidInputError(
+            f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens; "
+            "resize_token_embeddings, or give the vocabulary of this model"
+        )
+    if mark is not None and mark != V:
+        raise InvalidInputError(
+            f"row {mark} of {name_of(model)} is marked as its backspace, the vocabulary has {V} tokens, so that row "
+            f"{V} would be; give the vocabulary of {mark} tokens, or export the model without its backspace first"
+        )
+    if mark is None and rows - V > _PADDING:
+        raise InvalidInputError(
+            f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens: more than padding explains; "
+            "give the vocabulary of this model, that of its tokenizer say"
+        )
+
+
+@torch.no_grad()
+def give_backspace(model: Any, vocabulary: Vocabulary, choice: Choice) -> None:
+    """Make row `vocabulary.size` of the head, and of the embeddings, the backspace, and mark it as that.
+
+    A new row is the mean of the token rows. One that is marked is kept. One that is there unmarked, of a padded head or
+    of a model that was trained elsewhere, is what `choice` says.
+
+    Raises:
+        InvalidInputError: it is for the caller to choose.
+    """
+    V, rows, marked = vocabulary.size, rows_of(model), getattr(model.config, MARK, None) is not None
+    if choice not in ("keep", "mean", None):
+        raise InvalidInputError(f"backspace_row={choice!r} is neither 'keep' nor 'mean'")
+    if rows > V and not marked and choice is None:
+        raise InvalidInputError(
+            f"the head of {name_of(model)} has {rows} rows for {V} tokens; say whether row {V} is a backspace that was "
+            "trained (backspace_row='keep') or padding (backspace_row='mean')"
+        )
+    if rows == V and choice == "keep":
+        raise InvalidInputError(f"backspace_row='keep': the head of {name_of(model)} has {V} rows, all of them tokens")
+    weight = model.get_output_embeddings().weight
+    if rows == V:
+        with torch.random.fork_rng(devices=[weight.device] if weight.device.type == "cuda" else []):
+            model.resize_token_embeddings(V + 1, mean_resizing=False)
+    if rows == V or choice == "mean" or not (marked or choice == "keep"):
+        for table in _tables(model):
+            if len(table) > V:
+                table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)
+    setattr(model.config, MARK, V)
+
+
+def _tables(model: Any) -> list[Tensor]:
+    head = model.get_output_embeddings()
+    found = [head.weight, model.get_input_embeddings().weight, getattr(head, "bias", None)]
+    return [table for table in found if table is not None]
