@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import CheckpointError, first_line
+from ..errors import CheckpointError, InvalidInputError, first_line
+from ..mdp.memory import PREFIX, Memory
+from ..mdp.vocabulary import Vocabulary
+from ..models.head_rows import MARK, name_of, rows_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -40,3 +45,61 @@ def load_model(folder: str | Path) -> PreTrainedModel:
                 f"the first is {names[0]}; give them the names that transformers gives them"
             )
     return model
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What `seqil.json` says beside a model."""
+
+    vocabulary: Vocabulary
+    backspace: bool
+    memory: Memory
+
+    def write(self, model: PreTrainedModel, folder: Path) -> None:
+        """Write the model, with whatever is no token suppressed in its generation config, and this.
+
+        Raises:
+            CheckpointError: a model that transformers loads but does not save.
+        """
+        V, config = self.vocabulary.size, getattr(model, "generation_config", None)
+        beyond = range(V, rows_of(model))
+        if config is not None and beyond:
+            config.suppress_tokens = sorted({*(config.suppress_tokens or ()), *beyond})
+        try:
+            model.save_pretrained(folder)
+        except OSError:
+            raise
+        except Exception as error:  # whatever a model brought along
+            raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
+        said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
+        (folder / SETTINGS).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Saved:
+        """What `write` wrote.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
+        path = folder / SETTINGS
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                Vocabulary.of(said["vocabulary"]), bool(said["backspace"]), Memory.of(said.get("memory", PREFIX))
+            )
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
+            ) from None
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
+
+    def load(self, folder: Path) -> PreTrainedModel:
+        """The model beside it, once its head has proved to be of this vocabulary."""
+        model, V = load_model(folder), self.vocabulary.size
+        rows, mark = rows_of(model), getattr(model.config, MARK, V)
+        if rows < V + self.backspace:
+            raise CheckpointError(f"{folder}: the head has {rows} rows, too few for {self.vocabulary}")
+        if mark != V:
+            raise CheckpointError(f"{folder}: config.json marks row {mark} as the backspace, {SETTINGS} {V}")
+        return model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +18,11 @@ from ..mdp.prefix import Prefixes, legal_actions
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
-from ..models.head_rows import MARK, Choice, give_backspace, name_of, refuse_foreign_rows, rows_of
+from ..models.head_rows import Choice, give_backspace, name_of, refuse_foreign_rows
 from ..models.precision import DType, autocast_dtype, computation_of, computed
 from .activations import fuse_gelu
 from .cache import SlotCache
-from .files import SETTINGS, load_model
+from .files import Saved
 from .modes import evaluating
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
 from .refusals import refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
@@ -291,10 +290,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
-        folder = Path(folder)
-        self.model.save_pretrained(folder)
-        settings = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        Saved(self.vocabulary, self.backspace, self.memory).write(self.model, Path(folder))
 
     @classmethod
     def from_pretrained(
@@ -304,27 +300,14 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
 
         A folder without `seqil.json` is a plain language model: load it with transformers and pass it to TokenPolicy.
         """
-        path = Path(folder) / SETTINGS
-        try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-            saved, backspace = Vocabulary.of(settings["vocabulary"]), bool(settings["backspace"])
-            memory = Memory.of(settings.get("memory", PREFIX))
-        except FileNotFoundError:
+        saved = Saved.read(Path(folder))
+        if vocabulary is not None and vocabulary != saved.vocabulary:
             raise CheckpointError(
-                f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
-            ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
-            raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
-        if vocabulary is not None and vocabulary != saved:
-            raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
+                f"{folder} was saved with {saved.vocabulary}, not with {vocabulary}; use its own vocabulary"
+            )
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
-        policy._adopt(load_model(folder), saved, backspace, memory, dtype)
-        rows, mark = rows_of(policy.model), getattr(policy.model.config, MARK, saved.size)
-        if rows < (saved.num_actions if backspace else saved.size):
-            raise CheckpointError(f"{folder}: the head has {rows} rows, too few for {saved}")
-        if mark != saved.size:
-            raise CheckpointError(f"{folder}: config.json marks row {mark} as the backspace, {SETTINGS} {saved.size}")
+        policy._adopt(saved.load(Path(folder)), saved.vocabulary, saved.backspace, saved.memory, dtype)
         return policy
 
     # -- construction ------------------------------------------------------------------------------
