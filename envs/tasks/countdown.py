@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqil import Prefixes, Vocabulary
+from seqil import Prefixes, Vocabulary, legal_actions
 
 from .base import counters
 from .base.requests import check_range, foreign_prompt, split_of
@@ -43,7 +43,7 @@ class Countdown(SampledTask):
       **Text**: `numbers` - 1 steps, then `eos`.
     - **Teacher**: uniform over the texts that keep the rules and end with the target, by enumeration: the exact
       posterior. Where none goes on from what stands, uniform over the texts that keep the rules, whatever they end
-      with; where a rule is broken, uniform over all tokens.
+      with; where a rule is broken, uniform over what is legal.
     - **First error**: the first token after which the target cannot be reached. `first_violation` is the first that
       breaks a rule, the target at the end included, never earlier: one finds a dead end out by looking ahead.
     - **Success**: any of the right texts.
@@ -80,7 +80,8 @@ class Countdown(SampledTask):
 
     def next_distribution(self, prefixes: Prefixes) -> Tensor:
         """Share of the right texts, or of those that keep the rules, that go on with each token."""
-        law = torch.ones(len(prefixes), self.vocabulary.size, dtype=torch.float64)
+        legal = legal_actions(self.vocabulary, prefixes.to("cpu"), backspace=False)[:, : self.vocabulary.size]
+        law = legal.double()
         for row, (prompt, text) in enumerate(zip(prompts_of(prefixes), prefixes.texts(), strict=True)):
             weights = self._weights(*self._read(prompt), text[: self.max_length])
             if weights:
