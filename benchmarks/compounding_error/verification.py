@@ -2,7 +2,8 @@
 
 A text marks what comes from records: `<!-- study:quick -->` … `<!-- /study -->` encloses the tables of a study as a
 terminal shows them, `<!-- table:agents/chain -->` … `<!-- /table -->` the table of one task in Markdown, and
-`0.0045<!-- quick/automaton/MLE/hazard -->` is one number, rounded as it stands there.
+`0.0045<!-- quick/automaton/MLE/hazard -->` is one number, rounded as it stands there. Where `docs/claims.toml` stands
+beside it, its claims and what the text says around them are checked too, see `statements`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +19,7 @@ from rich.console import Console
 from seqil.errors import InvalidInputError, SeqilError
 from seqil.runs import results_file
 
+from . import statements
 from .analysis.results import Results, estimate
 from .analysis.tables import WIDTH, markdown, markdown_table, show
 from .studies import PRESETS
@@ -50,7 +52,7 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
         raise InvalidInputError(f"{readme} is no text in UTF-8") from None
     except OSError as error:
         raise InvalidInputError(f"--readme {readme} cannot be read ({error.strerror}); name a text file") from None
-    load = partial(_load, results)
+    load = lru_cache(partial(_load, results))
     renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
     renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)
     _refuse_other_comments(readme, text)
@@ -58,10 +60,25 @@ def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
         raise InvalidInputError(f"{readme} marks no number as coming from records, <!-- study:quick --> say")
     drifted = _differences(readme, text, renewed, write)
     tables = sorted(results.glob("*/results.jsonl"))
+    statements_there = readme.parent / "docs" / "claims.toml"
+    if statements_there.exists():
+        drifted += _claims(statements_there, text, load, write)
     for file in tables:
         drifted += _drift_of_table(load(file.parent.name), file, write)
     _refuse(drifted)
     return [f"{readme}: {blocks} blocks and {numbers} numbers", f"{results}: {len(tables)} tables"]
+
+
+def _claims(file: Path, text: str, load: Load, write: bool) -> list[str]:
+    """What the records do not bear out, and drift of the table that is made of the claims."""
+    claims = statements.listed(file)
+    wrong = statements.faults(claims, load) + statements.misstatements(text, claims, load, file.parents[1])
+    if wrong:
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise SeqilError(f"{wrong[0]}{more}")
+    table = file.with_suffix(".md")
+    before = table.read_text(encoding="utf-8") if table.exists() else ""
+    return _differences(table, before, statements.markdown(claims, load), write)
 
 
 def verify_table(study: Study, file: Path, write: bool = False) -> list[str]:
@@ -152,7 +169,8 @@ def _number(load: Load, found: re.Match[str]) -> str:
 
 def _refuse_other_comments(readme: Path, text: str) -> None:
     """A marker that is none would leave its number unverified."""
-    spans = [match.span() for match in _NUMBER.finditer(text)] + [match.span() for match in _BLOCK.finditer(text)]
+    known = (_NUMBER, _BLOCK, statements.MARK, statements.SOURCE)
+    spans = [match.span() for pattern in known for match in pattern.finditer(text)]
     for comment in _COMMENT.finditer(text):
         if not any(begin <= comment.start() < end for begin, end in spans):
             line = text.count("\n", 0, comment.start()) + 1

@@ -31,6 +31,7 @@ DIRECTIONS = {
     "benchmarks/compounding_error": (
         {"__main__"},
         {"verification"},
+        {"statements"},
         {"studies"},  # each names its questions, so they stand on what answers them
         {"page"},
         {"hypotheses"},

@@ -1,0 +1,108 @@
+"""Planted falsehoods: a text that says more than the records fails."""
+
+import json
+
+import pytest
+from small_studies import STUDY, synthetic
+
+from benchmarks.compounding_error.analysis.results import Results
+from benchmarks.compounding_error.analysis.tables import markdown
+from benchmarks.compounding_error.verification import README, RESULTS, verify
+from seqil.errors import InvalidInputError, SeqilError
+
+CLAIM = """
+[[claim]]
+id = "better"
+says = "B is better."
+figure = "small/automaton/B/success"
+control = "small/automaton/MLE/success"
+is = "higher"
+"""
+CAUSE = CLAIM.replace("better", "why", 1) + 'ablation = "small/automaton/MLE, greedy/success"\n'
+SAID = "# Text\n\n- B has 0.50<!-- small/automaton/B/success --> right of 24 actions per text<!-- claim:better -->.\n"
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    monkeypatch.setitem(verify.__globals__["PRESETS"], "small", STUDY)
+    folder = tmp_path / "results" / "small"
+    folder.mkdir(parents=True)
+    (tmp_path / "docs").mkdir()
+    records = [record | {"max_actions": 24} for record in synthetic(STUDY)]
+    (folder / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    (folder / "table.md").write_text(markdown(Results(STUDY, records)))
+
+    def checked(text, claims=CLAIM, write=True):
+        (tmp_path / "README.md").write_text(text)
+        (tmp_path / "docs" / "claims.toml").write_text(claims)
+        return verify(tmp_path / "README.md", tmp_path / "results", write), (tmp_path / "docs" / "claims.md")
+
+    return checked
+
+
+def test_a_claim_that_holds_is_a_row_of_the_table(check):
+    _, table = check(SAID, CLAIM + CAUSE)
+    better, why = table.read_text().splitlines()[-2:]
+    assert "| B is better. | 0.500" in better
+    assert "0.300 [0.300, 0.300], higher | – | 24 | 3 |" in better
+    assert "0.300 [0.275, 0.325] | 24 | 3 |" in why
+    check(SAID, CLAIM + CAUSE, write=False)
+    table.write_text(table.read_text().replace("0.500", "0.600"))
+    with pytest.raises(SeqilError, match=r"drift: .*claims.md"):
+        check(SAID, CLAIM + CAUSE, write=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "claims", "complaint"),
+    [
+        (
+            SAID.replace(" of 24 actions per text", ""),
+            CLAIM,
+            "states no budget; its numbers are of 24 actions per text",
+        ),
+        (SAID.replace("24 actions", "20 actions"), CLAIM, "states no budget; its numbers are of 24"),
+        (SAID.replace("<!-- claim:better -->", ""), CLAIM, "refers to no claim with its control"),
+        (SAID.replace("claim:better", "claim:best"), CLAIM, "refers to a claim 'best', which is not listed"),
+        (
+            SAID + "  That is because values carry the news.\n",
+            CLAIM,
+            "states a cause ('because') and refers to no claim",
+        ),
+        (SAID + "  Values carry the news<!-- claim:better -->.\n", CLAIM, "states a cause ('carry')"),
+        (SAID + "\nIt takes 3.5 minutes.\n", CLAIM, "states a number (3.5) that nothing checks"),
+        (SAID + "\nIt is 12 % better.\n", CLAIM, "states a number (12 %)"),
+        (SAID + "\nIt takes 3.5 minutes<!-- by nowhere.py -->.\n", CLAIM, "names nowhere.py, which is not there"),
+        (SAID, CLAIM.replace('"higher"', '"lower"'), "is not shown to be lower than its control"),
+        (SAID, CLAIM.replace('"higher"', '"not higher"'), "is not shown to be not higher"),
+        (
+            SAID,
+            CLAIM + CAUSE.replace("MLE, greedy", "C"),
+            "is not shown to be higher than its ablation, small/automaton/C",
+        ),
+        (SAID, CLAIM.replace("MLE/success", "Oracle/success"), "there is no record of small/automaton/Oracle/success"),
+        (SAID, CLAIM.replace("MLE/success", "MLE"), "there is no record of small/automaton/MLE; name study"),
+        (SAID, CLAIM.replace('control = "small/automaton/MLE/success"', ""), "the claim 'better' lacks its control"),
+        (SAID, CLAIM.replace('is = "higher"', 'is = "nicer"'), "the claim 'better' is 'nicer'; say one of"),
+        (SAID, CLAIM + 'budget = "9"', "the claim 'better' has no field 'budget'"),
+        (SAID, "[[claim", "is no TOML"),
+    ],
+)
+def test_a_planted_falsehood_is_found(check, text, claims, complaint):
+    with pytest.raises((SeqilError, InvalidInputError)) as stopped:
+        check(text, claims)
+    assert complaint in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+
+
+def test_what_is_no_claim_is_left_alone(check):
+    cause = "  That is because of it<!-- claim:why -->.\n"
+    rest = (
+        "\n```\n3.5 because\n```\n\n| 3.5 |\n\nPython 3.11, `0.5`, 95 % intervals, 3.5 minutes<!-- by README.md -->.\n"
+    )
+    check(SAID + cause + rest, CLAIM + CAUSE)
+    with pytest.raises(SeqilError, match="drift"):
+        check(SAID.replace("0.50<", "0.60<"), write=False)
+
+
+def test_the_text_of_the_project_holds():
+    verify(README, RESULTS)
