@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +30,7 @@ from ..runs.checkpoint import RunFolder
 from ..runs.experiment import Settings, available, located, make_task, make_training
 from ..runs.stopping import stoppable
 from . import showing
+from .reporting import progress
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -67,16 +67,17 @@ def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
             raise
 
 
-def resume(out: Path, save_every: int) -> None:
-    """Go on with a run from its newest checkpoint, from its settings alone if it has none yet."""
+def resume(out: Path, save_every: int, steps: int | None = None) -> None:
+    """Go on with a run from its newest checkpoint, from its settings alone if it has none yet; to more `steps`."""
     run = RunFolder(out)
-    chosen = resumption.settings_of(run)
+    chosen = resumption.extended(run, steps)
     task = make_task(chosen)
     training = make_training(chosen, task)
     resumption.warn_of_changes(run)
     with run.writing():
         if run.complete():
             resumption.restore(run, training, chosen)
+        resumption.record_extension(run, chosen)
         console.print(f"resumed at step {training.step} of {chosen.steps}")
         _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
 
@@ -184,8 +185,6 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
     total, saved = training.agent.steps, training.step
     before = run.rewind(training.step).get("seconds")
     began = time.perf_counter() - (before if isinstance(before, float | int) and math.isfinite(before) else 0)
-    loss = TextColumn("{task.description}")
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), loss)
 
     def save() -> int:
         run.save(training.step, training.policy, {"identity": identity, "training": training.state_dict()})
@@ -197,12 +196,11 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
                 save()
             _say_stopped(run, training.step, total)
 
-    with Progress(*columns, console=console) as progress, stoppable(take_over) as stop:
-        bar = progress.add_task("", total=total, completed=training.step)
+    with progress(console, training.step, total) as told, stoppable(take_over) as stop:
         for step, metrics in training.run():
             if step % 10 == 0 or step == total:
                 run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
-            progress.update(bar, completed=step, description=f"loss {metrics['loss']:.3f}")
+            told(step, metrics["loss"])
             with training.unchanging:
                 if stop.number:
                     stop.handled()

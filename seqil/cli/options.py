@@ -75,7 +75,7 @@ def train(
     demonstrations: Annotated[
         int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Updates.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, help="Updates; with --resume, to how many to go on.")] = 600,
     batch_size: Annotated[int, typer.Option(min=1, help="Demonstrations per update.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
     noise: Annotated[str, typer.Option(help="uniform, task, model or none.")] = "uniform",
@@ -94,7 +94,7 @@ def train(
     commands.quiet()
     if resume:
         _refuse_settings(ctx)
-        commands.resume(out, save_every)
+        commands.resume(out, save_every, steps if "steps" in _given(ctx) else None)
         return
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
@@ -212,11 +212,17 @@ def list_(kind: Annotated[Kind, typer.Argument(help="What to list.", show_defaul
     commands.show_plugins(kind)
 
 
+def _given(ctx: typer.Context) -> list[str]:
+    """Names of the parameters that stand on the command line."""
+    names = [str(option.name) for option in ctx.command.params]
+    sources = [ctx.get_parameter_source(name) for name in names]
+    return [name for name, source in zip(names, sources, strict=True) if source and source.name == "COMMANDLINE"]
+
+
 def _refuse_settings(ctx: typer.Context) -> None:
     """A run goes on as what it was: name the options that say otherwise."""
-    others = [option for option in ctx.command.params if option.name not in ("out", "resume", "save_every")]
-    sources = [(option.opts[0], ctx.get_parameter_source(str(option.name))) for option in others]
-    given = [option for option, source in sources if source is not None and source.name == "COMMANDLINE"]
+    asked = set(_given(ctx)) - {"out", "resume", "save_every", "steps"}
+    given = [option.opts[0] for option in ctx.command.params if option.name in asked]
     if given:
         raise InvalidInputError(f"--resume goes on with the settings of the run; leave out {', '.join(given)}")
 

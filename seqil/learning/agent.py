@@ -81,12 +81,25 @@ class Agent:
         own = [p for p in policy.parameters() if p.requires_grad]
         others = [p for p in loss.parameters() if p.requires_grad and all(p is not q for q in own)]
         groups: list[list[Tensor]] = [own, others] if others else [own]
+        self._paces = (
+            lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace),
+            lambda k: _rise_and_cosine(k, steps),
+        )
         self.optimizer = torch.optim.AdamW(
             [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay, fused=True
         )
-        paces = [lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace)]
-        paces += [lambda k: _rise_and_cosine(k, steps)] * (len(groups) - 1)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, paces)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What steps the parameters; another one is scheduled as the first was, its rates taken as peaks."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        first, others = self._paces
+        paces = [first, *[others] * (len(optimizer.param_groups) - 1)]
+        self._optimizer = optimizer
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, paces)
 
     def check_shares(self, **shares: float) -> None:
         """Refuse an option of the constructor that is no share: outside [0, 1]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from tensordict import TensorDict
+from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils import _pytree as pytree
@@ -199,10 +200,19 @@ class Training:
         if len(self._buffer) == 0 or self.step % self.sampling.every == 0:
             rows = torch.randint(len(self.demonstrations), (self.sampling.rows,), generator=self.generator)
             own = self._sample(self.demonstrations.select(rows).to(data.actions.device)).to("cpu")
-            self._buffer.extend(own.to_tensordict(self.demonstrations.prompts.shape[1], self._budget))
+            self._fill(own.to_tensordict(self.demonstrations.prompts.shape[1], self._budget))
             self._kept_buffer = None
         sample = self._buffer.sample(max(1, round(self.batch_size * self.agent.rollout_share))).exclude("index")
         return Trajectories.from_tensordict(data.vocabulary, sample).to(data.actions.device)
+
+    def _fill(self, rows: TensorDictBase) -> None:
+        logger = logging.getLogger("torchrl")  # tells of its storage
+        level = logger.level
+        logger.setLevel(max(level, logging.WARNING))
+        try:
+            self._buffer.extend(rows)
+        finally:
+            logger.setLevel(level)
 
     @property
     def _budget(self) -> int:
@@ -241,7 +251,7 @@ class Training:
         self._buffer.empty()
         self._kept_buffer, self._under_way = None, None
         if state["buffer"] is not None:
-            self._buffer.extend(TensorDict(state["buffer"], batch_size=[len(state["buffer"]["lengths"])]))
+            self._fill(TensorDict(state["buffer"], batch_size=[len(state["buffer"]["lengths"])]))
             self._buffer.writer._cursor = state["buffer_cursor"]
         self._buffer_generator.set_state(state["buffer_generator"])
         self.generator.set_state(state["generator"])

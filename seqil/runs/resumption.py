@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from ..errors import CheckpointError, InvalidInputError, first_line
 from ..learning.training import Training
-from .checkpoint import RunFolder, versions
+from .checkpoint import RunFolder, versions, write_json
 from .experiment import Settings
 
 
@@ -44,10 +45,12 @@ def _identity(run: RunFolder, chosen: Settings) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
         raise CheckpointError(f"the checkpoint of step {step} in {run.path} does not say what it is of; restore it")
     for name, value in chosen.to_json().items():
-        if found["settings"].get(name) != value:
+        before = found["settings"].get(name)
+        more = name == "steps" and isinstance(before, int) and value > before  # it was told to go on to more steps
+        if before != value and not more:
             raise CheckpointError(
                 f"{run.path / 'settings.json'} says {name}={value!r}, the checkpoint of step {step} "
-                f"{found['settings'].get(name)!r}; put it back, or start another run"
+                f"{before!r}; put it back, or start another run"
             )
     return found
 
@@ -67,6 +70,30 @@ def restore(run: RunFolder, training: Training, chosen: Settings) -> None:
             raise ValueError(f"it is that of step {training.step}")
     except Exception as error:  # whatever a file may hold breaks torch anywhere
         raise CheckpointError(f"the state of step {step} in {run.path} is damaged: {first_line(error)}") from None
+
+
+def extended(run: RunFolder, steps: int | None) -> Settings:
+    """The settings of a run, to go on to `steps`; None: to those of the settings.
+
+    The schedules of the agent are those of a run of so many steps, from the step at hand on.
+
+    Raises:
+        InvalidInputError: fewer steps than before.
+    """
+    chosen = settings_of(run)
+    if steps is None:
+        return chosen
+    if steps < chosen.steps:
+        raise InvalidInputError(
+            f"--steps {steps}: {run.path} is a run of {chosen.steps} steps; give more, or leave it out"
+        )
+    return replace(chosen, steps=steps)
+
+
+def record_extension(run: RunFolder, chosen: Settings) -> None:
+    """Write down to how many steps a run goes on."""
+    if settings_of(run).steps != chosen.steps:
+        write_json(run.path / "settings.json", {**run.settings, "settings": chosen.to_json()})
 
 
 def made_with() -> dict[str, Any]:
