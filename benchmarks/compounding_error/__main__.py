@@ -217,8 +217,8 @@ def _results(
     shown = [record for record in results.records if record in others]
     if shown:
         print(
-            f"compounding_error: {len(shown)} of {len(results.records)} runs are of another budget, other settings, "
-            f"data or versions than the study has now: {progress.names(shown)}",
+            f"compounding_error: {len(shown)} of {len(results.records)} runs are of another budget, other settings "
+            f"or data than the study has now: {progress.names(shown)}",
             file=sys.stderr,
         )
     return results

@@ -1,6 +1,5 @@
 """The studies: what decides a cell, what survives a crash, and tables that are made of records alone."""
 
-import hashlib
 import json
 from dataclasses import replace
 
@@ -18,7 +17,6 @@ from benchmarks.compounding_error.running.records import read
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.agents import AGENTS
 from benchmarks.compounding_error.studies.parts import MLE, SEQUENCE_MATCH
-from benchmarks.compounding_error.studies.quick import QUICK
 from benchmarks.compounding_error.study import Arm, Decoding
 from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError
@@ -52,13 +50,21 @@ def test_a_key_is_of_everything_that_decides_the_result_and_of_nothing_else():
     assert Cell(replace(ARM, name="other"), replace(PLACE, error="other"), 0).key == cell.key
 
 
-def test_the_older_key_leaves_out_data_and_threads(monkeypatch):
-    monkeypatch.setattr("benchmarks.compounding_error.running.cells.versions", lambda: {})
-    settings = Settings.of({**QUICK.places[0].settings, **QUICK.arms[0].settings, "seed": 0})
-    what = [settings.to_json(), 4.5e6, 1000, {}]
-    plain = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
-    assert cells_of(QUICK)[0].older_key == plain
-    assert len(cells_of(QUICK)) == 16
+def test_a_key_says_what_was_trained_what_was_asked_of_it_and_how_it_was_measured(monkeypatch):
+    cell = Cell(ARM, PLACE, 0)
+    trained, asked, measured = cell.key.split("-")
+    assert (trained, asked) == (cell.trained, cell.asked)
+    other = Cell(replace(ARM, decodings=()), replace(PLACE, samples=30), 0)
+    assert (other.trained, other.asked == asked) == (trained, False)
+    assert len({c.trained for c in (cell, replace(cell, seed=1), replace(cell, arm=replace(ARM, stages=2)))}) == 3
+    where = "benchmarks.compounding_error.running.cells"
+    monkeypatch.setattr(f"{where}.versions", lambda: {"torch": "9"})
+    assert cell.key == f"{trained}-{asked}-{measured}"
+    monkeypatch.setattr(f"{where}.MEASURING", -1)
+    assert cell.key.rpartition("-")[0] == f"{trained}-{asked}"
+    assert cell.key != f"{trained}-{asked}-{measured}"
+    monkeypatch.setattr(f"{where}.TRAINING", -1)
+    assert cell.trained != trained
 
 
 @pytest.mark.parametrize("study", PRESETS.values(), ids=PRESETS)
@@ -66,7 +72,7 @@ def test_arms_have_settings_that_exist_and_names_and_keys_of_their_own(study):
     assert len(set(study.rows)) == len(study.rows)
     installed = tuple(place for place in study.places if place.settings["task"] in plugins.names("tasks"))
     cells = cells_of(replace(study, seeds=1, places=installed))
-    assert len({cell.older_key for cell in cells}) == len(cells)
+    assert len({cell.key for cell in cells}) == len(cells)
     for cell in cells:
         known = plugins.parameters(plugins.load("agents", cell.settings.agent))
         assert set(cell.settings.agent_options) - {"alpha"} <= set(known)

@@ -17,7 +17,7 @@ from benchmarks.compounding_error.running import progress
 from benchmarks.compounding_error.running.cells import Cell, cells_of, data_of, run
 from benchmarks.compounding_error.running.engines import attempt, local, on_ray
 from benchmarks.compounding_error.running.records import appending, being_written, read
-from benchmarks.compounding_error.running.runner import duration, finished, missing, seconds_left, strangers
+from benchmarks.compounding_error.running.runner import duration, missing, seconds_left, strangers
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.parts import MLE
 from benchmarks.compounding_error.study import Arm
@@ -87,18 +87,10 @@ def test_a_record_of_other_versions_or_data_is_refused(tmp_path):
 def test_the_key_follows_the_bytes_of_the_data(monkeypatch):
     (cell,) = cells(1)
     assert len(data_of(cell.settings)) == 64
-    before = cell.key, cell.older_key
+    before = cell.trained, cell.asked
     monkeypatch.setattr("benchmarks.compounding_error.running.cells.data_of", lambda settings: "other bytes")
-    assert cell.key != before[0]
-    assert cell.older_key == before[1]
-
-
-def test_records_without_data_are_known_by_their_older_key():
-    one, two = cells(2)
-    older = {"key": one.older_key, "task": "automaton", "arm": "MLE"}
-    assert finished([one, two], [older]) == {one.key: older}
-    newer = {"key": one.key}
-    assert finished([one, two], [newer, older])[one.key] == newer
+    assert cell.trained != before[0]
+    assert cell.asked == before[1]
 
 
 # -- one writer
@@ -177,7 +169,7 @@ def test_records_of_other_settings_are_named_and_give_way(tmp_path, capsys, monk
             main([command, "--preset", "small", "--out", str(tmp_path)])
         printed = capsys.readouterr()
         if command == "table":
-            assert "1 of 2 runs are of another budget, other settings, data" in printed.err
+            assert "1 of 2 runs are of another budget, other settings or data" in printed.err
             assert "automaton, MLE, seed 1\n" in printed.err
             assert "4501.00" in printed.out  # of the first seed the present record counts, not the later one
         else:

@@ -8,24 +8,29 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from seqil.errors import InvalidInputError
 from seqil.learning.training import Training
-from seqil.runs import plugins
+from seqil.runs import known_metrics, plugins
 from seqil.runs.checkpoint import versions
 from seqil.runs.experiment import Settings, make_task, make_training
 from seqil.runs.own_files import digest, is_reference, reference_to
 
 from ..study import WARM_START, Arm, Decoding, Place, Study
-from .measurement import at_horizon, measured
+from .kept import Kept, Trained, copied
+from .measurement import MEASURING, at_horizon, measured
 from .records import Record
 
 THREADS = 1
+TRAINING = 1
+"""Version of what decides the weights of a run: one more wherever that code changes."""
+
 _PILOT = 40
 _MOST = 1.03  # of the budget: rollouts may grow in the course of a run
 _GPU_SHARE = 0.25  # models of a study are small
@@ -35,12 +40,19 @@ _OF_THE_PLAIN_SAMPLE = ("horizons", "trajectories")
 
 @dataclass(frozen=True)
 class Cell:
-    """What is run."""
+    """What is run.
+
+    Attributes:
+        arm, place, seed: of the study.
+        device: where the model is trained.
+        kept: folder of weights and texts; None: none are kept. Nodes of a cluster have to share it.
+    """
 
     arm: Arm
     place: Place
     seed: int
     device: str = "cpu"
+    kept: Path | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.place.name}, {self.arm.name}, seed {self.seed}"
@@ -67,32 +79,29 @@ class Cell:
         return max(0, max(self.place.horizons, default=0) - longest)
 
     @property
-    def key(self) -> str:
-        """Sha256 of everything that decides the result, the bytes of the demonstrations and own classes included."""
+    def trained(self) -> str:
+        """Sha256 of what decides the weights, the bytes of the demonstrations and of own classes included.
+
+        Versions of libraries are not part of it: records and kept runs say which they were.
+        """
         own = [digest(name) for name in (self.settings.agent, self.settings.task) if is_reference(name)]
-        return _sha256([*self._decisive(self.settings.to_json()), data_of(self.settings), THREADS, *own])[:32]
+        longest = max(self.place.horizons, default=0)  # positions of the model
+        what = [TRAINING, self.settings.to_json(), self.budget, data_of(self.settings), THREADS]
+        return _sha256([*what, self.arm.stages, longest, *own])[:32]
 
     @property
-    def older_key(self) -> str:
-        """What older records are known by: without the data and the number of threads, which was 1."""
-        return _sha256(self._decisive(self.settings.to_json()))[:16]
-
-    def _decisive(self, settings: Any) -> list[Any]:
+    def asked(self) -> str:
+        """Sha256 of what the study wants to know of them."""
         place = self.place
-        what = [settings, self.budget, place.samples, versions()]
-        if place.max_actions is not None:
-            what.append(place.max_actions)
-        if self.arm.decodings:
-            what.append([decoding.decisive for decoding in self.arm.decodings])
-        if self.arm.stages:
-            what.append({"stages": self.arm.stages})
-        if place.split != "test":
-            what.append({"split": place.split})
-        if place.budgets:
-            what.append({"budgets": place.budgets})
-        if place.horizons:
-            what.append({"horizons": place.horizons, "samples": place.horizon_samples})
-        return what
+        how = [decoding.decisive for decoding in self.arm.decodings]
+        what = [place.samples, place.max_actions, place.split, place.horizons, place.horizon_samples, how]
+        return _sha256([*what, *[place.budgets] * bool(place.budgets)])[:12]
+
+    @property
+    def key(self) -> str:
+        """`trained-asked-measured`: the last is of the metrics, and of the code that measures."""
+        names = [metric.name for metric in known_metrics.metrics()]
+        return f"{self.trained}-{self.asked}-{_sha256([MEASURING, names])[:12]}"
 
 
 def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
@@ -137,37 +146,40 @@ def _data(task: str, options: str, n: int, seed: int) -> str:
 
 
 def run(cell: Cell) -> Record:
-    """Train within the budget, then sample and measure in every way and at every horizon."""
+    """Train within the budget, then sample and measure in every way and at every horizon.
+
+    What an earlier run of the cell has kept, weights or texts, is not made again.
+    """
     torch.set_num_threads(THREADS)
     logging.getLogger("torchrl").setLevel(logging.WARNING)
-    began, evaluating = time.perf_counter(), 0.0
+    kept = Kept(None if cell.kept is None else cell.kept / cell.trained)
+    trained = kept.training()
+    if trained is None:
+        trained = _train(cell)
+        kept.keep(trained)
+    began = time.perf_counter()
+    found = _measured(cell, kept, trained)
+    return {
+        **{"key": cell.key, "arm": cell.arm.name, "task": cell.place.name, "seed": cell.seed},
+        **trained.facts,
+        **{name: value for name, value in trained.stages[-1].items() if name != "steps"},
+        "seconds_evaluation": round(time.perf_counter() - began, 1),
+        **found,
+    }
+
+
+def _train(cell: Cell) -> Trained:
+    began = time.perf_counter()
     settings = replace(cell.settings, steps=steps_within(cell))
     task = make_task(settings)
     training = make_training(settings, task, cell.spare)
-    gamma = float(settings.agent_options.get("gamma", 1.0))
-
-    def measure(how: Decoding) -> Record:
-        nonlocal evaluating
-        start = time.perf_counter()
-        found = measured(task, training.policy, how, cell.place, cell.seed, gamma)
-        evaluating += time.perf_counter() - start
-        return found
-
-    when, course = stages(training, cell.arm.stages), []
+    when = stages(training, cell.arm.stages)
+    at, weights = [], []
     for step in spend(training, _MOST * cell.budget):
         if step in when:
-            course.append({"steps": step, **training.costs(), **measure(WARM_START)})
-    possible = (how for how in cell.arm.decodings if task.judged or not how.detector)
-    plain, *others = map(measure, (Decoding(), *possible))
-    others += course[:1]
-    start = time.perf_counter()
-    horizons = [at_horizon(settings, training.policy, T, cell.place, cell.seed) for T in cell.place.horizons]
-    evaluating += time.perf_counter() - start
-    return {
-        "key": cell.key,
-        "arm": cell.arm.name,
-        "task": cell.place.name,
-        "seed": cell.seed,
+            at.append({"steps": step, **training.costs()})
+            weights.append(copied(training.policy))
+    facts = {
         "settings": settings.to_json(),
         "versions": versions(),
         "threads": THREADS,
@@ -175,17 +187,35 @@ def run(cell: Cell) -> Record:
         "parameters": sum(p.numel() for p in training.policy.parameters()),
         "horizon": task.max_length,
         "steps": training.step,
-        **training.costs(),
-        "seconds_training": round(time.perf_counter() - began - evaluating, 1),
-        "seconds_evaluation": round(evaluating, 1),
+        "seconds_training": round(time.perf_counter() - began, 1),
+    }
+    end = {"steps": training.step, **training.costs()}
+    return Trained(facts, [*at, end], [*weights, copied(training.policy)])
+
+
+def _measured(cell: Cell, kept: Kept, trained: Trained) -> dict[str, Any]:
+    settings = Settings.of(trained.facts["settings"])
+    task = make_task(settings)
+    policy = make_training(settings, task, cell.spare).policy
+    gamma = float(settings.agent_options.get("gamma", 1.0))
+
+    def measure(how: Decoding, stage: int) -> Record:
+        policy.load_state_dict(trained.weights[stage])
+        return measured(task, policy, how, cell.place, cell.seed, gamma, kept.draw(stage))
+
+    end = len(trained.stages) - 1
+    course = [{**trained.stages[i], **measure(WARM_START, i)} for i in range(end)]
+    possible = [how for how in cell.arm.decodings if task.judged or not how.detector]
+    plain, *others = (measure(how, end) for how in (Decoding(), *possible))
+    others += course[:1]
+    draw = kept.draw(end)
+    horizons = [at_horizon(settings, policy, T, cell.place, cell.seed, draw) for T in cell.place.horizons]
+    shown = [{name: stage[name] for name in ("steps", "cost", "estimates")} for stage in course]
+    return {
         **plain,
         **({"decoded": others} if others else {}),
         **({"horizons": horizons} if horizons else {}),
-        **(
-            {"course": [{key: stage[key] for key in ("steps", "cost", "estimates")} for stage in course]}
-            if when
-            else {}
-        ),
+        **({"course": shown} if cell.arm.stages else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -46,12 +47,24 @@ def _entropy_by_bin(policy: TokenPolicy, texts: Trajectories, width: int) -> lis
     return [mean(found, "sequences").to_json() for found in per_text if len(found)]
 
 
+Draw = Callable[..., tuple[Trajectories, metrics.Cost]]
+"""What `sampled` is."""
+
+MEASURING = 1
+"""Version of what is measured of given texts: one more wherever a number that a record holds comes out differently."""
+
 _BIN, _SHOWN, _STEPPED, _LAWS = 8, 6, 4, 256
 _ONCE = ("profile", "hazard", "hazard_bin")  # not at every horizon
 
 
 def measured(
-    task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int, gamma: float = 1.0
+    task: Any,
+    policy: TokenPolicy,
+    how: Decoding,
+    place: Place,
+    seed: int,
+    gamma: float = 1.0,
+    draw: Draw | None = None,
 ) -> dict[str, Any]:
     """Estimates, counts by position, and a few texts, as JSON values; step by step for the plain sample of seed 0.
 
@@ -62,13 +75,15 @@ def measured(
         place: says how many texts of how many actions at most.
         seed: of the sample.
         gamma: of the implicit reward `q - gamma V'` that the steps show.
+        draw: where texts come from; None: `sampled`.
     """
     n = min(place.samples, available(task, place.split) or place.samples)
-    how, choice = chosen(task, policy, how, place, seed)
+    draw = draw or sampled
+    how, choice = chosen(task, policy, how, place, seed, draw)
     prompts = task.prompts(n, place.split, 0)
     most = budgets.headline(place, task.max_length)
     longest = max(most, *place.budgets, 0) if how.best_of == 1 else most  # of the best of several nothing is cut
-    rollouts, cost = sampled(task, policy, how, prompts, longest, seed)
+    rollouts, cost = draw(task, policy, how, prompts, longest, seed)
     by_budget = budgets.success_by_budget(task, rollouts, cost.actions, place.budgets) if place.budgets else None
     if longest > most:
         rollouts = budgets.truncated(rollouts, most)
@@ -96,11 +111,13 @@ def measured(
     return found
 
 
-def at_horizon(settings: Settings, policy: TokenPolicy, horizon: int, place: Place, seed: int) -> dict[str, Any]:
+def at_horizon(
+    settings: Settings, policy: TokenPolicy, horizon: int, place: Place, seed: int, draw: Draw | None = None
+) -> dict[str, Any]:
     """The same numbers for texts of another length than the training texts."""
     task = make_task(replace(settings, task_options={**settings.task_options, "horizon": horizon}))
     n, most = place.horizon_samples, None if place.max_actions is None else max(place.max_actions, 4 * task.max_length)
-    rollouts, cost = sampled(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
+    rollouts, cost = (draw or sampled)(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
     numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost)
     shown = {name: value for name, value in numbers.items() if name not in _ONCE}
     return {"horizon": horizon, "extrapolation": task.max_length > make_task(settings).max_length, **shown}
@@ -137,7 +154,9 @@ def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]
     return {"errors": errors.tolist(), "at_risk": at_risk.tolist()}
 
 
-def chosen(task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int) -> tuple[Decoding, dict[str, Any]]:
+def chosen(
+    task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int, draw: Draw
+) -> tuple[Decoding, dict[str, Any]]:
     """The decoding with that set of candidate rules that has the most success on validation items, of equals the first.
 
     Returns:
@@ -149,7 +168,7 @@ def chosen(task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: in
     prompts = task.prompts(min(budgets.VALIDATION, available(task, "valid") or budgets.VALIDATION), "valid", 0)
     shares = []
     for one in (variants := budgets.variants(how)):
-        rollouts, _ = sampled(task, policy, one, prompts, budgets.headline(place, task.max_length), seed)
+        rollouts, _ = draw(task, policy, one, prompts, budgets.headline(place, task.max_length), seed)
         right = budgets.success_by_budget(task, rollouts, rollouts.lengths, (int(rollouts.lengths.max()),))
         shares.append(right["right"][0] / right["n"])
     best = max(range(len(shares)), key=shares.__getitem__)

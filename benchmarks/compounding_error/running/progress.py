@@ -14,14 +14,16 @@ from seqil.statistics import Estimate
 from .cells import Cell
 from .engines import Engine
 from .records import Record, being_written, read
-from .runner import duration, finished, missing, seconds_left, strangers
+from .runner import duration, finished, kept, measured_otherwise, missing, seconds_left, strangers
 
 _NAMED = 3
 
 
 def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console: Console) -> None:
     """Run what `results` lacks; a line per finished cell, a bar, and the time left."""
-    done = finished(cells, read(results))
+    records = read(results)
+    done = finished(cells, records)
+    _say_again(cells, records, results, console)
     columns = (
         TextColumn("runs"),
         BarColumn(),
@@ -54,9 +56,25 @@ def status(cells: list[Cell], results: Path, workers: int, console: Console) -> 
     console.print(shown)
     others = strangers(cells, [r for r in records if r["key"] not in {one["key"] for one in done.values()}])
     if others:
-        console.print(f"{names(others)}: of another budget, other settings, data or versions; `run` makes them again")
+        console.print(f"{names(others)}: of another budget, other settings or data; `run` makes them again")
+    _say_again(cells, records, results, console)
     at_work = "a process is writing" if being_written(results) else "no process is writing"
     console.print(f"{len(done)} of {len(cells)} runs, {at_work}, {_left(cells, done, workers)} for {workers} workers")
+
+
+def _say_again(cells: list[Cell], records: Sequence[Record], results: Path, console: Console) -> None:
+    """Which records give way because other metrics, or other rules, are measured now."""
+    done = finished(cells, records)
+    here = {record["key"].partition("-")[0]: record for record in measured_otherwise(cells, records)}
+    waiting = {cell.trained: here[cell.trained] for cell in cells if cell.key not in done and cell.trained in here}
+    there = [key for key in waiting if (kept(results) / key).is_dir()]
+    if waiting:
+        lost = len(waiting) - len(there)
+        trained = f"; {lost} are trained again, for nothing of them was kept" if lost else ""
+        console.print(
+            f"{names(list(waiting.values()))}: measured with other metrics or rules; of these {len(waiting)} runs "
+            f"{len(there)} are measured again from the weights and texts that were kept{trained}"
+        )
 
 
 def names(records: Sequence[Record]) -> str:

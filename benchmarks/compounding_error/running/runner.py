@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seqil.errors import SeqilError
+from seqil.runs.checkpoint import versions
 
 from .cells import Cell
 from .engines import Engine, local
@@ -20,27 +21,44 @@ def cores() -> int:
 
 
 def finished(cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, Record]:
-    """The latest record of every cell that has one, by the key of the cell; older records are known by their own."""
+    """The latest record of every cell that has one, by the key of the cell."""
     by_key = {record["key"]: record for record in records}
-    found = {cell.key: [by_key[key] for key in (cell.key, cell.older_key) if key in by_key] for cell in cells}
-    return {key: records[0] for key, records in found.items() if records}
+    return {cell.key: by_key[cell.key] for cell in cells if cell.key in by_key}
 
 
 def strangers(cells: Sequence[Cell], records: Sequence[Record]) -> list[Record]:
-    """Records that bear the name of a cell and are not of it: of another budget, other settings, data or versions.
+    """Records that bear the name of a cell and are not of it: of another budget, other settings or data.
 
-    Where a model was trained is their own business.
+    Where a model was trained is their own business, and how it was measured `measured_otherwise` says.
     """
+    return [record for cell, record in _named(cells, records) if _what(record["key"]) != _what(cell.key)]
+
+
+def measured_otherwise(cells: Sequence[Cell], records: Sequence[Record]) -> list[Record]:
+    """Records of what a cell asks for, with other metrics or rules than there are now."""
+    return [
+        record
+        for cell, record in _named(cells, records)
+        if record["key"] != cell.key and _what(record["key"]) == _what(cell.key)
+    ]
+
+
+def kept(results: Path) -> Path:
+    """Folder of the weights and texts behind these records."""
+    return results.parent / "kept"
+
+
+def _named(cells: Sequence[Cell], records: Sequence[Record]) -> Iterator[tuple[Cell, Record]]:
     named = {(cell.place.name, cell.arm.name, cell.seed): cell for cell in cells}
-    found = []
     for record in records:
         cell = named.get((record["task"], record["arm"], record["seed"]))
-        if cell is None:
-            continue
-        there = replace(cell, device=record["settings"].get("device", cell.device))
-        if record["key"] not in (there.key, there.older_key):
-            found.append(record)
-    return found
+        if cell is not None:
+            yield replace(cell, device=record["settings"].get("device", cell.device)), record
+
+
+def _what(key: str) -> str:
+    """What was trained and asked for."""
+    return key.rpartition("-")[0]
 
 
 def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine = local) -> Iterator[Record]:
@@ -53,8 +71,8 @@ def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine =
     failed: dict[str, list[str]] = {}
     with appending(results) as append:
         done = finished(cells, read(results))
-        for cell, outcome in engine([cell for cell in cells if cell.key not in done], workers):
-            if not isinstance(outcome, SeqilError) and outcome["key"] != cell.key:
+        for cell, outcome in engine(_left(cells, done, kept(results)), workers):
+            if not isinstance(outcome, SeqilError) and _made_by(outcome) != (cell.key, versions()):
                 outcome = SeqilError("it ran with other versions or data than here; install the same on every node")
             if isinstance(outcome, SeqilError):
                 failed.setdefault(str(outcome), []).append(str(cell))
@@ -65,6 +83,14 @@ def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine =
         reasons = (f"{_first_of(names)}: {reason}" for reason, names in failed.items())
         number = sum(map(len, failed.values()))
         raise SeqilError(f"{number} runs failed ({'; '.join(reasons)}); the others are kept, see `report`")
+
+
+def _left(cells: Sequence[Cell], done: dict[str, Record], folder: Path) -> list[Cell]:
+    return [replace(cell, kept=folder) for cell in cells if cell.key not in done]
+
+
+def _made_by(record: Record) -> tuple[str, dict[str, str]]:
+    return record["key"], record["versions"]
 
 
 def _first_of(names: list[str]) -> str:
