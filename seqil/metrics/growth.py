@@ -74,15 +74,15 @@ def weibull_shape(first: Ints, survived: Ints) -> Estimate:
     count = int(wrong.sum())
     if len(np.unique(first[wrong])) < 2:
         return Estimate(math.nan, math.nan, math.nan, count, "errors")
-    t = np.asarray(survived, dtype=np.float64)
+    t, texts = np.unique(survived, return_counts=True)
+    at, errors = np.unique(survived[wrong], return_counts=True)
 
     def loss(x: Floats) -> float:
         k, scale = np.exp(x)
-        alive = -((t / scale) ** k)
-        step = ((t[wrong] + 1) / scale) ** k - (t[wrong] / scale) ** k
-        return float(-alive.sum() - np.log(-np.expm1(-step)).sum())
+        step = ((at + 1) / scale) ** k - (at / scale) ** k
+        return float(texts @ (t / scale) ** k - errors @ np.log(-np.expm1(-step)))
 
-    start = np.array([0.0, math.log((t.sum() + count) / count)])
+    start = np.array([0.0, math.log((texts @ t + count) / count)])
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-12, "maxiter": 2000}).x
     half = 1.959963984540054 * math.sqrt(max(np.linalg.inv(_hessian(loss, found))[0, 0], 0.0))

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from seqil import TokenPolicy, Trajectories, Vocabulary, metrics, statistics
-from seqil.errors import InvalidInputError
+from seqil import TokenPolicy, Trajectories, Vocabulary, metrics
 from seqil.mdp import rendering
 from seqil.policy.cache import additive
 from seqil.randomness import seeded
@@ -183,68 +182,3 @@ def test_written_text_with_its_deletions():
         ("1", True),
         ("0", False),
     ]
-
-
-# -- statistics
-
-
-@given(st.integers(0, 50), st.integers(1, 50))
-def test_wilson(hits, n):
-    hits = min(hits, n)
-    e = statistics.proportion(hits, n, "rows")
-    assert 0 <= e.low <= e.value + 1e-12
-    assert e.value - 1e-12 <= e.high <= 1
-    for p in (e.low, e.high):  # the ends solve |p - hits/n| = z sqrt(p (1 - p) / n)
-        if 1e-6 < p < 1 - 1e-6:
-            assert abs(p - hits / n) == pytest.approx(1.959963984540054 * math.sqrt(p * (1 - p) / n), abs=1e-9)
-
-
-def test_mean_ratio_and_quotient_cover():
-    g = np.random.default_rng(0)
-    covered = {"mean": 0, "ratio": 0, "quotient": 0}
-    for _ in range(600):
-        net = g.integers(5, 15, 60)
-        actions = net + g.poisson(0.2 * net)
-        m, r = statistics.mean(actions / net, "rows"), statistics.ratio(actions, net, "rows")
-        covered["mean"] += m.low <= 1.2 <= m.high
-        covered["ratio"] += r.low <= 1.2 <= r.high
-        q = statistics.quotient(g.exponential(1.2, 60), g.exponential(1.0, 90), "rows")
-        covered["quotient"] += q.low <= 1.2 <= q.high
-    assert all(0.92 < c / 600 < 0.98 for c in covered.values())
-
-
-def test_a_quotient_without_an_interval():
-    for a, b, value in (([1.0, 3.0], [0.0, 0.0], math.inf), ([1.0, math.inf], [1.0, 1.0], math.inf),
-                        ([0.0, 0.0], [1.0, 2.0], 0.0), ([3.0], [2.0], 1.5)):  # fmt: skip
-        e = statistics.quotient(a, b, "rows")
-        assert e.value == value
-        assert math.isnan(e.low)
-
-
-def test_infinite_values_survive():
-    e = statistics.mean([1.0, math.inf], "seeds")
-    assert e.value == math.inf
-    again = statistics.Estimate.of(e.to_json())
-    assert (again.value, again.n, again.unit) == (math.inf, 2, "seeds")
-    assert math.isnan(again.low)
-    assert str(e) == "∞ (2 seeds)"
-    assert str(statistics.Estimate(-math.inf, -math.inf, 0.5, 2, "seeds")) == "-∞ [-∞, 0.5] (2 seeds)"
-
-
-def test_over_runs():
-    runs = [statistics.Estimate(v, v - 0.1, v + 0.1, 100, "sequences") for v in (0.2, 0.4, 0.6)]
-    two = statistics.over_runs(runs[:2])
-    assert (two.value, two.unit, two.n) == (pytest.approx(0.3), "sequences", 200)
-    assert two.high - two.value == pytest.approx(0.1 / math.sqrt(2))
-    three = statistics.over_runs(runs)
-    assert three.unit == "seeds"
-    assert three.high == pytest.approx(0.4 + 4.302652729911275 * 0.2 / math.sqrt(3))
-
-
-def test_holm():
-    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-
-
-def test_an_empty_sample_is_refused():
-    with pytest.raises(InvalidInputError, match="at least one value"):
-        statistics.mean([], "rows")
