@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
+from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts
 from seqil.mdp.task import at_most
+from seqil.rollouts.tried_stacks import TriedStacks
 from seqil.runs import plugins
 
 Ints = NDArray[np.int64]
@@ -37,6 +39,7 @@ class Episodes:
         reward: Reward | None = None,
         backspace: bool = True,
         fixed_horizon: bool = False,
+        memory: Memory | str = PREFIX,
     ) -> None:
         self.task = plugins.construct("tasks", task) if isinstance(task, str) else task
         if prompts is None and self.task is None:
@@ -60,6 +63,15 @@ class Episodes:
         self.reward = reward
         self.tokens = np.full((rows, self.width), v.size, dtype=np.int64)
         self.length, self.prompt_length, self.taken, self.illegal = (np.zeros(rows, dtype=np.int64) for _ in range(4))
+        self.memory = memory = Memory.of(memory)
+        self.observed = self.tokens
+        if not memory.rewinds:
+            cells = self.width - max_length - 1 + self.max_actions
+            self.observed = np.full((rows, cells), memory.empty(v.size), dtype=np.int64)
+        self.tried = None
+        if memory.forbids:
+            self.tried = TriedStacks(rows, max_length, min_length, self.max_actions, v.size)
+        self.done = np.zeros(rows, dtype=np.int64)  # actions that changed something
         self.ended = np.zeros(rows, dtype=bool)
         self.success = np.zeros(rows, dtype=np.int8)
         self.running = np.zeros(rows, dtype=bool)
@@ -89,6 +101,12 @@ class Episodes:
         self.length[row] = self.prompt_length[row] = len(prompt)
         self.taken[row] = self.illegal[row] = self.success[row] = 0
         self.ended[row], self.running[row] = False, True
+        self.done[row] = 0
+        if self.tried is not None:
+            self.tried.begin(row)
+        if not self.memory.rewinds:
+            self.observed[row] = self.memory.empty(self.vocabulary.size)
+            self.observed[row, : len(prompt)] = prompt
 
     def act(self, actions: Any) -> tuple[NDArray[np.float64], Bools, Bools]:
         """One action for every row that runs (others keep still): rewards, terminated, truncated.
@@ -99,10 +117,11 @@ class Episodes:
         v, running, actions = self.vocabulary, self.running, self._checked(actions)
         token, eos, pop = self._kinds()
         is_eos, is_pop = actions == v.eos, actions == v.backspace
-        legal = np.where(is_pop, pop, np.where(is_eos, eos, token))
+        legal = np.where(is_pop, pop, np.where(is_eos, eos, token)) & ~self._was_tried(actions)
         push = legal & ~is_pop & ~self.ended & running
         pop = legal & is_pop & running
         cell = np.minimum(self.length - pop, self.width - 1)
+        self._remember(actions, push, pop, self.tokens[self._rows, cell])
         self.tokens[self._rows, cell] = np.where(push, actions, np.where(pop, v.size, self.tokens[self._rows, cell]))
         self.length += push.astype(np.int64) - pop
         self.ended |= push & is_eos
@@ -124,6 +143,8 @@ class Episodes:
         mask[:, self.vocabulary.eos] = eos
         if self.backspace:
             mask[:, self.vocabulary.backspace] = pop
+        if self.tried is not None:
+            mask[self.tried.here(self._rows, self.length - self.prompt_length)] = 0
         return mask
 
     def info(self) -> dict[str, NDArray[Any]]:
@@ -140,6 +161,25 @@ class Episodes:
         """Prompt and generated tokens of a row."""
         cells, at = self.tokens[row].tolist(), int(self.prompt_length[row])
         return cells[:at], cells[at : int(self.length[row])]
+
+    def _was_tried(self, actions: Ints) -> Bools:
+        """Whether each action writes what was deleted there, where that is forbidden."""
+        tried = np.zeros(len(actions), dtype=np.bool_)
+        if self.tried is not None:
+            at, tokens = self.tried.here(self._rows, self.length - self.prompt_length)
+            tried[at[tokens == actions[at]]] = True
+        return tried
+
+    def _remember(self, actions: Ints, push: Bools, pop: Bools, deleted: Ints) -> None:
+        """What rows are about to do: `deleted` are the tokens that those at `pop` lose."""
+        if self.tried is not None:
+            pushing, popping, generated = np.flatnonzero(push), np.flatnonzero(pop), self.length - self.prompt_length
+            self.tried.pushed(pushing, generated[pushing] + 1)
+            self.tried.popped(popping, generated[popping] - 1, deleted[popping])
+        if not self.memory.rewinds:
+            acting = np.flatnonzero(push | pop)
+            self.observed[acting, self.prompt_length[acting] + self.done[acting]] = actions[acting]
+        self.done += push | pop
 
     def _kinds(self) -> tuple[Bools, Bools, Bools]:
         """`seqil.mdp.prefix.legal_kinds` in numpy."""

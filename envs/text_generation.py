@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.rendering import Decode, spans, struck
 
 from .episodes import Episodes, Reward
@@ -36,6 +37,9 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         max_prompt_length: P; None: the longest prompt.
         reward: `(prompt, tokens) -> float`, paid once at the end; None: the task's success, else 0.
         backspace: whether there is a deletion; if not, actions are the tokens.
+        memory: `prefix`, `tried` or `history` (see `seqil.mdp.memory`). Under `tried` the mask lacks what was deleted
+            there. Under `history` the observation is the prompt and all that was done, the backspace too (as
+            `vocabulary.size`), in `P + max_actions` cells, of which empty ones hold `vocabulary.size + 1`.
         fixed_horizon: after `eos` the episode goes on, with `eos` as the only legal action, until the budget is spent.
         render_mode: `ansi`: `render()` returns the text with deletions struck out; `human`: text is printed as it is
             written, as `seqil.DeletionStreamer` does.
@@ -60,6 +64,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         reward: Reward | None = None,
         backspace: bool = True,
         fixed_horizon: bool = False,
+        memory: Memory | str = PREFIX,
         render_mode: str | None = None,
     ) -> None:
         if render_mode not in (None, "ansi", "human"):
@@ -67,7 +72,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         self.render_mode = render_mode
         self._episodes = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
-            *(max_prompt_length, reward, backspace, fixed_horizon),
+            *(max_prompt_length, reward, backspace, fixed_horizon, memory),
         )
         self._history: list[int] = []
         self._streamer: Any = None
@@ -83,7 +88,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         self._history = []
         if self.render_mode == "human":
             self._show_prompt()
-        return self._episodes.tokens[0].copy(), self._info()
+        return self._episodes.observed[0].copy(), self._info()
 
     def step(self, action: Any) -> tuple[NDArray[np.int64], float, bool, bool, dict[str, Any]]:
         """Write or delete one token."""
@@ -98,7 +103,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
                 self._streamer.put([int(action)])
         if not e.running[0]:
             self.close()
-        return e.tokens[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()
+        return e.observed[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, bool [actions], as sb3-contrib's MaskablePPO asks for them."""
@@ -144,5 +149,6 @@ class _Reader:
 
 def make_spaces(episodes: Episodes) -> tuple[spaces.Box[np.int64], spaces.Discrete]:
     """Observation and action space of one row."""
-    box = spaces.Box(0, episodes.vocabulary.size, (episodes.width,), np.int64)
+    empty = episodes.memory.empty(episodes.vocabulary.size)
+    box = spaces.Box(0, empty, episodes.observed.shape[1:], np.int64)
     return box, spaces.Discrete(episodes.num_actions)

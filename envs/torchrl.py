@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
+from torch.nn.functional import pad
 from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from seqil import Prefixes, TokenPolicy, Trajectories, Vocabulary, legal_actions, rollout, start, transition
 from seqil.errors import InvalidInputError
+from seqil.mdp.bans import states_before
+from seqil.mdp.memory import PREFIX, History, Memory, Tried
 from seqil.mdp.prefix import check_actions
 
 from .episodes import Episodes, Reward
@@ -57,13 +60,14 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         reward: Reward | None = None,
         backspace: bool = True,
         fixed_horizon: bool = False,
+        memory: Memory | str = PREFIX,
         seed: int = 0,
     ) -> None:
         size = torch.Size([batch_size] if isinstance(batch_size, int) else batch_size)
         super().__init__(device=device, batch_size=size)
         self._rules = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
-            *(max_prompt_length, reward, backspace, fixed_horizon),
+            *(max_prompt_length, reward, backspace, fixed_horizon, memory),
         )
         rules, rows = self._rules, size.numel()
         v = self.vocabulary = rules.vocabulary
@@ -77,7 +81,9 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         self._success = torch.zeros(rows, dtype=torch.bool, device=self.device)
         shape = (*size, 1)
         self.observation_spec = Composite(
-            observation=Bounded(0, v.size, (*size, rules.width), self.device, torch.int64),
+            observation=Bounded(
+                0, rules.memory.empty(v.size), (*size, rules.observed.shape[1]), self.device, torch.int64
+            ),
             action_mask=Binary(rules.num_actions, (*size, rules.num_actions), self.device, torch.bool),
             illegal=Unbounded(shape, self.device, torch.int64),
             success=Binary(1, shape, self.device, torch.bool),
@@ -117,7 +123,12 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
             raise InvalidInputError(f"the policy is over {policy.vocabulary}, the environment over {self.vocabulary}")
         if policy.backspace and not rules.backspace:
             raise InvalidInputError("the policy deletes, the environment has no backspace; use backspace=True")
-        begun = self.reset(tensordict)["observation"].reshape(len(self._state), -1)
+        if policy.memory != rules.memory:
+            raise InvalidInputError(
+                f"the policy has the memory {policy.memory}, the environment {rules.memory}; make them equal"
+            )
+        self.reset(tensordict)
+        begun = self._state.tokens
         steps = min(max_steps, rules.max_actions)
         t = rollout(
             *(policy, begun[:, : self._prompts.shape[1]]),
@@ -155,10 +166,24 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         found = Transitions.of(t, self._rules, steps)
         before, after = found.cells()
         length, ended = t.prompt_lengths + found.after[:, -1], found.ends[:, -1]
-        self._state = replace(self._start(t.prompts), tokens=after[:, -1].clone(), length=length, ended=ended)
+        self._state = self._reached(t, replace(self._start(t.prompts), length=length, ended=ended), after[:, -1])
         self._taken, self._illegal = found.step[:, -1] + 1, torch.zeros_like(length)
         reward, self._success = self._judged(torch.logical_or(*self._ends()))
         return found.to_tensordict(self.batch_size, before, after, reward, self._success)
+
+    def _reached(self, t: Trajectories, state: Prefixes, observed: Tensor) -> Prefixes:
+        """The state in full, of which the last observation is that."""
+        rules = self._rules
+        if rules.memory == PREFIX:
+            return replace(state, tokens=observed.clone())
+        final = states_before(t, torch.arange(len(t), device=self.device), t.lengths, rules.memory)
+        parts = _tensors(state)
+        parts["tokens"][:, : final.tokens.shape[1]] = final.tokens
+        for name, found in _tensors(final).items():
+            if name not in _OF_STATE:
+                whole = parts[name]
+                parts[name] = pad(found, (0, whole.shape[1] - found.shape[1]), value=-1) if found.dim() == 2 else found
+        return _with(state, parts)
 
     def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
         if options:
@@ -189,20 +214,22 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         """What `state_dict` holds: where every row is, and the generator of the prompts."""
         state = self._state
         return {
-            **{name: getattr(state, name).clone() for name in _OF_STATE},
+            **{name: part.clone() for name, part in _tensors(state).items()},
             **{name: getattr(self, f"_{name}").clone() for name in _OF_EPISODE},
             "generator": self._generator.get_state(),
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Go on from there: `observation` is that of the saved state at the next step."""
-        wrong = [name for name in _OF_STATE if state[name].shape != getattr(self._state, name).shape]
-        if wrong:
-            raise InvalidInputError(
-                f"the state has {wrong[0]} of shape {tuple(state[wrong[0]].shape)}, the environment "
-                f"{tuple(getattr(self._state, wrong[0]).shape)}; make both with the same settings and rows"
-            )
-        self._state = replace(self._state, **{name: state[name].to(self.device) for name in _OF_STATE})
+        own = _tensors(self._state)
+        for name, part in own.items():
+            shape = state[name].shape if name in state else None
+            if shape != part.shape:
+                raise InvalidInputError(
+                    f"the state has {name} of shape {shape and tuple(shape)}, the environment {tuple(part.shape)}; "
+                    "make both with the same settings and rows"
+                )
+        self._state = _with(self._state, {name: state[name].to(self.device) for name in own})
         for name in _OF_EPISODE:
             setattr(self, f"_{name}", state[name].to(self.device))
         self._generator.set_state(state["generator"])
@@ -217,9 +244,18 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
                 f"the prompts have {prompts.shape[1]} cells, at most {self._prompts.shape[1]} fit; "
                 "raise max_prompt_length"
             )
-        cells = torch.nn.functional.pad(prompts, (0, room), value=self.vocabulary.size)
+        cells = pad(prompts, (0, room), value=self.vocabulary.size)
         cells[:, 0] = torch.where(cells[:, 0] == self.vocabulary.size, self.vocabulary.eos, cells[:, 0])
-        return start(self.vocabulary, cells, self._rules.max_length, self._rules.min_length)
+        rules = self._rules
+        begun = start(self.vocabulary, cells, rules.max_length, rules.min_length, rules.memory)
+        # With room for all that a row can do, so that shapes stay as they are.
+        if begun.tried is not None:
+            begun = replace(begun, tried=Tried.nothing(len(cells), rules.max_actions // 2 + 1, self.device))
+        if begun.history is not None:
+            width = rules.observed.shape[1] + 1
+            history = pad(begun.tokens[:, : cells.shape[1]], (0, width - cells.shape[1]), value=self.vocabulary.size)
+            begun = replace(begun, history=History(history, begun.history.length))
+        return begun
 
     def _ends(self) -> tuple[Tensor, Tensor]:
         """Which rows have terminated and which were truncated: bool [rows] each."""
@@ -244,6 +280,15 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         success = task is not None and bool(task.success(prompt, tokens))
         return (float(success) if reward is None else float(reward(prompt, tokens))), success
 
+    def _seen(self) -> Tensor:
+        """What is observed of the states: int64 [rows, cells], fresh."""
+        history = self._state.history
+        if history is None:
+            return self._state.tokens.clone()
+        cells = history.cells[:, :-1]
+        beyond = torch.arange(cells.shape[1], device=self.device) >= history.length[:, None]
+        return cells.masked_fill(beyond, self._rules.memory.empty(self.vocabulary.size))
+
     def _observed(self) -> TensorDict:
         size, (terminated, truncated) = self.batch_size, self._ends()
         columns = {
@@ -255,7 +300,7 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         }
         return TensorDict(
             {
-                "observation": self._state.tokens.reshape(*size, -1).clone(),
+                "observation": self._seen().reshape(*size, -1),
                 "action_mask": self._legal().reshape(*size, -1),
                 **{key: column.reshape(*size, 1).clone() for key, column in columns.items()},
             },
@@ -264,12 +309,34 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         )
 
 
+def _tensors(state: Prefixes) -> dict[str, Tensor]:
+    """All of a state, by name."""
+    parts = {name: getattr(state, name) for name in _OF_STATE}
+    if state.tried is not None:
+        parts |= {"tried_tokens": state.tried.tokens, "tried_places": state.tried.places}
+    if state.history is not None:
+        parts |= {"history_cells": state.history.cells, "history_length": state.history.length}
+    return parts
+
+
+def _with(state: Prefixes, parts: Mapping[str, Tensor]) -> Prefixes:
+    """A state that holds these tensors."""
+    tokens, length, prompt_length, ended = (parts[name] for name in _OF_STATE)
+    state = replace(state, tokens=tokens, length=length, prompt_length=prompt_length, ended=ended)
+    if state.tried is not None:
+        state = replace(state, tried=Tried(parts["tried_tokens"], parts["tried_places"]))
+    if state.history is not None:
+        state = replace(state, history=History(parts["history_cells"], parts["history_length"]))
+    return state
+
+
 def _chosen(rows: Tensor, these: Prefixes, others: Prefixes) -> Prefixes:
     """These states where `rows` is true, the others elsewhere."""
-    return replace(
+    there = _tensors(others)
+    return _with(
         these,
-        tokens=torch.where(rows[:, None], these.tokens, others.tokens),
-        length=torch.where(rows, these.length, others.length),
-        prompt_length=torch.where(rows, these.prompt_length, others.prompt_length),
-        ended=torch.where(rows, these.ended, others.ended),
+        {
+            name: torch.where(rows if part.dim() == 1 else rows[:, None], part, there[name])
+            for name, part in _tensors(these).items()
+        },
     )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
+from torch.nn.functional import pad
 
-from seqil import Trajectories
+from seqil import Trajectories, pack
 from seqil.errors import InvalidInputError
+from seqil.mdp.bans import Bans, legal_along
 from seqil.mdp.prefix import legal_mask
 from seqil.mdp.trajectory import held
 
@@ -50,6 +52,8 @@ class Transitions:
                 over, while others go on.
         """
         _check(t, rules, steps)
+        if rules.memory.forbids:
+            Bans.of(t).check(t)
         v, last = t.vocabulary, t.actions.shape[1] - 1
         step = torch.arange(steps, device=t.actions.device).expand(len(t), -1)
         if not rules.fixed_horizon:
@@ -66,18 +70,22 @@ class Transitions:
 
     def masks(self) -> tuple[Tensor, Tensor]:
         """Legal actions before and after: two bool [B, T, actions]."""
+        if self.rules.memory.forbids:
+            return self._legal_at(self.step), self._legal_at(self.step + 1)
         one, other = ((self.before, self.ended), (self.after, self.ends))
         return self._legal(*one), self._legal(*other)
 
     def cells(self) -> tuple[Tensor, Tensor]:
         """Observations before and after: two int64 [B, T, cells], contiguous by steps."""
+        if not self.rules.memory.rewinds:
+            return self._done_at(self.step), self._done_at(self.step + 1)
         t, (B, T), C = self.trajectories, self.action.shape, self.rules.width
         back = (self.action == t.vocabulary.backspace) | self.ended
         cell = (t.prompt_lengths[:, None] + self.before - back.long()).T[..., None]
         written = self.action.T[..., None]  # a backspace is an empty cell
         repeated = (self.step[:, 1:] == self.step[:, :-1]).T[..., None]
         before, after = (self.action.new_empty(T, B, C) for _ in range(2))  # a step in one piece: half the time
-        before[0] = torch.nn.functional.pad(t.prompts, (0, C - t.prompts.shape[1]), value=t.vocabulary.size)
+        before[0] = pad(t.prompts, (0, C - t.prompts.shape[1]), value=t.vocabulary.size)
         for step in range(T):
             if step:
                 torch.where(repeated[step - 1], before[step - 1], after[step - 1], out=before[step])
@@ -107,6 +115,24 @@ class Transitions:
         shaped = [{key: x.reshape(*rows, *x.shape[2:]) for key, x in part.items()} for part in (root, then)]
         names = [*[None] * len(size), "time"]
         return TensorDict({**shaped[0], "next": shaped[1]}, rows, device=self.step.device, names=names)
+
+    def _legal_at(self, time: Tensor) -> Tensor:
+        """Legal actions of states after so many actions, int64 [B, T], under a memory that forbids."""
+        t, rules = self.trajectories, self.rules
+        fill, T = t.vocabulary.size, t.actions.shape[1]
+        longer = replace(t, actions=pad(t.actions, (0, 1), value=fill), imitate=pad(t.imitate, (0, 1)), log_prob=None)
+        legal = legal_along(longer, rules.backspace, rules.memory)[..., : rules.num_actions]
+        rows = torch.arange(len(t), device=time.device)[:, None]
+        return legal[rows, time.clamp(max=T)]
+
+    def _done_at(self, time: Tensor) -> Tensor:
+        """Prompt and the first actions, int64 [B, T, cells], so many of each."""
+        t, rules = self.trajectories, self.rules
+        places = torch.arange(rules.observed.shape[1], device=time.device)
+        tree = pack(t.vocabulary, t, rules.memory)
+        cells = pad(tree.tokens, (0, max(0, len(places) - tree.tokens.shape[1])))[:, None, : len(places)]
+        length = t.prompt_lengths[:, None] + torch.minimum(time, t.lengths[:, None])
+        return torch.where(places < length[..., None], cells, rules.memory.empty(t.vocabulary.size))
 
     def _legal(self, generated: Tensor, ended: Tensor) -> Tensor:
         t, rules = self.trajectories, self.rules

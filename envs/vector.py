@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.mdp.memory import PREFIX, Memory
 
 from .episodes import Episodes, Reward
 from .text_generation import make_spaces
@@ -49,6 +50,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         reward: Reward | None = None,
         backspace: bool = True,
         fixed_horizon: bool = False,
+        memory: Memory | str = PREFIX,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         self.metadata = {"autoreset_mode": self.autoreset_mode}
         self._episodes = Episodes(
             *(num_envs, vocabulary, max_length, min_length, max_actions, prompts, task),
-            *(max_prompt_length, reward, backspace, fixed_horizon),
+            *(max_prompt_length, reward, backspace, fixed_horizon, memory),
         )
         self.single_observation_space, self.single_action_space = make_spaces(self._episodes)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -86,7 +88,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
                 self._random[row] = seeding.np_random(seeds[row])[0]
         self._begin(mask, prompt)
         self._over &= ~mask
-        return self._episodes.tokens.copy(), _masked(self._episodes.info(), mask)
+        return self._episodes.observed.copy(), _masked(self._episodes.info(), mask)
 
     def step(
         self, actions: NDArray[np.int64]
@@ -104,13 +106,13 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             if over.any():
-                infos["final_obs"], infos["_final_obs"] = _objects(e.tokens, over), over.copy()
+                infos["final_obs"], infos["_final_obs"] = _objects(e.observed, over), over.copy()
                 infos["final_info"], infos["_final_info"] = _masked(e.info(), over), over.copy()
                 self._begin(over)
         else:
             self._over = over
         infos |= _masked(e.info(), everything)
-        return e.tokens.copy(), rewards, terminated, truncated, infos
+        return e.observed.copy(), rewards, terminated, truncated, infos
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions of every row: bool [num_envs, actions]."""

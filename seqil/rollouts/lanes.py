@@ -92,7 +92,9 @@ class Lanes:
             self.fed = np.pad(self.cells[:, : int(self.length.max())], ((0, 0), (0, max_actions)))
             self.fed_length = self.length.copy()
         v = policy.vocabulary
-        self.tried = None if initial.tried is None else TriedStacks(initial, max_actions, v.size)
+        self.tried = None
+        if initial.tried is not None:
+            self.tried = TriedStacks(len(initial), initial.max_length, initial.min_length, max_actions, v.size)
         self.capacity = -(-self.fed.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..mdp.memory import Tried, choices_at_prompt
-from ..mdp.prefix import Prefixes
 
 Ints = NDArray[np.int64]
 
@@ -17,17 +16,21 @@ class TriedStacks:
     """A stack of deleted tokens per row, and where in it those begin that were deleted from each prefix that stands.
 
     Args:
-        initial: the states that rows begin at.
+        rows: how many.
+        max_length, min_length: limits of the MDP.
         max_actions: budget of a row, half of which are deletions at most.
         size: of the vocabulary.
     """
 
-    def __init__(self, initial: Prefixes, max_actions: int, size: int) -> None:
-        rows = len(initial)
-        self.choices = choices_at_prompt(size, initial.min_length)
+    def __init__(self, rows: int, max_length: int, min_length: int, max_actions: int, size: int) -> None:
+        self.choices = choices_at_prompt(size, min_length)
         self.tokens, self.places = (np.zeros((rows, max_actions // 2 + 1), dtype=np.int64) for _ in range(2))
         self.count = np.zeros(rows, dtype=np.int64)
-        self.first = np.zeros((rows, initial.max_length + 2), dtype=np.int64)
+        self.first = np.zeros((rows, max_length + 2), dtype=np.int64)
+
+    def begin(self, row: int) -> None:
+        """This row has done nothing yet."""
+        self.count[row] = self.first[row, 0] = 0
 
     def pushed(self, rows: Ints, generated: Ints) -> None:
         """These rows have written a token and hold so many."""

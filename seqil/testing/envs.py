@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 
+from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, legal_actions, start, transition
 from ..mdp.vocabulary import Vocabulary
 
@@ -25,6 +26,7 @@ def check_env(
     *,
     max_length: int,
     min_length: int = 0,
+    memory: Memory | str = PREFIX,
 ) -> None:
     """Prove that an environment is the prefix MDP; an AssertionError says in one line where it is not.
 
@@ -38,6 +40,7 @@ def check_env(
         vocabulary: the ids; whether there is a backspace is read from the action space.
         max_length: most generated tokens.
         min_length: fewest before `eos` is legal.
+        memory: of the states; under `history` the observation is all that was done.
     """
     env, twin = make_env(), make_env()
     gymnasium_check(env.unwrapped, skip_render_check=True)
@@ -46,16 +49,16 @@ def check_env(
     assert (box.dtype, len(box.shape)) == (np.dtype(np.int64), 1), f"{box} is not int64 [cells]"
     assert isinstance(actions, spaces.Discrete), f"the action space is a {type(actions).__name__}, not Discrete"
     assert actions.n in (v.size, v.num_actions), f"{actions.n} actions; {v} has {v.size}, or {v.num_actions}"
-    random = np.random.default_rng(0)
+    random, limits = np.random.default_rng(0), (max_length, min_length, Memory.of(memory))
     for seed in range(_EPISODES):
-        _check_episode(env, twin, _Model(v, bool(actions.n == v.num_actions), max_length, min_length), seed, random)
+        _check_episode(env, twin, _Model(v, bool(actions.n == v.num_actions), limits), seed, random)
 
 
 class _Model:
     """The same episode by `seqil.transition`."""
 
-    def __init__(self, v: Vocabulary, backspace: bool, max_length: int, min_length: int) -> None:
-        self.v, self.backspace, self.limits = v, backspace, (max_length, min_length)
+    def __init__(self, v: Vocabulary, backspace: bool, limits: tuple[int, int, Memory]) -> None:
+        self.v, self.backspace, self.limits = v, backspace, limits
         self.actions = v.num_actions if backspace else v.size
         self.state: Prefixes
 
@@ -66,8 +69,10 @@ class _Model:
         self.state = transition(self.v, self.state, torch.tensor([action]))
 
     def compare(self, observation: Any, info: dict[str, Any], at: str) -> None:
-        cells = self.state.texts(prompt=True)[0]
-        cells += [self.v.size] * (len(observation) - len(cells))
+        cells, history = self.state.texts(prompt=True)[0], self.state.history
+        if history is not None:
+            cells = history.cells[0, : int(history.length)].tolist()
+        cells += [self.limits[2].empty(self.v.size)] * (len(observation) - len(cells))
         assert observation.tolist() == cells, f"{at}: observation {observation.tolist()}, should be {cells}"
         legal = legal_actions(self.v, self.state, self.backspace)[0].int().tolist()
         legal = legal[: self.actions]

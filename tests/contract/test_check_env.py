@@ -6,6 +6,7 @@ import pytest
 
 from envs import TextGenerationEnv
 from seqil import Vocabulary
+from seqil.mdp.memory import MEMORIES
 from seqil.testing import check_env
 
 V = Vocabulary(size=4, eos=3)
@@ -21,6 +22,19 @@ def make(**settings):
 )
 def test_ours_conforms(settings):
     check_env(lambda: make(**settings), V, **LIMITS)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("settings", [{}, {"fixed_horizon": True}, {"max_prompt_length": 4, "max_actions": 25}])
+def test_ours_conforms_under_every_memory(settings, memory):
+    check_env(lambda: make(memory=memory, **settings), V, memory=memory, **LIMITS)
+
+
+def test_a_mask_that_forgets_is_named():
+    with pytest.raises(AssertionError, match=r"action_mask .* should be"):
+        check_env(lambda: make(), V, memory="tried", **LIMITS)
+    with pytest.raises(AssertionError, match=r"observation .* should be"):
+        check_env(lambda: make(), V, memory="history", **LIMITS)
 
 
 class Broken(gym.Wrapper):

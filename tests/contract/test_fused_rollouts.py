@@ -21,6 +21,22 @@ SETTINGS = {
     "fixed horizon": {"max_length": 3, "prompts": [[0], [1, 2]], "fixed_horizon": True, "max_actions": 7},
     "min length": {"max_length": 3, "min_length": 2, "prompts": [[3], [1, 2]], "max_actions": 5},
     "wider": {"max_length": 2, "prompts": [[0]], "max_prompt_length": 4},
+    "tried": {"max_length": 3, "min_length": 1, "prompts": [[3], [1, 2]], "memory": "tried"},
+    "history": {"max_length": 3, "prompts": [[3], [1, 2]], "memory": "history", "max_prompt_length": 3},
+    "history, fixed horizon": {
+        "max_length": 3,
+        "prompts": [[0], [1, 2]],
+        "fixed_horizon": True,
+        "max_actions": 9,
+        "memory": "history",
+    },
+    "tried, fixed horizon": {
+        "max_length": 2,
+        "prompts": [[0]],
+        "fixed_horizon": True,
+        "max_actions": 9,
+        "memory": "tried",
+    },
 }
 every = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 
@@ -59,13 +75,13 @@ def assert_equal(found, expected):
 @pytest.mark.parametrize("steps", [1, 3, 100])
 def test_a_fused_rollout_is_torchrls(settings, size, steps):
     env, twin = (envs.TorchTextGenerationEnv(V, batch_size=size, reward=paid, seed=7, **settings) for _ in range(2))
-    policy = tiny_policy(backspace=settings.get("backspace", True)).eval()
+    policy = tiny_policy(settings.get("backspace", True), settings.get("memory", "prefix")).eval()
     for seed in range(3):
         found = env.fused_rollout(steps, policy, generator=torch.Generator().manual_seed(seed))
         drawn = twin.reset()["observation"]
-        cells = drawn.shape[-1] - settings["max_length"] - 1
+        cells = env._prompts.shape[1]
         assert torch.equal(found["observation"].select(len(size), 0), drawn)
-        assert_equal(found, played(twin, steps, drawn[..., :cells], found["action"]))
+        assert_equal(found, played(twin, steps, drawn[..., :cells].clamp(max=V.size), found["action"]))
         same = env.action_spec.zero()
         assert_equal(*(e.step(e._observed().set("action", same)).unsqueeze(-1) for e in (env, twin)))
 
@@ -76,7 +92,7 @@ def test_a_fused_rollout_is_torchrls(settings, size, steps):
 def test_a_replay_is_torchrls_rollout(settings, data):
     env = envs.TorchTextGenerationEnv(V, batch_size=[3], reward=paid, **settings)
     state, taken = env.reset(), []
-    prompt = state["observation"][:, : -settings["max_length"] - 1]
+    prompt = env._state.tokens[:, : env._prompts.shape[1]]
     while not state["done"].all():
         legal = [row.nonzero()[:, 0] for row in state["action_mask"]]
         taken.append(torch.stack([a[data.draw(st.integers(0, 59)) % len(a)] for a in legal]))
