@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,10 @@ from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption
 from ..runs.checkpoint import RunFolder
+from ..runs.configuration import merged, read_config
 from ..runs.experiment import Settings, available, located, make_task, make_training
 from ..runs.stopping import stoppable
+from ..runs.validation import MEASURE, Validation
 from . import showing
 from .reporting import progress
 
@@ -43,14 +45,30 @@ def quiet() -> None:
     disable_progress_bar()
 
 
-def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
-    """Start a run; nothing is written before its settings have proved sound."""
-    asked = settings["demonstrations"]
-    read = {
-        f"{kind}_options": plugins.read_options(f"{kind}s", settings[kind], settings[f"{kind}_options"])
-        for kind in ("task", "agent")
-    }
-    chosen = Settings.of({**settings, **read, "demonstrations": asked or Settings.demonstrations})
+def train(
+    out: Path,
+    settings: Mapping[str, Any],
+    save_every: int,
+    given: Collection[str],
+    config: Path | None = None,
+    evaluate_every: int | None = None,
+    patience: int | None = None,
+) -> None:
+    """Start a run; nothing is written before its settings have proved sound.
+
+    Args:
+        out: folder of the run.
+        settings: of the command line, defaults among them; options of task and agent as they stand there.
+        save_every: steps between two checkpoints.
+        given: settings that stand on the command line: they come before those of `config`.
+        config: a file of settings.
+        evaluate_every: steps between two measurements on held-out items; None: none.
+        patience: measurements without a better one until the run ends.
+    """
+    own = {name: settings[name] for name in given if name in settings}
+    found = merged(settings, read_config(config) if config else {}, own, settings)
+    asked = found["demonstrations"]
+    chosen = Settings.of({**found, "demonstrations": asked or Settings.demonstrations})
     task = make_task(chosen)
     chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
     training = make_training(chosen, task)
@@ -58,16 +76,23 @@ def train(out: Path, settings: Mapping[str, Any], save_every: int) -> None:
     if available(task, "test") == 0:
         resumption.warn(f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data")
     run = RunFolder(out)
+    validation = Validation(run, task, evaluate_every, patience) if evaluate_every else None
     with run.writing():
         run.start({"settings": chosen.to_json(), **resumption.made_with()})
         try:
-            _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
+            _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation)
         except Exception:
             run.discard()
             raise
 
 
-def resume(out: Path, save_every: int, steps: int | None = None) -> None:
+def resume(
+    out: Path,
+    save_every: int,
+    steps: int | None = None,
+    evaluate_every: int | None = None,
+    patience: int | None = None,
+) -> None:
     """Go on with a run from its newest checkpoint, from its settings alone if it has none yet; to more `steps`."""
     run = RunFolder(out)
     chosen = resumption.extended(run, steps)
@@ -79,7 +104,8 @@ def resume(out: Path, save_every: int, steps: int | None = None) -> None:
             resumption.restore(run, training, chosen)
         resumption.record_extension(run, chosen)
         console.print(f"resumed at step {training.step} of {chosen.steps}")
-        _loop(run, training, task, save_every, resumption.identity_of(training, chosen))
+        validation = Validation(run, task, evaluate_every, patience) if evaluate_every else None
+        _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation)
 
 
 def sample(
@@ -93,13 +119,14 @@ def sample(
     asked: Sequence[str] = (),
     form: str | None = None,
     stream: bool = False,
+    best: bool = False,
 ) -> None:
     """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for."""
     chosen = [decoding.parse(rule) for rule in rules]
     form = showing.shown_as(form, console)
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
-    task, policy = _load(out)
+    task, policy = _load(out, best)
     if asked:
         own = [read_prompt(task, task.vocabulary, text) for text in asked]
         prompts = [prompt for prompt in own for _ in range(n or 1)]
@@ -141,13 +168,20 @@ def _streamed(
 
 
 def evaluate(
-    out: Path, n: int | None, split: str, temperature: float, rules: Sequence[str], seed: int, json_file: Path | None
+    out: Path,
+    n: int | None,
+    split: str,
+    temperature: float,
+    rules: Sequence[str],
+    seed: int,
+    json_file: Path | None,
+    best: bool = False,
 ) -> None:
     """Print the metrics of a run on one split."""
     if json_file is not None and not json_file.parent.is_dir():
         raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
     chosen = [decoding.parse(rule) for rule in rules]
-    task, policy = _load(out)
+    task, policy = _load(out, best)
     n = _number(task, split, n, 500, least=2)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
@@ -181,7 +215,14 @@ def show_plugins(kind: str) -> None:
     console.print(table)
 
 
-def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identity: dict[str, Any]) -> None:
+def _loop(
+    run: RunFolder,
+    training: Training,
+    task: Any,
+    save_every: int,
+    identity: dict[str, Any],
+    validation: Validation | None = None,
+) -> None:
     total, saved = training.agent.steps, training.step
     before = run.rewind(training.step).get("seconds")
     began = time.perf_counter() - (before if isinstance(before, float | int) and math.isfinite(before) else 0)
@@ -198,17 +239,24 @@ def _loop(run: RunFolder, training: Training, task: Any, save_every: int, identi
 
     with progress(console, training.step, total) as told, stoppable(take_over) as stop:
         for step, metrics in training.run():
-            if step % 10 == 0 or step == total:
+            due = validation is not None and validation.due(step, total)
+            if validation is not None and due:
+                metrics |= validation.measured(step, training.policy)
+            if step % 10 == 0 or step == total or due:
                 run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
             told(step, metrics["loss"])
             with training.unchanging:
                 if stop.number:
                     stop.handled()
-                if step % save_every == 0 or step == total or stop.number:
+                over = validation is not None and due and validation.over(step)
+                if step % save_every == 0 or step == total or stop.number or over:
                     saved = save()
-            if stop.number:
+            if stop.number or over:
                 break
-    if saved < total:
+    best = run.best()
+    if best is not None:
+        console.print(f"best on held-out items: step {best['step']}, {best[MEASURE]:.4f} nats per token")
+    if saved < total and stop.number:
         _say_stopped(run, saved, total)
         raise SystemExit(128 + stop.number)
     costs = training.costs()
@@ -235,8 +283,13 @@ def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] 
     )
 
 
-def _load(out: Path) -> tuple[Any, TokenPolicy]:
-    chosen, checkpoint = resumption.opened(RunFolder(out))
+def _load(out: Path, best: bool) -> tuple[Any, TokenPolicy]:
+    run = RunFolder(out)
+    chosen, checkpoint = resumption.opened(run)
+    if best:
+        if run.best() is None:
+            raise InvalidInputError(f"{out} holds no best checkpoint; train it with --evaluate-every")
+        checkpoint = run.path / "best"
     task = make_task(chosen)
     return task, TokenPolicy.from_pretrained(checkpoint, task.vocabulary)
 

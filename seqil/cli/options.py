@@ -34,6 +34,9 @@ Run = Annotated[
     typer.Argument(help="Folder of a run, as written by `seqil train --out`.", parser=_path, show_default=False),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is random.")]
+Best = Annotated[
+    bool, typer.Option("--best", help="Take the checkpoint that was best on held-out items, not the newest.")
+]
 Rules = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,15 +89,39 @@ def train(
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
+    evaluate_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps between two measurements of the likelihood of held-out items; the best checkpoint is kept.",
+            show_default=False,
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Measurements without a better one after which the run ends.", show_default=False),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Settings from a TOML or JSON file, the settings.json of a run say; options given here come first.",
+            metavar="PATH",
+            parser=_path,
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train an agent on a task."""
     from . import commands
 
     commands.quiet()
+    if patience and not evaluate_every:
+        raise InvalidInputError("--patience counts measurements: give --evaluate-every too")
     if resume:
         _refuse_settings(ctx)
-        commands.resume(out, save_every, steps if "steps" in _given(ctx) else None)
+        more = steps if "steps" in _given(ctx) else None
+        commands.resume(out, save_every, more, evaluate_every, patience)
         return
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
@@ -104,7 +131,7 @@ def train(
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }
-    commands.train(out, settings, save_every)
+    commands.train(out, settings, save_every, _given(ctx), config, evaluate_every, patience)
 
 
 class Form(StrEnum):
@@ -155,6 +182,7 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    best: Best = False,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show text as it is written; where nothing can be struck out, ⌫ deletes.")
     ] = False,
@@ -164,7 +192,7 @@ def sample(
 
     commands.quiet()
     asked = [*(prompt or ()), *map(_prompt_of, prompt_file or ())]
-    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream)
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best)
 
 
 def _prompt_of(file: Path) -> str:
@@ -188,12 +216,13 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="PATH", parser=_path)
     ] = None,
+    best: Best = False,
 ) -> None:
     """Measure a run: errors, backspaces and cost, with intervals."""
     from . import commands
 
     commands.quiet()
-    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file)
+    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best)
 
 
 class Kind(StrEnum):
@@ -221,7 +250,7 @@ def _given(ctx: typer.Context) -> list[str]:
 
 def _refuse_settings(ctx: typer.Context) -> None:
     """A run goes on as what it was: name the options that say otherwise."""
-    asked = set(_given(ctx)) - {"out", "resume", "save_every", "steps"}
+    asked = set(_given(ctx)) - {"out", "resume", "save_every", "steps", "evaluate_every", "patience"}
     given = [option.opts[0] for option in ctx.command.params if option.name in asked]
     if given:
         raise InvalidInputError(f"--resume goes on with the settings of the run; leave out {', '.join(given)}")

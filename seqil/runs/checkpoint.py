@@ -2,6 +2,7 @@
 
     run/settings.json              what the run is, and the versions it was started with
     run/metrics.jsonl              one line per logged step
+    run/best/                      the checkpoint that was best on held-out items, if these were measured
     run/checkpoints/000000500/     a Hugging Face checkpoint, seqil.json, state.safetensors, state.json, manifest.json
 
 A checkpoint is written into a temporary folder, flushed to the disk, sealed by a manifest of its step and SHA-256 sums
@@ -162,6 +163,36 @@ class RunFolder:
         kept = [line for line in read_bytes(self.metrics).splitlines() if _step(line) <= step]
         replace(self.metrics, b"".join(line + b"\n" for line in kept))
         return json.loads(kept[-1]) if kept else {}
+
+    def best(self) -> dict[str, Any] | None:
+        """What `keep` was told of the best policy so far, or None."""
+        folder = self.path / "best"
+        return read_json(folder / "best.json", f"{folder} is damaged") if folder.exists() else None
+
+    def keep(self, policy: TokenPolicy, about: Mapping[str, Any]) -> None:
+        """Write the best policy so far, in place of the one before.
+
+        Raises:
+            CheckpointError: the disk refused; the one before is untouched.
+        """
+        final, temporary, before = (self.path / name for name in ("best", ".best", ".before"))
+        try:
+            for leftover in (temporary, before):
+                shutil.rmtree(leftover, ignore_errors=True)
+            temporary.mkdir()
+            policy.save_pretrained(temporary)
+            write_json(temporary / "best.json", about)
+            for file in temporary.iterdir():
+                _flush(file)
+            if final.exists():
+                final.rename(before)
+            temporary.rename(final)
+            _flush(self.path)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"cannot write {final}: {error}; the checkpoints are intact") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
 
     def discard(self) -> None:
         """Take back a run that ended before anything was measured or saved, so that a corrected command may start."""

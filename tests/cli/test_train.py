@@ -6,6 +6,7 @@ import sys
 import pytest
 from command_line import SMALL, command, refused
 
+import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil.cli.options import main
 from seqil.runs.checkpoint import RunFolder
 
@@ -52,3 +53,84 @@ def test_a_run_goes_on_to_more_steps(tmp_path, monkeypatch, capsys):
 def test_a_log_file_grows_while_a_run_goes_on(tmp_path):
     done = command("train", "--out", "run", *SMALL, cwd=tmp_path)
     assert done.stdout.startswith("step 1 of 6, loss ")
+
+
+def test_settings_come_from_a_file_and_the_command_line_comes_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.toml").write_text(
+        'task = "automaton"\nagent = "bc"\nsteps = 4\nlayers = 1\nwidth = 16\nheads = 2\ndemonstrations = 20\n'
+        "batch_size = 4\nsampling_every = 3\n[task_options]\nhorizon = 8\n"
+    )
+    typed(monkeypatch, capsys, "train", "--config", "run.toml", "--steps", 6, "--out", "one")
+    first = RunFolder(tmp_path / "one").settings["settings"]
+    assert (first["agent"], first["steps"], first["width"], first["sampling_every"]) == ("bc", 6, 16, 3)
+    assert first["task_options"] == {"horizon": 8}
+    typed(monkeypatch, capsys, "train", "--config", "one/settings.json", "--out", "two")
+    assert RunFolder(tmp_path / "two").settings["settings"] == first
+    weights = [(RunFolder(tmp_path / run).latest() / "model.safetensors").read_bytes() for run in ("one", "two")]
+    assert weights[0] == weights[1]
+    other = [
+        "train",
+        "--config",
+        "run.toml",
+        "--task-option",
+        "horizon=6",
+        "--agent",
+        "sequence_match",
+        "--out",
+        "three",
+    ]
+    typed(monkeypatch, capsys, *other)
+    third = RunFolder(tmp_path / "three").settings["settings"]
+    assert (third["task_options"], third["agent"], third["steps"]) == ({"horizon": 6}, "sequence_match", 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("a.toml", "steps = ", "--config a.toml cannot be read"),
+        ("a.toml", "stepz = 3", "--config a.toml: unknown setting 'stepz'"),
+        ("a.toml", 'steps = "x"', "--config a.toml: setting steps='x' is not an int"),
+        ("a.toml", "task_options = 3", "--config a.toml: setting task_options=3"),
+        ("a.json", "[1]", "--config a.json holds no settings by name"),
+        ("a.json", "{", "--config a.json cannot be read"),
+        ("b.toml", None, "--config b.toml cannot be read"),
+    ],
+)
+def test_a_file_that_holds_no_settings(tmp_path, monkeypatch, capsys, name, content, complaint):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    refused(monkeypatch, capsys, ["train", "--config", name, "--out", "run"], complaint)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_best_checkpoint_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    long = [*SMALL, "--learning-rate", "0.05", "--demonstrations", "8"]
+    long[1] = "60"
+    shown = typed(
+        monkeypatch, capsys, "train", "--agent", "bc", *long, "--evaluate-every", 4, "--patience", 2, "--out", "run"
+    )
+    run = RunFolder(tmp_path / "run")
+    rows = [row for row in map(json.loads, run.metrics.read_text().splitlines()) if "valid_nll_per_token" in row]
+    values = {row["step"]: row["valid_nll_per_token"] for row in rows}
+    best = min(values, key=values.get)
+    assert run.best() == {"step": best, "valid_nll_per_token": values[best]}
+    assert f"best on held-out items: step {best}" in shown
+    last = max(values)
+    assert last == best + 8 < 60  # eight demonstrations are soon known by heart
+    assert run.latest().name == f"{last:09d}"
+    assert "stopped at" not in shown
+    kept, newest = (p / "model.safetensors" for p in (tmp_path / "run" / "best", run.latest()))
+    assert kept.read_bytes() != newest.read_bytes()
+    assert not list((tmp_path / "run").glob(".be*"))
+    found = [typed(monkeypatch, capsys, "sample", "run", "-n", 3, *more) for more in ([], ["--best"])]
+    assert found[0] != found[1]
+    refused(monkeypatch, capsys, ["train", "--patience", "3", "--out", "other"], "give --evaluate-every too")
+
+
+def test_without_measurements_there_is_no_best(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    typed(monkeypatch, capsys, "train", *SMALL, "--out", "run")
+    refused(monkeypatch, capsys, ["sample", "run", "--best"], "run holds no best checkpoint")

@@ -1,0 +1,53 @@
+"""Held-out items while a run goes on: the best checkpoint is kept, and where nothing gets better it may end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import InvalidInputError
+from ..mdp.task import at_most
+from ..metrics.positions import negative_log_likelihood
+from ..policy.token_policy import TokenPolicy
+from .checkpoint import RunFolder
+
+_ITEMS = 256
+MEASURE = "valid_nll_per_token"
+
+
+class Validation:
+    """The negative log-likelihood of held-out demonstrations, in nats per token.
+
+    Args:
+        run: where the best checkpoint is kept.
+        task: its first 256 items of the split valid, or what there is, are measured.
+        every: steps between two measurements.
+        patience: measurements without a better one until the run is over; None: it goes on to its end.
+
+    Raises:
+        InvalidInputError: the split is empty.
+    """
+
+    def __init__(self, run: RunFolder, task: Any, every: int, patience: int | None = None) -> None:
+        n = at_most(_ITEMS, task, "valid")
+        if not n:
+            raise InvalidInputError(f"the valid split of {task.name} is empty: --evaluate-every needs more data")
+        self.run, self.every, self.patience = run, every, patience
+        self.items = task.demonstrations(n, "valid", 0)
+
+    def due(self, step: int, total: int) -> bool:
+        """Whether this step is measured: every so many, and the last."""
+        return step % self.every == 0 or step == total
+
+    def measured(self, step: int, policy: TokenPolicy) -> dict[str, float]:
+        """The value of a step; its policy is kept if it is the best so far."""
+        value = float(negative_log_likelihood(policy, self.items).mean())
+        best = self.run.best()
+        if best is None or value < best[MEASURE]:
+            self.run.keep(policy, {"step": step, MEASURE: value})
+        return {MEASURE: value}
+
+    def over(self, step: int) -> bool:
+        """Whether patience is at its end."""
+        best = self.run.best()
+        waited = 0 if best is None else (step - best["step"]) // self.every
+        return self.patience is not None and waited >= self.patience
