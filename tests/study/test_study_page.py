@@ -7,12 +7,13 @@ import subprocess
 from dataclasses import replace
 
 import pytest
-from small_studies import ARM, PLACE, stored
+from small_studies import ARM, PLACE, STUDY, stored, synthetic
 
 from benchmarks.compounding_error.analysis.results import Results
 from benchmarks.compounding_error.page import report
 from benchmarks.compounding_error.running.cells import Cell, run
 from benchmarks.compounding_error.studies.parts import MASKED
+from benchmarks.compounding_error.studies.questions import QUESTIONS
 from benchmarks.compounding_error.study import Study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -82,3 +83,33 @@ def test_it_loads_without_an_error_and_the_stepper_steps(page, tmp_path):
     assert seen["other"]["count"] == f"step {m} of {m}"
     assert float(seen["other"]["pop"]) == pytest.approx(second["backspace"][-1], abs=1e-4)
     assert seen["chosen"] == [True, False]  # no figure was given to this page
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_on_a_narrow_screen_nothing_but_figures_and_tables_slides(tmp_path):
+    study = replace(STUDY, questions=QUESTIONS)
+    report.write(Results(study, synthetic(study)), tmp_path / ".")
+    text = (tmp_path / "report.html").read_text()
+    steps = Study("one", "A?", (replace(ARM, decodings=()),), (PLACE,), seeds=1)
+    stepped = report.page(Results(steps, [stored(run(Cell(steps.arms[0], PLACE, 0)))]), {})
+    for name, page in (("tables", text), ("steps", stepped)):
+        # A frame of that width: the window of a headless browser has a least width of its own.
+        measure = (
+            "<script>addEventListener('load', () => { document.title = JSON.stringify([document.documentElement."
+            "scrollWidth, innerWidth, [...document.querySelectorAll('.drawing')].map((d) => d.scrollWidth > "
+            "d.clientWidth)]); parent.postMessage(document.title, '*') })</script>"
+        )
+        (tmp_path / f"{name}.html").write_text(page.replace("</body>", f"{measure}</body>"))
+        outer = (
+            f'<iframe src="{name}.html" width=390 height=800 style="border:0"></iframe>'
+            "<script>addEventListener('message', (e) => { document.title = e.data })</script>"
+        )
+        (tmp_path / "outer.html").write_text(f"<!doctype html><title></title>{outer}")
+        line = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"file://{tmp_path / 'outer.html'}"]
+        dumped = subprocess.run(line, capture_output=True, text=True, timeout=120, check=True).stdout
+        width, inner, sliding = json.loads(re.search(r"<title>(.*?)</title>", dumped, re.DOTALL)[1])
+        assert inner == 390
+        assert width <= 390, name
+        assert all(sliding)
+    assert text.count("<figcaption>") == text.count("<figure>") > 0

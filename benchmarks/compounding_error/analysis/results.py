@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from seqil.statistics import Estimate, over_runs
 
@@ -61,3 +64,20 @@ def estimate(runs: Sequence[Record], metric: str) -> Estimate | None:
     if any(metric not in r["estimates"] for r in runs):
         return None
     return over_runs([Estimate.of(r["estimates"][metric]) for r in runs])
+
+
+def next_run(values: Sequence[float]) -> tuple[float, float]:
+    """Where one run more would lie with 95 % chance (Student's t), within the range of a share where all are shares."""
+    x = np.asarray(values, dtype=np.float64)
+    if len(x) < 3 or not np.isfinite(x).all():
+        return math.nan, math.nan
+    half = float(t_quantile(len(x) - 1)) * float(x.std(ddof=1)) * math.sqrt(1 + 1 / len(x))
+    low, high = float(x.mean()) - half, float(x.mean()) + half
+    return (max(low, 0.0), min(high, 1.0)) if ((x >= 0) & (x <= 1)).all() else (low, high)
+
+
+def t_quantile(freedom: int) -> float:
+    """Of Student's t at 97.5 %."""
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, freedom))

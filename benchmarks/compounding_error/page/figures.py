@@ -9,22 +9,20 @@ from typing import Any
 
 from seqil.errors import MissingExtraError
 
-from ..analysis.contrasts import BETTER, marks, tested_metrics
+from ..analysis.contrasts import BETTER, WORSE, marks, tested_metrics
 from ..analysis.correlation import family
-from ..analysis.results import Results, estimate
+from ..analysis.results import Results, estimate, next_run
 from ..running.records import Record
 from ..study import Place
 from .panels import INK, PANELS, Panel, Style, plain_numbers
 
-COLOURS = (
-    *("#0b84a5", "#d9622b", "#1a9e77", "#b05cc6", "#c79a00", "#4f74e0", "#c23b5a", "#5d8f2f"),
-    *("#9a6a4f", "#2aa7a1", "#8a63d2", "#d1529b"),
-)
+# Okabe and Ito (2008), which the colour-blind tell apart; a row has a dash and a marker of its own as well.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
-GOOD, BAD = "#1a9e77", "#d9622b"  # readable on white and on black
+GOOD, BAD = "#0072b2", "#d55e00"  # readable on white and on black
 _COLUMNS = 3
-_SCALE = 1.15  # of figures on the page
+_SCALE = 1.6  # of figures on the page
 
 
 def canvas(**options: Any) -> Any:
@@ -52,9 +50,11 @@ def styles(results: Results) -> dict[str, Style]:
             continue
         nth = families[kind] = families.get(kind, -1) + 1
         kinds = [k for k in families if k not in (results.study.rows[0], "MLE")]
-        colour = INK if kind == "MLE" else COLOURS[kinds.index(kind) % len(COLOURS)]
-        look = nth % len(DASHES)
-        found[row] = Style(results.study.rows.index(row), colour, DASHES[look], MARKERS[look])
+        k = kinds.index(kind) if kind in kinds else 0
+        colour = INK if kind == "MLE" else COLOURS[k % len(COLOURS)]
+        look = nth + k + 1  # the first row has the first dash and marker
+        dashes, marker = DASHES[look % len(DASHES)], MARKERS[(look + look // len(DASHES)) % len(MARKERS)]
+        found[row] = Style(results.study.rows.index(row), colour, dashes, marker)
     return found
 
 
@@ -110,7 +110,8 @@ def _interval_per_row(
         colour = (GOOD if mark == BETTER else BAD) if mark else INK
         values = [float(r["estimates"][metric]["value"]) for r in found]
         axes.plot([e.low, e.high], [y, y], color=colour, lw=1.6, solid_capstyle="butt")
-        axes.plot(e.value, y, "o", color=colour, ms=5)
+        axes.plot(e.value, y, {BETTER: "^", WORSE: "v"}.get(mark, "o"), color=colour, ms=5)
+        axes.plot(next_run(values), [y, y], color=colour, lw=0.7, alpha=0.6, ls=":")
         axes.plot(values, [y] * len(found), "|", color=colour, ms=7, mew=1)
         if e.value == float("inf"):
             axes.annotate("∞ →", (1, y), xycoords=("axes fraction", "data"), color=colour, ha="right", va="center")

@@ -30,7 +30,15 @@ def heading(text: str) -> str:
 def figure(drawings: Drawings, name: str, label: str) -> str:
     """A drawing, or nothing where there is none of this name."""
     drawing = drawings.get(name)
-    return "" if drawing is None else f'<figure role=img aria-label="{escaped(label)}">{drawing}</figure>'
+    return "" if drawing is None else captioned(drawing, label)
+
+
+def captioned(drawing: str, caption: str) -> str:
+    """SVG with its caption below; on a narrow screen it slides sideways, and says so."""
+    return (
+        f'<figure><div class=drawing tabindex=0 role=img aria-label="{escaped(caption)}">{drawing}</div>'
+        f"<figcaption>{escaped(caption)}</figcaption></figure>"
+    )
 
 
 def folded(summary: str, body: str) -> str:

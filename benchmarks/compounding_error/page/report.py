@@ -15,6 +15,7 @@ from .panels import INK
 from .sections import parts_of, stepped
 
 _PAGE = Path(__file__).parent
+_GLYPHS = dict(zip(figures.MARKERS, "●■▲◆▼✚", strict=True))
 
 
 def page(results: Results, drawings: Drawings) -> str:
@@ -70,6 +71,7 @@ def _legend(results: Results) -> str:
         colour = "currentColor" if style.colour == INK else style.colour
         buttons.append(
             f'<button type=button aria-pressed=false data-of="{style.row}"><svg viewBox="0 0 26 8" aria-hidden=true>'
-            f'<line x1=0 y1=4 x2=26 y2=4 stroke="{colour}" stroke-width=2.4{dashes} /></svg>{escaped(row)}</button>'
+            f'<line x1=0 y1=4 x2=26 y2=4 stroke="{colour}" stroke-width=2.4{dashes} /></svg>'
+            f'<i style="color:{colour}" aria-hidden=true>{_GLYPHS[style.marker]}</i>{escaped(row)}</button>'
         )
     return "".join(buttons)

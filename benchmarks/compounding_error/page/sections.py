@@ -27,7 +27,13 @@ def main_tables(results: Results, drawings: Drawings) -> str:
             heading(place.name),
             note(f"An error is {place.error}."),
             markup.table(table(results, place)),
-            figure(drawings, place.name, f"Success and hazard of every row on {place.name}"),
+            figure(
+                drawings,
+                place.name,
+                f"Every row on {place.name}: mean, 95 % interval, the seeds one by one, dotted where one run more "
+                "would lie; "
+                f"▲ better and ▼ worse than {results.study.rows[0]}",
+            ),
         ]
     return "".join(parts)
 

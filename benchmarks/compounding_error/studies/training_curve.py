@@ -8,7 +8,7 @@ from seqil.statistics import Estimate, over_runs
 
 from ..analysis.results import Results
 from ..page.figures import canvas, inlined, plain, styles
-from ..page.markup import Drawings, heading, note
+from ..page.markup import Drawings, captioned, heading, note
 from ..page.panels import Style
 from ..running.records import Record
 from ..study import Place, Section
@@ -53,10 +53,7 @@ def _section(results: Results, drawings: Drawings) -> str:
     parts = [note("Each point is a model trained to that cost, its schedule laid out for it; ticks are the seeds.")]
     for place in results.places:
         drawing = inlined(f"training-{place.name}", drawn(results, place))
-        parts += [
-            heading(place.name),
-            f'<figure role=img aria-label="Success against cost of training">{drawing}</figure>',
-        ]
+        parts += [heading(place.name), captioned(drawing, "Success against cost of training, seeds as ticks")]
     return "".join(parts)
 
 

@@ -1,0 +1,59 @@
+"""Figures can be read by those who do not see all colours, and show where one run more would lie."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+from small_studies import STUDY, synthetic
+
+from benchmarks.compounding_error.analysis.results import Results, next_run
+from benchmarks.compounding_error.page.figures import BAD, COLOURS, GOOD, styles
+from benchmarks.compounding_error.study import Arm
+
+# Machado, Oliveira and Fernandes (2009), full severity, for linear RGB.
+BLINDNESS = {
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "none": np.eye(3),
+}
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def lab(colour, blindness):
+    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = TO_XYZ @ np.clip(np.array(BLINDNESS[blindness]) @ linear, 0, 1) / (TO_XYZ @ np.ones(3))
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_colours_are_told_apart(blindness):
+    for a, b in [*combinations(COLOURS, 2), (GOOD, BAD)]:
+        assert np.linalg.norm(lab(a, blindness) - lab(b, blindness)) > 12, (a, b)
+
+
+def test_the_test_finds_colours_that_are_not_told_apart():
+    blue, violet = (lab(colour, "deuteranopia") for colour in ("#4f74e0", "#8a63d2"))
+    assert np.linalg.norm(blue - violet) < 12
+
+
+def test_no_two_rows_look_alike_without_their_colour():
+    arms = tuple(Arm(f"arm {i}", {"agent": "bc", "noise_rate": i / 100}) for i in range(12))
+    study = replace(STUDY, arms=arms)
+    looks = styles(Results(study, synthetic(study))).values()
+    assert len({(str(look.dashes), look.marker) for look in looks}) == 12
+    assert len({(look.colour, str(look.dashes), look.marker) for look in looks}) == 12
+
+
+def test_where_one_run_more_would_lie():
+    values = np.random.default_rng(0).normal(5, 2, (4000, 6))
+    held = [low <= more <= high for *seen, more in values for low, high in [next_run(seen)]]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.012)
+    low, high = next_run([0.83, 0.92, 0.56])
+    assert (low, high) == (0.0, 1.0)  # shares
+    half = stats.t.ppf(0.975, 2) * np.std([3, 4, 5], ddof=1) * np.sqrt(4 / 3)
+    assert next_run([3, 4, 5]) == pytest.approx((4 - half, 4 + half))
+    assert np.isnan(next_run([0.1, 0.2])).all()
