@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: study study-agents study-noise study-cpu study-referee verify test test-slow test-gpu test-clients install
+.PHONY: study study-agents study-noise study-cpu study-referee verify docs test test-slow test-gpu test-clients install
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
 	.venv/bin/python -m benchmarks.compounding_error run --out runs/study
@@ -19,6 +19,10 @@ study-referee: install  ## the controls and ablations of our wins, five seeds, s
 
 verify: install  ## make every number of the README again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify
+
+docs: install  ## the reference, made from the docstrings of what is public; writes site
+	.venv/bin/pip install -q -c constraints.txt -e ".[docs]"
+	.venv/bin/mkdocs build -q --strict
 
 test: install  ## format, lint, types and the test suite
 	.venv/bin/ruff format --check .
