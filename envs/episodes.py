@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqil import Vocabulary
+from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError, first_line
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.prefix import check_lengths, pad_prompts
-from seqil.mdp.task import at_most
+from seqil.mdp.prefix import check_lengths, pad_prompts, within_budget
 from seqil.rollouts.tried_stacks import TriedStacks
 from seqil.runs import plugins
 
@@ -34,29 +33,26 @@ class Episodes:
         min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
-        task: Any = None,
+        task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
         backspace: bool = True,
         fixed_horizon: bool = False,
         memory: Memory | str = PREFIX,
     ) -> None:
-        self.task = plugins.construct("tasks", task) if isinstance(task, str) else task
-        if prompts is None and self.task is None:
-            raise InvalidInputError("TextGenerationEnv needs prompts=[[…], …] or task=…")
+        self.task: Task | None = plugins.construct("tasks", task) if isinstance(task, str) else task
+        if not (self.task is None or isinstance(self.task, Task)):
+            raise InvalidInputError(f"task={self.task!r} is not a task: subclass seqil.Task")
+        prompts = self._pool() if prompts is None else prompts
         self.vocabulary = v = _vocabulary(vocabulary, self.task)
         max_length, min_length = _lengths(max_length, min_length, self.task)
-        if prompts is None:
-            prompts = self.task.prompts(at_most(_POOL, self.task, "train"), "train", 0)
         self.prompts = [list(p) or [v.eos] for p in prompts]
         pad_prompts(v, self.prompts)
         longest = max(map(len, self.prompts))
         self.width = (longest if max_prompt_length is None else max_prompt_length) + max_length + 1
         if max_prompt_length is not None and max_prompt_length < longest:
             raise InvalidInputError(f"max_prompt_length={max_prompt_length}: a prompt has {longest} tokens")
-        self.max_actions = 4 * max_length if max_actions is None else max_actions
-        if self.max_actions < 1:
-            raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
+        self.max_actions = (self.task.budget if self.task else within_budget)(max_actions, max_length)
         self.max_length, self.min_length = max_length, min_length
         self.backspace, self.fixed_horizon = backspace, fixed_horizon
         self.num_actions = v.num_actions if backspace else v.size
@@ -76,6 +72,11 @@ class Episodes:
         self.success = np.zeros(rows, dtype=np.int8)
         self.running = np.zeros(rows, dtype=bool)
         self._rows = np.arange(rows)
+
+    def _pool(self) -> list[list[int]]:
+        if self.task is None:
+            raise InvalidInputError("TextGenerationEnv needs prompts=[[…], …] or task=…")
+        return self.task.prompts(self.task.at_most(_POOL, "train"), "train", 0)
 
     def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
         """The prompt that the options of a reset ask for, if any; other options are refused."""
@@ -214,16 +215,18 @@ class Episodes:
         return found.astype(np.int64)
 
 
-def _vocabulary(given: Vocabulary | Mapping[str, int] | None, task: Any) -> Vocabulary:
-    if task is None and given is None:
-        raise InvalidInputError("TextGenerationEnv needs a vocabulary, or a task, which has one")
-    vocabulary: Vocabulary = task.vocabulary if given is None else Vocabulary.of(given)
+def _vocabulary(given: Vocabulary | Mapping[str, int] | None, task: Task | None) -> Vocabulary:
+    if given is None:
+        if task is None:
+            raise InvalidInputError("TextGenerationEnv needs a vocabulary, or a task, which has one")
+        given = task.vocabulary
+    vocabulary = Vocabulary.of(given)
     if task is not None and task.vocabulary != vocabulary:
         raise InvalidInputError(f"the task is over {task.vocabulary}, the environment over {vocabulary}")
     return vocabulary
 
 
-def _lengths(max_length: int | None, min_length: int | None, task: Any) -> tuple[int, int]:
+def _lengths(max_length: int | None, min_length: int | None, task: Task | None) -> tuple[int, int]:
     """Both limits; the task's, if the longest text is not given."""
     if max_length is None:
         if task is None:

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
-from seqil import Vocabulary
+from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.rendering import Decode, spans, struck
@@ -30,7 +30,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         vocabulary: the ids, or `{"size": …, "eos": …}`; None: the task's.
         max_length: most generated tokens, L; None: the task's, and so is `min_length` then.
         min_length: fewest before `eos` is legal; None: 0.
-        max_actions: budget; None: `4 * max_length`.
+        max_actions: budget; None: the task's (`Task.budget`), `4 * max_length` without one.
         prompts: id lists to start from, drawn uniformly; an empty one stands for the start token `[eos]`, which is
             what models such as GPT-2 begin a text with.
         task: a task, or the id of one: prompts (its first 1,000 of training), success and rendering come from it.
@@ -59,7 +59,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
-        task: Any = None,
+        task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
         backspace: bool = True,

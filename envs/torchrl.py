@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from seqil import Prefixes, TokenPolicy, Trajectories, Vocabulary, legal_actions, rollout, start, transition
+from seqil import Prefixes, Task, TokenPolicy, Trajectories, Vocabulary, legal_actions, rollout, start, transition
 from seqil.errors import InvalidInputError
 from seqil.mdp.bans import states_before
 from seqil.mdp.memory import PREFIX, History, Memory, Tried
@@ -55,7 +55,7 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
-        task: Any = None,
+        task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
         backspace: bool = True,

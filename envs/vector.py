@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from seqil import Vocabulary
+from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.mdp.memory import PREFIX, Memory
 
@@ -45,7 +45,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         min_length: int | None = None,
         max_actions: int | None = None,
         prompts: Sequence[Sequence[int]] | None = None,
-        task: Any = None,
+        task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
         backspace: bool = True,

@@ -82,7 +82,7 @@ class Place:
         budget: cost of training in forward positions (a trained position counts three), the same for all arms.
         samples: evaluation texts per seed; fewer where the test split has fewer.
         error: what an error is here, for captions.
-        max_actions: of one evaluation text; None: the rollout's own. Mending a text at its end takes many deletions.
+        max_actions: of one evaluation text; None: the task's own budget.
         horizons: lengths at which the trained model is sampled once more, beside that of its training; for tasks with
             the option `horizon`. What is longer than the training texts is extrapolation.
         horizon_samples: texts at each of them.

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
 from seqil import (
     Agent,
+    Task,
     TokenPolicy,
     Trajectories,
     TrajectoryLoss,
@@ -150,7 +150,7 @@ def _whole(steps: int, device: torch.device, repetitions: int) -> Iterator[Ratio
 
 
 class _Run:
-    def __init__(self, settings: Settings, task: Any) -> None:
+    def __init__(self, settings: Settings, task: Task) -> None:
         self.settings, self.task, self.cost = settings, task, 0.0
 
     def __call__(self) -> float:

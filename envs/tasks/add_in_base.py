@@ -14,7 +14,7 @@ from seqil.errors import InvalidInputError
 
 from .base import counters
 from .base.requests import foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask, prompts_of
+from .base.right_answer import Item, RightAnswerTask, mended_late, prompts_of
 
 DIGITS = "0123456789abcdef"
 _ALPHABET = "\n" + DIGITS + "".join(sorted(set("In base , what is  + - ?") - set(DIGITS)))
@@ -46,6 +46,7 @@ class AddInBase(RightAnswerTask):
             raise InvalidInputError(f"add_in_base: low={low}, high={high} must satisfy 1 <= low <= high <= 30")
         self.low, self.high = low, high
         self.max_length = len(in_base(2 * -(-(10**high) // 2), 2)) + 1
+        self.max_actions = mended_late(self.max_length)
 
     def answer(self, prompt: Sequence[int]) -> list[int]:
         """Its characters and `eos`."""

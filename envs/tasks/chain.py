@@ -14,7 +14,7 @@ from seqil import Prefixes, Vocabulary
 
 from .base import counters
 from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask
+from .base.right_answer import Item, RightAnswerTask, mended_late
 
 VALUES, FUNCTIONS = 10, 8
 _ALPHABET = "0123456789abcdefgh"
@@ -50,6 +50,7 @@ class Chain(RightAnswerTask):
         check_range(self.name, 1, delay=delay)
         self.delay = delay
         self.max_length = self.min_length = delay + 1
+        self.max_actions = mended_late(self.max_length)
         self.table = _table()
         """Int64 [8, 10]: value of a function at a value."""
 

@@ -14,7 +14,7 @@ from seqil import Prefixes
 
 from .base import counters
 from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask
+from .base.right_answer import Item, RightAnswerTask, mended_late
 from .chain import FUNCTIONS, VALUES, Chain
 
 _CHUNK = 1024
@@ -50,6 +50,7 @@ class Chains(RightAnswerTask):
         check_range(self.name, 1, links=links, delay=delay)
         self.links, self.delay = links, delay
         self.max_length = self.min_length = links * (delay + 1)
+        self.max_actions = mended_late(self.max_length)
         self.table = Chain().table
         """Int64 [8, 10]: value of a function at a value, as in `chain`."""
 

@@ -15,7 +15,7 @@ from seqil import Prefixes, Vocabulary, legal_actions
 
 from .base import counters
 from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import prompts_of
+from .base.right_answer import mended_late, prompts_of
 from .base.sampled import Chunk, Ints, SampledTask
 
 _SIGNS = "+-*/"
@@ -68,6 +68,7 @@ class Countdown(SampledTask):
         self.vocabulary = Vocabulary(size=limit + 5, eos=limit + 4)
         self.prompt_tokens = numbers + 1
         self.max_length = self.min_length = 4 * (numbers - 1)
+        self.max_actions = mended_late(self.max_length)
 
     def chunk(self, seed: int, number: int) -> Chunk:
         """1024 questions, each with one of its right texts."""

@@ -16,7 +16,7 @@ from seqil.errors import InvalidInputError
 
 from .base import counters
 from .base.requests import foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask
+from .base.right_answer import Item, RightAnswerTask, mended_late
 
 _ALPHABET = "0123456789+="
 _PLUS, _EQUALS = 10, 11
@@ -55,6 +55,7 @@ class LongAddition(RightAnswerTask):
             raise InvalidInputError(f"long_addition: low={low}, high={high} must satisfy 3 <= low <= high <= 32")
         self.low, self.high, self.reverse = low, high, reverse
         self.max_length = high + 1
+        self.max_actions = mended_late(self.max_length)
 
     def answer(self, prompt: Sequence[int]) -> list[int]:
         """The digits of the sum and `eos`."""

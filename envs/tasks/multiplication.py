@@ -17,7 +17,7 @@ from seqil import Prefixes, Vocabulary
 
 from .base import counters
 from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask
+from .base.right_answer import Item, RightAnswerTask, mended_late
 
 _ALPHABET = "0123456789*=+()"
 _TIMES, _EQUALS = 10, 11
@@ -64,6 +64,7 @@ class Multiplication(RightAnswerTask):
         self.digits = digits
         self.sums = _layout(digits)
         self.max_length = self.min_length = self.sums[-1].at + self.sums[-1].digits
+        self.max_actions = mended_late(self.max_length)
 
     def answer(self, prompt: Sequence[int]) -> list[int]:
         """Products, sums, result and `eos`."""

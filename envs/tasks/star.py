@@ -16,7 +16,7 @@ from seqil.errors import InvalidInputError
 
 from .base import counters
 from .base.requests import foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask
+from .base.right_answer import Item, RightAnswerTask, mended_late
 
 LABELS = 50
 _BAR, _SLASH, _EQUALS, _EOS = range(LABELS, LABELS + 4)
@@ -59,6 +59,7 @@ class Star(RightAnswerTask):
             )
         self.arms, self.length = arms, length
         self.max_length = self.min_length = length + 1
+        self.max_actions = mended_late(self.max_length)
 
     def answer(self, prompt: Sequence[int]) -> list[int]:
         """The nodes of the path and `eos`."""

@@ -58,6 +58,7 @@ class Sudoku4(SampledTask):
     name = "sudoku4"
     vocabulary = Vocabulary(size=_EOS + 1, eos=_EOS)
     max_length = min_length = prompt_tokens = CELLS
+    max_actions = 200
 
     def __init__(self, low: int = 0, high: int = 6, scattered: bool = True) -> None:
         if not 0 <= low <= high or not 2 <= high < CELLS:

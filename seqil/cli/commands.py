@@ -20,6 +20,7 @@ from .. import decoding, metrics
 from ..errors import InvalidInputError
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
@@ -28,7 +29,7 @@ from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption
 from ..runs.checkpoint import RunFolder
 from ..runs.configuration import merged, read_config
-from ..runs.experiment import Settings, available, located, make_task, make_training
+from ..runs.experiment import Settings, located, make_task, make_training
 from ..runs.stopping import stoppable
 from ..runs.validation import MEASURE, Validation
 from . import showing
@@ -53,6 +54,7 @@ def train(
     config: Path | None = None,
     evaluate_every: int | None = None,
     patience: int | None = None,
+    max_actions: int | None = None,
 ) -> None:
     """Start a run; nothing is written before its settings have proved sound.
 
@@ -64,6 +66,7 @@ def train(
         config: a file of settings.
         evaluate_every: steps between two measurements on held-out items; None: none.
         patience: measurements without a better one until the run ends.
+        max_actions: of the texts that the last line is about.
     """
     own = {name: settings[name] for name in given if name in settings}
     found = merged(settings, read_config(config) if config else {}, own, settings)
@@ -73,14 +76,14 @@ def train(
     chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
     training = make_training(chosen, task)
     chosen = located(chosen)
-    if available(task, "test") == 0:
+    if task.available("test") == 0:
         resumption.warn(f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data")
     run = RunFolder(out)
     validation = Validation(run, task, evaluate_every, patience) if evaluate_every else None
     with run.writing():
         run.start({"settings": chosen.to_json(), **resumption.made_with()})
         try:
-            _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation)
+            _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation, max_actions)
         except Exception:
             run.discard()
             raise
@@ -92,6 +95,7 @@ def resume(
     steps: int | None = None,
     evaluate_every: int | None = None,
     patience: int | None = None,
+    max_actions: int | None = None,
 ) -> None:
     """Go on with a run from its newest checkpoint, from its settings alone if it has none yet; to more `steps`."""
     run = RunFolder(out)
@@ -105,7 +109,7 @@ def resume(
         resumption.record_extension(run, chosen)
         console.print(f"resumed at step {training.step} of {chosen.steps}")
         validation = Validation(run, task, evaluate_every, patience) if evaluate_every else None
-        _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation)
+        _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation, max_actions)
 
 
 def sample(
@@ -120,6 +124,7 @@ def sample(
     form: str | None = None,
     stream: bool = False,
     best: bool = False,
+    max_actions: int | None = None,
 ) -> None:
     """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for."""
     chosen = [decoding.parse(rule) for rule in rules]
@@ -133,22 +138,23 @@ def sample(
     else:
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
     if stream:
-        trajectories = _streamed(task, policy, prompts, temperature, seed, chosen, max_length)
+        trajectories = _streamed(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
     else:
-        trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length)
+        trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
         showing.show(console, task, prompts, trajectories, form)
     if form != "json":
-        _print_cost(trajectories, chosen)
+        _print_cost(trajectories, task.budget(max_actions, max_length), chosen)
 
 
 def _streamed(
-    task: Any,
+    task: Task,
     policy: TokenPolicy,
     prompts: Sequence[Sequence[int]],
     temperature: float,
     seed: int,
     rules: Sequence[decoding.NamedRule],
     max_length: int | None,
+    max_actions: int | None,
 ) -> Trajectories:
     """The samples of `_rollout`, one after another, each shown as it is written."""
     from ..rollouts.streaming import DeletionStreamer
@@ -161,8 +167,8 @@ def _streamed(
         def watch(_: int, action: int, streamer: DeletionStreamer = streamer) -> None:
             streamer.put([action])
 
-        streams, more = torch.tensor([row]), {"watch": watch}
-        parts.append(_rollout(task, policy, [prompt], temperature, seed, rules, max_length, streams=streams, **more))
+        own = {"streams": torch.tensor([row]), "watch": watch}
+        parts.append(_rollout(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, own))
         streamer.end()
     return Trajectories.cat(parts)
 
@@ -176,6 +182,7 @@ def evaluate(
     seed: int,
     json_file: Path | None,
     best: bool = False,
+    max_actions: int | None = None,
 ) -> None:
     """Print the metrics of a run on one split."""
     if json_file is not None and not json_file.parent.is_dir():
@@ -185,10 +192,10 @@ def evaluate(
     n = _number(task, split, n, 500, least=2)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    written = _rollout(task, policy, prompts, temperature, seed, chosen)
-    entries = known_metrics.metrics()
+    written = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
+    entries, budget = known_metrics.metrics(), task.budget(max_actions)
     measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen), entries)
-    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen)])
+    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {budget} actions a text"])
     table = Table(title=f"{out} on {task.name}/{split}, {n} samples, {how}", box=None)
     table.add_column("metric")
     table.add_column("value [95 % interval]", justify="right")
@@ -199,8 +206,12 @@ def evaluate(
             table.add_row(one.title, str(measured[one.name]), f"{one.unit} {one.arrow}".strip(), one.about)
     console.print(table)
     if json_file is not None:
-        rows = {name: estimate.to_json() for name, estimate in measured.items()}
-        json_file.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        sampled = {"split": split, "samples": n, "temperature": temperature, "rules": list(map(str, chosen))}
+        numbers = {
+            **{"run": str(out), "task": task.name, **sampled, "max_actions": budget, "seed": seed},
+            "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
+        }
+        json_file.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
 
 
 def show_plugins(kind: str) -> None:
@@ -218,10 +229,11 @@ def show_plugins(kind: str) -> None:
 def _loop(
     run: RunFolder,
     training: Training,
-    task: Any,
+    task: Task,
     save_every: int,
     identity: dict[str, Any],
     validation: Validation | None = None,
+    max_actions: int | None = None,
 ) -> None:
     total, saved = training.agent.steps, training.step
     before = run.rewind(training.step).get("seconds")
@@ -265,7 +277,8 @@ def _loop(
         f"in {time.perf_counter() - began:.0f} s"
     )
     prompts = training.demonstrations.select(slice(0, 64)).prompts
-    _print_cost(_rollout(task, training.policy, prompts, 1.0, 0))
+    written = _rollout(task, training.policy, prompts, 1.0, 0, max_actions=max_actions)
+    _print_cost(written, task.budget(max_actions))
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
 
 
@@ -274,16 +287,17 @@ def _say_stopped(run: RunFolder, step: int, total: int) -> None:
     console.print(f"stopped at step {step} of {total}; {remedy}", soft_wrap=True)
 
 
-def _print_cost(trajectories: Trajectories, rules: Sequence[decoding.NamedRule] = ()) -> None:
+def _print_cost(trajectories: Trajectories, budget: int, rules: Sequence[decoding.NamedRule] = ()) -> None:
     cost = metrics.cost(trajectories, rules)
     net = max(cost.net.sum(), 1)
     console.print(
         f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
-        f"{float((~trajectories.ended).float().mean()):.1%} unfinished"
+        f"{float((~trajectories.ended).float().mean()):.1%} unfinished after {budget} actions",
+        soft_wrap=True,
     )
 
 
-def _load(out: Path, best: bool) -> tuple[Any, TokenPolicy]:
+def _load(out: Path, best: bool) -> tuple[Task, TokenPolicy]:
     run = RunFolder(out)
     chosen, checkpoint = resumption.opened(run)
     if best:
@@ -294,11 +308,11 @@ def _load(out: Path, best: bool) -> tuple[Any, TokenPolicy]:
     return task, TokenPolicy.from_pretrained(checkpoint, task.vocabulary)
 
 
-def _number(task: Any, split: str, asked: int | None, default: int, least: int = 1) -> int:
+def _number(task: Task, split: str, asked: int | None, default: int, least: int = 1) -> int:
     """How many items to take: what was asked for, else the default; where a split has fewer, all of it."""
     if split not in ("train", "valid", "test"):
         raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
-    there = available(task, split)
+    there = task.available(split)
     if there is None:
         return asked or default
     if there < least:
@@ -311,14 +325,15 @@ def _number(task: Any, split: str, asked: int | None, default: int, least: int =
 
 
 def _rollout(
-    task: Any,
+    task: Task,
     policy: TokenPolicy,
     prompts: Prompts,
     temperature: float,
     seed: int,
     rules: Sequence[decoding.NamedRule] = (),
     max_length: int | None = None,
-    **options: Any,
+    max_actions: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Trajectories:
     length = max_length or task.max_length
     return rollout(
@@ -326,8 +341,9 @@ def _rollout(
         prompts,
         max_length=length,
         min_length=min(task.min_length, length),
+        max_actions=task.budget(max_actions, max_length),
         temperature=temperature,
         rules=rules,
         generator=torch.Generator().manual_seed(seed),
-        **options,
+        **(more or {}),
     ).to("cpu")

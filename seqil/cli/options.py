@@ -48,6 +48,17 @@ Rules = Annotated[
 ]
 
 
+MaxActions = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1_000_000,
+        help="Most actions of one text, deletions included; the task's own budget by default. Success depends on it.",
+        show_default=False,
+    ),
+]
+
+
 def _pairs(help_text: str) -> Any:
     return typer.Option(metavar="KEY=VALUE", help=help_text, show_default=False)
 
@@ -110,6 +121,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    max_actions: MaxActions = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train an agent on a task."""
@@ -121,7 +133,7 @@ def train(
     if resume:
         _refuse_settings(ctx)
         more = steps if "steps" in _given(ctx) else None
-        commands.resume(out, save_every, more, evaluate_every, patience)
+        commands.resume(out, save_every, more, evaluate_every, patience, max_actions)
         return
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
@@ -131,7 +143,7 @@ def train(
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }
-    commands.train(out, settings, save_every, _given(ctx), config, evaluate_every, patience)
+    commands.train(out, settings, save_every, _given(ctx), config, evaluate_every, patience, max_actions)
 
 
 class Form(StrEnum):
@@ -172,6 +184,7 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
     rule: Rules = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens; the task's by default.")] = None,
+    max_actions: MaxActions = None,
     seed: Seed = 0,
     form: Annotated[
         Form | None,
@@ -192,7 +205,7 @@ def sample(
 
     commands.quiet()
     asked = [*(prompt or ()), *map(_prompt_of, prompt_file or ())]
-    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best)
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, max_actions)
 
 
 def _prompt_of(file: Path) -> str:
@@ -212,6 +225,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
     rule: Rules = None,
+    max_actions: MaxActions = None,
     seed: Seed = 0,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="PATH", parser=_path)
@@ -222,7 +236,7 @@ def evaluate(
     from . import commands
 
     commands.quiet()
-    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best)
+    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions)
 
 
 class Kind(StrEnum):
@@ -250,7 +264,7 @@ def _given(ctx: typer.Context) -> list[str]:
 
 def _refuse_settings(ctx: typer.Context) -> None:
     """A run goes on as what it was: name the options that say otherwise."""
-    asked = set(_given(ctx)) - {"out", "resume", "save_every", "steps", "evaluate_every", "patience"}
+    asked = set(_given(ctx)) - {"out", "resume", "save_every", "steps", "evaluate_every", "patience", "max_actions"}
     given = [option.opts[0] for option in ctx.command.params if option.name in asked]
     if given:
         raise InvalidInputError(f"--resume goes on with the settings of the run; leave out {', '.join(given)}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ..mdp.rendering import Span, marked, spans
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 
 _END_OF_PROMPT = "[|]"
@@ -23,7 +23,7 @@ def shown_as(asked: str | None, console: Console) -> str:
     return asked or ("ansi" if styled else "marks")
 
 
-def show(console: Console, task: Any, prompts: Sequence[Sequence[int]], written: Trajectories, form: str) -> None:
+def show(console: Console, task: Task, prompts: Sequence[Sequence[int]], written: Trajectories, form: str) -> None:
     """Print prompts and what was written, one sample after another.
 
     Args:

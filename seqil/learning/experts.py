@@ -8,7 +8,6 @@ as long as something wrong stands: that is what makes its corrections demonstrat
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from ..errors import InvalidInputError
 from ..mdp.bans import states_before
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, start
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..policy.modes import evaluating
@@ -54,7 +54,7 @@ def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
     return law
 
 
-def teacher(task: Any, backspace: bool = True) -> Expert:
+def teacher(task: Task, backspace: bool = True) -> Expert:
     """The exact teacher of a task: its law of the next token, `eos` where no more fits; a deletion wherever an error
     stands.
     """
@@ -89,7 +89,7 @@ def policy(expert: TokenPolicy) -> Expert:
     return law
 
 
-EXPERTS: dict[str, Callable[[Any, TokenPolicy], Expert]] = {
+EXPERTS: dict[str, Callable[[Task, TokenPolicy], Expert]] = {
     "reference": lambda task, learner: reference(learner.vocabulary, learner.backspace),
     "teacher": lambda task, learner: teacher(task, learner.backspace),
 }

@@ -17,6 +17,7 @@ from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
 from ..errors import InvalidInputError
+from ..mdp.prefix import within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded
@@ -37,7 +38,7 @@ class Sampling:
         every: updates between two collections.
         rows: trajectories per collection.
         capacity: of the replay buffer, in trajectories.
-        max_actions: budget of one trajectory; None: `4 * max_length`.
+        max_actions: budget of one trajectory; None: `4 * max_length`, whatever the task evaluates with.
         temperature: of the softmax.
     """
 
@@ -216,7 +217,7 @@ class Training:
 
     @property
     def _budget(self) -> int:
-        return self.sampling.max_actions or 4 * self.demonstrations.max_length
+        return within_budget(self.sampling.max_actions, self.demonstrations.max_length)
 
     def _sample(self, demonstrations: Trajectories) -> Trajectories:
         """One rollout from the prompt of each demonstration, labelled by the agent."""

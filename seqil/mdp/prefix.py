@@ -198,6 +198,15 @@ def check_lengths(max_length: int, min_length: int) -> None:
         raise InvalidInputError(f"min_length={min_length} must lie in 0..max_length={max_length}")
 
 
+def within_budget(max_actions: int | None, max_length: int) -> int:
+    """The most actions of a text: what was asked for; where nothing was, `4 * max_length`."""
+    if max_actions is None:
+        return 4 * max_length
+    if max_actions < 1:
+        raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
+    return max_actions
+
+
 def pad_prompts(vocabulary: Vocabulary, prompts: Prompts) -> tuple[Tensor, Tensor]:
     """Prompts as cells int64 [B, P], right-padded with `vocabulary.size`, and their lengths int64 [B]; validated."""
     cells, lengths = pad(prompts, vocabulary.size, "prompt")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from .prefix import Prefixes
+from .prefix import Prefixes, within_budget
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
 
@@ -23,6 +23,9 @@ class Task(ABC):
         vocabulary: the ids of its tokens.
         max_length: most generated tokens that a text of the task needs, `eos` not counted.
         min_length: fewest generated tokens before `eos`; equal to `max_length` on a fixed-horizon task.
+        max_actions: most actions of one sampled text, deletions and `eos` included, that its numbers are measured with
+            (see `budget`). A task says it where errors show long after they were made, so that much is deleted again
+            and again; None: four per token.
         judged: whether `first_error` is to be believed: so it is where a task defines it, unless the task says no.
     """
 
@@ -30,6 +33,7 @@ class Task(ABC):
     vocabulary: Vocabulary
     max_length: int
     min_length: int = 0
+    max_actions: int | None = None
     judged: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -49,6 +53,26 @@ class Task(ABC):
         """How many items there are in a split; None: as many as one asks for."""
         return None
 
+    def at_most(self, n: int, split: str) -> int:
+        """`n`, or what there is where a split has fewer items."""
+        there = self.available(split)
+        return n if there is None else min(n, there)
+
+    def budget(self, asked: int | None = None, max_length: int | None = None) -> int:
+        """The most actions that a sampled text may take: whatever samples from the task asks here.
+
+        Success is a function of it, for a text that is still mending when it is spent counts as unfinished. So all
+        numbers of a task are of one budget, unless somebody asked for another.
+
+        Args:
+            asked: for; None: `max_actions`, and of longer texts than the task's at least four per token.
+            max_length: most generated tokens, if not the task's.
+        """
+        length = max_length or self.max_length
+        if asked is None and self.max_actions is not None:
+            asked = self.max_actions if length <= self.max_length else max(self.max_actions, 4 * length)
+        return within_budget(asked, length)
+
     def next_distribution(self, prefixes: Prefixes) -> Tensor | None:
         """The teacher's law of the next token, float64 [B, V], rows that sum to 1; None where there is no teacher.
 
@@ -58,6 +82,14 @@ class Task(ABC):
 
     def first_error(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
         """Index into `tokens` (the generated text) of the first wrong one; None if there is none, or no judge."""
+        return None
+
+    def first_unknown_word(self, prompt: Sequence[int], tokens: Sequence[int]) -> int | None:
+        """A proxy for the first error where no token is impossible, as an index into `tokens`; None if there is none.
+
+        It judges where a task defines it and is not `judged`: what it finds need not be wrong, so deletions are not
+        measured against it.
+        """
         return None
 
     def has_error(self, prefixes: Prefixes) -> Tensor:
@@ -103,15 +135,3 @@ class Task(ABC):
                 raise InvalidInputError(f"task {self.name!r} has no token for {text[at:]!r:.40}")
             at += max(n, 1)
         return ids or [self.vocabulary.eos]
-
-
-def available(task: Any, split: str) -> int | None:
-    """How many items a task has in a split; None: as many as one asks for, or it does not say."""
-    count = getattr(task, "available", None)
-    return None if count is None else count(split)
-
-
-def at_most(n: int, task: Any, split: str) -> int:
-    """`n`, or what there is where a split has fewer items."""
-    there = available(task, split)
-    return n if there is None else min(n, there)

@@ -7,12 +7,12 @@ point group `seqil.metrics` by the distribution that has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..statistics.comparison import hazard_ratio
@@ -32,7 +32,7 @@ _LAWS = 256
 
 
 def evaluation(
-    task: Any,
+    task: Task,
     policy: TokenPolicy,
     demonstrations: Trajectories,
     rollouts: Trajectories,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
 
 import torch
 
+from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..policy.modes import evaluating
@@ -43,7 +43,7 @@ class Sample:
     @classmethod
     def of(
         cls,
-        task: Any,
+        task: Task,
         policy: TokenPolicy,
         demonstrations: Trajectories,
         rollouts: Trajectories,
@@ -109,15 +109,15 @@ class Sample:
         return taught(self.task.next_distribution, final_texts(self.rollouts)) if self.has_teacher else None
 
 
-def judge_of(task: Any) -> Judge | None:
+def judge_of(task: Task) -> Judge | None:
     """The task's judge of first errors, unless it says that it is not `judged`; else its proxy; None without either."""
-    if getattr(task, "judged", True):
-        return cast("Judge", task.first_error)
-    return cast("Judge | None", getattr(task, "first_unknown_word", None))
+    if task.judged:
+        return task.first_error
+    return None if type(task).first_unknown_word is Task.first_unknown_word else task.first_unknown_word
 
 
 @torch.no_grad()
-def step_errors(task: Any, policy: TokenPolicy, trajectories: Trajectories) -> Floats:
+def step_errors(task: Task, policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     """`KL(teacher || student)` of the next token, in nats, at one prefix of every final text: float64 [B].
 
     That of row i holds the share `i * 0.6180339887 mod 1` of the text's tokens, rounded down: the fractions spread
@@ -131,5 +131,8 @@ def step_errors(task: Any, policy: TokenPolicy, trajectories: Trajectories) -> F
     cut = replace(final, tokens=tokens, length=length, ended=torch.zeros_like(final.ended))
     with evaluating(policy):
         student = token_log_probs(policy.log_probs(cut.to(policy.weight.device))).cpu()
-    errors: Floats = kl(task.next_distribution(cut), student).numpy()
+    law = task.next_distribution(cut)
+    if law is None:
+        raise InvalidInputError(f"the task {task.name!r} has no exact teacher: its step errors are not defined")
+    errors: Floats = kl(law, student).numpy()
     return errors

@@ -13,7 +13,16 @@ from torch import Tensor
 from ..capacity import check_memory
 from ..errors import InvalidInputError
 from ..mdp.memory import PREFIX, Memory
-from ..mdp.prefix import Prefixes, Prompts, check_lengths, legal_actions, pad_prompts, start, transition
+from ..mdp.prefix import (
+    Prefixes,
+    Prompts,
+    check_lengths,
+    legal_actions,
+    pad_prompts,
+    start,
+    transition,
+    within_budget,
+)
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.precision import computing
@@ -74,7 +83,7 @@ def rollout(
         InvalidInputError: bad prompts or limits, or more positions than the model has.
         NonFiniteError: NaN or infinity in the logits.
     """
-    max_actions, memory = _budget(max_actions, max_length), _memory(policy, rules)
+    max_actions, memory = within_budget(max_actions, max_length), _memory(policy, rules)
     check_lengths(max_length, min_length)
     cells, _ = pad_prompts(policy.vocabulary, prompts)
     policy.check_positions(cells.shape[1] + (max_length if memory.rewinds else max_actions - 1))
@@ -112,7 +121,7 @@ def rollout_reference(
     Needs of the policy only `vocabulary`, `backspace` and `log_probs(prefixes)`: a table serves as well as a model. It
     may have a `memory`.
     """
-    max_actions = _budget(max_actions, max_length)
+    max_actions = within_budget(max_actions, max_length)
     v = policy.vocabulary
     initial = state = start(v, prompts, max_length, min_length, _memory(policy, rules))
     sampler = Sampler(generator, temperature, _named(streams, initial))
@@ -133,14 +142,6 @@ def rollout_reference(
             lengths += running.long()
             state = transition(v, state, action)
     return _finish(initial, v, actions, lengths, log_prob)
-
-
-def _budget(max_actions: int | None, max_length: int) -> int:
-    if max_actions is None:
-        return 4 * max_length
-    if max_actions < 1:
-        raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
-    return max_actions
 
 
 def _memory(policy: TokenPolicy, rules: Sequence[Rule]) -> Memory:

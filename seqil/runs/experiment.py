@@ -19,7 +19,7 @@ from ..learning.agent import Agent
 from ..learning.training import Corruption, Sampling, Training
 from ..mdp.memory import Memory
 from ..mdp.prefix import start
-from ..mdp.task import available as available
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
 from ..policy.files import SETTINGS, load_model
@@ -119,9 +119,9 @@ class Settings:
         return mapping
 
 
-def make_task(settings: Settings) -> Any:
+def make_task(settings: Settings) -> Task:
     """The task of the settings."""
-    return plugins.construct("tasks", settings.task, **settings.task_options)
+    return cast("Task", plugins.construct("tasks", settings.task, **settings.task_options))
 
 
 def located(settings: Settings) -> Settings:
@@ -135,7 +135,7 @@ def located(settings: Settings) -> Settings:
     )
 
 
-def make_training(settings: Settings, task: Any, spare: int = 0) -> Training:
+def make_training(settings: Settings, task: Task, spare: int = 0) -> Training:
     """The run of the settings, before its first step.
 
     Args:
@@ -208,7 +208,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     return cast("TokenPolicy", TokenPolicy(model, vocabulary, s.backspace, s.memory).to(device))
 
 
-def make_corruption(settings: Settings, task: Any, policy: TokenPolicy) -> Corruption | None:
+def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corruption | None:
     """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
     s, v = settings, task.vocabulary
     makers: dict[str, Callable[[], noise.Noise | None]] = {
@@ -265,7 +265,7 @@ def _absolute(path: str) -> str:
     return str(Path(path).absolute()) if Path(path).exists() else path
 
 
-def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Any, policy: TokenPolicy) -> dict[str, Any]:
+def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Task, policy: TokenPolicy) -> dict[str, Any]:
     """Options of an agent's constructor from their JSON form: values that have a name are given by it."""
     given = dict(options)
     for setting in ("steps", "learning_rate"):

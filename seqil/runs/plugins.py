@@ -9,13 +9,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..errors import InvalidInputError, SeqilError
+from ..mdp.task import Task
 from . import own_files
 from .option_types import argument_types, mismatch, read
-
-_TASK = (
-    *("prompts", "demonstrations", "next_distribution", "first_error", "has_error", "success"),
-    *("confusions", "decode"),
-)
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ def _package(point: EntryPoint) -> tuple[str, str]:
 
 
 def _fault(kind: str, loaded: Any) -> str | None:
-    """What keeps it from being an agent or a task. Tasks may come from elsewhere than `envs`: their methods count."""
+    """What keeps it from being an agent, a task or a metric."""
     if kind == "metrics":
         from ..metrics.entries import Metric
 
@@ -156,8 +152,7 @@ def _fault(kind: str, loaded: Any) -> str | None:
     if abstract:
         return f"does not define {', '.join(sorted(abstract))}"
     if kind == "tasks":
-        lacking = [name for name in _TASK if not callable(getattr(loaded, name, None))]
-        return f"is not a task: it has no {', '.join(lacking)}; subclass Task" if lacking else None
+        return None if issubclass(loaded, Task) else "is not a task: subclass seqil.Task"
     from ..learning.agent import Agent
 
     return None if issubclass(loaded, Agent) else "is not an agent: subclass seqil.Agent"

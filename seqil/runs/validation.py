@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import InvalidInputError
-from ..mdp.task import at_most
+from ..mdp.task import Task
 from ..metrics.positions import negative_log_likelihood
 from ..policy.token_policy import TokenPolicy
 from .checkpoint import RunFolder
@@ -27,8 +25,8 @@ class Validation:
         InvalidInputError: the split is empty.
     """
 
-    def __init__(self, run: RunFolder, task: Any, every: int, patience: int | None = None) -> None:
-        n = at_most(_ITEMS, task, "valid")
+    def __init__(self, run: RunFolder, task: Task, every: int, patience: int | None = None) -> None:
+        n = task.at_most(_ITEMS, "valid")
         if not n:
             raise InvalidInputError(f"the valid split of {task.name} is empty: --evaluate-every needs more data")
         self.run, self.every, self.patience = run, every, patience

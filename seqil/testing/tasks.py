@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..mdp.prefix import Prefixes, legal_actions
-from ..mdp.task import at_most, available
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from .random_states import untouched
@@ -19,7 +19,7 @@ _SPLITS = ("train", "valid", "test")
 Items = set[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
-def check_task(task: Any) -> None:
+def check_task(task: Task) -> None:
     """Prove that a task keeps the contract of `seqil.Task`; an AssertionError says in one line where it does not.
 
     Checked, on twenty items of each split, or what there is:
@@ -42,7 +42,7 @@ def check_task(task: Any) -> None:
         assert not items[a] & items[b], f"splits {a} and {b} share items"
 
 
-def _check_attributes(task: Any) -> None:
+def _check_attributes(task: Task) -> None:
     assert isinstance(task.name, str), f"name is {task.name!r}, not a str"
     assert task.name, "name is empty"
     assert isinstance(task.vocabulary, Vocabulary), f"vocabulary is a {type(task.vocabulary).__name__}"
@@ -52,8 +52,8 @@ def _check_attributes(task: Any) -> None:
     assert isinstance(task.judged, bool), f"judged is {task.judged!r}, not a bool"
 
 
-def _check_split(task: Any, split: str) -> Items:
-    n = at_most(_N, task, split)
+def _check_split(task: Task, split: str) -> Items:
+    n = task.at_most(_N, split)
     t, prompts = task.demonstrations(n, split, 0), task.prompts(n, split, 0)
     assert isinstance(t, Trajectories), f"demonstrations are {type(t).__name__}, not Trajectories"
     assert len(t) == len(prompts) == n, f"asked for {n} items of {split}, got {len(t)} and {len(prompts)} prompts"
@@ -77,18 +77,18 @@ def _items(t: Trajectories) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     return [(tuple(prompt[:p]), tuple(text[:n])) for prompt, p, text, n in rows]
 
 
-def _check_asking(task: Any, split: str, n: int, items: list[Any]) -> None:
+def _check_asking(task: Task, split: str, n: int, items: list[Any]) -> None:
     half = max(1, n // 2)
     assert task.prompts(half, split, 0) == [list(p) for p, _ in items[:half]], f"prompts of {split} depend on n"
     assert _items(task.demonstrations(half, split, 0)) == items[:half], f"demonstrations of {split} depend on n"
     assert _items(task.demonstrations(n, split, 0)) == items, f"{split} changes when asked for again"
-    there = available(task, split)
+    there = task.available(split)
     if there is not None and n < there <= 50 * _N:
         held = len(task.prompts(there, split, 0))
         assert held == there, f"available says {there} items of {split}, there are {held}"
 
 
-def _check_demonstrations(task: Any, t: Trajectories, split: str) -> None:
+def _check_demonstrations(task: Task, t: Trajectories, split: str) -> None:
     v = task.vocabulary
     assert (t.max_length, t.min_length) == (task.max_length, task.min_length), "length limits differ from the task's"
     assert bool(t.ended.all()), f"a demonstration of {split} does not end with eos"
@@ -102,7 +102,7 @@ def _check_demonstrations(task: Any, t: Trajectories, split: str) -> None:
         assert isinstance(task.decode(list(text[:1])), str), "decode does not give a str for the beginning of a text"
 
 
-def _verdict(task: Any, prompt: tuple[int, ...], text: tuple[int, ...]) -> bool | None:
+def _verdict(task: Task, prompt: tuple[int, ...], text: tuple[int, ...]) -> bool | None:
     found = task.success(list(prompt), list(text))
     assert found is None or isinstance(found, bool), f"success is {found!r}; it must be a bool or None"
     return found
@@ -114,7 +114,7 @@ def _beginnings(t: Trajectories, actions: Tensor, lengths: Tensor) -> Trajectori
     )
 
 
-def _check_laws(task: Any, t: Trajectories, at: Tensor) -> None:
+def _check_laws(task: Task, t: Trajectories, at: Tensor) -> None:
     """Of the token number `at` of each row, given what stands before it."""
     state, following = _beginnings(t, t.actions, at).replay(), t.actions.gather(1, at[:, None])
     law = _rows(task, state, "next_distribution")
@@ -127,7 +127,7 @@ def _check_laws(task: Any, t: Trajectories, at: Tensor) -> None:
         assert bool((weights >= 0).all() & weights.isfinite().all()), "confusions are not finite weights"
 
 
-def _rows(task: Any, state: Prefixes, name: str) -> Tensor | None:
+def _rows(task: Task, state: Prefixes, name: str) -> Tensor | None:
     """What the task says of each prefix, float or bool [B, …], if anything."""
     ask, kept = getattr(task, name), state.tokens.clone()
     found: Tensor | None = ask(state)
@@ -165,7 +165,7 @@ def _altered(t: Trajectories) -> Trajectories:
     return _beginnings(t, actions, lengths)
 
 
-def _check_errors(task: Any, t: Trajectories) -> None:
+def _check_errors(task: Task, t: Trajectories) -> None:
     wrong = []
     for (prompt, text), ended in zip(_items(t), t.ended.tolist(), strict=True):
         first = task.first_error(list(prompt), list(text))
@@ -179,10 +179,10 @@ def _check_errors(task: Any, t: Trajectories) -> None:
                 )
             assert not (ended and _verdict(task, prompt, text)), "a text with an error is a success"
     state = t.replay()
-    found = _rows(task, state, "has_error")
-    assert found is not None, "has_error is None; it must be bool [B]"
-    assert found.dtype == torch.bool, f"has_error is {found.dtype}, not bool"
-    assert found.tolist() == wrong, "has_error and first_error disagree"
+    flags = _rows(task, state, "has_error")
+    assert flags is not None, "has_error is None; it must be bool [B]"
+    assert flags.dtype == torch.bool, f"has_error is {flags.dtype}, not bool"
+    assert flags.tolist() == wrong, "has_error and first_error disagree"
     law = _rows(task, state, "next_distribution")
     if law is not None:
         _check_distribution(law[~state.ended], state.select(~state.ended), task.vocabulary)

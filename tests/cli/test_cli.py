@@ -36,7 +36,11 @@ def test_sample_and_evaluate(folder):
     assert len(shown.stdout.splitlines()) == 3
     measured = command("evaluate", "run", "-n", "20", "--json", "out.json", cwd=folder)
     assert measured.returncode == 0, measured.stderr
-    rows = json.loads((folder / "out.json").read_text())
+    found = json.loads((folder / "out.json").read_text())
+    assert {k: found[k] for k in ("task", "split", "samples", "max_actions")} == {
+        **{"task": "add_in_base", "split": "test", "samples": 20, "max_actions": 200}
+    }
+    rows = found["estimates"]
     assert {"hazard", "success", "nll_per_token", "actions_per_net_token", "on_policy_step_error"} <= set(rows)
     assert rows["hazard"]["low"] <= rows["hazard"]["value"] <= rows["hazard"]["high"]
 
@@ -52,7 +56,7 @@ def test_rules_of_sample_and_evaluate(folder):
         measured = command("evaluate", "run", "-n", "20", "--json", "ruled.json", *more, cwd=folder)
         assert measured.returncode == 0, measured.stderr
         assert "temperature 1, loop_guard(0)" in " ".join(measured.stdout.split())
-        rows.append(json.loads((folder / "ruled.json").read_text()))
+        rows.append(json.loads((folder / "ruled.json").read_text())["estimates"])
     one, searched = (row["forwards_per_net_token"]["value"] for row in rows)
     assert rows[0]["actions_per_net_token"]["value"] == rows[1]["actions_per_net_token"]["value"] == 1
     assert searched > one + 3  # three candidates and the prefix, once more at every action

@@ -42,19 +42,6 @@ class Both(Judged, Proxy):
     pass
 
 
-class Duck:
-    """No Task, and silent on whether it is judged."""
-
-    vocabulary, max_length, min_length = V, 6, 0
-    first_error = Judged.first_error
-
-    def next_distribution(self, prefixes):
-        return None
-
-    def success(self, prompt, tokens):
-        return None
-
-
 class Teacher(Unjudged):
     def next_distribution(self, prefixes):
         return torch.tensor([[0.25] * 4 + [0.0]], dtype=torch.float64).expand(len(prefixes), -1)
@@ -62,7 +49,7 @@ class Teacher(Unjudged):
 
 @pytest.mark.parametrize(
     ("cls", "reported"),
-    [(Unjudged, set()), (Judged, JUDGED), (Proxy, {"hazard"}), (Doubtful, set()), (Both, JUDGED), (Duck, JUDGED)],
+    [(Unjudged, set()), (Judged, JUDGED), (Proxy, {"hazard"}), (Doubtful, set()), (Both, JUDGED)],
 )
 def test_errors_are_reported_of_tasks_that_judge_them(cls, reported):
     found = evaluation(cls(), tiny_policy(), tiny_demonstrations(backspace=False), TEXTS)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seqil.runs.experiment import Settings
 from seqil.statistics import Estimate, over_runs
 
-from ..running.cells import rows_of
+from ..running.cells import budget_of, rows_of
 from ..running.records import Record
 from ..study import Place, Study
 
@@ -46,6 +47,11 @@ class Results:
             name: [r for r in self._rows if (r["task"], r["arm"]) == (place.name, name)] for name in self.study.rows
         }
         return {name: runs for name, runs in found.items() if runs}
+
+    def budgets(self, place: Place) -> list[int]:
+        """Most actions of a sampled text, those of all rows in order; older records do not say it, their task does."""
+        runs = [run for found in self.runs(place).values() for run in found]
+        return sorted({run.get("max_actions") or budget_of(place, Settings.of(run["settings"]))[0] for run in runs})
 
     def plain(self, place: Place) -> dict[str, list[Record]]:
         """Those rows that are not a decoding of another one."""

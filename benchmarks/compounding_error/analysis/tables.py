@@ -112,6 +112,13 @@ def caption(results: Results) -> str:
     return text
 
 
+def about(results: Results, place: Place) -> str:
+    """What an error is and how many actions a text may take, in a line."""
+    budgets = results.budgets(place)
+    few, most = f"{budgets[0]:,}", f"{budgets[-1]:,}"
+    return f"An error is {place.error}. A text may take {few if few == most else f'{few} to {most}'} actions."
+
+
 def opening(results: Results) -> list[str]:
     """Which arm is better, where the study asks nothing else."""
     return [] if results.study.questions.hypotheses else answers(results)
@@ -121,7 +128,7 @@ def markdown(results: Results) -> str:
     """All tables, as a file."""
     parts = [f"# {results.study.question}", *opening(results), caption(results)]
     for place in results.places:
-        parts += [f"## {place.name}", f"An error is {place.error}.", markdown_table(results, place)]
+        parts += [f"## {place.name}", about(results, place), markdown_table(results, place)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -147,6 +154,7 @@ def show(results: Results, console: Console) -> None:
             shown.add_row(*cells)
         console.print()
         console.print(shown)
+        console.print(about(results, place))
     console.print(f"\n{caption(results)}")
 
 

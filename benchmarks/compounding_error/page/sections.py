@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ..analysis.contrasts import FEWEST
 from ..analysis.results import Results
-from ..analysis.tables import caption, table
+from ..analysis.tables import about, caption, table
 from ..hypotheses.claims import FAILS, HOLDS, UNDECIDED, verdicts
 from ..study import Section, Study
 from . import markup, statistics_sections
@@ -25,7 +25,7 @@ def main_tables(results: Results, drawings: Drawings) -> str:
     for place in results.places:
         parts += [
             heading(place.name),
-            note(f"An error is {place.error}."),
+            note(about(results, place)),
             markup.table(table(results, place)),
             figure(
                 drawings,

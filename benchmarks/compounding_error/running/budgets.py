@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seqil import Trajectories, metrics
+from seqil import Task, Trajectories, metrics
 from seqil.errors import InvalidInputError
 
 from ..study import Decoding, Place
@@ -31,12 +31,12 @@ def truncated(t: Trajectories, most: int) -> Trajectories:
     )
 
 
-def headline(place: Place, max_length: int) -> int:
+def headline(place: Place, task: Task) -> int:
     """Actions of the texts that all other numbers are of."""
-    return place.max_actions or 4 * max_length
+    return task.budget(place.max_actions)
 
 
-def success_by_budget(task: Any, sample: Trajectories, spent: Any, budgets: tuple[int, ...]) -> dict[str, Any]:
+def success_by_budget(task: Task, sample: Trajectories, spent: Any, budgets: tuple[int, ...]) -> dict[str, Any]:
     """Right texts at every budget; a text that has not ended is not right yet.
 
     Args:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from seqil import Task
 from seqil.errors import InvalidInputError
 from seqil.learning.training import Training
 from seqil.runs import known_metrics, plugins
@@ -94,7 +95,15 @@ class Cell:
         """Sha256 of what the study wants to know of them."""
         place = self.place
         how = [decoding.decisive for decoding in self.arm.decodings]
-        what = [place.samples, place.max_actions, place.split, place.horizons, place.horizon_samples, how]
+        budget, plain = budget_of(place, self.settings)
+        what = [
+            place.samples,
+            None if budget == plain else budget,
+            place.split,
+            place.horizons,
+            place.horizon_samples,
+            how,
+        ]
         return _sha256([*what, *[place.budgets] * bool(place.budgets)])[:12]
 
     @property
@@ -128,6 +137,17 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
 def _named(row: Row) -> Row:
     names = {k: reference_to(v) if isinstance(v, type) else v for k, v in row.settings.items()}
     return replace(row, settings=names)
+
+
+def budget_of(place: Place, settings: Settings) -> tuple[int, int]:
+    """Most actions of a sampled text, and what they would be at four per token, which no key of a record says."""
+    return _budget(settings.task, json.dumps(dict(settings.task_options), sort_keys=True), place.max_actions)
+
+
+@lru_cache(maxsize=1024)
+def _budget(task: str, options: str, asked: int | None) -> tuple[int, int]:
+    made: Task = plugins.construct("tasks", task, **json.loads(options))
+    return made.budget(asked), 4 * made.max_length
 
 
 def data_of(settings: Settings) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqil import Prefixes, TokenPolicy
+from seqil import Prefixes, Task, TokenPolicy
 from seqil.decoding import Warp
 from seqil.errors import InvalidInputError
 
@@ -25,7 +24,7 @@ class PlantedDetector:
         chance: in (0, 1).
     """
 
-    task: Any
+    task: Task
     chance: float
 
     def __post_init__(self) -> None:

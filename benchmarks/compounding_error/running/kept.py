@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from seqil import TokenPolicy, Trajectories, metrics
+from seqil import Task, TokenPolicy, Trajectories, metrics
 from seqil.mdp.prefix import Prompts, pad_prompts
 from seqil.runs import strict_json
 
@@ -83,7 +83,7 @@ class Kept:
         """Like `sampled`, but texts of the weights of a stage that have been drawn before are read."""
 
         def drawn(
-            task: Any, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int | None, seed: int
+            task: Task, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int, seed: int
         ) -> tuple[Trajectories, metrics.Cost]:
             if self.folder is None:
                 return sampled(task, policy, how, prompts, max_actions, seed)
@@ -109,14 +109,14 @@ def copied(policy: TokenPolicy) -> dict[str, torch.Tensor]:
     return {name: x.detach().to("cpu", copy=True).contiguous() for name, x in policy.state_dict().items()}
 
 
-def _read(file: Path, task: Any, prompts: Prompts) -> tuple[Trajectories, metrics.Cost] | None:
+def _read(file: Path, task: Task, prompts: Prompts) -> tuple[Trajectories, metrics.Cost] | None:
     v = task.vocabulary
     try:
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as found:
             held = {name: torch.from_numpy(found[name].astype(np.int64)) for name in found.files}
         cost = metrics.Cost(*(held[name].numpy() for name in ("cost_actions", "cost_forwards", "cost_net")))
         same = torch.equal(held["prompts"], pad_prompts(v, prompts)[0])
-        lengths = {"min_length": task.min_length, "max_length": task.max_length}
+        lengths: dict[str, Any] = {"min_length": task.min_length, "max_length": task.max_length}
         texts = Trajectories.from_actions(v, prompts, held["actions"], lengths=held["lengths"], **lengths)
     except (OSError, ValueError, KeyError, BadZipFile):
         return None

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqil import TokenPolicy, Trajectories, decoding, metrics, rollout, selection
+from seqil import Task, TokenPolicy, Trajectories, decoding, metrics, rollout, selection
 from seqil.mdp.prefix import Prompts
 from seqil.mdp.rendering import spans
 from seqil.metrics.reported import evaluation
 from seqil.metrics.samples import judge_of
 from seqil.runs import known_metrics
-from seqil.runs.experiment import Settings, available, make_task
+from seqil.runs.experiment import Settings, make_task
 from seqil.statistics import mean
 
 from ..study import Decoding, Place
@@ -58,7 +58,7 @@ _ONCE = ("profile", "hazard", "hazard_bin")  # not at every horizon
 
 
 def measured(
-    task: Any,
+    task: Task,
     policy: TokenPolicy,
     how: Decoding,
     place: Place,
@@ -77,11 +77,11 @@ def measured(
         gamma: of the implicit reward `q - gamma V'` that the steps show.
         draw: where texts come from; None: `sampled`.
     """
-    n = min(place.samples, available(task, place.split) or place.samples)
+    n = task.at_most(place.samples, place.split)
     draw = draw or sampled
     how, choice = chosen(task, policy, how, place, seed, draw)
     prompts = task.prompts(n, place.split, 0)
-    most = budgets.headline(place, task.max_length)
+    most = budgets.headline(place, task)
     longest = max(most, *place.budgets, 0) if how.best_of == 1 else most  # of the best of several nothing is cut
     rollouts, cost = draw(task, policy, how, prompts, longest, seed)
     by_budget = budgets.success_by_budget(task, rollouts, cost.actions, place.budgets) if place.budgets else None
@@ -116,21 +116,26 @@ def at_horizon(
 ) -> dict[str, Any]:
     """The same numbers for texts of another length than the training texts."""
     task = make_task(replace(settings, task_options={**settings.task_options, "horizon": horizon}))
-    n, most = place.horizon_samples, None if place.max_actions is None else max(place.max_actions, 4 * task.max_length)
+    n, most = place.horizon_samples, task.budget(place.max_actions and max(place.max_actions, 4 * task.max_length))
     rollouts, cost = (draw or sampled)(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
     numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost)
     shown = {name: value for name, value in numbers.items() if name not in _ONCE}
-    return {"horizon": horizon, "extrapolation": task.max_length > make_task(settings).max_length, **shown}
+    return {
+        "horizon": horizon,
+        "max_actions": most,
+        "extrapolation": task.max_length > make_task(settings).max_length,
+        **shown,
+    }
 
 
 def _numbers(
-    task: Any, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
+    task: Task, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
 ) -> dict[str, Any]:
     estimates = evaluation(task, policy, demonstrations, rollouts, cost, known_metrics.metrics())
     return {"estimates": {name: estimate.to_json() for name, estimate in estimates.items()}, **_errors(task, rollouts)}
 
 
-def _errors(task: Any, rollouts: Trajectories) -> dict[str, Any]:
+def _errors(task: Task, rollouts: Trajectories) -> dict[str, Any]:
     """First errors by position, and what is done about them; empty where no error is defined."""
     judge = judge_of(task)
     if judge is None:
@@ -155,7 +160,7 @@ def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]
 
 
 def chosen(
-    task: Any, policy: TokenPolicy, how: Decoding, place: Place, seed: int, draw: Draw
+    task: Task, policy: TokenPolicy, how: Decoding, place: Place, seed: int, draw: Draw
 ) -> tuple[Decoding, dict[str, Any]]:
     """The decoding with that set of candidate rules that has the most success on validation items, of equals the first.
 
@@ -165,28 +170,28 @@ def chosen(
     if not how.candidates:
         return how, {}
     budgets.check_place(place)
-    prompts = task.prompts(min(budgets.VALIDATION, available(task, "valid") or budgets.VALIDATION), "valid", 0)
+    prompts = task.prompts(task.at_most(budgets.VALIDATION, "valid"), "valid", 0)
     shares = []
     for one in (variants := budgets.variants(how)):
-        rollouts, _ = draw(task, policy, one, prompts, budgets.headline(place, task.max_length), seed)
+        rollouts, _ = draw(task, policy, one, prompts, budgets.headline(place, task), seed)
         right = budgets.success_by_budget(task, rollouts, rollouts.lengths, (int(rollouts.lengths.max()),))
         shares.append(right["right"][0] / right["n"])
     best = max(range(len(shares)), key=shares.__getitem__)
     return variants[best], {"rules": list(how.candidates[best]), "valid": shares}
 
 
-def rules_of(task: Any, how: Decoding) -> list[decoding.Rule]:
+def rules_of(task: Task, how: Decoding) -> list[decoding.Rule]:
     """In order."""
     planted: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
     return planted + [decoding.parse(rule) for rule in how.rules]
 
 
 def sampled(
-    task: Any, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int | None, seed: int
+    task: Task, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int, seed: int
 ) -> tuple[Trajectories, metrics.Cost]:
     """One text per prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
     rules = rules_of(task, how)
-    options = {
+    options: dict[str, Any] = {
         **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
         **{"rules": rules, "temperature": how.temperature},
     }

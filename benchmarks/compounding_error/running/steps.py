@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from seqil import TokenPolicy, Trajectories
+from seqil import Task, TokenPolicy, Trajectories
 from seqil.metrics import Judge, error_depth, prompt_lists
 from seqil.policy import evaluating
 
@@ -15,7 +15,7 @@ _DIGITS = 4
 
 @torch.no_grad()
 def stepped(
-    task: Any, policy: TokenPolicy, rollouts: Trajectories, judge: Judge | None, gamma: float
+    task: Task, policy: TokenPolicy, rollouts: Trajectories, judge: Judge | None, gamma: float
 ) -> list[dict[str, Any]]:
     """Each rollout as JSON values, one list entry per action.
 

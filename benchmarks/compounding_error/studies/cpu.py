@@ -103,6 +103,7 @@ CPU = Study(
             budget=5e6,
             samples=1000,
             error=NOT_THE_ANSWER,
+            max_actions=12,
         ),
         replace(PYDOC, budget=2e6),
     ),

@@ -45,7 +45,6 @@ EXACT_PLACES = (
         budget=3e6,
         samples=1000,
         error=NOT_THE_ANSWER,
-        max_actions=200,
     ),
     Place(
         "chain",
@@ -56,7 +55,6 @@ EXACT_PLACES = (
         budget=4e6,
         samples=1000,
         error=NOT_THE_ANSWER,
-        max_actions=200,
     ),
 )
 

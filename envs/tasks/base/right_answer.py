@@ -23,6 +23,11 @@ class Item(NamedTuple):
     split: str
 
 
+def mended_late(max_length: int) -> int:
+    """Budget of actions where an error shows at the end of a text: it is deleted again and again, 200 times say."""
+    return max(200, 4 * max_length)
+
+
 class RightAnswerTask(Task):
     """Say which prompts there are and what answers them; demonstrations, teacher and judge follow.
 
