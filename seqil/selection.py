@@ -63,7 +63,8 @@ def best_of(
         policy: what is sampled.
         prompts: B of them, as for `rollout`.
         k: samples per prompt; all `k B` rows are drawn in one batch.
-        score: (prompt, text) -> number; None: `mean_log_prob`, whose forward positions are part of the cost.
+        score: (prompt, text) -> number; None: `mean_log_prob`. Where the texts were sampled by another law, because of
+            a backspace, rules or a temperature, they are read once more, and that is part of the cost.
         generator: one number is drawn from it. The j-th sample of a prompt depends neither on `k` nor on the other
             prompts.
         sample: `rollout`, or `rollout_reference` for a policy that is a table.
@@ -73,8 +74,12 @@ def best_of(
         InvalidInputError: `k` below 1, or a score that is not a number.
     """
     pool = _draw(policy, prompts, k, generator, sample, options)
-    scores = (mean_log_prob(policy, pool) if score is None else _judged(score, pool)).reshape(k, -1)
-    read = (pool.prompt_lengths - 1 + pool.replay().generated).numpy() if score is None else 0
+    known = score is None and _is_known(policy, pool, options)
+    if score is not None:
+        scores = _judged(score, pool).reshape(k, -1)
+    else:
+        scores = (_sampled_log_prob(pool) if known else mean_log_prob(policy, pool)).reshape(k, -1)
+    read = 0 if known or score is not None else (pool.prompt_lengths - 1 + pool.replay().generated).numpy()
     return _selection(pool, _owners(pool, k), _rows(scores.argmax(0)), scores.max(0), options, read)
 
 
@@ -161,6 +166,18 @@ def mean_log_prob(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
         )
         scores[rows.numpy()] = -negative_log_likelihood(policy, texts)
     return scores
+
+
+def _is_known(policy: TokenPolicy, pool: Trajectories, options: dict[str, Any]) -> bool:
+    """Whether the law that the texts were sampled by is that of `mean_log_prob`."""
+    plain = not options.get("rules") and options.get("temperature", 1.0) == 1
+    return pool.log_prob is not None and not policy.backspace and plain
+
+
+def _sampled_log_prob(pool: Trajectories) -> Floats:
+    assert pool.log_prob is not None
+    total = torch.where(pool.inside, pool.log_prob, 0).sum(1).double()
+    return torch.where(pool.lengths > 0, total / pool.lengths.clamp(min=1), -math.inf).numpy()
 
 
 def _draw(

@@ -28,7 +28,7 @@ def synthetic(study, spread=0.01, own=1e-6):
             if row in cell.arm.rows:
                 wobble = own * (k > 0) * math.sin(37 * (k + 1) * (cell.seed + 1))
                 value = 0.2 + 0.1 * k + spread * (cell.seed - 1) + wobble
-                one = Estimate(value, value - 0.01, value + 0.01, 100, "sequences").to_json()
+                one = Estimate(value, value - 0.01, value + 0.01, 100_000, "sequences").to_json()
                 names = ("success", "actions_per_net_token", "forwards_per_net_token", "unfinished")
                 samples.append(
                     {

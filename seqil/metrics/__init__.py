@@ -8,7 +8,7 @@
 """
 
 from .costs import Cost, cost, flops, forward_flops
-from .deletions import Backspaces, backspaces, error_depth, ever_deleted
+from .deletions import Backspaces, backspaces, error_depth, ever_deleted, repetition_rate
 from .distances import (
     accumulated_error,
     chi_squared_to_mixture,
@@ -102,6 +102,7 @@ __all__ = [
     "rare_tokens",
     "regret",
     "repetition",
+    "repetition_rate",
     "reverse_step_error",
     "risk_table",
     "sequence_distances",

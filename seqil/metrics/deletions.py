@@ -57,7 +57,9 @@ class Backspaces:
         last: errors written as the last action, `eos` too early among them: nothing can delete these.
         predicted: share of errors, but the `last` ones, that `profile` says are ever deleted, `S / (1 + S)`.
         delay: tokens written after an error before the first deletion that follows it, over errors that one follows.
-        rewritten: deletions undone: tokens written again at the prefix where they were last deleted.
+        rewritten: deletions undone, some time: tokens written where the same token was written and deleted before.
+        erred: texts in which an error was ever written.
+        mended: those of them that end, by `eos`, without an error.
     """
 
     profile: list[Estimate]
@@ -69,6 +71,8 @@ class Backspaces:
     predicted: float
     delay: Estimate
     rewritten: int
+    erred: int
+    mended: int
 
     @property
     def deletions(self) -> int:
@@ -82,8 +86,13 @@ class Backspaces:
 
     @property
     def recall(self) -> Estimate:
-        """Share of errors that were ever deleted."""
+        """Share of errors ever deleted, event by event: one written and deleted ten times counts ten times."""
         return proportion(self.hits, self.errors, "errors")
+
+    @property
+    def mended_texts(self) -> Estimate:
+        """Share of the texts that ever erred that end right."""
+        return proportion(self.mended, self.erred, "sequences")
 
     @property
     def ever_deleted(self) -> Estimate:
@@ -107,6 +116,8 @@ def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Ba
         for k in range(1, depths + 1)
     ]
     error = inside & ~pop & (before == 0) & (after == 1)
+    erred = (depth > 0).any(1)
+    mended = erred & (depth[np.arange(len(depth)), trajectories.lengths.cpu().numpy()] == 0)
     last = np.arange(inside.shape[1]) == trajectories.lengths.cpu().numpy()[:, None] - 1
     return Backspaces(
         profile,
@@ -118,7 +129,29 @@ def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Ba
         predicted=ever_deleted([b.value for b in profile]),
         delay=_delay(error, pop),
         rewritten=rewritten(trajectories),
+        erred=int(erred.sum()),
+        mended=int((mended & trajectories.ended.cpu().numpy()).sum()),
     )
+
+
+def repetition_rate(trajectories: Trajectories) -> Estimate:
+    """Share of deletions after which the very next token written at that prefix is the one just deleted.
+
+    A deletion after which nothing is written there any more counts as none that was repeated.
+    """
+    backspace, deletions, repeated = trajectories.vocabulary.backspace, 0, 0
+    for actions, n in zip(trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True):
+        text: list[int] = []
+        deleted: dict[tuple[int, ...], int] = {}  # at a prefix, until something is written there
+        for action in actions[:n]:
+            if action == backspace:
+                token = text.pop()
+                deleted[tuple(text)] = token
+                deletions += 1
+                continue
+            repeated += deleted.pop(tuple(text), None) == action
+            text.append(action)
+    return proportion(repeated, deletions, "deletions")
 
 
 def rewritten(trajectories: Trajectories) -> int:

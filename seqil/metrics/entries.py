@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..statistics.comparison import Comparison, paired_difference, paired_ratio
-from ..statistics.estimates import Estimate
+from ..statistics.estimates import Estimate, Scale
 from .samples import Sample
 
 Compare = Callable[[Sequence[Estimate], Sequence[Estimate]], Comparison]
@@ -38,6 +38,8 @@ class Metric:
         compared: how two arms are, for tests and marks; None: they are not.
         group: where it stands in tables: `quality` first, then `sampling`, then `further`; empty: nowhere.
         in_place_of: another metric; in tables of many rows this one is shown only where that one is not known.
+        scale: `counts` where value times n is a count, `share` of other numbers from 0 to 1; for intervals over runs.
+        heading: in tables, where the name says too little.
     """
 
     name: str
@@ -49,11 +51,13 @@ class Metric:
     compared: Compare | None = None
     group: Literal["quality", "sampling", "further", ""] = "further"
     in_place_of: str | None = None
+    scale: Scale = None
+    heading: str = ""
 
     @property
     def title(self) -> str:
         """For headings."""
-        return self.name.replace("_", " ")
+        return self.heading or self.name.replace("_", " ")
 
     @property
     def arrow(self) -> str:

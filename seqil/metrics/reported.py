@@ -18,7 +18,7 @@ from ..policy.token_policy import TokenPolicy
 from ..statistics.comparison import hazard_ratio
 from ..statistics.estimates import Estimate, mean, proportion, quotient, ratio
 from .costs import Cost
-from .deletions import Backspaces
+from .deletions import Backspaces, repetition_rate
 from .distances import excess_accumulated_error
 from .diversity import repetition
 from .entries import Metric, by_difference, by_ratio
@@ -106,6 +106,10 @@ def _deleted(of: Callable[[Backspaces], Estimate]) -> Callable[[Sample], Estimat
     return lambda s: None if s.deletions is None else of(s.deletions)
 
 
+def _deletes(s: Sample) -> bool:
+    return bool((s.rollouts.inside & (s.rollouts.actions == s.rollouts.vocabulary.backspace)).any())
+
+
 def _known(values: Floats) -> Estimate | None:
     """Over the texts that have a value."""
     known = values[~np.isnan(values)]
@@ -122,6 +126,7 @@ METRICS: tuple[Metric, ...] = (
         "higher",
         by_difference,
         "quality",
+        scale="counts",
     ),
     Metric(
         "hazard",
@@ -132,6 +137,7 @@ METRICS: tuple[Metric, ...] = (
         "lower",
         hazard_ratio,
         "quality",
+        scale="counts",
     ),
     Metric(
         "regret",
@@ -180,6 +186,7 @@ METRICS: tuple[Metric, ...] = (
         "share of tokens",
         (),
         "higher",
+        scale="share",
     ),
     Metric(
         "off_policy_step_error",
@@ -222,6 +229,7 @@ METRICS: tuple[Metric, ...] = (
         _taught(rare_tokens),
         "share of tokens",
         ("teacher",),
+        scale="share",
     ),
     Metric(
         "rep_4",
@@ -231,6 +239,7 @@ METRICS: tuple[Metric, ...] = (
         (),
         "lower",
         in_place_of="success",
+        scale="share",
     ),
     Metric(
         "mauve",
@@ -239,6 +248,25 @@ METRICS: tuple[Metric, ...] = (
         "area, 0 to 1",
         (),
         "higher",
+        scale="share",
+    ),
+    Metric(
+        "mended_texts",
+        "Texts that ever erred and end right.",
+        _deleted(lambda d: d.mended_texts),
+        "share of texts",
+        ("exact judge", "deletions"),
+        "higher",
+        scale="counts",
+    ),
+    Metric(
+        "repetition_rate",
+        "Deletions after which the next token written there is the one just deleted.",
+        lambda s: repetition_rate(s.rollouts) if _deletes(s) else None,
+        "share of deletions",
+        ("deletions",),
+        "lower",
+        scale="counts",
     ),
     Metric(
         "backspace_precision",
@@ -247,6 +275,7 @@ METRICS: tuple[Metric, ...] = (
         "share of deletions",
         ("exact judge", "deletions"),
         "higher",
+        scale="counts",
     ),
     Metric(
         "backspace_recall",
@@ -255,6 +284,8 @@ METRICS: tuple[Metric, ...] = (
         "share of errors",
         ("exact judge", "deletions"),
         "higher",
+        scale="counts",
+        heading="error events deleted",
     ),
     Metric(
         "backspace_delay",
@@ -273,6 +304,7 @@ METRICS: tuple[Metric, ...] = (
         ("exact judge", "deletions"),
         "lower",
         group="",
+        scale="counts",
     ),
     Metric(
         "unfinished",
@@ -281,5 +313,6 @@ METRICS: tuple[Metric, ...] = (
         "share of texts",
         (),
         "lower",
+        scale="counts",
     ),
 )

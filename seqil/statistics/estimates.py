@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -133,18 +133,46 @@ def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
     return float(stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25))
 
 
-def over_runs(estimates: Sequence[Estimate]) -> Estimate:
+Scale = Literal["counts", "share"] | None
+"""What values are: counts over their `n`, other numbers from 0 to 1, or any numbers."""
+
+
+def over_runs(estimates: Sequence[Estimate], scale: Scale = None) -> Estimate:
     """One estimate from several runs with different seeds.
 
     From three runs on: the mean of the runs' values with Student's t interval over seeds. With fewer, the interval is
     over sequences, the runs pooled as independent samples; its unit says so. Runs without a value are left out.
+
+    Args:
+        estimates: of the runs.
+        scale: of counts and of shares the interval over seeds is that of the angle `asin(sqrt(p))`, which stays within
+            [0, 1]. It is no shorter than that of the counts alone, whose angles have the variance
+            `1 / (4 n + 2)` (Anscombe 1948), so that seeds that all have 0 of n, or n of n, have an interval too.
     """
     known = [e for e in estimates if not math.isnan(e.value)]
     if not known:
         return Estimate(math.nan, math.nan, math.nan, 0, "seeds")
     if len(known) >= 3:
-        return mean([e.value for e in known], "seeds")
+        return mean([e.value for e in known], "seeds") if scale is None else _by_angles(known, scale)
     value = sum(e.value for e in known) / len(known)
     below = math.sqrt(sum((e.value - e.low) ** 2 for e in known)) / len(known)
     above = math.sqrt(sum((e.high - e.value) ** 2 for e in known)) / len(known)
     return Estimate(value, value - below, value + above, sum(e.n for e in known), known[0].unit)
+
+
+def _by_angles(known: Sequence[Estimate], scale: Scale) -> Estimate:
+    from scipy import stats
+
+    p, n = np.array([e.value for e in known]), np.array([e.n for e in known], dtype=np.float64)
+    S, value = len(known), float(p.mean())
+    if not np.isfinite(p).all():
+        return Estimate(value, math.nan, math.nan, S, "seeds")
+    if scale == "counts":  # an angle of counts, which 0 of n does not make certain
+        angles = np.arcsin(np.sqrt((p * n + 0.375) / (n + 0.75)))
+        least = float((1 / (4 * n + 2)).mean())
+    else:
+        angles, least = np.arcsin(np.sqrt(np.clip(p, 0, 1))), 0.0
+    between = float(stats.t.ppf(0.975, S - 1) * angles.std(ddof=1))
+    half = max(between, float(stats.norm.ppf(0.975)) * math.sqrt(least)) / math.sqrt(S)
+    low, high = (math.sin(min(max(x, 0.0), math.pi / 2)) ** 2 for x in (angles.mean() - half, angles.mean() + half))
+    return Estimate(value, min(low, value), max(high, value), S, "seeds")

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from table_policy import TablePolicy
-from tiny_models import tiny_policy
+from tiny_models import FAMILIES, tiny_policy
 
-from seqil import Trajectories, Vocabulary, metrics, rollout, start
+from seqil import TokenPolicy, Trajectories, Vocabulary, metrics, rollout, start
 from seqil.decoding import contrastive_search, loop_guard, tabu
 from seqil.errors import InvalidInputError
+from seqil.randomness import seeded as forked
 from seqil.rollouts import rollout_reference
 from seqil.selection import best_of, majority_vote, mean_log_prob, rejection
 
@@ -205,3 +206,20 @@ def test_a_verdict_that_is_no_number_is_refused(verdict):
         args = (3, lambda *_: verdict) if select is best_of else (lambda *_: verdict, 3)
         with pytest.raises(InvalidInputError, match=r"the verdict on the text \[.*\] is .*; it must be a number"):
             select(POLICY, PROMPTS, *args, generator=seeded(), **OPTIONS)
+
+
+def test_without_a_backspace_the_best_of_k_is_not_read_again():
+    with forked(0):
+        policy = TokenPolicy(FAMILIES["gpt2"](), Vocabulary(7, 6), backspace=False)
+    options = {"max_length": 5, "min_length": 0}
+
+    def drawn(score=None, **more):
+        g = torch.Generator().manual_seed(3)
+        return best_of(policy, [[0], [1, 2], [3]], 4, score, generator=g, **options, **more)
+
+    known, warm = drawn(), drawn(temperature=0.9)
+    by_hand = mean_log_prob(policy, known.trajectories)
+    np.testing.assert_allclose(known.value, by_hand, rtol=1e-5)
+    unread = drawn(lambda prompt, text: 0.0)
+    assert known.cost.forwards.tolist() == unread.cost.forwards.tolist()
+    assert (warm.cost.forwards > warm.cost.actions).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from seqil.metrics.entries import Metric
 from seqil.runs import known_metrics
+from seqil.statistics.ranks import spearman
 
 from ..running.records import Record
 from ..study import Place
@@ -27,7 +27,8 @@ class RankCorrelation:
         quality: the metric.
         among: an agent family, or `agents` (one point per family), or `all runs`.
         n: points.
-        spearman, spearman_p, kendall, kendall_p: coefficients and two-sided p-values; NaN where all points agree.
+        spearman, spearman_low, spearman_high, spearman_p: see `statistics.ranks.spearman`.
+        kendall, kendall_p: coefficient and two-sided p-value; NaN where all points agree.
     """
 
     task: str
@@ -35,6 +36,8 @@ class RankCorrelation:
     among: str
     n: int
     spearman: float
+    spearman_low: float
+    spearman_high: float
     spearman_p: float
     kendall: float
     kendall_p: float
@@ -78,13 +81,10 @@ def _point(record: Record, quality: Metric) -> tuple[float, float]:
     return x, -y if quality.better == "higher" else y
 
 
-def _ranks(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+def _ranks(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, float, float]:
     """Infinite values rank last; a correlation with a constant is undefined."""
     from scipy import stats
 
     x, y = np.array(points, dtype=np.float64).T
-    if len(set(x)) < 2 or len(set(y)) < 2:
-        return math.nan, math.nan, math.nan, math.nan
-    x, y = stats.rankdata(x), stats.rankdata(y)
-    spearman, kendall = stats.spearmanr(x, y), stats.kendalltau(x, y)
-    return tuple(float(v) for v in (spearman.statistic, spearman.pvalue, kendall.statistic, kendall.pvalue))  # type: ignore[return-value]
+    kendall = stats.kendalltau(stats.rankdata(x), stats.rankdata(y))
+    return *spearman(x, y), float(kendall.statistic), float(kendall.pvalue)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seqil.runs import known_metrics
 from seqil.runs.experiment import Settings
 from seqil.statistics import Estimate, over_runs
 
@@ -69,7 +70,8 @@ def estimate(runs: Sequence[Record], metric: str) -> Estimate | None:
     """Over the runs; None where one of them has no such metric."""
     if any(metric not in r["estimates"] for r in runs):
         return None
-    return over_runs([Estimate.of(r["estimates"][metric]) for r in runs])
+    entry = known_metrics.metric(metric)
+    return over_runs([Estimate.of(r["estimates"][metric]) for r in runs], entry.scale if entry else None)
 
 
 def next_run(values: Sequence[float]) -> tuple[float, float]:

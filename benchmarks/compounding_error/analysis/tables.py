@@ -95,7 +95,7 @@ def caption(results: Results) -> str:
     """How to read the marks and intervals, in words."""
     few, most = results.seeds
     over = (
-        "seeds (Student's t)"
+        "seeds (Student's t; of shares on the scale of the angle, which knows their counts)"
         if few >= 3
         else "sequences"
         if most < 3

@@ -37,7 +37,7 @@ def predicted_is_measured(results: Results, place: Place) -> list[Claim]:
         counted = [(float(predicted), e) for predicted, row in ever if (e := Estimate.of(row)).n]
         if sum(e.n for _, e in counted) < FEW:
             continue
-        predicted, measured = [p for p, _ in counted], over_runs([e for _, e in counted])
+        predicted, measured = [p for p, _ in counted], over_runs([e for _, e in counted], "counts")
         gap = paired_difference(predicted, [e.value for _, e in counted])
         edge = MARGIN * measured.value
         numbers = (
@@ -79,7 +79,7 @@ def _learned(runs: Sequence[Record]) -> str:
     depths = [[Estimate.of(r["profile"][k]) for r in runs] for k in range(len(runs[0]["profile"]))]
     if any(e.n < FEW for depth in depths for e in depth):
         return ""
-    least = min((over_runs(depth) for depth in depths), key=lambda b: b.low)
+    least = min((over_runs(depth, "counts") for depth in depths), key=lambda b: b.low)
     return f"b ≥ {least.value:.2f}" if least.low > _DEEP else ""
 
 

@@ -122,7 +122,10 @@ def survival_curves(runs: Sequence[Record]) -> list[Floats]:
 
 
 def _hazard(axes: Any, runs: Sequence[Record], style: Style) -> None:
-    bins = [over_runs([Estimate.of(r["hazard"][b]) for r in runs]) for b in range(min(len(r["hazard"]) for r in runs))]
+    bins = [
+        over_runs([Estimate.of(r["hazard"][b]) for r in runs], "counts")
+        for b in range(min(len(r["hazard"]) for r in runs))
+    ]
     width = runs[0]["hazard_bin"]
     reached = [min(int(r["hazard"][b]["n"]) for r in runs) for b in range(len(bins))]
     shown = [(b, e) for b, (e, n) in enumerate(zip(bins, reached, strict=True)) if n >= _FEW and e.value > 0]
@@ -153,7 +156,7 @@ def _cost(axes: Any, runs: Sequence[Record], style: Style) -> None:
 
 
 def _profile(axes: Any, runs: Sequence[Record], style: Style) -> None:
-    depths = [over_runs([Estimate.of(r["profile"][k]) for r in runs]) for k in range(len(runs[0]["profile"]))]
+    depths = [over_runs([Estimate.of(r["profile"][k]) for r in runs], "counts") for k in range(len(runs[0]["profile"]))]
     reached = [min(int(r["profile"][k]["n"]) for r in runs) for k in range(len(depths))]
     shown = [(k + 1, e) for k, (e, n) in enumerate(zip(depths, reached, strict=True)) if n >= _FEW]
     interval_points(axes, [k for k, _ in shown], [e for _, e in shown], style)

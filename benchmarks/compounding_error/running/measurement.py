@@ -50,7 +50,7 @@ def _entropy_by_bin(policy: TokenPolicy, texts: Trajectories, width: int) -> lis
 Draw = Callable[..., tuple[Trajectories, metrics.Cost]]
 """What `sampled` is."""
 
-MEASURING = 1
+MEASURING = 2
 """Version of what is measured of given texts: one more wherever a number that a record holds comes out differently."""
 
 _BIN, _SHOWN, _STEPPED, _LAWS = 8, 6, 4, 256
@@ -160,7 +160,7 @@ def _counts(first: metrics.Ints, survived: metrics.Ints) -> dict[str, list[int]]
 
 
 def chosen(
-    task: Task, policy: TokenPolicy, how: Decoding, place: Place, seed: int, draw: Draw
+    task: Task, policy: TokenPolicy, how: Decoding, place: Place, seed: int, draw: Draw | None = None
 ) -> tuple[Decoding, dict[str, Any]]:
     """The decoding with that set of candidate rules that has the most success on validation items, of equals the first.
 
@@ -173,7 +173,7 @@ def chosen(
     prompts = task.prompts(task.at_most(budgets.VALIDATION, "valid"), "valid", 0)
     shares = []
     for one in (variants := budgets.variants(how)):
-        rollouts, _ = draw(task, policy, one, prompts, budgets.headline(place, task), seed)
+        rollouts, _ = (draw or sampled)(task, policy, one, prompts, budgets.headline(place, task), seed)
         right = budgets.success_by_budget(task, rollouts, rollouts.lengths, (int(rollouts.lengths.max()),))
         shares.append(right["right"][0] / right["n"])
     best = max(range(len(shares)), key=shares.__getitem__)
