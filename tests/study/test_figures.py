@@ -6,11 +6,14 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
-from small_studies import STUDY, synthetic
+from small_studies import PLACE, STUDY, synthetic
 
 from benchmarks.compounding_error.analysis.results import Results, next_run
+from benchmarks.compounding_error.page import report
 from benchmarks.compounding_error.page.figures import BAD, COLOURS, GOOD, styles
-from benchmarks.compounding_error.study import Arm
+from benchmarks.compounding_error.studies import PRESETS
+from benchmarks.compounding_error.studies.training_curve import TRAINING, curves
+from benchmarks.compounding_error.study import Arm, Questions
 
 # Machado, Oliveira and Fernandes (2009), full severity, for linear RGB.
 BLINDNESS = {
@@ -57,3 +60,31 @@ def test_where_one_run_more_would_lie():
     half = stats.t.ppf(0.975, 2) * np.std([3, 4, 5], ddof=1) * np.sqrt(4 / 3)
     assert next_run([3, 4, 5]) == pytest.approx((4 - half, 4 + half))
     assert np.isnan(next_run([0.1, 0.2])).all()
+
+
+def test_success_is_drawn_against_the_cost_of_training():
+    arms = tuple(Arm(f"{name}, x {x:g}", {"agent": "bc"}, share=x) for name in ("A", "B") for x in (2, 0.5, 1))
+    study = replace(STUDY, arms=arms, questions=Questions(sections=(TRAINING,)))
+    records = synthetic(study)
+    for record in records:
+        record["cost"] = 1e6 * float(record["arm"].split("x ")[1])
+    results = Results(study, records)
+    found = curves(results, PLACE)
+    assert {name: [runs[0]["arm"] for runs in shares] for name, shares in found.items()} == {
+        name: [f"{name}, x {x}" for x in ("0.5", "1", "2")] for name in ("A", "B")
+    }
+    page = report.page(results, {})
+    assert "Success against cost of training, seeds as ticks" in page
+    assert page.count("<figcaption>") == 1
+    names = {arm.name.partition(", x ")[0] for arm in PRESETS["referee-training"].arms}
+    assert len(names) * 5 == len(PRESETS["referee-training"].arms) == 20
+
+
+def test_the_referees_study_asks_of_rows_that_it_has():
+    rows = set(PRESETS["referee"].rows)
+    for hypothesis in PRESETS["referee"].questions.hypotheses:
+        row, _, rest = hypothesis.statement.partition(" is better than ")
+        assert row in rows
+        assert rest.rpartition(" (")[0] in rows
+    biased = [arm for arm in PRESETS["referee"].arms if arm.settings.get("backspace", True)]
+    assert all({"bias", "tabu", "restart"} <= {how.name for how in arm.decodings} for arm in biased)
