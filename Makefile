@@ -1,6 +1,7 @@
 PYTHON ?= python3
+MUTANTS ?= seqil.statistics.*
 
-.PHONY: study study-agents study-noise study-cpu study-referee verify docs test test-slow test-gpu test-clients install
+.PHONY: study study-agents study-noise study-cpu study-referee verify docs test test-slow test-gpu test-clients mutate install
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
 	.venv/bin/python -m benchmarks.compounding_error run --out runs/study
@@ -38,6 +39,11 @@ test-gpu: install  ## tests that need CUDA
 
 test-clients: .venv-clients/.installed  ## Stable-Baselines3, sb3-contrib, skrl, d3rlpy, Minari and imitation
 	.venv-clients/bin/python -m pytest -q -m clients
+
+mutate: install  ## change the code of MUTANTS in small ways and see the tests fail; works on a copy below mutants/
+	.venv/bin/pip install -q -c constraints.txt -e ".[mutation]"
+	.venv/bin/python -m mutmut run --max-children 1 $(MUTANTS)
+	.venv/bin/python -m mutmut results
 
 install: .venv/.installed
 

@@ -220,6 +220,39 @@ def test_what_is_not_finite_is_named(field):
         objectives.behavior_cloning(replace(data, **{field: broken}))
 
 
+@pytest.mark.parametrize("form", [objectives.sequence_match, objectives.sequence_match_reference])
+def test_rollouts_that_are_not_finite_are_named(form):
+    data = values(3, 4, ended=1.0)
+    row, step = data.mask.nonzero()[0].tolist()
+    broken = data.q.detach().clone()
+    broken[row, step] = torch.inf
+    with pytest.raises(
+        NonFiniteError, match=rf"^q of the rollouts is not finite at row {row}, step {step}; the model has div"
+    ):
+        form(data, divergence=chi2_mixture(0.1), gamma=GAMMA, rollouts=replace(data, q=broken))
+
+
+def test_one_counted_step_among_many_rows_is_its_own_average():
+    data = values(5, 3, seed=2)
+    row, step = data.mask.nonzero()[1].tolist()
+    alone = torch.zeros_like(data.mask)
+    alone[row, step] = True
+    loss, parts = objectives.behavior_cloning(replace(data, imitate=alone))
+    assert loss.item() == pytest.approx((data.v - data.q)[row, step].item())
+    assert parts["likelihood"] == loss
+
+
+def test_the_parts_are_named_and_add_up():
+    data = SHAPES["ragged"]
+    loss, parts = objectives.sequence_match(data, divergence=chi2_mixture(0.1), rollouts=values(2, 4, seed=5))
+    assert set(parts) == {"likelihood", "penalty_data", "penalty_tail", "penalty_rollouts"}
+    assert sum(parts.values()).item() == pytest.approx(loss.item())
+    longer, _ = objectives.sequence_match_reference(
+        data, divergence=chi2_mixture(0.1), rollouts=values(2, 4, seed=5)
+    )  # both forms have the same gamma where none is given
+    assert longer.item() == pytest.approx(loss.item())
+
+
 @pytest.mark.parametrize("gamma", [0.0, 1.0, -0.5, 2.0])
 def test_a_bad_gamma_is_named(gamma):
     with pytest.raises(InvalidInputError, match=f"gamma={gamma}"):
