@@ -66,7 +66,7 @@ class Episodes:
             self.observed = np.full((rows, cells), memory.empty(v.size), dtype=np.int64)
         self.tried = None
         if memory.forbids:
-            self.tried = TriedStacks(rows, max_length, min_length, self.max_actions, v.size)
+            self.tried = TriedStacks(rows, min_length, self.max_actions, v.size)
         self.done = np.zeros(rows, dtype=np.int64)  # actions that changed something
         self.ended = np.zeros(rows, dtype=bool)
         self.success = np.zeros(rows, dtype=np.int8)
@@ -174,9 +174,8 @@ class Episodes:
     def _remember(self, actions: Ints, push: Bools, pop: Bools, deleted: Ints) -> None:
         """What rows are about to do: `deleted` are the tokens that those at `pop` lose."""
         if self.tried is not None:
-            pushing, popping, generated = np.flatnonzero(push), np.flatnonzero(pop), self.length - self.prompt_length
-            self.tried.pushed(pushing, generated[pushing] + 1)
-            self.tried.popped(popping, generated[popping] - 1, deleted[popping])
+            popping = np.flatnonzero(pop)
+            self.tried.popped(popping, (self.length - self.prompt_length)[popping] - 1, deleted[popping])
         if not self.memory.rewinds:
             acting = np.flatnonzero(push | pop)
             self.observed[acting, self.prompt_length[acting] + self.done[acting]] = actions[acting]

@@ -20,7 +20,7 @@ from .subjects.measure import CPU, machine
 
 SECTIONS = (
     *("environments", "generation", "refilling", "sampling", "scaling"),
-    *("updates", "side_by_side", "loss_memory", "startup"),
+    *("updates", "memories", "side_by_side", "loss_memory", "startup"),
 )
 SLOW = ("generation_124m",)
 ON_CUDA = ("generation", "generation_124m", "sampling", "updates")

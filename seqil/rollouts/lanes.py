@@ -94,7 +94,7 @@ class Lanes:
         v = policy.vocabulary
         self.tried = None
         if initial.tried is not None:
-            self.tried = TriedStacks(len(initial), initial.max_length, initial.min_length, max_actions, v.size)
+            self.tried = TriedStacks(len(initial), initial.min_length, max_actions, v.size)
         self.capacity = -(-self.fed.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
@@ -176,11 +176,9 @@ class Lanes:
         if self.appends:
             self.fed[rows, self.fed_length[rows]] = action
             self.fed_length[rows] += 1
-        if self.tried is not None:
-            generated, pushing = length - self.prompt_length[rows], ~deleting
-            deleted = self.cells[rows, cell]
-            self.tried.pushed(rows[pushing], generated[pushing] + 1)
-            self.tried.popped(rows[deleting], generated[deleting] - 1, deleted[deleting])
+        if self.tried is not None and deleting.any():
+            there, left = rows[deleting], cell[deleting]
+            self.tried.popped(there, left - self.prompt_length[there], self.cells[there, left])
         self.cells[rows, cell] = action  # the backspace is the empty cell
         self.length[rows] = length + 1 - 2 * deleting
 

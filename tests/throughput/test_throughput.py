@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from agents.behavior_cloning import BehaviorCloningLoss
 from benchmarks.compounding_error.running.runner import cores
 from benchmarks.throughput import __main__ as command
-from benchmarks.throughput import generation, sampling, side_by_side, updates
+from benchmarks.throughput import generation, memories, sampling, side_by_side, updates
 from benchmarks.throughput.loss_memory import PEERS, ours
 from benchmarks.throughput.refilling import EndAt
 from benchmarks.throughput.subjects.lean import LeanGPT2
@@ -71,6 +71,12 @@ def test_training():
     size = updates.Size(1, 16, 2, rows=2, tokens=4)
     rows = list(updates.measure(1, sizes=(size,), group=size, prompt=3, steps=2))
     assert [row.unit for row in rows] == ["nodes/s", "samples/s", "updates/s", "positions/s"]
+    assert all(row.ours > 0 and row.peer > 0 for row in rows)
+
+
+def test_memories():
+    rows = list(memories.measure(1, sizes=(16,), length=4))
+    assert [row.unit for row in rows] == ["actions/s", "actions/s", "nodes/s", "nodes/s"]
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
 
 
