@@ -1,7 +1,8 @@
-"""An untrained Llama of 28 tokens, and texts with a deletion to train it on."""
+"""An untrained Llama of 28 tokens, texts with a deletion to train it on, and a tokenizer of words."""
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from seqil import Trajectories, Vocabulary
 from seqil.randomness import seeded
@@ -26,3 +27,10 @@ def demonstrations(n=16):
 
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+def tokenizer(ids):
+    """Of words, each with its id."""
+    made = Tokenizer(models.WordLevel(ids, unk_token=next(iter(ids))))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<eos>")

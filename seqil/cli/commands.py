@@ -83,7 +83,10 @@ def train(
     with run.writing():
         run.start({"settings": chosen.to_json(), **resumption.made_with()})
         try:
-            _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation, max_actions)
+            identity = resumption.identity_of(training, chosen)
+            # What the end needs is tried at the beginning: a model that saves, a disk with room.
+            run.save(0, training.policy, {"identity": identity, "training": training.state_dict()})
+            _loop(run, training, task, save_every, identity, validation, max_actions)
         except Exception:
             run.discard()
             raise

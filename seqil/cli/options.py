@@ -86,6 +86,11 @@ def train(
     memory: Annotated[
         str, typer.Option(help="What a state holds beside the text: prefix, tried or history.")
     ] = "prefix",
+    backspace_row: Annotated[
+        str | None,
+        typer.Option(help="keep or mean: what row V of a padded head is.", show_default=False),
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Of computation: float32 or bfloat16.")] = "float32",
     demonstrations: Annotated[
         int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
     ] = None,
@@ -137,7 +142,12 @@ def train(
         return
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
-        **{"backspace": backspace, "demonstrations": demonstrations, "steps": steps, "batch_size": batch_size},
+        **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype},
+        **{
+            "demonstrations": demonstrations,
+            "steps": steps,
+            "batch_size": batch_size,
+        },
         **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
         **{"memory": memory, "mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
         "task_options": parse_pairs(task_option, "--task-option"),

@@ -97,6 +97,10 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers is not followed
         self.slot, self.extent, self.whole = slot, min(extent, self.capacity), whole
         self._index.clear()
 
+    def key_positions(self, positions: Tensor) -> Tensor:
+        """Positions of what the next forward reads, int64 [n or 1, keys]; its own are `positions`."""
+        return positions if self.slot is None else torch.arange(self.extent, device=positions.device)[None]
+
     def index(self, heads: int) -> Tensor:
         """Where a step writes, in [lanes * heads * slots]: int64 [n * heads], computed once for all layers."""
         assert self.slot is not None, "only a step has one slot per lane"
@@ -173,6 +177,16 @@ class PromptCache(Cache):  # type: ignore[misc]  # transformers is not followed
     def read(self, prompts: Tensor) -> None:
         """The next forward is of rows behind these prompts, int64 [rows]."""
         self.rows = prompts
+
+    def key_positions(self, positions: Tensor) -> Tensor:
+        """Positions of what the next forward reads, int64 [rows, keys]; its own are `positions`."""
+        if self.rows is None:
+            return positions
+        prompts = torch.arange(self.layers[0].get_seq_length(), device=positions.device)
+        return torch.cat([prompts.expand(len(positions), -1), positions], 1)
+
+
+KeyCache = SlotCache | PromptCache
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:

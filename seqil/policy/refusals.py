@@ -14,6 +14,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
+from ..models.windows import FULL, SLIDING
 
 
 @contextmanager
@@ -35,13 +36,14 @@ def refuse_stateful(model: Any) -> None:
         raise UnsupportedModelError(f"{type(model).__name__} is not a Hugging Face causal LM; pass a …ForCausalLM")
     config = model.config.get_text_config()
     layers: Sequence[str] = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or ()
-    other = sorted({str(kind) for kind in layers} - {"full_attention", "global"})
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    other = sorted({str(kind) for kind in layers} - {FULL, SLIDING, "global"})
+    kernel = str(getattr(model.config, "_attn_implementation", ""))
     ropes = sorted(rope for rope in _rope_types(model) if rope == "longrope" or "dynamic" in rope)
     reason = (
         "it is an encoder-decoder" if getattr(config, "is_encoder_decoder", False)
         else f"its layers are of type {', '.join(other)}" if other
-        else f"it attends to a sliding window of {window}" if window and not layers
+        else f"its attention is {kernel}, which takes no additive mask (load it with attn_implementation='sdpa')"
+        if kernel.startswith(("flex", "flash"))
         else f"its rotary frequencies ({', '.join(ropes)}) follow the length of the batch" if ropes
         else "its state is recurrent" if getattr(model, "_is_stateful", False)
         else None

@@ -20,8 +20,9 @@ from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import Choice, give_backspace, name_of, refuse_foreign_rows
 from ..models.precision import DType, autocast_dtype, computation_of, computed
+from ..models.windows import Windows
 from .activations import fuse_gelu
-from .cache import SlotCache
+from .cache import KeyCache
 from .files import Saved
 from .modes import evaluating
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
@@ -63,7 +64,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         computation: dtype of autocast, or None.
 
     Raises:
-        UnsupportedModelError: a model whose state cannot be rewound (sliding window, linear attention, state space,
+        UnsupportedModelError: a model whose state cannot be rewound (linear attention, state space,
             rotary frequencies that follow the length), which a prefix tree does not describe, or which scales or caps
             the logits of its head (checked by small forwards).
         InvalidInputError: a head with fewer rows than the vocabulary has tokens, with far more, or with a row behind
@@ -161,7 +162,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         return Trunk(self.hidden, self.mask_dtype, layers, cached=not checkpointed)
 
     @computed
-    def hidden(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: SlotCache | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: KeyCache | None = None) -> Tensor:
         """Last hidden states of the trunk: [B, N, D].
 
         Args:
@@ -174,12 +175,18 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         out = self.model.base_model(
             input_ids=ids,
             position_ids=positions,
-            attention_mask=mask,
+            attention_mask=self._windowed(mask, positions, cache),
             past_key_values=cache,
             use_cache=cache is not None,
         )
         hidden: Tensor = out.last_hidden_state
         return hidden
+
+    def _windowed(self, mask: Tensor, positions: Tensor, cache: KeyCache | None) -> Tensor | dict[str, Tensor]:
+        windows = Windows.of(self.model)
+        if windows is None:
+            return mask
+        return windows.masks(mask, positions, positions if cache is None else cache.key_positions(positions))
 
     @computed
     def head(self, hidden: Tensor) -> Tensor:

@@ -22,10 +22,12 @@ from ..mdp.prefix import start
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
+from ..models.head_rows import Choice
 from ..policy.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
 from . import plugins
+from .model_folders import refuse_other_vocabulary, with_tokenizer
 from .option_types import argument_types, fits, mismatch
 
 _MOST_NOISE = 0.9
@@ -45,6 +47,8 @@ class Settings:
         model: folder of a Hugging Face causal LM, or a checkpoint of a run; None: a GPT-2 of `layers`, `width` and
             `heads` from scratch; without layers it sees nothing but the last token and its position.
         backspace: whether the policy may delete.
+        backspace_row: `keep` or `mean`, for a model with more rows than tokens; see `TokenPolicy`.
+        dtype: of computation, `float32` or `bfloat16`; trained parameters are float32 always.
         memory: `prefix`, `tried` or `history`, see `seqil.mdp.memory`.
         demonstrations: number of training items.
         steps: updates.
@@ -70,6 +74,8 @@ class Settings:
     width: int = 64
     heads: int = 4
     backspace: bool = True
+    backspace_row: str | None = None
+    dtype: str = "float32"
     memory: str = "prefix"
     demonstrations: int = 4000
     steps: int = 600
@@ -121,7 +127,9 @@ class Settings:
 
 def make_task(settings: Settings) -> Task:
     """The task of the settings."""
-    return cast("Task", plugins.construct("tasks", settings.task, **settings.task_options))
+    known = argument_types(plugins.load("tasks", settings.task))
+    options = with_tokenizer(settings.task_options, known, settings.model)
+    return cast("Task", plugins.construct("tasks", settings.task, **options))
 
 
 def located(settings: Settings) -> Settings:
@@ -177,9 +185,13 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
     if device.type == "meta":
         raise InvalidInputError("device 'meta' computes nothing; use cpu or cuda")
+    if s.model is not None:
+        refuse_other_vocabulary(s.model, vocabulary)
     if s.model is not None and (Path(s.model) / SETTINGS).exists():
-        saved = TokenPolicy.from_pretrained(s.model, vocabulary)
+        saved = TokenPolicy.from_pretrained(s.model, vocabulary, dtype=s.dtype)
         if saved.backspace == s.backspace:
+            if s.backspace_row is not None:
+                raise InvalidInputError(f"{s.model} has a backspace of its own; leave out backspace_row")
             return cast("TokenPolicy", saved.remember(s.memory).to(device))
         model = saved.model
     elif s.model is not None:
@@ -205,7 +217,9 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         )
         with seeded(s.seed):
             model = GPT2LMHeadModel(config)
-    return cast("TokenPolicy", TokenPolicy(model, vocabulary, s.backspace, s.memory).to(device))
+    row = cast("Choice", s.backspace_row)
+    policy = TokenPolicy(model, vocabulary, s.backspace, s.memory, backspace_row=row, dtype=s.dtype)
+    return cast("TokenPolicy", policy.to(device))
 
 
 def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corruption | None:

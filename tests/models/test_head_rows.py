@@ -5,18 +5,12 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_llama import V, llama
-from tokenizers import Tokenizer, models
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from small_llama import V, llama, tokenizer
+from transformers import AutoModelForCausalLM
 
 from seqil import TokenPolicy, Vocabulary
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
 from seqil.policy import load_model
-
-
-def tokenizer(ids):
-    made = Tokenizer(models.WordLevel(ids, unk_token=next(iter(ids))))
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<eos>")
 
 
 def test_a_trained_row_is_kept(tmp_path):

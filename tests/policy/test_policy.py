@@ -44,8 +44,7 @@ DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0, "original_m
 LONG = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0, 1.0], "long_factor": [4.0, 4.0],
         "original_max_position_embeddings": 8}  # fmt: skip
 REFUSED = {
-    "sliding window of 4": lambda: build(hf.MistralForCausalLM, hf.MistralConfig, **ROTARY, sliding_window=4),
-    "sliding_attention": lambda: build(hf.Gemma2ForCausalLM, hf.Gemma2Config, **ROTARY, head_dim=4),
+    "scales or caps the logits": lambda: build(hf.Gemma2ForCausalLM, hf.Gemma2Config, **ROTARY, head_dim=4),
     "linear_attention": lambda: build(hf.MambaForCausalLM, hf.MambaConfig, vocab_size=7, hidden_size=8),
     "(bloom)": lambda: build(hf.BloomForCausalLM, hf.BloomConfig, vocab_size=7, hidden_size=8, n_layer=1, n_head=2),
     "frequencies (dynamic)": lambda: build(hf.LlamaForCausalLM, hf.LlamaConfig, **ROTARY, rope_parameters=DYNAMIC),
@@ -53,6 +52,8 @@ REFUSED = {
                                             original_max_position_embeddings=8, sliding_window=None),
     "scales or caps": lambda: build(hf.NanoChatForCausalLM, hf.NanoChatConfig, **ROTARY),
     "scales its logits": lambda: build(hf.GraniteForCausalLM, hf.GraniteConfig, **ROTARY, logits_scaling=8.0),
+    "its attention is flex_attention": lambda: build(hf.LlamaForCausalLM, hf.LlamaConfig, **ROTARY,
+                                                     attn_implementation="flex_attention"),
     "encoder-decoder": lambda: build(hf.T5ForConditionalGeneration, hf.T5Config, vocab_size=7, d_model=8, d_kv=4,
                                      d_ff=8, num_layers=1, num_heads=2),
     "not a Hugging Face causal LM": lambda: torch.nn.Linear(2, 2),
