@@ -90,6 +90,9 @@ def train(
         str | None,
         typer.Option(help="keep or mean: what row V of a padded head is.", show_default=False),
     ] = None,
+    lora: Annotated[
+        int | None, typer.Option(min=1, help="Train adapters of this rank, not the model.", show_default=False)
+    ] = None,
     dtype: Annotated[str, typer.Option(help="Of computation: float32 or bfloat16.")] = "float32",
     demonstrations: Annotated[
         int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
@@ -142,7 +145,7 @@ def train(
         return
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
-        **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype},
+        **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype, "lora": lora},
         **{
             "demonstrations": demonstrations,
             "steps": steps,

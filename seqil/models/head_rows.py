@@ -55,15 +55,12 @@ def refuse_foreign_rows(model: Any, vocabulary: Vocabulary) -> None:
         )
 
 
-@torch.no_grad()
-def give_backspace(model: Any, vocabulary: Vocabulary, choice: Choice) -> None:
-    """Make row `vocabulary.size` of the head, and of the embeddings, the backspace, and mark it as that.
-
-    A new row is the mean of the token rows. One that is marked is kept. One that is there unmarked, of a padded head or
-    of a model that was trained elsewhere, is what `choice` says.
+def behind_tokens(model: Any, vocabulary: Vocabulary, choice: Choice) -> Tensor | None:
+    """What the head holds in row `vocabulary.size`, [D], if that is a backspace; None: the mean of the tokens is meant.
 
     Raises:
-        InvalidInputError: it is for the caller to choose.
+        InvalidInputError: the row is there unmarked, of a padded head or of a model that was trained elsewhere, and it
+            is for the caller to choose.
     """
     V, rows, marked = vocabulary.size, rows_of(model), getattr(model.config, MARK, None) is not None
     if choice not in ("keep", "mean", None):
@@ -75,14 +72,28 @@ def give_backspace(model: Any, vocabulary: Vocabulary, choice: Choice) -> None:
         )
     if rows == V and choice == "keep":
         raise InvalidInputError(f"backspace_row='keep': the head of {name_of(model)} has {V} rows, all of them tokens")
+    weight: Tensor = model.get_output_embeddings().weight
+    return weight[V].detach().clone() if rows > V and choice != "mean" else None
+
+
+@torch.no_grad()
+def give_backspace(model: Any, vocabulary: Vocabulary, choice: Choice, row: Tensor | None = None) -> None:
+    """Make row `vocabulary.size` of the head, and of the embeddings, the backspace, and mark it as that.
+
+    A new row is the mean of the token rows, or `row`. One that is marked is kept, else it is as `behind_tokens` says.
+    """
+    V, kept = vocabulary.size, behind_tokens(model, vocabulary, choice)
     weight = model.get_output_embeddings().weight
-    if rows == V:
+    if len(weight) == V:
         with torch.random.fork_rng(devices=[weight.device] if weight.device.type == "cuda" else []):
             model.resize_token_embeddings(V + 1, mean_resizing=False)
-    if rows == V or choice == "mean" or not (marked or choice == "keep"):
+    if kept is None:
         for table in _tables(model):
             if len(table) > V:
                 table[V] = table[:V].to(torch.float64).mean(0).to(table.dtype)
+    if row is not None:
+        weight = model.get_output_embeddings().weight
+        weight[V] = row.to(weight.dtype)
     setattr(model.config, MARK, V)
 
 

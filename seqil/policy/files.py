@@ -8,15 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, first_line
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
+from ..models import adapters
 from ..models.head_rows import MARK, name_of, rows_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from .language_model import LanguageModel
+
+_ROW = "backspace_row.safetensors"
 SETTINGS = "seqil.json"
 
 
@@ -55,22 +62,29 @@ class Saved:
     backspace: bool
     memory: Memory
 
-    def write(self, model: PreTrainedModel, folder: Path) -> None:
+    def write(self, policy: LanguageModel, folder: Path) -> None:
         """Write the model, with whatever is no token suppressed in its generation config, and this.
+
+        Of a model with adapters, they and the row of the backspace are written, and the name of the model.
 
         Raises:
             CheckpointError: a model that transformers loads but does not save.
         """
-        V, config = self.vocabulary.size, getattr(model, "generation_config", None)
-        beyond = range(V, rows_of(model))
+        model, V = policy.model, self.vocabulary.size
+        config, beyond = getattr(model, "generation_config", None), range(V, rows_of(model))
         if config is not None and beyond:
             config.suppress_tokens = sorted({*(config.suppress_tokens or ()), *beyond})
         try:
-            model.save_pretrained(folder)
+            if policy.adapted:
+                adapters.save(policy.adapted[0], folder)
+            else:
+                model.save_pretrained(folder)
         except OSError:
             raise
         except Exception as error:  # whatever a model brought along
             raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
+        if policy.row is not None:
+            save_file({"row": policy.row.detach().cpu()}, folder / _ROW)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
         (folder / SETTINGS).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
 
@@ -94,12 +108,21 @@ class Saved:
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
 
-    def load(self, folder: Path) -> PreTrainedModel:
-        """The model beside it, once its head has proved to be of this vocabulary."""
-        model, V = load_model(folder), self.vocabulary.size
+    def load(self, folder: Path) -> nn.Module:
+        """The model beside it, once its head has proved to be of this vocabulary, with its adapters."""
+        adapted = (folder / adapters.SETTINGS).exists()
+        model, V = load_model(adapters.base_of(folder) if adapted else folder), self.vocabulary.size
         rows, mark = rows_of(model), getattr(model.config, MARK, V)
-        if rows < V + self.backspace:
+        if rows < V + (self.backspace and not adapted):
             raise CheckpointError(f"{folder}: the head has {rows} rows, too few for {self.vocabulary}")
         if mark != V:
             raise CheckpointError(f"{folder}: config.json marks row {mark} as the backspace, {SETTINGS} {V}")
-        return model
+        return adapters.load(model, folder) if adapted else model
+
+    def row(self, folder: Path) -> Tensor:
+        """The head row of the backspace beside adapters."""
+        try:
+            row: Tensor = load_file(folder / _ROW)["row"]
+            return row
+        except (OSError, KeyError, SafetensorError) as error:
+            raise CheckpointError(f"{folder / _ROW} is missing or damaged ({first_line(error)}); restore it") from None

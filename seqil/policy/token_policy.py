@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from tensordict import TensorDictBase
@@ -18,23 +17,19 @@ from ..mdp.prefix import Prefixes, legal_actions
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
-from ..models.head_rows import Choice, give_backspace, name_of, refuse_foreign_rows
-from ..models.precision import DType, autocast_dtype, computation_of, computed
-from ..models.windows import Windows
+from ..models.adapters import bare
+from ..models.head_rows import Choice, behind_tokens, give_backspace, name_of, refuse_foreign_rows, rows_of
+from ..models.precision import DType, computed
 from .activations import fuse_gelu
-from .cache import KeyCache
 from .files import Saved
+from .language_model import LanguageModel
 from .modes import evaluating
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
 from .refusals import refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
-from .trunk import Trunk
 from .values import StepValues, step_values
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
-
-class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is untyped
+class TokenPolicy(LanguageModel):
     """`pi(a|s) = softmax l(a|s)` over the legal actions, with `l` the logits of a causal language model.
 
     Head row `vocabulary.size` is the backspace. The head gains that row if it has none; it starts as the mean of the
@@ -44,6 +39,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
     backspace is only ever an action: it is never fed to the model, but under the memory `history`, where the model
     reads every action in order, at positions that are time.
 
+    Of a model with adapters of `peft` the adapters are trained, and a head row of the backspace beside the frozen head.
     The policy starts in the mode of the model, training or evaluation.
 
     As a TensorDictModule it reads `observation` (int64 [B, C] cells, empty = V) and `action_mask` (bool [B, A])
@@ -60,9 +56,6 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             trained as a backspace, or is padding and becomes their mean.
         dtype: of computation, float32 or bfloat16; the latter by autocast. None: that of the weights.
 
-    Attributes:
-        computation: dtype of autocast, or None.
-
     Raises:
         UnsupportedModelError: a model whose state cannot be rewound (linear attention, state space,
             rotary frequencies that follow the length), which a prefix tree does not describe, or which scales or caps
@@ -71,8 +64,6 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             them of which nobody says what it is.
         NonFiniteError: a model whose logits are NaN or infinite.
     """
-
-    model: PreTrainedModel
 
     def __init__(
         self,
@@ -85,22 +76,50 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         dtype: DType = None,
     ) -> None:
         super().__init__()
-        refuse_stateful(model)
+        refuse_stateful(bare(model)[0])
         self._adopt(copy.deepcopy(model), Vocabulary.of(vocabulary), backspace, memory, dtype)
+        fuse_gelu(self.model)
         self._prove(backspace_row)
 
-    def _adopt(
-        self, model: nn.Module, vocabulary: Vocabulary, backspace: bool, memory: Memory | str, dtype: DType
-    ) -> None:
-        fuse_gelu(model)
-        self.vocabulary, self.backspace, self.memory = vocabulary, bool(backspace), Memory.of(memory)
-        self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
-        self.model, self.computation = model, computation_of(dtype)
-        self.training = model.training
+    @classmethod
+    def wrap(
+        cls,
+        model: nn.Module,
+        vocabulary: Vocabulary,
+        backspace: bool = True,
+        memory: Memory | str = PREFIX,
+        *,
+        backspace_row: Choice = None,
+        dtype: DType = None,
+    ) -> TokenPolicy:
+        """The policy of a model that the caller owns: neither copied nor reset, but for the row that its head may gain.
+
+        Arguments are those of the constructor.
+        """
+        refuse_stateful(bare(model)[0])
+        policy = cls.__new__(cls)
+        TensorDictModuleBase.__init__(policy)
+        policy._adopt(model, Vocabulary.of(vocabulary), backspace, memory, dtype)
+        policy._prove(backspace_row)
+        return policy
+
+    def merged(self) -> TokenPolicy:
+        """A copy whose adapters have become part of its weights; of a policy without adapters, a copy."""
+        if not self.adapted:
+            return copy.deepcopy(self)
+        model = copy.deepcopy(self.adapted[0]).merge_and_unload().requires_grad_(True)
+        if self.row is not None:
+            choice: Choice = "mean" if rows_of(model) > self.vocabulary.size else None
+            give_backspace(model, self.vocabulary, choice, self.row.detach())
+        return TokenPolicy.wrap(model, self.vocabulary, self.backspace, self.memory, dtype=self.computation)
 
     def _prove(self, choice: Choice) -> None:
         refuse_foreign_rows(self.model, self.vocabulary)
-        if self.backspace:
+        if self.row is not None:
+            held = behind_tokens(self.model, self.vocabulary, choice)
+            if held is not None:
+                self.row.data = held.to(self.row.dtype)
+        elif self.backspace:
             give_backspace(self.model, self.vocabulary, choice)
         elif choice is not None:
             raise InvalidInputError(f"backspace_row={choice!r} is of no use to a policy without a backspace")
@@ -124,91 +143,6 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             )
         self.memory = chosen
         return self
-
-    # -- the model ---------------------------------------------------------------------------------
-
-    @property
-    def weight(self) -> Tensor:
-        """Head matrix [at least A, D]; row i belongs to action i."""
-        weight: Tensor = self.model.get_output_embeddings().weight
-        return weight
-
-    @property
-    def bias(self) -> Tensor | None:
-        """Head bias [at least A], or None."""
-        return getattr(self.model.get_output_embeddings(), "bias", None)
-
-    @property
-    def device(self) -> torch.device:
-        """Of the head."""
-        return self.weight.device
-
-    @property
-    def mask_dtype(self) -> torch.dtype:
-        """Of additive masks: that in which attention is computed."""
-        return self.computation or autocast_dtype(self.device) or self.weight.dtype
-
-    @property
-    def max_positions(self) -> int | None:
-        """Most cells of a prefix that the model can hold; None if it has no such limit."""
-        config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-
-    @property
-    def trunk(self) -> Trunk:
-        """The layers below the head, as trees are read by them."""
-        checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules())
-        layers = self.model.config.get_text_config().num_hidden_layers
-        return Trunk(self.hidden, self.mask_dtype, layers, cached=not checkpointed)
-
-    @computed
-    def hidden(self, tokens: Tensor, positions: Tensor, mask: Tensor, cache: KeyCache | None = None) -> Tensor:
-        """Last hidden states of the trunk: [B, N, D].
-
-        Args:
-            tokens: int64 [B, N]; empty cells may hold `vocabulary.size`, which is the backspace where it is fed.
-            positions: int64 [B, N].
-            mask: additive [B, 1, N, keys] in `mask_dtype`.
-            cache: write and read keys there, else see only these tokens.
-        """
-        ids = torch.where(tokens == self.vocabulary.size, 0, tokens) if self.memory.rewinds else tokens
-        out = self.model.base_model(
-            input_ids=ids,
-            position_ids=positions,
-            attention_mask=self._windowed(mask, positions, cache),
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
-        hidden: Tensor = out.last_hidden_state
-        return hidden
-
-    def _windowed(self, mask: Tensor, positions: Tensor, cache: KeyCache | None) -> Tensor | dict[str, Tensor]:
-        windows = Windows.of(self.model)
-        if windows is None:
-            return mask
-        return windows.masks(mask, positions, positions if cache is None else cache.key_positions(positions))
-
-    @computed
-    def head(self, hidden: Tensor) -> Tensor:
-        """Logits of all actions, [..., D] -> [..., A], float32 at least; -inf for a backspace that the policy lacks."""
-        head, n = self.model.get_output_embeddings(), self.vocabulary.size + self.backspace
-        weight, bias = head.weight, getattr(head, "bias", None)
-        if n < weight.shape[0]:
-            weight, bias = weight[:n], None if bias is None else bias[:n]
-        logits = nn.functional.linear(hidden, weight, bias)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
-
-    @computed
-    def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:
-        """Some columns of `head`: hidden [n, D], int64 [n, K] -> [n, K]; -inf for ids beyond the actions, too."""
-        last = self.vocabulary.size + self.backspace - 1
-        there, bias = actions.clamp(max=last), self.bias
-        logits = (self.weight[there] @ hidden[:, :, None])[..., 0]
-        if bias is not None:
-            logits = logits + bias[there]
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return logits.masked_fill_(actions > last, -torch.inf)
 
     # -- what it says of states and trajectories ---------------------------------------------------
 
@@ -256,7 +190,8 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
         tree, hidden = self._read(trajectories)
         bans = self._bans(trajectories, tree, actions)
-        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans)
+        head = None if self.fused else self.head
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans, head)
 
     def step_log_probs(self, trajectories: Trajectories) -> Tensor:
         """Log-probabilities of all actions at the state before each step: [B, T, A], illegal ones -inf.
@@ -297,7 +232,7 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
-        Saved(self.vocabulary, self.backspace, self.memory).write(self.model, Path(folder))
+        Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder))
 
     @classmethod
     def from_pretrained(
@@ -315,6 +250,9 @@ class TokenPolicy(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is 
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
         policy._adopt(saved.load(Path(folder)), saved.vocabulary, saved.backspace, saved.memory, dtype)
+        fuse_gelu(policy.model)
+        if policy.row is not None:
+            policy.row.data = saved.row(Path(folder))
         return policy
 
     # -- construction ------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from ..mdp.bans import Bans
 from ..mdp.prefix import legal_kinds
@@ -66,6 +67,7 @@ def step_values(
     backspace: bool,
     actions: Tensor | None = None,
     bans: Bans | None = None,
+    head: Callable[[Tensor], Tensor] | None = None,
 ) -> StepValues:
     """Values of every step of packed trajectories.
 
@@ -79,6 +81,7 @@ def step_values(
         actions: int64 [B, T] or [B, T, K], whose logits `q` holds; None: those that were taken.
         bans: what was tried and is not legal again. A state that a deletion leads to then has a value of its own: the
             sum over its legal actions is taken anew, since most of the sum may be what is left out.
+        head: last hidden states to logits, [M, D] -> [M, A], for one that is more than `weight` and `bias`.
 
     Returns:
         StepValues in float32 at least.
@@ -101,8 +104,9 @@ def step_values(
     row, step = t.inside.nonzero(as_tuple=True)
     wanted = actions[row, step]
     state = state_at[row, step].view(-1, *[1] * (wanted.dim() - 1)).expand_as(wanted)
-    logsumexp, eos, deletion, taken = head_values(
-        states, weight, bias, state.reshape(-1), wanted.reshape(-1), v.size, v.eos, backspace, barred
+    asked = state.reshape(-1), wanted.reshape(-1), v.size, v.eos, backspace, barred
+    logsumexp, eos, deletion, taken = (
+        head_values(states, weight, bias, *asked) if head is None else module_values(head, states, *asked)
     )
     _, after = held(v, t.actions, t.inside)
     counts = torch.cat([torch.zeros_like(t.lengths)[:, None], after], 1)
@@ -245,3 +249,36 @@ def head_values(
         return apply(hidden, weight, bias, *rest)
     with torch.autocast(hidden.device.type, enabled=False):
         return apply(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), *rest)
+
+
+def module_values(
+    head: Callable[[Tensor], Tensor],
+    hidden: Tensor,
+    state: Tensor,
+    action: Tensor,
+    size: int,
+    eos: int,
+    backspace: bool,
+    barred: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The same four through a head that is called, in chunks that are computed again in the backward pass."""
+
+    def chunk(h: Tensor, rows: slice) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        logits = head(h)
+        others = logits[:, :size].clone()
+        others[:, eos] = -torch.inf
+        others = _without(barred, rows, others)
+        empty = (others == -torch.inf).all(1)
+        total = others.masked_fill(empty[:, None], 0).logsumexp(1).masked_fill(empty, -torch.inf)
+        mine = (state >= rows.start) & (state < rows.stop)
+        return (
+            total,
+            logits[:, eos],
+            logits[:, size if backspace else eos],
+            logits[state[mine] - rows.start, action[mine]],
+        )
+
+    found = [checkpoint(chunk, hidden[rows], rows, use_reentrant=False) for rows in _chunks(hidden, size)]
+    total, single, deletion, taken = (torch.cat(parts) for parts in zip(*found, strict=True))
+    place = torch.cat([((state >= r.start) & (state < r.stop)).nonzero()[:, 0] for r in _chunks(hidden, size)])
+    return total, single, deletion, taken.new_zeros(len(state)).index_put((place,), taken)

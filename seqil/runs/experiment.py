@@ -22,6 +22,7 @@ from ..mdp.prefix import start
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
+from ..models.adapters import with_lora
 from ..models.head_rows import Choice
 from ..policy.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
@@ -48,6 +49,7 @@ class Settings:
             `heads` from scratch; without layers it sees nothing but the last token and its position.
         backspace: whether the policy may delete.
         backspace_row: `keep` or `mean`, for a model with more rows than tokens; see `TokenPolicy`.
+        lora: rank of adapters that are trained in place of the model, or None.
         dtype: of computation, `float32` or `bfloat16`; trained parameters are float32 always.
         memory: `prefix`, `tried` or `history`, see `seqil.mdp.memory`.
         demonstrations: number of training items.
@@ -76,6 +78,7 @@ class Settings:
     backspace: bool = True
     backspace_row: str | None = None
     dtype: str = "float32"
+    lora: int | None = None
     memory: str = "prefix"
     demonstrations: int = 4000
     steps: int = 600
@@ -189,7 +192,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         refuse_other_vocabulary(s.model, vocabulary)
     if s.model is not None and (Path(s.model) / SETTINGS).exists():
         saved = TokenPolicy.from_pretrained(s.model, vocabulary, dtype=s.dtype)
-        if saved.backspace == s.backspace:
+        if s.lora is None and saved.backspace == s.backspace:
             if s.backspace_row is not None:
                 raise InvalidInputError(f"{s.model} has a backspace of its own; leave out backspace_row")
             return cast("TokenPolicy", saved.remember(s.memory).to(device))
@@ -217,6 +220,11 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         )
         with seeded(s.seed):
             model = GPT2LMHeadModel(config)
+    if s.lora is not None:
+        if s.model is None:
+            raise InvalidInputError("lora adapts a model that was trained before; give its folder as model")
+        with seeded(s.seed):
+            model = with_lora(model, s.lora)
     row = cast("Choice", s.backspace_row)
     policy = TokenPolicy(model, vocabulary, s.backspace, s.memory, backspace_row=row, dtype=s.dtype)
     return cast("TokenPolicy", policy.to(device))
