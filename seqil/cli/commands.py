@@ -56,7 +56,7 @@ def train(
     patience: int | None = None,
     max_actions: int | None = None,
 ) -> None:
-    """Start a run; nothing is written before its settings have proved sound.
+    """Start a run, once its settings have proved sound; its start is saved first, as its end will have to be.
 
     Args:
         out: folder of the run.
@@ -74,8 +74,7 @@ def train(
     chosen = Settings.of({**found, "demonstrations": asked or Settings.demonstrations})
     task = make_task(chosen)
     chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
-    training = make_training(chosen, task)
-    chosen = located(chosen)
+    training, chosen = make_training(chosen, task), located(chosen)
     if task.available("test") == 0:
         resumption.warn(f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data")
     run = RunFolder(out)
@@ -84,7 +83,6 @@ def train(
         run.start({"settings": chosen.to_json(), **resumption.made_with()})
         try:
             identity = resumption.identity_of(training, chosen)
-            # What the end needs is tried at the beginning: a model that saves, a disk with room.
             run.save(0, training.policy, {"identity": identity, "training": training.state_dict()})
             _loop(run, training, task, save_every, identity, validation, max_actions)
         except Exception:

@@ -23,12 +23,12 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import with_lora
+from ..models.folders import refuse_other_vocabulary, with_tokenizer
 from ..models.head_rows import Choice
 from ..policy.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
 from . import plugins
-from .model_folders import refuse_other_vocabulary, with_tokenizer
 from .option_types import argument_types, fits, mismatch
 
 _MOST_NOISE = 0.9
