@@ -244,6 +244,12 @@ class Trajectories:
             data[name] = _widen(value, T, self.vocabulary.size if name == "labels" else 0.0)
         return TensorDict(data, batch_size=[len(self)])
 
+    def to_rows(self) -> list[dict[str, list[int]]]:
+        """Rows of `input_ids` and `labels` of the same likelihood, for plain trainers: see `as_rows`."""
+        from .plain_rows import as_rows
+
+        return as_rows(self)
+
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
         """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal."""
