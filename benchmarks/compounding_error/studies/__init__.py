@@ -1,13 +1,16 @@
 """The studies, as data: one file each, and `PRESETS`, all of them by name."""
 
 from ..study import Study
-from .agents import AGENTS
+from .agents import AGENTS, GAIL
 from .cpu import CPU, FULL
-from .gail import GAIL
+from .memory import MEMORY
 from .noise import NOISE
 from .quick import QUICK
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
 from .search import CONFIRM, SCARCE, SEARCH
 
-_STUDIES = (QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL, REFEREE, REFEREE_TRAINING, REFEREE_SMOKE)
+_STUDIES = (
+    *(QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL),
+    *(REFEREE, REFEREE_TRAINING, REFEREE_SMOKE, MEMORY),
+)
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

@@ -1,4 +1,4 @@
-"""All agents at equal cost."""
+"""All agents at equal cost, and an adversary at three times the budget."""
 
 from __future__ import annotations
 
@@ -42,6 +42,18 @@ AGENTS = Study(
         with_backspace("SQIL", "sqil"),
     ),
     places=EXACT_PLACES,
+    seeds=3,
+    questions=QUESTIONS,
+)
+
+GAIL = Study(
+    "gail",
+    "Does an adversary improve on its warm start?",
+    arms=(
+        MASKED,
+        replace(with_backspace("GAIL", "gail", warm_up=0.4, pace=0.1), stages=7),
+    ),
+    places=(replace(EXACT_PLACES[2], budget=12e6),),
     seeds=3,
     questions=QUESTIONS,
 )
