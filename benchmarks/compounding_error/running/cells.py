@@ -83,11 +83,13 @@ class Cell:
     def trained(self) -> str:
         """Sha256 of what decides the weights, the bytes of the demonstrations and of own classes included.
 
+        Of the settings those count that are not the default, so that a setting which comes later leaves older keys.
+
         Versions of libraries are not part of it: records and kept runs say which they were.
         """
         own = [digest(name) for name in (self.settings.agent, self.settings.task) if is_reference(name)]
         longest = max(self.place.horizons, default=0)  # positions of the model
-        what = [TRAINING, self.settings.to_json(), self.budget, data_of(self.settings), THREADS]
+        what = [TRAINING, _decisive(self.settings), self.budget, data_of(self.settings), THREADS]
         return _sha256([*what, self.arm.stages, longest, *own])[:32]
 
     @property
@@ -111,6 +113,11 @@ class Cell:
         """`trained-asked-measured`: the last is of the metrics, and of the code that measures."""
         names = [metric.name for metric in known_metrics.metrics()]
         return f"{self.trained}-{self.asked}-{_sha256([MEASURING, names])[:12]}"
+
+
+def _decisive(settings: Settings) -> dict[str, Any]:
+    usual = Settings().to_json()
+    return {name: value for name, value in settings.to_json().items() if value != usual[name]}
 
 
 def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
