@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqil import Settings
 from seqil.errors import InvalidInputError
 from seqil.statistics.comparison import Comparison
 
 from .analysis.contrasts import FEWEST, compared
-from .analysis.regret import horizon_of
 from .analysis.results import Results, estimate
 from .analysis.tables import interval
+from .running.cells import budget_of
 from .running.records import Record
 from .study import Place
 
@@ -98,7 +99,7 @@ class _Found:
         first = self.runs[0]
         if not first["settings"]["backspace"]:
             return None
-        return int(first.get("max_actions") or self.place.max_actions or 4 * horizon_of(first))
+        return int(first.get("max_actions") or budget_of(self.place, Settings.of(first["settings"]))[0])
 
 
 def faults(statements: list[Statement], load: Load) -> list[str]:

@@ -196,8 +196,11 @@ class RunFolder:
 
     def discard(self) -> None:
         """Take back a run that ended before anything was measured or saved, so that a corrected command may start."""
-        if self.metrics.exists() or self.complete():
+        saved = self.complete()
+        if self.metrics.exists() or any(int(checkpoint.name) for checkpoint in saved):
             return
+        for start in saved:
+            shutil.rmtree(start)
         for file in ("settings.json", ".lock"):
             (self.path / file).unlink(missing_ok=True)
         with suppress(OSError):  # other files lie there

@@ -168,7 +168,7 @@ def _by_angles(known: Sequence[Estimate], scale: Scale) -> Estimate:
     if not np.isfinite(p).all():
         return Estimate(value, math.nan, math.nan, S, "seeds")
     if scale == "counts":  # an angle of counts, which 0 of n does not make certain
-        angles = np.arcsin(np.sqrt((p * n + 0.375) / (n + 0.75)))
+        angles = np.arcsin(np.sqrt(np.clip((p * n + 0.375) / (n + 0.75), 0, 1)))
         least = float((1 / (4 * n + 2)).mean())
     else:
         angles, least = np.arcsin(np.sqrt(np.clip(p, 0, 1))), 0.0

@@ -38,7 +38,7 @@ def test_sample_and_evaluate(folder):
     assert measured.returncode == 0, measured.stderr
     found = json.loads((folder / "out.json").read_text())
     assert {k: found[k] for k in ("task", "split", "samples", "max_actions")} == {
-        **{"task": "add_in_base", "split": "test", "samples": 20, "max_actions": 200}
+        **{"task": "automaton", "split": "test", "samples": 20, "max_actions": 32}  # four per token
     }
     rows = found["estimates"]
     assert {"hazard", "success", "nll_per_token", "actions_per_net_token", "on_policy_step_error"} <= set(rows)
@@ -195,7 +195,7 @@ def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arg
         (["sample", "run", "--max-length", "5000"], "positions"),
         (["evaluate", "run", "--json", "nowhere/out.json"], "there is no folder nowhere"),
         (["train", "--out", "run"], "run already holds a run; add --resume"),
-        (["sample", "run", "--rule", "beam"], "unknown rule 'beam'; known: top_k, top_p, min_p, tabu"),
+        (["sample", "run", "--rule", "beam"], "unknown rule 'beam'; known: top_k, top_p, min_p"),
         (["evaluate", "run", "--rule", "min_p"], "rule 'min_p' is not of the form min_p=P"),
         (["evaluate", "run", "--rule", "top_k=0"], "top_k: k=0 must be at least 1"),
         (["sample", "run", "--rule", "contrastive_search=999,0.5"], "contrastive_search: k=999, but there are 17"),

@@ -1,5 +1,7 @@
 """What owns the step of the optimizer, and what a training run prints."""
 
+import copy
+
 import pytest
 import torch
 from tiny_models import V, tiny_policy
@@ -9,7 +11,7 @@ from seqil import TokenPolicy, Trajectories, train
 
 
 def agent(steps=40):
-    policy = TokenPolicy(tiny_policy("gpt2").model.float(), V)
+    policy = TokenPolicy(copy.deepcopy(tiny_policy("gpt2").model).float(), V)
     return SequenceMatch(policy.requires_grad_(True), steps=steps, learning_rate=1e-3)
 
 
