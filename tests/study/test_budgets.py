@@ -82,7 +82,7 @@ def test_rules_are_chosen_by_success_on_validation_items(policy, monkeypatch):
     assert found["by_budget"]["budgets"] == [4, 30]
     same = measurement.measured(TASK, policy, best, replace(place, budgets=()), 1)
     assert found["estimates"] == same["estimates"]  # the headline numbers know nothing of a longer sample
-    assert budgets.headline(replace(place, max_actions=None), TASK) == TASK.budget()
+    assert budgets.headline(replace(place, max_actions=None), TASK) == 200
 
 
 def test_who_restarts_deletes_all_or_nothing(policy):
