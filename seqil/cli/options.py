@@ -1,4 +1,4 @@
-"""The command line: `seqil train | sample | evaluate | list`. Imports nothing heavy until a command runs."""
+"""The command line: `seqil train | sample | evaluate | seal | list`. Imports nothing heavy until a command runs."""
 
 from __future__ import annotations
 
@@ -250,6 +250,16 @@ def evaluate(
 
     commands.quiet()
     commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions)
+
+
+@app.command(epilog="Example:\n\n  seqil seal ./my-model")
+def seal(
+    folder: Annotated[Path, typer.Argument(help="Folder with a seqil.json.", parser=_path, show_default=False)],
+) -> None:
+    """Accept the files of a model's folder as they are now, after you edited one on purpose."""
+    from ..models import seals
+
+    print(f"{seals.seal(folder)} files of {folder} are sealed")
 
 
 class Kind(StrEnum):

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, first_line
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
-from ..models import adapters
+from ..models import adapters, seals
 from ..models.head_rows import MARK, name_of, rows_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .language_model import LanguageModel
 
 _ROW = "backspace_row.safetensors"
-SETTINGS = "seqil.json"
+SETTINGS = seals.SETTINGS
 
 
 def load_model(folder: str | Path) -> PreTrainedModel:
@@ -51,7 +51,25 @@ def load_model(folder: str | Path) -> PreTrainedModel:
                 f"model {str(folder)!r} holds other weights than its config.json describes: {len(names)} are {what}, "
                 f"the first is {names[0]}; give them the names that transformers gives them"
             )
+    _refuse_whole_numbers(Path(folder), model)
     return model
+
+
+def _refuse_whole_numbers(folder: Path, model: PreTrainedModel) -> None:
+    """transformers casts weights of any kind to numbers with a fraction, in silence."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        return
+    prefix = f"{model.base_model_prefix}."
+    parameters = {name.removeprefix(prefix) for name, _ in model.named_parameters()}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  # it is no mapping
+                kind = opened.get_slice(name).get_dtype()
+                if name.removeprefix(prefix) in parameters and not kind.startswith(("F", "BF")):
+                    raise CheckpointError(
+                        f"{file}: {name} holds numbers of type {kind}, which are no weights; "
+                        "save the model in float32 or bfloat16"
+                    )
 
 
 @dataclass(frozen=True)
@@ -86,27 +104,34 @@ class Saved:
         if policy.row is not None:
             save_file({"row": policy.row.detach().cpu()}, folder / _ROW)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
-        (folder / SETTINGS).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        seals.write_sealed(folder, said)
 
     @classmethod
-    def read(cls, folder: Path) -> Saved:
+    def read(cls, folder: Path, verify: bool = True) -> Saved:
         """What `write` wrote.
 
+        Args:
+            folder: that of the model.
+            verify: whether the files beside it must be those that were written.
+
         Raises:
-            CheckpointError: it is missing or damaged.
+            CheckpointError: it is missing or damaged, or a file beside it is.
         """
         path = folder / SETTINGS
         try:
             said = json.loads(path.read_text(encoding="utf-8"))
-            return cls(
-                Vocabulary.of(said["vocabulary"]), bool(said["backspace"]), Memory.of(said.get("memory", PREFIX))
-            )
+            if not isinstance(said["backspace"], bool):
+                raise TypeError(f"backspace is {said['backspace']!r}, neither true nor false")
+            found = cls(Vocabulary.of(said["vocabulary"]), said["backspace"], Memory.of(said.get("memory", PREFIX)))
         except FileNotFoundError:
             raise CheckpointError(
                 f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
             ) from None
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
+        if verify:
+            seals.check(folder, said)
+        return found
 
     def load(self, folder: Path) -> nn.Module:
         """The model beside it, once its head has proved to be of this vocabulary, with its adapters."""

@@ -236,13 +236,15 @@ class TokenPolicy(LanguageModel):
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, vocabulary: Vocabulary | None = None, *, dtype: DType = None
+        cls, folder: str | Path, vocabulary: Vocabulary | None = None, *, dtype: DType = None, verify: bool = True
     ) -> TokenPolicy:
         """Load what `save_pretrained` wrote; `vocabulary`, if given, must be the one it was saved with.
 
         A folder without `seqil.json` is a plain language model: load it with transformers and pass it to TokenPolicy.
+        A file that is not the one that was written is refused, but for `verify=False`; `seqil seal FOLDER` accepts
+        what was edited on purpose.
         """
-        saved = Saved.read(Path(folder))
+        saved = Saved.read(Path(folder), verify)
         if vocabulary is not None and vocabulary != saved.vocabulary:
             raise CheckpointError(
                 f"{folder} was saved with {saved.vocabulary}, not with {vocabulary}; use its own vocabulary"

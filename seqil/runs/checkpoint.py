@@ -13,7 +13,6 @@ are is nobody's business here: it neither blocks a run nor is it removed.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from torch import Tensor
 
 from ..capacity import read_bytes
 from ..errors import CheckpointError
+from ..models.seals import sha256
 from ..policy.token_policy import TokenPolicy
 
 _TENSOR, _ITEMS = "__tensor__", "__items__"
@@ -102,10 +102,10 @@ class RunFolder:
             tensors: dict[str, Tensor] = {}
             write_json(temporary / "state.json", _split(state, tensors))
             save_file(tensors, temporary / "state.safetensors")
-            files = sorted(p for p in temporary.iterdir())
+            files = sorted(temporary.rglob("*"))
             for file in files:
                 _flush(file)
-            sums = {file.name: _sha256(file) for file in files}
+            sums = {file.relative_to(temporary).as_posix(): sha256(file) for file in files if file.is_file()}
             write_json(temporary / "manifest.json", {"step": step, "files": sums})
             _flush(temporary)
             if final.exists():
@@ -182,7 +182,7 @@ class RunFolder:
             temporary.mkdir()
             policy.save_pretrained(temporary)
             write_json(temporary / "best.json", about)
-            for file in temporary.iterdir():
+            for file in temporary.rglob("*"):
                 _flush(file)
             if final.exists():
                 final.rename(before)
@@ -224,13 +224,15 @@ def verify(folder: Path) -> None:
         raise CheckpointError(f"{folder / 'manifest.json'} names no step and files; restore the folder from a copy")
     if f"{step:09d}" != folder.name:
         raise CheckpointError(f"{folder} holds the checkpoint of step {step}: it was renamed; give it its name back")
-    found = {p.name for p in folder.iterdir() if not p.name.startswith(".")} - {"manifest.json"}
+    within = {p.relative_to(folder): p for p in folder.rglob("*") if not p.name.startswith(".")}
+    found = {name.as_posix() for name, p in within.items() if not p.is_dir() or name.as_posix() in sums}
+    found.discard("manifest.json")
     for name in sorted(found ^ set(sums)):
         raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
     for name, digest in sums.items():
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder / name} is not a regular file; restore it from a copy")
-        if _sha256(folder / name) != digest:
+        if sha256(folder / name) != digest:
             raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
 
 
@@ -286,11 +288,6 @@ def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
             return tensors[value[_TENSOR]]
         return {key: _join(item, tensors) for key, item in value[_ITEMS]}
     return [_join(item, tensors) for item in value] if isinstance(value, list) else value
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:
