@@ -44,6 +44,7 @@ class Chain(RightAnswerTask):
     """
 
     name = "chain"
+    one_guess = True
     vocabulary = Vocabulary(size=VALUES + FUNCTIONS + 1, eos=_FUNCTION_IDS.stop)
 
     def __init__(self, delay: int = 4) -> None:

@@ -50,6 +50,7 @@ class Star(RightAnswerTask):
     """
 
     name = "star"
+    one_guess = True
     vocabulary = Vocabulary(size=LABELS + 4, eos=_EOS)
 
     def __init__(self, arms: int = 5, length: int = 4) -> None:

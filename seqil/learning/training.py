@@ -30,7 +30,7 @@ Corruption = Callable[[Trajectories, torch.Generator], Trajectories]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the policy's own trajectories are collected (algorithm 1: sampling interval and replay buffer).
+    """How the policy's own trajectories are collected: at an interval, into a replay buffer.
 
     For an agent whose rollouts are fresh at every update, only `max_actions` and `temperature` say something.
 

@@ -27,6 +27,8 @@ class Task(ABC):
             (see `budget`). A task says it where errors show long after they were made, so that much is deleted again
             and again; None: four per token.
         judged: whether `first_error` is to be believed: so it is where a task defines it, unless the task says no.
+        one_guess: whether a text holds one guess and all else can be read off what stands. Then first errors sit at its
+            position, and errors per token at risk are the share of wrong texts under another name: not reported.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Task(ABC):
     min_length: int = 0
     max_actions: int | None = None
     judged: bool = False
+    one_guess: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -6,6 +6,7 @@ point group `seqil.metrics` by the distribution that has it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -62,16 +63,27 @@ def _success(s: Sample) -> Estimate | None:
 
 
 def _hazard(s: Sample) -> Estimate | None:
-    return None if s.first_errors is None else hazard(*s.first_errors)
+    """None where all errors are of one guess, for there it is the share of wrong texts under another name."""
+    return None if s.first_errors is None or s.task.one_guess else hazard(*s.first_errors)
 
 
 def _regret(s: Sample) -> Estimate | None:
+    """Step errors over the positions of each text, and `log(size)` nats for every position that it lacks.
+
+    A text that ran out of actions is an error from where it stops. It lacks what a demonstration holds beyond it on
+    average, its `eos` at least; there a student that knows nothing, uniform over the vocabulary, would write the
+    teacher's token at `log(size)` nats.
+    """
     on = s.on_policy_step_errors
-    return None if on is None else mean(on * [len(text) for text in s.texts], "sequences")
+    if on is None:
+        return None
+    written = np.array([len(text) for text in s.texts])
+    lacking = np.maximum(np.mean([len(text) for text in s.references]) - written, 1) * ~s.rollouts.ended.numpy()
+    return mean(on * written + lacking * math.log(s.task.vocabulary.size), "sequences")
 
 
 def _excess(s: Sample) -> Estimate | None:
-    """The horizon cancels: the regret of texts of one length is that many times the on-policy step error."""
+    """The horizon cancels: the regret of finished texts of one length is that many times the on-policy step error."""
     on, off = s.on_policy_step_errors, s.off_policy_step_errors
     if on is None or off is None:
         return None
@@ -130,7 +142,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "hazard",
-        "First errors per token at risk of one.",
+        "First errors per token at risk of one; left out where a text holds one guess.",
         _hazard,
         "errors per token",
         ("judge",),
@@ -141,7 +153,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "regret",
-        "KL(teacher || student) summed over the policy's own texts, from one prefix of each.",
+        "KL(teacher || student) summed over the policy's own texts, from one prefix of each; an unfinished text is an "
+        "error from where it stops.",
         _regret,
         "nats per text",
         ("teacher",),

@@ -49,7 +49,8 @@ def _check_attributes(task: Task) -> None:
     limits = task.min_length, task.max_length
     assert all(isinstance(x, int) for x in limits), f"min_length, max_length are {limits}, not int"
     assert 0 <= limits[0] <= limits[1], f"min_length={limits[0]} must lie between 0 and max_length={limits[1]}"
-    assert isinstance(task.judged, bool), f"judged is {task.judged!r}, not a bool"
+    for name in ("judged", "one_guess"):
+        assert isinstance(getattr(task, name), bool), f"{name} is {getattr(task, name)!r}, not a bool"
 
 
 def _check_split(task: Task, split: str) -> Items:

@@ -316,6 +316,7 @@ def test_a_broken_task_is_found(cls, complaint):
         ({"max_length": 12.0}, "not int"),
         ({"min_length": 13}, "min_length=13 must lie between 0 and max_length=12"),
         ({"judged": None}, "judged is None"),
+        ({"one_guess": 1}, "one_guess is 1, not a bool"),
     ],
 )
 def test_a_broken_attribute_is_found(change, complaint):

@@ -50,7 +50,7 @@ def _entropy_by_bin(policy: TokenPolicy, texts: Trajectories, width: int) -> lis
 Draw = Callable[..., tuple[Trajectories, metrics.Cost]]
 """What `sampled` is."""
 
-MEASURING = 2
+MEASURING = 3
 """Version of what is measured of given texts: one more wherever a number that a record holds comes out differently."""
 
 _BIN, _SHOWN, _STEPPED, _LAWS = 8, 6, 4, 256
