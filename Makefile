@@ -18,7 +18,7 @@ study-cpu: install  ## the large study, two to three hours of two cores, in as m
 study-referee: install  ## the controls and ablations of our wins, five seeds, some two hours of one core; writes runs/referee
 	.venv/bin/python -m benchmarks.compounding_error run --preset referee
 
-verify: install  ## make every number of the README again from the committed records
+verify: install  ## make every number of README and docs again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify
 
 docs: install  ## the reference, made from the docstrings of what is public; writes site

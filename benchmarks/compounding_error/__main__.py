@@ -52,6 +52,10 @@ Seeds = Annotated[int | None, typer.Option(min=1, help="Runs per arm and task.",
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.", show_default=False)]
 Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only these arms.", show_default=False)]
 Budget = Annotated[float, typer.Option(help="Share of the budget, for a quick look.")]
+Texts = Annotated[
+    list[Path] | None,
+    typer.Option(help="Texts whose numbers are checked; of a folder, its *.md.", show_default="README and docs"),
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes of one thread each.", show_default="all cores")]
 Device = Annotated[str, typer.Option(metavar="|".join(DEVICES), help="Where models are trained.")]
 
@@ -136,13 +140,13 @@ def write_report(
 
 @app.command()
 def verify(
-    readme: Annotated[Path, typer.Option(help="The text whose numbers are checked.")] = verification.README,
+    readme: Texts = None,
     results: Annotated[Path, typer.Option(help="Folders of committed records.")] = verification.RESULTS,
     write: Annotated[bool, typer.Option("--write", help="Put the numbers of the records into the text.")] = False,
     own: Own = None,
     out: Out = None,
 ) -> None:
-    """Make every number of the README and every committed table again from the committed records; fail on any drift.
+    """Make every number of README and docs, and every committed table, again from the records; fail on any drift.
 
     With --study the table of that study alone, in its folder of records.
     """
@@ -150,7 +154,7 @@ def verify(
         study = loading.from_file(own)
         lines = verification.verify_table(study, _file(study, out), write)
     else:
-        lines = verification.verify(readme, results, write)
+        lines = verification.verify(readme or verification.TEXTS, results, write)
     for line in lines:
         console.print(line)
 

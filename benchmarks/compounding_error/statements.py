@@ -41,7 +41,9 @@ _CAUSE = re.compile(
     re.I,
 )
 _MARKED = re.compile(r"-?\d+(?:\.\d+)?<!-- \w+/.*?-->")
-_NO_PROSE = re.compile(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b(?:Python|torch) \d[\w.+]*|\b95 %", re.DOTALL)
+_NO_PROSE = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b(?:Python|torch) \d[\w.+]*|\b\d+(?:\.\d+){2,}|\b95 %", re.DOTALL
+)
 _NUMBER = re.compile(r"(?<![\w/.])\d*\.\d+|\d+ %")
 _BLOCKS = re.compile(r"```.*?```|<!-- (study|table):.*?<!-- /\1 -->", re.DOTALL)
 _PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=- )|\n(?=#)")

@@ -1,16 +1,16 @@
-"""Do the committed records still say what the text says?
+"""Do the committed records still say what README and docs say?
 
 A text marks what comes from records: `<!-- study:quick -->` … `<!-- /study -->` encloses the tables of a study as a
 terminal shows them, `<!-- table:agents/chain -->` … `<!-- /table -->` the table of one task in Markdown, and
 `0.0045<!-- quick/automaton/MLE/hazard -->` is one number, rounded as it stands there. Where `docs/claims.toml` stands
-beside it, its claims and what the text says around them are checked too, see `statements`.
+beside a text, its claims and what all texts say around them are checked too, see `statements`.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from .analysis.tables import WIDTH, markdown, markdown_table, show
 from .studies import PRESETS
 from .study import Study
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = (ROOT / "README.md", ROOT / "docs")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
@@ -33,46 +34,71 @@ _NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/([\w-]+)/([^
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
 
 
-def verify(readme: Path, results: Path, write: bool = False) -> list[str]:
+def verify(texts: Sequence[Path], results: Path, write: bool = False) -> list[str]:
     """What was checked, a line each.
 
     Args:
-        readme: the text.
+        texts: files, and folders of which every `*.md` is one, but what is made of claims.
         results: a folder with one folder per study: `results.jsonl` and the `table.md` that was made of it.
         write: bring both up to date instead.
 
     Raises:
-        InvalidInputError: the text is not UTF-8, nothing is marked in it, a comment is no marker, or one names what
+        InvalidInputError: a text is not UTF-8, nothing is marked in any, a comment is no marker, or one names what
             there is no record of.
         SeqilError: at the end, if a number has drifted; one line names all.
     """
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{readme} is no text in UTF-8") from None
-    except OSError as error:
-        raise InvalidInputError(f"--readme {readme} cannot be read ({error.strerror}); name a text file") from None
     load = lru_cache(partial(_load, results))
-    renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
-    renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)
-    _refuse_other_comments(readme, text)
-    if not blocks + numbers:
-        raise InvalidInputError(f"{readme} marks no number as coming from records, <!-- study:quick --> say")
-    drifted = _differences(readme, text, renewed, write)
+    said = {file: _read(file) for text in texts for file in _files(text)}
+    renewed = {file: _renewed(file, text, load) for file, text in said.items()}
+    marked = {file: counts for file, (_, *counts) in renewed.items() if any(counts)}
+    if not marked:
+        names = " and ".join(map(str, texts))
+        raise InvalidInputError(f"{names} marks no number as coming from records, <!-- study:quick --> say")
+    drifted = [line for file, (new, *_) in renewed.items() for line in _differences(file, said[file], new, write)]
     tables = sorted(results.glob("*/results.jsonl"))
-    statements_there = readme.parent / "docs" / "claims.toml"
-    if statements_there.exists():
-        drifted += _claims(statements_there, text, load, write)
+    for file in _claimed(said):
+        drifted += _claims(file, list(said.values()), load, write)
     for file in tables:
         drifted += _drift_of_table(load(file.parent.name), file, write)
     _refuse(drifted)
-    return [f"{readme}: {blocks} blocks and {numbers} numbers", f"{results}: {len(tables)} tables"]
+    counted = [f"{file}: {blocks} blocks and {numbers} numbers" for file, (blocks, numbers) in marked.items()]
+    return [*counted, f"{results}: {len(tables)} tables"]
 
 
-def _claims(file: Path, text: str, load: Load, write: bool) -> list[str]:
+def _files(text: Path) -> list[Path]:
+    if not text.is_dir():
+        return [text]
+    return [file for file in sorted(text.glob("*.md")) if not file.with_suffix(".toml").exists()]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{file} is no text in UTF-8") from None
+    except OSError as error:
+        raise InvalidInputError(f"--readme {file} cannot be read ({error.strerror}); name a text file") from None
+
+
+def _renewed(file: Path, text: str, load: Load) -> tuple[str, int, int]:
+    """A text as the records have it, and how many blocks and numbers it marks."""
+    renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
+    renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)
+    _refuse_other_comments(file, text)
+    return renewed, blocks, numbers
+
+
+def _claimed(texts: Iterable[Path]) -> set[Path]:
+    """The files of claims that stand beside texts."""
+    places = {folder for text in texts for folder in (text.resolve().parent, text.resolve().parent / "docs")}
+    return {file for folder in places if (file := folder / "claims.toml").exists()}
+
+
+def _claims(file: Path, texts: list[str], load: Load, write: bool) -> list[str]:
     """What the records do not bear out, and drift of the table that is made of the claims."""
     claims = statements.listed(file)
-    wrong = statements.faults(claims, load) + statements.misstatements(text, claims, load, file.parents[1])
+    wrong = statements.faults(claims, load)
+    wrong += [fault for text in texts for fault in statements.misstatements(text, claims, load, file.parents[1])]
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise SeqilError(f"{wrong[0]}{more}")
@@ -167,7 +193,7 @@ def _number(load: Load, found: re.Match[str]) -> str:
     return f"{value.value:.{len(found[2] or '')}f}{found[3]}"
 
 
-def _refuse_other_comments(readme: Path, text: str) -> None:
+def _refuse_other_comments(file: Path, text: str) -> None:
     """A marker that is none would leave its number unverified."""
     known = (_NUMBER, _BLOCK, statements.MARK, statements.SOURCE)
     spans = [match.span() for pattern in known for match in pattern.finditer(text)]
@@ -175,6 +201,6 @@ def _refuse_other_comments(readme: Path, text: str) -> None:
         if not any(begin <= comment.start() < end for begin, end in spans):
             line = text.count("\n", 0, comment.start()) + 1
             raise InvalidInputError(
-                f"{readme}, line {line}: {comment[0].splitlines()[0]} marks no number and no block; write "
+                f"{file}, line {line}: {comment[0].splitlines()[0]} marks no number and no block; write "
                 "0.5<!-- study/task/row/metric -->, or <!-- study:NAME --> and <!-- /study --> on lines of their own"
             )

@@ -15,12 +15,20 @@ ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [
     *("agents", "envs/tasks", "seqil/metrics", "seqil/decoding", "benchmarks/compounding_error/studies"),
 ]
-DOCUMENTS = [f"{folder}/README.md" for folder in GUIDES] + ["CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"]
+FOLDERS = ["agents", "benchmarks", "docs", "envs", "examples", "seqil", "tests"]
+DOCUMENTS = [
+    str(file.relative_to(ROOT))
+    for file in [*ROOT.glob("*.md"), *(file for folder in FOLDERS for file in sorted((ROOT / folder).rglob("*.md")))]
+]
 
 
-def run(guide):
+def read(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def run(guide, text=None):
     names = {"__name__": "guide"}
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / guide).read_text(encoding="utf-8"), re.DOTALL):
+    for block in re.findall(r"```python\n(.*?)```", text or read(guide), re.DOTALL):
         exec(compile(block, guide, "exec"), names)
     return names
 
@@ -33,14 +41,36 @@ def test_a_guide_runs(folder):
         assert len(list(cells_of(names["STUDY"]))) == 6
 
 
+def test_the_python_of_the_readme_runs(capsys):
+    text = read("README.md")
+    assert "steps=300" in text
+    names = run("README.md", text.replace("steps=300", "steps=3"))
+    *steps, written = capsys.readouterr().out.splitlines()
+    assert len(steps) == 3
+    assert len(written.split()) > 8
+    assert names["observation"].shape == names["env"].observation_space.shape
+
+
+def test_the_readme_fits_on_a_screen():
+    assert len(read("README.md").encode()) <= 9_000
+
+
+def anchors(document):
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", document, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_what_a_document_points_to_is_there(document):
-    text = (ROOT / document).read_text(encoding="utf-8")
-    for link in re.findall(r"\]\(([^)#]+)", text):
+    text = read(document)
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)):
         if not link.startswith(("http", "mailto:")):
-            assert ((ROOT / document).parent / link).exists(), link
-    for path in re.findall(r"`((?:tests|seqil|envs|agents|benchmarks|examples|docs)/[\w./]+)`", text):
-        if document != "CHANGELOG.md":
+            path, _, anchor = link.partition("#")
+            target = (ROOT / document).parent / path if path else ROOT / document
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+    if document not in ("CHANGELOG.md", "LOG.md"):  # of what has moved or gone
+        for path in re.findall(r"`((?:tests|seqil|envs|agents|benchmarks|examples|docs)/[\w./]+)`", text):
             assert (ROOT / path.rstrip("/")).exists(), path
 
 

@@ -7,7 +7,7 @@ from small_studies import STUDY, synthetic
 
 from benchmarks.compounding_error.analysis.results import Results
 from benchmarks.compounding_error.analysis.tables import markdown
-from benchmarks.compounding_error.verification import README, RESULTS, verify
+from benchmarks.compounding_error.verification import RESULTS, TEXTS, verify
 from seqil.errors import InvalidInputError, SeqilError
 
 CLAIM = """
@@ -35,7 +35,8 @@ def check(tmp_path, monkeypatch):
     def checked(text, claims=CLAIM, write=True):
         (tmp_path / "README.md").write_text(text)
         (tmp_path / "docs" / "claims.toml").write_text(claims)
-        return verify(tmp_path / "README.md", tmp_path / "results", write), (tmp_path / "docs" / "claims.md")
+        texts = [tmp_path / "README.md", tmp_path / "docs"]
+        return verify(texts, tmp_path / "results", write), (tmp_path / "docs" / "claims.md")
 
     return checked
 
@@ -104,5 +105,18 @@ def test_what_is_no_claim_is_left_alone(check):
         check(SAID.replace("0.50<", "0.60<"), write=False)
 
 
+def test_a_falsehood_in_a_page_of_the_docs_is_found(check, tmp_path):
+    page = tmp_path / "docs" / "page.md"
+    page.write_text(SAID)
+    lines, _ = check("# A short text that marks nothing\n")
+    assert lines[:-1] == [f"{page}: 0 blocks and 1 numbers"]
+    page.write_text(SAID.replace("0.50<", "0.60<"))
+    with pytest.raises(SeqilError, match=r"drift: .*page.md, line 3"):
+        check(SAID, write=False)
+    page.write_text("It takes 3.5 minutes.\n")
+    with pytest.raises(SeqilError, match=r"3.5.* that nothing checks"):
+        check(SAID)
+
+
 def test_the_text_of_the_project_holds():
-    verify(README, RESULTS)
+    verify(TEXTS, RESULTS)

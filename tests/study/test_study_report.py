@@ -263,43 +263,43 @@ def quoting(tmp_path, monkeypatch):
 def test_drift_is_named_written_and_then_gone(quoting):
     readme, results = quoting
     with pytest.raises(SeqilError, match="drift"):
-        verify(readme, results)
-    verify(readme, results, write=True)
+        verify([readme], results)
+    verify([readme], results, write=True)
     text = readme.read_text()
     assert "0.30<!--" not in text
     assert "Success is 0<!--" in text  # rounded as it stands there
     assert "and 0.40<!--" in text  # 1 - success of the fifth row, .6
     assert "| MLE, greedy | 0.300±0.025 ✓ | 0.700±0.025 ✓ |" in text
     assert "\n\nautomaton\n" in text
-    assert verify(readme, results) == [f"{readme}: 2 blocks and 2 numbers", f"{results}: 1 tables"]
+    assert verify([readme], results) == [f"{readme}: 2 blocks and 2 numbers", f"{results}: 1 tables"]
 
 
 @pytest.mark.parametrize("where", ["results/small/table.md", "README.md", "results/small/results.jsonl"])
 def test_any_altered_number_is_drift(quoting, where):
     readme, results = quoting
-    verify(readme, results, write=True)
+    verify([readme], results, write=True)
     file = readme.parent / where
     old, new = ('"value": 0.2,', '"value": 0.5,') if where.endswith("jsonl") else ("0.700±0.025", "0.701±0.025")
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new, 1))
     with pytest.raises(SeqilError, match=r"drift: .*says"):
-        verify(readme, results)
+        verify([readme], results)
 
 
 def test_a_text_that_marks_nothing_is_not_verified(quoting):
     readme, results = quoting
     readme.write_bytes(b"\xff0.001")
     with pytest.raises(InvalidInputError, match="UTF-8"):
-        verify(readme, results)
+        verify([readme], results)
     readme.write_text("All is well: 0.001.\n")
     with pytest.raises(InvalidInputError, match="marks no number"):
-        verify(readme, results)
+        verify([readme], results)
     readme.write_text("0.1<!-- small/automaton/Oracle/success -->\n")
     with pytest.raises(InvalidInputError, match="say nothing of automaton/Oracle/success"):
-        verify(readme, results)
+        verify([readme], results)
     readme.write_text("<!-- study:huge -->\n<!-- /study -->\n")
     with pytest.raises(InvalidInputError, match="no records of a study 'huge'"):
-        verify(readme, results)
+        verify([readme], results)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_marker_that_is_none_is_no_marker_of_something_else(quoting, mark, com
     readme, results = quoting
     readme.write_text(f"0.2<!-- small/automaton/MLE/success -->\n{mark}\n")
     with pytest.raises(InvalidInputError, match=re.escape(complaint)):
-        verify(readme, results)
+        verify([readme], results)
 
 
 def test_survival_is_a_line_per_run_and_from_three_runs_on_their_mean():

@@ -21,7 +21,7 @@ from benchmarks.compounding_error.running.runner import duration, missing, secon
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.parts import MLE
 from benchmarks.compounding_error.study import Arm
-from benchmarks.compounding_error.verification import README, RESULTS
+from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
 from seqil.statistics import Estimate
 
@@ -227,12 +227,13 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, culprit, capsys):
     assert len(complained.strip().splitlines()) == 1
 
 
-def test_a_pipe_shows_what_the_readme_shows():
+def test_a_pipe_shows_what_the_page_of_results_shows():
     shown = subprocess.run(
         [sys.executable, "-m", "benchmarks.compounding_error", "table", "--out", str(RESULTS / "quick")],
-        cwd=README.parent, capture_output=True, text=True, timeout=120, check=True,
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
     ).stdout  # fmt: skip
-    (block,) = re.findall(r"<!-- study:quick -->\n```\n(.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- study:quick -->\n```\n(.*?)\n```", page, re.DOTALL)
     assert block in "\n".join(line.rstrip() for line in shown.splitlines())
 
 
