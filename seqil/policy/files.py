@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, InvalidInputError, first_line
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
-from ..models import adapters, seals
+from ..models import adapters, seals, tokenizers
 from ..models.head_rows import MARK, name_of, rows_of
 
 if TYPE_CHECKING:
@@ -80,18 +80,21 @@ class Saved:
     backspace: bool
     memory: Memory
 
-    def write(self, policy: LanguageModel, folder: Path) -> None:
-        """Write the model, with whatever is no token suppressed in its generation config, and this.
+    def write(self, policy: LanguageModel, folder: Path, tokenizer: Any = None) -> None:
+        """Write the model, with whatever is no token suppressed in its generation config, its tokenizer, and this.
 
         Of a model with adapters, they and the row of the backspace are written, and the name of the model.
 
         Raises:
             CheckpointError: a model that transformers loads but does not save.
+            InvalidInputError: a tokenizer of another vocabulary; nothing is written then.
         """
-        model, V = policy.model, self.vocabulary.size
-        config, beyond = getattr(model, "generation_config", None), range(V, rows_of(model))
-        if config is not None and beyond:
-            config.suppress_tokens = sorted({*(config.suppress_tokens or ()), *beyond})
+        model = policy.model
+        if tokenizer is None:
+            tokenizer = tokenizers.beside(model, self.vocabulary, self.backspace)
+        elif self.backspace:
+            tokenizer = tokenizers.with_backspace(tokenizer, self.vocabulary)
+        self._prepare_generation(model)
         try:
             if policy.adapted:
                 adapters.save(policy.adapted[0], folder)
@@ -103,8 +106,18 @@ class Saved:
             raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
         if policy.row is not None:
             save_file({"row": policy.row.detach().cpu()}, folder / _ROW)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
         seals.write_sealed(folder, said)
+
+    def _prepare_generation(self, model: Any) -> None:
+        """`generate` writes tokens alone, and ends where the policy does."""
+        config, beyond = getattr(model, "generation_config", None), range(self.vocabulary.size, rows_of(model))
+        if config is not None and beyond:
+            config.suppress_tokens = sorted({*(config.suppress_tokens or ()), *beyond})
+        if config is not None and config.eos_token_id is None:
+            config.eos_token_id = self.vocabulary.eos
 
     @classmethod
     def read(cls, folder: Path, verify: bool = True) -> Saved:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import torch
 from tensordict import TensorDictBase
@@ -230,9 +231,17 @@ class TokenPolicy(LanguageModel):
 
     # -- files -------------------------------------------------------------------------------------
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it."""
-        Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder))
+    def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
+        """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it.
+
+        Its `generate` is that of the model without a backspace, which no id beyond the vocabulary ever comes from.
+
+        Args:
+            folder: where to; files of the same names are overwritten.
+            tokenizer: is written too, with `<|backspace|>` as the special token of id V. None: the one in the folder
+                that the model was loaded from, if it has this vocabulary.
+        """
+        Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder), tokenizer)
 
     @classmethod
     def from_pretrained(

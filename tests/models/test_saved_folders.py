@@ -1,0 +1,72 @@
+"""What others find in a folder that a policy was saved to."""
+
+import pytest
+import torch
+from small_llama import V, llama, tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+from seqil import TokenPolicy, Vocabulary
+from seqil.errors import InvalidInputError
+from seqil.randomness import seeded
+
+WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
+
+
+def deleting(padded=False):
+    """A policy that would delete at every other step, with rows beyond its backspace if asked for."""
+    model = llama(vocab_size=40) if padded else llama()
+    policy = TokenPolicy(model, V, backspace_row="mean" if padded else None)
+    with torch.no_grad():
+        policy.weight[V.size :] = 3 * policy.weight[:27].mean(0)
+    return policy
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_plain_generation_writes_tokens_alone(tmp_path, padded):
+    deleting(padded).save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids, options = torch.zeros(40, 1, dtype=torch.int64), {"do_sample": True, "max_new_tokens": 10, "min_new_tokens": 9}
+    with seeded(0):
+        assert int(model.generate(ids, **options).max()) == V.eos
+        model.generation_config.suppress_tokens = None
+        assert int(model.generate(ids, **options, top_k=0).max()) > V.eos
+
+
+def test_the_backspace_is_a_special_token_of_its_id(tmp_path):
+    made = tokenizer(WORDS)
+    deleting().save_pretrained(tmp_path, made)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again("w3 <|backspace|> w4")["input_ids"] == [3, V.backspace, 4]
+    assert again.decode([3, V.backspace, 4], skip_special_tokens=True) == "w3 w4"
+    assert Vocabulary.from_tokenizer(again) == V
+    assert "<|backspace|>" not in made.get_vocab()
+
+
+def test_a_tokenizer_follows_its_model(tmp_path):
+    llama().save_pretrained(tmp_path / "base")
+    tokenizer(WORDS).save_pretrained(tmp_path / "base")
+    TokenPolicy(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), V).save_pretrained(tmp_path / "one")
+    TokenPolicy.from_pretrained(tmp_path / "one").save_pretrained(tmp_path / "two")
+    assert AutoTokenizer.from_pretrained(tmp_path / "two").convert_tokens_to_ids("<|backspace|>") == V.backspace
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ({"w0": 0, "<eos>": 1}, r"the tokenizer has Vocabulary\(size=2.*the policy Vocabulary\(size=28"),
+        ({"w0": 0, "<eos>": 27}, r"would give <\|backspace\|> the id 2, not 28: it has ids without a token"),
+    ],
+)
+def test_a_tokenizer_of_other_ids_is_refused_and_nothing_is_written(tmp_path, words, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        deleting().save_pretrained(tmp_path / "saved", tokenizer(words))
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_pipeline_takes_the_folder(tmp_path):
+    deleting().save_pretrained(tmp_path, tokenizer(WORDS))
+    write = pipeline("text-generation", model=str(tmp_path), device="cpu")
+    with seeded(0):
+        text = write("w1 w2", max_new_tokens=12, do_sample=True)[0]["generated_text"]
+    assert text.startswith("w1 w2 w")
+    assert "backspace" not in text
