@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .policy import TokenPolicy as TokenPolicy
     from .rollouts import rollout as rollout
     from .rollouts.completion import complete as complete
+    from .rollouts.generation import generate as generate
     from .rollouts.streaming import DeletionStreamer as DeletionStreamer
     from .runs import checkpoint as checkpoint
     from .runs.experiment import Settings as Settings
@@ -70,6 +71,7 @@ _HOME = {
     "Vocabulary": "mdp.vocabulary",
     "complete": "rollouts.completion",
     "evaluation": "metrics.reported",
+    "generate": "rollouts.generation",
     "legal_actions": "mdp.prefix",
     "mistype": "learning.noise",
     "pack": "mdp.tree",

@@ -13,6 +13,9 @@ from ..mdp.vocabulary import Vocabulary
 MARK = "backspace_token_id"
 """Attribute of the config of a model that has a backspace: its row."""
 
+MEMORY = "backspace_memory"
+"""Likewise: what the states of its policy hold, by the name of a `seqil.mdp.memory`."""
+
 Choice = Literal["keep", "mean"] | None
 _PADDING = 512  # heads are padded to a multiple of this at most
 

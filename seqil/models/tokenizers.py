@@ -20,14 +20,14 @@ def with_backspace(tokenizer: Any, vocabulary: Vocabulary) -> Any:
     own = Vocabulary.from_tokenizer(tokenizer)
     if own != vocabulary:
         raise InvalidInputError(f"the tokenizer has {own}, the policy {vocabulary}; save it with its own tokenizer")
+    unused = sorted({*range(vocabulary.size)} - {*tokenizer.get_vocab().values()})
+    if unused:  # a tokenizer that is loaded gives its next token the number of its tokens as id
+        raise InvalidInputError(
+            f"the tokenizer has no token of id {unused[0]}, so its {BACKSPACE} would not keep the id "
+            f"{vocabulary.backspace}; add tokens for ids that are not used first"
+        )
     made = copy.deepcopy(tokenizer)
     made.add_tokens([BACKSPACE], special_tokens=True)
-    given = made.convert_tokens_to_ids(BACKSPACE)
-    if given != vocabulary.backspace:
-        raise InvalidInputError(
-            f"the tokenizer would give {BACKSPACE} the id {given}, not {vocabulary.backspace}: it has ids without a "
-            "token; add tokens for them first"
-        )
     return made
 
 

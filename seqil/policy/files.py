@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ..errors import CheckpointError, InvalidInputError, first_line
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models import adapters, seals, tokenizers
-from ..models.head_rows import MARK, name_of, rows_of
+from ..models.head_rows import MARK, MEMORY, name_of, rows_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .language_model import LanguageModel
 
 _ROW = "backspace_row.safetensors"
+_GENERATE = Path(seals.__file__).with_name("custom_generate.txt")
 SETTINGS = seals.SETTINGS
 
 
@@ -106,13 +108,18 @@ class Saved:
             raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
         if policy.row is not None:
             save_file({"row": policy.row.detach().cpu()}, folder / _ROW)
+        elif self.backspace:
+            (folder / "custom_generate").mkdir(exist_ok=True)
+            shutil.copyfile(_GENERATE, folder / "custom_generate" / "generate.py")
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
         seals.write_sealed(folder, said)
 
     def _prepare_generation(self, model: Any) -> None:
-        """`generate` writes tokens alone, and ends where the policy does."""
+        """`generate` writes tokens alone, and ends where the policy does; the code beside it knows the memory."""
+        if self.backspace:
+            setattr(model.config, MEMORY, self.memory.name)
         config, beyond = getattr(model, "generation_config", None), range(self.vocabulary.size, rows_of(model))
         if config is not None and beyond:
             config.suppress_tokens = sorted({*(config.suppress_tokens or ()), *beyond})

@@ -19,7 +19,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import bare
-from ..models.head_rows import Choice, behind_tokens, give_backspace, name_of, refuse_foreign_rows, rows_of
+from ..models.head_rows import MEMORY, Choice, behind_tokens, give_backspace, name_of, refuse_foreign_rows, rows_of
 from ..models.precision import DType, computed
 from .activations import fuse_gelu
 from .files import Saved
@@ -143,6 +143,8 @@ class TokenPolicy(LanguageModel):
                 f"table of {name_of(self.model)} has no row; resize_token_embeddings, or choose another memory"
             )
         self.memory = chosen
+        if self.backspace:
+            setattr(self.model.config, MEMORY, chosen.name)
         return self
 
     # -- what it says of states and trajectories ---------------------------------------------------
@@ -234,7 +236,8 @@ class TokenPolicy(LanguageModel):
     def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
         """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it.
 
-        Its `generate` is that of the model without a backspace, which no id beyond the vocabulary ever comes from.
+        Its `generate` is that of the model without a backspace, and writes no id beyond the vocabulary. Loaded with
+        `trust_remote_code=True`, `generate` deletes: it is `seqil.generate` then.
 
         Args:
             folder: where to; files of the same names are overwritten.

@@ -54,7 +54,7 @@ def test_a_tokenizer_follows_its_model(tmp_path):
     ("words", "complaint"),
     [
         ({"w0": 0, "<eos>": 1}, r"the tokenizer has Vocabulary\(size=2.*the policy Vocabulary\(size=28"),
-        ({"w0": 0, "<eos>": 27}, r"would give <\|backspace\|> the id 2, not 28: it has ids without a token"),
+        ({"w0": 0, "<eos>": 27}, r"no token of id 1, so its <\|backspace\|> would not keep the id 28"),
     ],
 )
 def test_a_tokenizer_of_other_ids_is_refused_and_nothing_is_written(tmp_path, words, complaint):
@@ -68,5 +68,5 @@ def test_a_pipeline_takes_the_folder(tmp_path):
     write = pipeline("text-generation", model=str(tmp_path), device="cpu")
     with seeded(0):
         text = write("w1 w2", max_new_tokens=12, do_sample=True)[0]["generated_text"]
-    assert text.startswith("w1 w2 w")
-    assert "backspace" not in text
+    assert set(text.removeprefix("w1 w2").replace("w", " w").split()) <= set(WORDS)
+    assert len(text) > len("w1 w2")

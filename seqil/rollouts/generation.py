@@ -1,0 +1,228 @@
+"""The `generate` of transformers, with deletions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..decoding.rules import Rule, min_p, top_k, top_p
+from ..errors import InvalidInputError
+from ..mdp.memory import PREFIX, Memory
+from ..mdp.vocabulary import Vocabulary
+from ..models.head_rows import MARK, MEMORY, name_of
+from ..policy.files import SETTINGS, Saved
+from ..policy.token_policy import TokenPolicy
+from .rollouts import rollout
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
+_HONOURED = frozenset(
+    {"max_length", "max_new_tokens", "min_length", "min_new_tokens", "do_sample", "temperature", "top_k", "top_p"}
+    | {"min_p", "num_return_sequences", "pad_token_id", "bos_token_id", "eos_token_id"}
+)
+# What changes speed alone, what is about assistants, which are refused, and names.
+_WITHOUT_EFFECT = frozenset(
+    {"use_cache", "cache_implementation", "cache_config", "transformers_version", "early_stopping", "length_penalty"}
+    | {"num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold"}
+    | {"assistant_lookbehind", "target_lookbehind", "disable_compile", "compile_config", "remove_invalid_values"}
+    | {"is_assistant", "decoder_start_token_id", "custom_generate", "trust_remote_code"}
+)
+_PROCESSORS = frozenset(
+    {"TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper", "MinPLogitsWarper"}
+    | {"SuppressTokensLogitsProcessor", "MinLengthLogitsProcessor", "MinNewTokensLengthLogitsProcessor"}
+)
+_CRITERIA = frozenset({"MaxLengthCriteria", "EosTokenCriteria"})
+_OF_FORWARD = frozenset(
+    {"position_ids", "use_cache", "logits_to_keep", "cache_position", "token_type_ids", "tokenizer"}
+)
+
+
+@torch.no_grad()
+def generate(
+    model: Any,
+    input_ids: Tensor,
+    generation_config: GenerationConfig | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+    *,
+    streamer: Any = None,
+    vocabulary: Vocabulary | None = None,
+    rules: Sequence[Rule] = (),
+    max_actions: int | None = None,
+    generator: torch.Generator | None = None,
+    **kwargs: Any,
+) -> Tensor:
+    """Continue texts with a model that deletes: `model.generate(ids, custom_generate=seqil.generate)`, or directly.
+
+    Of a generation config it honours temperature, top_k, top_p, min_p, do_sample, the lengths, eos, the padding and
+    num_return_sequences, as transformers reads them (top_k is 50 where nobody says otherwise); the lengths count tokens
+    that stand. Whatever else would change the texts is refused. Equal seeds give what `rollout` gives.
+
+    Args:
+        model: a causal language model that was saved by, or taken from, a policy with a backspace.
+        input_ids: int64 [B, P], left-padded.
+        generation_config: None: that of the model.
+        logits_processor: those that transformers makes of a generation config; others are refused, see `rules`.
+        stopping_criteria: likewise.
+        streamer: a `DeletionStreamer`, for one row; `custom_generate=` of transformers does not hand it on.
+        vocabulary: None: what `seqil.json` says where the model was loaded from, else the marks of its config.
+        rules: of `seqil.decoding`, after those of the config.
+        max_actions: budget of actions, deletions included; None: four times the most tokens.
+        generator: of randomness; None: torch's global one.
+        kwargs: of the generation config; and `attention_mask`, [B, P], 0 at padding. Without it padding is told by its
+            id, if that is no other token's.
+
+    Returns:
+        int64 [B * num_return_sequences, P + most tokens written]: the prompts as they came and the texts that stand in
+        the end, padded on the right.
+
+    Raises:
+        InvalidInputError: what cannot be honoured, by name, or a model without a backspace.
+    """
+    mask = kwargs.pop("attention_mask", None)  # one of its own would be taken out of transformers' hands
+    inside = hasattr(generation_config, "_eos_token_tensor")  # transformers has prepared everything
+    config: Any = generation_config
+    config, rest = (config, kwargs) if inside else _prepared(model, config, kwargs)
+    _refuse(model, config, rest, logits_processor, stopping_criteria)
+    policy = _policy(model, config, vocabulary)
+    copies = 1 if inside else config.num_return_sequences
+    padding = _padding(config, policy.vocabulary)
+    prompts = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
+    if streamer is not None:
+        _begin(streamer, prompts, copies, policy.vocabulary)
+    most, least = _lengths(model, config, generation_config, kwargs, input_ids.shape[1], inside)
+    written = rollout(
+        policy,
+        [prompt for prompt in prompts for _ in range(copies)],
+        max_length=most,
+        min_length=least,
+        max_actions=max_actions,
+        generator=torch.default_generator if generator is None else generator,
+        temperature=config.temperature if config.do_sample else 0.0,
+        rules=[*_rules(config), *rules],
+        watch=None if streamer is None else lambda row, action: streamer.put(torch.tensor([action])),
+    )
+    if streamer is not None:
+        streamer.end()
+    texts = [torch.tensor(text, dtype=torch.int64) for text in written.replay().texts()]
+    after = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=padding)
+    return torch.cat([input_ids.repeat_interleave(copies, 0), after.to(input_ids.device)], 1)
+
+
+def _prepared(model: Any, config: GenerationConfig | None, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The config as transformers fills it in, and what is not of it."""
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    prepared: tuple[Any, dict[str, Any]] = model._prepare_generation_config(config, **given)
+    return prepared
+
+
+def _refuse(
+    model: Any, config: Any, rest: dict[str, Any], processors: Sequence[Any] | None, criteria: Sequence[Any] | None
+) -> None:
+    neutral = model.generation_config._get_default_generation_params()
+    silent = getattr(model.config, MARK, 0)
+    for name, value in config.to_dict().items():
+        if name == "suppress_tokens" and all(token >= silent for token in value or ()):
+            continue
+        if name in _WITHOUT_EFFECT or name.startswith("_") or value is None or value == neutral.get(name, False):
+            continue
+        if name not in _HONOURED:
+            raise InvalidInputError(f"{name}={value!s:.60} cannot be honoured with deletions; leave it out")
+    for known, given, what in ((_PROCESSORS, processors, "rules"), (_CRITERIA, criteria, "max_actions")):
+        for one in given or ():
+            if type(one).__name__ not in known:
+                raise InvalidInputError(
+                    f"{type(one).__name__} knows nothing of deletions; leave it out, see {what} of seqil.generate"
+                )
+    for name, value in rest.items():
+        empty = value is None or value is False or (name == "past_key_values" and not value.get_seq_length())
+        if not empty and name not in _OF_FORWARD:
+            raise InvalidInputError(f"{name} cannot be honoured with deletions; leave it out")
+
+
+def _policy(model: Any, config: Any, vocabulary: Vocabulary | None) -> TokenPolicy:
+    """The model as a policy, neither copied nor changed."""
+    V = getattr(model.config, MARK, None)
+    if V is None:
+        raise InvalidInputError(
+            f"{name_of(model)} has no backspace (no {MARK} in its config); it writes by generate as it is"
+        )
+    memory = Memory.of(getattr(model.config, MEMORY, PREFIX))
+    return TokenPolicy.wrap(model, vocabulary or _vocabulary(model, config, V), memory=memory)
+
+
+def _vocabulary(model: Any, config: Any, size: int) -> Vocabulary:
+    """With the end that the policy was saved with, which must be the one that is asked for."""
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    folder = Path(str(model.name_or_path or "."))
+    if model.name_or_path and (folder / SETTINGS).exists():
+        saved = Saved.read(folder, verify=False).vocabulary
+        if saved.eos not in ends:
+            raise InvalidInputError(f"eos_token_id={config.eos_token_id}: this model ends with {saved.eos}")
+        return saved
+    if len(ends) != 1 or ends[0] is None:
+        raise InvalidInputError(f"eos_token_id={config.eos_token_id}: name the one end, or give vocabulary")
+    return Vocabulary(size, int(ends[0]))
+
+
+def _padding(config: Any, vocabulary: Vocabulary) -> int:
+    return vocabulary.eos if config.pad_token_id is None else int(config.pad_token_id)
+
+
+def _unpadded(ids: Tensor, mask: Tensor | None, pad: int | None, vocabulary: Vocabulary) -> list[list[int]]:
+    """Prompts without their padding.
+
+    Raises:
+        InvalidInputError: ids of another shape, or padding that is not on the left.
+    """
+    if ids.dim() != 2:
+        raise InvalidInputError(f"input_ids must be [rows, tokens], got {tuple(ids.shape)}")
+    if mask is None:
+        mask = ids != pad if pad not in (None, vocabulary.eos) else torch.ones_like(ids)
+    real = mask.bool()
+    if real.shape != ids.shape or bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1:].all()):
+        raise InvalidInputError("attention_mask must be of the shape of input_ids, with padding on the left alone")
+    return [row[kept].tolist() for row, kept in zip(ids, real, strict=True)]
+
+
+def _begin(streamer: Any, prompts: list[list[int]], copies: int, vocabulary: Vocabulary) -> None:
+    if getattr(streamer, "backspace", None) != vocabulary.backspace:
+        raise InvalidInputError(
+            f"{type(streamer).__name__} cannot take text back by id {vocabulary.backspace}; "
+            "give a seqil.DeletionStreamer of the model's tokenizer"
+        )
+    if len(prompts) * copies != 1:
+        raise InvalidInputError("a streamer shows one row; generate one at a time")
+    streamer.put(torch.tensor(prompts))
+
+
+def _lengths(
+    model: Any, config: Any, given: GenerationConfig | None, kwargs: dict[str, Any], width: int, inside: bool
+) -> tuple[int, int]:
+    """Most and fewest tokens to write, where `max_length` counts the prompt, too."""
+    asked = (kwargs.get("max_length"), getattr(given, "max_length", None), model.generation_config.max_length)
+    counted = inside or any(value is not None for value in asked)
+    most = config.max_length - width * counted if config.max_new_tokens is None else config.max_new_tokens
+    least = max(config.min_length - width, 0) if config.min_new_tokens is None else config.min_new_tokens
+    if most < 1:
+        raise InvalidInputError(f"max_length={config.max_length} leaves no token behind prompts of {width}")
+    return most, least
+
+
+def _rules(config: Any) -> list[Rule]:
+    """In the order of transformers."""
+    if not config.do_sample:
+        return []
+    made: list[Rule] = []
+    if config.top_k:
+        made.append(top_k(config.top_k))
+    if config.top_p is not None and config.top_p < 1:
+        made.append(top_p(config.top_p))
+    if config.min_p:
+        made.append(min_p(config.min_p))
+    return made

@@ -1,0 +1,155 @@
+"""`generate` of transformers with deletions says what `rollout` says, and refuses what it cannot honour."""
+
+import pytest
+import torch
+from small_llama import V, llama, tokenizer
+from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, TextStreamer, pipeline
+from transformers.generation import NoBadWordsLogitsProcessor
+
+import seqil
+from seqil import TokenPolicy, decoding, rollout
+from seqil.errors import InvalidInputError
+from seqil.randomness import seeded
+
+WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
+PROMPTS = [[1, 2, 3], [4], [5, 6]]
+IDS = torch.tensor([[1, 2, 3], [27, 27, 4], [27, 5, 6]])
+MASK = torch.tensor([[1, 1, 1], [0, 0, 1], [0, 1, 1]])
+
+
+@pytest.fixture(scope="module")
+def policy():
+    made = TokenPolicy(llama(), V)
+    with torch.no_grad():
+        made.weight[V.size] = 3 * made.weight[:27].mean(0)
+        made.weight[:27] *= 20
+    return made
+
+
+@pytest.fixture
+def folder(policy, tmp_path):
+    policy.save_pretrained(tmp_path, tokenizer(WORDS))
+    return tmp_path
+
+
+def texts(ids, width=3):
+    """Rows behind their prompts, before the end or the padding, which is the same token."""
+    rows = [row[width:].tolist() for row in ids]
+    return [row[: row.index(V.eos)] if V.eos in row else row for row in rows]
+
+
+def drawn(policy, prompts=PROMPTS, temperature=1.0, **options):
+    g = torch.Generator().manual_seed(3)
+    options = {"max_length": 9, **options}
+    return rollout(policy, prompts, generator=g, temperature=temperature, **options)
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ({"top_k": 0}, {}),
+        ({}, {"rules": [decoding.top_k(50)]}),
+        ({"top_k": 0, "temperature": 0.7}, {"temperature": 0.7}),
+        ({"top_k": 5, "top_p": 0.8}, {"rules": [decoding.top_k(5), decoding.top_p(0.8)]}),
+        ({"top_k": 0, "min_p": 0.2}, {"rules": [decoding.min_p(0.2)]}),
+        ({"do_sample": False}, {"temperature": 0}),
+        ({"top_k": 0, "min_new_tokens": 6}, {"min_length": 6}),
+    ],
+)
+def test_equal_seeds_give_what_rollout_gives(policy, asked, same):
+    options = {"do_sample": True, "max_new_tokens": 9, "attention_mask": MASK, **asked}
+    expected = drawn(policy, **same)
+    for call in (
+        lambda: policy.model.generate(IDS, custom_generate=seqil.generate, **options),
+        lambda: seqil.generate(policy.model, IDS, **options),
+    ):
+        with seeded(3):
+            ids = call()
+        assert torch.equal(ids[:, :3], IDS)
+        assert texts(ids) == expected.replay().texts(eos=False)
+
+
+@pytest.mark.parametrize("through_transformers", [False, True])
+def test_several_texts_of_a_prompt(policy, through_transformers):
+    options = {"do_sample": True, "top_k": 0, "max_length": 12, "num_return_sequences": 2, "attention_mask": MASK}
+    with seeded(3):
+        if through_transformers:
+            ids = policy.model.generate(IDS, custom_generate=seqil.generate, **options)
+        else:
+            ids = seqil.generate(policy.model, IDS, **options)
+    assert texts(ids) == drawn(policy, [p for p in PROMPTS for _ in range(2)]).replay().texts(eos=False)
+
+
+def test_a_generation_config_and_a_generator(policy):
+    config = GenerationConfig(do_sample=True, max_new_tokens=9, top_k=0)
+    g = torch.Generator().manual_seed(3)
+    ids = seqil.generate(policy.model, IDS, config, attention_mask=MASK, generator=g)
+    assert texts(ids) == drawn(policy).replay().texts(eos=False)
+
+
+def test_the_folder_deletes_once_its_code_is_trusted(policy, folder, monkeypatch):
+    monkeypatch.setenv("HF_MODULES_CACHE", str(folder / ".modules"))
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    with seeded(3):
+        ids = model.generate(IDS, attention_mask=MASK, do_sample=True, top_k=0, max_new_tokens=9)
+    assert texts(ids) == drawn(policy).replay().texts(eos=False)
+    with pytest.raises(InvalidInputError, match="num_beams=2"):
+        model.generate(IDS, attention_mask=MASK, num_beams=2)
+    write = pipeline("text-generation", model=str(folder), trust_remote_code=True, device="cpu")
+    with seeded(3):
+        text = write("w1 w2 w3", do_sample=True, top_k=0, temperature=1.0, max_new_tokens=9)[0]["generated_text"]
+    kept = drawn(policy, [[1, 2, 3]]).replay().texts(eos=False)[0]
+    assert text.split("w")[1:] == [f"{i} " for i in [1, 2]] + ["3"] + [f"{i} " for i in kept[:-1]] + [str(kept[-1])]
+
+
+def test_the_memory_of_a_policy_is_that_of_its_folder(policy, tmp_path):
+    remembering = TokenPolicy(policy.model, V, memory="tried")
+    remembering.save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    with seeded(3):
+        ids = seqil.generate(model, IDS[:1].repeat(30, 1), do_sample=True, top_k=0, max_new_tokens=9)
+    expected, forgetful = (drawn(one, PROMPTS[:1] * 30).replay().texts(eos=False) for one in (remembering, policy))
+    assert texts(ids) == expected != forgetful
+
+
+def test_a_streamer_shows_one_row(policy, capsys):
+    streamer = seqil.DeletionStreamer(tokenizer(WORDS), skip_prompt=True)
+    with seeded(3):
+        ids = seqil.generate(policy.model, IDS[:1], streamer=streamer, do_sample=True, top_k=0, max_new_tokens=9)
+    shown = []
+    for character in capsys.readouterr().out.rstrip("\n"):
+        if character == "⌫":
+            shown.pop()
+        else:
+            shown.append(character)
+    assert "".join(shown).strip() == " ".join(f"w{i}" for i in texts(ids)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"num_beams": 3}, "num_beams=3"),
+        ({"repetition_penalty": 1.2}, "repetition_penalty=1.2"),
+        ({"no_repeat_ngram_size": 2}, "no_repeat_ngram_size=2"),
+        ({"typical_p": 0.5}, "typical_p=0.5"),
+        ({"suppress_tokens": [3]}, "suppress_tokens"),
+        ({"return_dict_in_generate": True}, "return_dict_in_generate"),
+        ({"eos_token_id": 5}, "eos_token_id=5"),
+        ({"assistant_model": llama()}, "assistant_model"),
+        ({"prefix_allowed_tokens_fn": print}, "prefix_allowed_tokens_fn"),
+        ({"logits_processor": LogitsProcessorList([NoBadWordsLogitsProcessor([[3]], 27)])}, "NoBadWords"),
+        ({"streamer": TextStreamer(tokenizer(WORDS))}, "TextStreamer cannot take text back"),
+        ({"attention_mask": MASK.flip(1)}, "padding on the left"),
+        ({"max_length": 3}, "leaves no token"),
+        ({"max_time": 1.0}, "max_time"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(folder, options, complaint):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with pytest.raises(InvalidInputError, match=complaint):
+        seqil.generate(model, IDS, **{"attention_mask": MASK, **options})
+
+
+def test_a_model_without_a_backspace_is_refused():
+    with pytest.raises(InvalidInputError, match="has no backspace"):
+        seqil.generate(llama(), IDS, attention_mask=MASK)
