@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 import yaml
 
 from benchmarks.compounding_error.running.cells import cells_of
+from seqil.cli.options import app
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = [
@@ -79,11 +81,22 @@ def test_contributing_names_every_guide():
     assert all(f"({folder}/README.md)" in text for folder in GUIDES)
 
 
-def test_the_commands_of_contributing_are_targets_of_the_makefile():
-    text, makefile = ((ROOT / name).read_text(encoding="utf-8") for name in ("CONTRIBUTING.md", "Makefile"))
-    targets = {shlex.split(line)[1] for line in re.findall(r"^make .*$", text, re.MULTILINE)}
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/results.md", "docs/speed.md"])
+def test_the_commands_of_a_document_are_targets_of_the_makefile(document):
+    text, makefile = read(document), read("Makefile")
+    targets = {shlex.split(line)[1] for line in re.findall(r"(?:^|`)(make [\w-]+)", text, re.MULTILINE)}
     assert targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/results.md"])
+def test_the_commands_of_a_document_have_the_options_that_it_gives(document):
+    commands = typer.main.get_command(app).commands
+    lines = re.findall(r"^seqil .*$", read(document).replace("\\\n", ""), re.MULTILINE)
+    assert lines
+    for _, name, *arguments in (shlex.split(line, comments=True) for line in lines):
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {argument for argument in arguments if argument.startswith("-")} <= known, name
 
 
 def test_modules_that_have_moved_are_where_the_changelog_says():
