@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -26,7 +25,7 @@ from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
 from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
-from ..runs import known_metrics, plugins, resumption
+from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder
 from ..runs.configuration import merged, read_config
 from ..runs.experiment import Settings, located, make_task, make_training
@@ -212,7 +211,7 @@ def evaluate(
             **{"run": str(out), "task": task.name, **sampled, "max_actions": budget, "seed": seed},
             "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
         }
-        json_file.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(strict_json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
 
 
 def show_plugins(kind: str) -> None:

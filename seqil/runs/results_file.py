@@ -24,7 +24,7 @@ Check = Callable[[Any], str]
 """What is wrong with a value, as `.field is no number`; empty where nothing is."""
 
 _LARGE = 2**63
-_NOT_FINITE = ("inf", "-inf", "nan")  # as `Estimate.to_json` writes them
+_NOT_FINITE = ("inf", "-inf", "nan")  # as older records have them; `strict_json` gives floats
 _NAMES = ("key", "task", "arm", "seed")
 
 

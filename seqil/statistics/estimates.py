@@ -36,13 +36,13 @@ class Estimate:
         return f"{value} [{low}, {high}] ({self.n} {self.unit})"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; what is not finite becomes a string, because JSON has no word for it."""
-        return {k: v if not isinstance(v, float) or math.isfinite(v) else str(v) for k, v in vars(self).items()}
+        """Plain values. JSON has no word for those that are not finite: `runs.strict_json` writes them."""
+        return dict(vars(self))
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Estimate:
-        """From its JSON form."""
-        value, low, high = (float(row[k]) for k in ("value", "low", "high"))
+        """From its JSON form; what is not finite may be a float, `{"float": "inf"}` or, as it once was, `"inf"`."""
+        value, low, high = (float(x["float"] if isinstance(x := row[k], dict) else x) for k in ("value", "low", "high"))
         return cls(value, low, high, n=int(row["n"]), unit=str(row["unit"]))
 
 

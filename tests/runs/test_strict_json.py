@@ -60,6 +60,18 @@ def test_infinite_estimates_and_arrays_survive():
         assert math.isnan(again.low)
 
 
+def test_the_infinite_is_written_in_one_form_and_read_in_every_one():
+    e = statistics.Estimate(math.inf, -math.inf, math.nan, 3, "seeds")
+    written = json.loads(strict_json.dumps(e.to_json()))
+    assert written == {
+        **e.to_json(),
+        **{k: {"float": x} for k, x in (("value", "inf"), ("low", "-inf"), ("high", "nan"))},
+    }
+    older = {**written, "value": "inf", "low": "-inf", "high": "nan"}
+    for row in (written, older, strict_json.loads(json.dumps(written)), e.to_json()):
+        assert repr(statistics.Estimate.of(row)) == repr(e)
+
+
 def test_what_could_not_be_told_apart_is_refused():
     with pytest.raises(InvalidInputError, match="read as a number"):
         strict_json.dumps([{"float": "inf"}])
