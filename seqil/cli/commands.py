@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from .. import decoding, metrics
 from ..errors import InvalidInputError
@@ -127,7 +126,7 @@ def sample(
     max_actions: int | None = None,
 ) -> None:
     """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for."""
-    chosen = [decoding.parse(rule) for rule in rules]
+    chosen = [plugins.rule(rule) for rule in rules]
     form = showing.shown_as(form, console)
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
@@ -152,7 +151,7 @@ def _streamed(
     prompts: Sequence[Sequence[int]],
     temperature: float,
     seed: int,
-    rules: Sequence[decoding.NamedRule],
+    rules: Sequence[decoding.Rule],
     max_length: int | None,
     max_actions: int | None,
 ) -> Trajectories:
@@ -187,7 +186,7 @@ def evaluate(
     """Print the metrics of a run on one split."""
     if json_file is not None and not json_file.parent.is_dir():
         raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
-    chosen = [decoding.parse(rule) for rule in rules]
+    chosen = [plugins.rule(rule) for rule in rules]
     task, policy = _load(out, best)
     n = _number(task, split, n, 500, least=2)
     prompts = task.prompts(n, split, seed)
@@ -212,18 +211,6 @@ def evaluate(
             "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
         }
         json_file.write_text(strict_json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
-
-
-def show_plugins(kind: str) -> None:
-    """Print what is registered, by whom; what cannot be used stands there with the reason."""
-    table = Table(box=None)
-    for column in ("name", "package", "version"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what it is")
-    for plugin in plugins.registered(kind):
-        about = Text(plugin.about, style="" if plugin.usable else "red")
-        table.add_row(Text(plugin.name), Text(plugin.package), Text(plugin.version), about)
-    console.print(table)
 
 
 def _loop(
@@ -287,7 +274,7 @@ def _say_stopped(run: RunFolder, step: int, total: int) -> None:
     console.print(f"stopped at step {step} of {total}; {remedy}", soft_wrap=True)
 
 
-def _print_cost(trajectories: Trajectories, budget: int, rules: Sequence[decoding.NamedRule] = ()) -> None:
+def _print_cost(trajectories: Trajectories, budget: int, rules: Sequence[decoding.Rule] = ()) -> None:
     cost = metrics.cost(trajectories, rules)
     net = max(cost.net.sum(), 1)
     console.print(
@@ -330,7 +317,7 @@ def _rollout(
     prompts: Prompts,
     temperature: float,
     seed: int,
-    rules: Sequence[decoding.NamedRule] = (),
+    rules: Sequence[decoding.Rule] = (),
     max_length: int | None = None,
     max_actions: int | None = None,
     more: Mapping[str, Any] | None = None,

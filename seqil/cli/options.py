@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from enum import StrEnum
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -20,6 +21,13 @@ app = typer.Typer(
 )
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which newer versions of typer bring along themselves
+
+
+_INSTALLED = entry_points()
+
+
+def _known(kind: str) -> str:
+    return ", ".join(sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")}))
 
 
 def _path(text: str) -> Path:
@@ -41,8 +49,8 @@ Rules = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME[=VALUES]",
-        help="How to decode, in this order: top_k=K, top_p=P, min_p=P, backspace_bias=B, tabu, restart, "
-        "loop_guard=MOST, contrastive_search=K,ALPHA. May be given several times.",
+        help=f"How to decode, in the order given: {_known('rules')} or one of your own, my_rules.py:mine=3. "
+        "`seqil list rules` says what each is and takes. May be given several times.",
         show_default=False,
     ),
 ]
@@ -100,7 +108,9 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Updates; with --resume, to how many to go on.")] = 600,
     batch_size: Annotated[int, typer.Option(min=1, help="Demonstrations per update.")] = 32,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
-    noise: Annotated[str, typer.Option(help="uniform, task, model or none.")] = "uniform",
+    noise: Annotated[
+        str, typer.Option(help=f"Where wrong tokens come from: {_known('noise')}, or my_noise.py:mine.")
+    ] = "uniform",
     noise_rate: Annotated[float, typer.Option(help="Probability of a mistake before a token.")] = 0.05,
     burst: Annotated[int, typer.Option(min=1, help="Wrong tokens per mistake.")] = 1,
     mask_noise: Annotated[bool, typer.Option(help="Leave the wrong tokens out of the loss.")] = True,
@@ -267,15 +277,20 @@ class Kind(StrEnum):
 
     agents = "agents"
     tasks = "tasks"
+    rules = "rules"
+    experts = "experts"
+    noise = "noise"
+    metrics = "metrics"
+    studies = "studies"
 
 
-@app.command(name="list", epilog="Examples:\n\n  seqil list agents\n\n  seqil list tasks")
+@app.command(name="list", epilog="Examples:\n\n  seqil list agents\n\n  seqil list rules")
 def list_(kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)]) -> None:
-    """Show the agents or tasks that are installed, and which of them cannot be used, and why."""
-    from . import commands
+    """Show what is installed of a kind, and which of them cannot be used, and why."""
+    from . import commands, listing
 
     commands.quiet()
-    commands.show_plugins(kind)
+    listing.show_plugins(commands.console, kind)
 
 
 def _given(ctx: typer.Context) -> list[str]:

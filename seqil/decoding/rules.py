@@ -152,18 +152,35 @@ RULES: dict[str, Callable[..., NamedRule]] = {
 }
 
 
-def parse(text: str) -> NamedRule:
-    """A rule as the command line writes it: `tabu`, `min_p=0.05`, `contrastive_search=4,0.6`."""
-    name, equals, values = text.partition("=")
+def _built_in(name: str) -> Callable[..., Rule]:
     if name not in RULES:
         raise InvalidInputError(f"unknown rule {name!r}; known: {', '.join(RULES)}")
-    signature = inspect.signature(RULES[name])
+    return RULES[name]
+
+
+def parse(text: str, find: Callable[[str], Callable[..., Rule]] = _built_in) -> Rule:
+    """A rule as the command line writes it: `tabu`, `min_p=0.05`, `contrastive_search=4,0.6`.
+
+    Args:
+        text: a name and the arguments of what it names, as JSON.
+        find: what makes a rule, by its name; `seqil.runs.plugins.rule` also finds those of others.
+
+    Raises:
+        InvalidInputError: there is no rule of this name, or it takes other arguments.
+    """
+    name, equals, values = text.partition("=")
+    make = find(name)
     try:
-        bound = signature.bind(*(json.loads(value) for value in (values.split(",") if equals else ())))
+        bound = inspect.signature(make).bind(*(json.loads(value) for value in (values.split(",") if equals else ())))
     except (json.JSONDecodeError, TypeError):
-        form = name + ("=" if signature.parameters else "") + ",".join(signature.parameters).upper()
-        raise InvalidInputError(f"rule {text!r} is not of the form {form}") from None
-    return RULES[name](*bound.args)
+        raise InvalidInputError(f"rule {text!r} is not of the form {form(name, make)}") from None
+    return make(*bound.args)
+
+
+def form(name: str, make: Callable[..., Rule]) -> str:
+    """How a rule is written on the command line: `contrastive_search=K,ALPHA`."""
+    arguments = inspect.signature(make).parameters
+    return name + ("=" if arguments else "") + ",".join(arguments).upper()
 
 
 def _processed(name: str, processor: LogitsProcessor) -> NamedRule:

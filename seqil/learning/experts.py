@@ -89,11 +89,18 @@ def policy(expert: TokenPolicy) -> Expert:
     return law
 
 
-EXPERTS: dict[str, Callable[[Task, TokenPolicy], Expert]] = {
-    "reference": lambda task, learner: reference(learner.vocabulary, learner.backspace),
-    "teacher": lambda task, learner: teacher(task, learner.backspace),
-}
-"""By name: (task, learner) -> expert."""
+def by_reference(task: Task, learner: TokenPolicy) -> Expert:
+    """The demonstration of the same prompt, and a deletion wherever it was left."""
+    return reference(learner.vocabulary, learner.backspace)
+
+
+def by_teacher(task: Task, learner: TokenPolicy) -> Expert:
+    """The exact teacher of the task, and a deletion wherever an error stands."""
+    return teacher(task, learner.backspace)
+
+
+EXPERTS: dict[str, Callable[[Task, TokenPolicy], Expert]] = {"reference": by_reference, "teacher": by_teacher}
+"""The built-in ones by name, for settings: (task, learner) -> expert. Others register theirs as `seqil.experts`."""
 
 
 def laws(

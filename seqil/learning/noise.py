@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..mdp.memory import PREFIX, Memory
-from ..mdp.prefix import Prefixes
+from ..mdp.prefix import Prefixes, start
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
 from ..mdp.vocabulary import Vocabulary
@@ -61,6 +62,38 @@ def confusions(weights: Callable[[Prefixes], Tensor | None], burst: int = 1) -> 
 def model(policy: TokenPolicy, burst: int = 1) -> Noise:
     """The mistakes that the model itself would make at the prefix, without dropout."""
     return Noise(partial(_own, policy), burst)
+
+
+def none(task: Task, learner: TokenPolicy) -> None:
+    """No mistakes: the demonstrations stay as they are."""
+
+
+def alike(task: Task, learner: TokenPolicy) -> Weights:
+    """All tokens alike."""
+    return uniform(task.vocabulary).weights
+
+
+def by_task(task: Task, learner: TokenPolicy) -> Weights:
+    """The confusions of the task."""
+    states = start(task.vocabulary, task.prompts(1, "train", 0), task.max_length)
+    if task.confusions(states) is None:
+        raise InvalidInputError(f"the task {task.name!r} has no confusions of its own; use the noise uniform or model")
+    return confusions(task.confusions).weights
+
+
+def by_learner(task: Task, learner: TokenPolicy) -> Weights:
+    """The mistakes that the learner itself would make."""
+    return model(learner).weights
+
+
+SOURCES: dict[str, Callable[[Task, TokenPolicy], Weights | None]] = {
+    "none": none,
+    "uniform": alike,
+    "task": by_task,
+    "model": by_learner,
+}
+"""The built-in ones by name, for settings: (task, learner) -> weights, or None for no noise. Others register theirs as
+`seqil.noise`."""
 
 
 def mistype(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
@@ -14,11 +14,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from ..capacity import check_memory
 from ..errors import InvalidInputError
-from ..learning import divergences, noise
+from ..learning import divergences, experts, noise
 from ..learning.agent import Agent
 from ..learning.training import Corruption, Sampling, Training
 from ..mdp.memory import Memory
-from ..mdp.prefix import start
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
@@ -56,7 +55,8 @@ class Settings:
         steps: updates.
         batch_size: demonstrations per update.
         learning_rate: peak.
-        noise: `uniform`, `task` (its own confusions), `model` (the model's own samples) or `none`.
+        noise: `uniform`, `task` (its own confusions), `model` (the model's own samples), `none`, or one of others by
+            its name or file, `my_noise.py:near`.
         noise_rate: probability of a mistake before a token, at most .9.
         burst: wrong tokens per mistake.
         mask_noise: leave the wrong tokens out of the loss.
@@ -233,23 +233,15 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
 def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corruption | None:
     """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
     s, v = settings, task.vocabulary
-    makers: dict[str, Callable[[], noise.Noise | None]] = {
-        "none": lambda: None,
-        "uniform": lambda: noise.uniform(v, s.burst),
-        "task": lambda: noise.confusions(task.confusions, s.burst),
-        "model": lambda: noise.model(policy, s.burst),
-    }
     if s.burst > task.max_length:
         raise InvalidInputError(
             f"setting burst={s.burst}: a text of {task.name} holds {task.max_length} tokens at most"
         )
-    if s.noise not in makers:
-        raise InvalidInputError(f"unknown noise {s.noise!r}; known: {', '.join(makers)}")
-    source = makers[s.noise]() if s.backspace else None
-    if source is None:
+    plugins.load("noise", s.noise)
+    weights = plugins.made("noise", s.noise, task, policy) if s.backspace else None
+    if weights is None:
         return None
-    if s.noise == "task" and task.confusions(start(v, task.prompts(1, "train", s.seed), task.max_length)) is None:
-        raise InvalidInputError(f"the task {s.task!r} has no confusions of its own; use the noise uniform or model")
+    source = noise.Noise(weights, s.burst)
     return lambda t, g: noise.mistype(v, t, s.noise_rate, source, g, s.mask_noise, s.memory)
 
 
@@ -294,7 +286,9 @@ def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Task, poli
         if setting in given:
             raise InvalidInputError(f"{setting} is no option of the agent; give --{setting.replace('_', '-')}")
     for option, values in cls.choices.items():
-        if option in given:
+        if option in given and values is experts.EXPERTS:
+            given[option] = plugins.made("experts", given[option], task, policy)
+        elif option in given:
             name = given[option]
             if not isinstance(name, str) or name not in values:
                 raise InvalidInputError(f"unknown {option} {name!r}; known: {', '.join(values)}")
@@ -304,8 +298,6 @@ def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Task, poli
             given["divergence"] = given["divergence"](_number("alpha", given.pop("alpha", 0.01)))
         elif "alpha" in given:
             raise InvalidInputError("alpha scales a divergence; give the divergence too, chi2_mixture say")
-    if "expert" in given and "expert" in cls.choices:  # makers: (task, learner) -> expert
-        given["expert"] = given["expert"](task, policy)
     return given
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.metadata import version
 
 from ..errors import InvalidInputError
 from ..metrics.entries import Metric
@@ -26,6 +27,13 @@ def metrics() -> tuple[Metric, ...]:
 def metric(name: str) -> Metric | None:
     """By its name; None of one that is not installed here, such as that of a record from elsewhere."""
     return next((one for one in metrics() if one.name == name), None)
+
+
+def listed() -> list[plugins.Plugin]:
+    """The built-in ones in the order of tables, then what is registered."""
+    package = version("seqil")
+    built_in = [plugins.Plugin(one.name, "seqil", package, one.about, usable=True) for one in METRICS]
+    return built_in + plugins.registered("metrics")
 
 
 def _all() -> Iterator[Metric]:

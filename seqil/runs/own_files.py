@@ -1,4 +1,4 @@
-"""Classes by the file or module that they stand in: `my_agents.py:Mine`, `my_package.agents:Mine`."""
+"""Classes and functions by the file or module that they stand in: `my_agents.py:Mine`, `my_package.agents:Mine`."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def find(reference: str) -> Any:
     return getattr(module, name)
 
 
-def reference_to(cls: type) -> str:
+def reference_to(cls: Any) -> str:
     """What `find` finds it by, in another process too; a file below the working directory by its relative path.
 
     Raises:
-        InvalidInputError: the class stands in no file, or inside of something else.
+        InvalidInputError: the class or function stands in no file, or inside of something else.
     """
     if cls.__qualname__ != cls.__name__:
         raise InvalidInputError(f"{cls.__qualname__} stands inside of something else; define it at the top of a file")

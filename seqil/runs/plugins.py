@@ -1,17 +1,32 @@
-"""Agents and tasks, built in or installed by others, are found by their entry points; one's own by their file."""
+"""What is built in or installed by others is found by its entry point; one's own by its file.
+
+Kinds are `agents`, `tasks`, `rules`, `experts`, `noise`, `metrics` and `studies`; their entry point groups are
+`seqil.agents` and so on.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError, SeqilError
 from ..mdp.task import Task
 from . import own_files
 from .option_types import argument_types, mismatch, read
+
+if TYPE_CHECKING:
+    from ..decoding.rules import Rule
+
+_MAKERS = {
+    "rules": "register one that returns a rule",
+    "experts": "register one of (task, learner) that returns a seqil.experts.Expert",
+    "noise": "register one of (task, learner) that returns seqil.noise.Weights",
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +37,7 @@ class Plugin:
         name: the id, as on the command line.
         package: the distribution, and its `version`; `?` where its metadata are damaged.
         about: first line of the docstring, or the one line that says why it cannot be used.
-        usable: whether `load` gives a class.
+        usable: whether `load` gives something.
     """
 
     name: str
@@ -33,8 +48,8 @@ class Plugin:
 
 
 def names(kind: str) -> list[str]:
-    """Known ids; `kind` is `agents` or `tasks`."""
-    return sorted({point.name for point in _points(kind)})
+    """Known ids."""
+    return sorted({point.name for point in _points(kind)} | _built_in(kind).keys())
 
 
 def registered(kind: str) -> list[Plugin]:
@@ -43,29 +58,50 @@ def registered(kind: str) -> list[Plugin]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The class registered under `name`, or that of a file or module, `my_agents.py:Mine`.
+    """What is registered under `name`, or stands in a file or module, `my_agents.py:Mine`.
+
+    Of agents and tasks it is the class; of rules what makes one of its arguments; of experts and noise what makes one
+    of a task and the learner; of metrics and studies the thing itself.
 
     Raises:
         InvalidInputError: no distribution registers the name, several do, or what one registers cannot be imported or
-            is not an agent or task.
+            is not of the kind.
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"{one(kind)} {name!r} is not a name")
     if own_files.is_reference(name):
-        return _sound(kind, f"{kind[:-1]} {name!r}", own_files.find(name))
+        return _sound(kind, f"{one(kind)} {name!r}", own_files.find(name))
     found = [point for point in _points(kind) if point.name == name]
+    if not found and name in _built_in(kind):
+        return _built_in(kind)[name]
     if not found:
-        raise InvalidInputError(f"unknown {kind[:-1]} {name!r}; known: {', '.join(names(kind))}")
+        raise InvalidInputError(f"unknown {one(kind)} {name!r}; known: {', '.join(names(kind))}")
     if len(found) > 1:
         packages = sorted(" ".join(_package(point)) for point in found)
         raise InvalidInputError(
-            f"{kind[:-1]} {name!r} is registered {len(found)} times, by {' and '.join(packages)}; keep one of them"
+            f"{one(kind)} {name!r} is registered {len(found)} times, by {' and '.join(packages)}; keep one of them"
         )
-    what = f"{kind[:-1]} {name!r} ({found[0].value})"
-    try:
+    what = f"{one(kind)} {name!r} ({found[0].value})"
+    with _blamed(f"{what} cannot be imported"):
         loaded = found[0].load()
+    return _sound(kind, what, loaded)
+
+
+def one(kind: str) -> str:
+    """The word for one of a kind."""
+    return "study" if kind == "studies" else kind.removesuffix("s")
+
+
+@contextmanager
+def _blamed(complaint: str) -> Iterator[None]:
+    """A stranger's code may raise anything."""
+    try:
+        yield
+    except SeqilError:
+        raise
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InvalidInputError(f"{what} cannot be imported: {reason}") from error
-    return _sound(kind, what, loaded)
+        raise InvalidInputError(f"{complaint}: {reason}") from error
 
 
 def _sound(kind: str, what: str, loaded: Any) -> Any:
@@ -82,7 +118,7 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
         InvalidInputError: an option that its constructor does not know, lacks, or that is of another type than
             annotated; or the constructor itself failed. The plug-in is named.
     """
-    cls, what = load(kind, name), f"{kind[:-1]} {name!r}"
+    cls, what = load(kind, name), f"{one(kind)} {name!r}"
     known = parameters(cls)
     for option in options:
         if option not in known:
@@ -90,17 +126,43 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     try:
         inspect.signature(cls).bind(*args, **options)
     except TypeError as error:
-        raise InvalidInputError(f"{what}: {error}; give it with --{kind[:-1]}-option KEY=VALUE") from None
+        raise InvalidInputError(f"{what}: {error}; give it with --{one(kind)}-option KEY=VALUE") from None
     wrong = mismatch(options, argument_types(cls))
     if wrong:
         raise InvalidInputError(f"{what}: {wrong}")
-    try:
+    with _blamed(f"{what} cannot be constructed"):
         return cls(*args, **options)
-    except SeqilError:
-        raise
-    except Exception as error:  # a stranger's constructor may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InvalidInputError(f"{what} cannot be constructed: {reason}") from error
+
+
+def made(kind: str, name: str, *args: Any) -> Any:
+    """What the maker `name` makes: an expert or a source of noise, that is a function of prefixes.
+
+    Raises:
+        InvalidInputError: there is no such maker, it failed, or what it returned is no function. It is named.
+    """
+    make, what = load(kind, name), f"{one(kind)} {name!r}"
+    with _blamed(f"{what} cannot be made"):
+        found = make(*args)
+    if not callable(found) and not (kind == "noise" and found is None):
+        raise InvalidInputError(f"{what} made something of type {type(found).__name__} and no function of prefixes")
+    return found
+
+
+def rule(text: str) -> Rule:
+    """A decoding rule as the command line writes it: `tabu`, `min_p=0.05`, `my_rules.py:mine=3`.
+
+    Raises:
+        InvalidInputError: there is no such rule, it takes other arguments, or what was made is no rule.
+    """
+    from ..decoding.rules import parse
+
+    with _blamed(f"rule {text!r} cannot be made"):
+        found = parse(text, partial(load, "rules"))
+    if not callable(getattr(found, "begin", None)):
+        raise InvalidInputError(
+            f"rule {text!r} made something of type {type(found).__name__} that has no begin(policy)"
+        )
+    return found
 
 
 def read_options(kind: str, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -122,13 +184,33 @@ def _points(kind: str) -> list[EntryPoint]:
     return list(entry_points(group=f"seqil.{kind}"))
 
 
+def _built_in(kind: str) -> Mapping[str, Callable[..., Any]]:
+    """Those that are here even where an editable installation is older than their entry points."""
+    from ..decoding.rules import RULES
+    from ..learning.experts import EXPERTS
+    from ..learning.noise import SOURCES
+
+    tables: dict[str, Mapping[str, Callable[..., Any]]] = {"rules": RULES, "experts": EXPERTS, "noise": SOURCES}
+    return tables.get(kind, {})
+
+
 def _plugin(kind: str, point: EntryPoint) -> Plugin:
     try:
-        about = load(kind, point.name).__doc__
-        lines = inspect.cleandoc(about).splitlines() if isinstance(about, str) else []
+        about = _about(kind, point.name, load(kind, point.name))
     except InvalidInputError as error:
         return Plugin(point.name, *_package(point), str(error), usable=False)
-    return Plugin(point.name, *_package(point), lines[0] if lines else "", usable=True)
+    return Plugin(point.name, *_package(point), about, usable=True)
+
+
+def _about(kind: str, name: str, loaded: Any) -> str:
+    """First line of what it says of itself; of a rule how it is written, too."""
+    said = getattr(loaded, {"metrics": "about", "studies": "question"}.get(kind, "__doc__"), None)
+    lines = inspect.cleandoc(said).splitlines() if isinstance(said, str) else []
+    if kind != "rules":
+        return lines[0] if lines else ""
+    from ..decoding.rules import form
+
+    return ": ".join([form(name, loaded), *lines[:1]])
 
 
 def _package(point: EntryPoint) -> tuple[str, str]:
@@ -141,11 +223,15 @@ def _package(point: EntryPoint) -> tuple[str, str]:
 
 
 def _fault(kind: str, loaded: Any) -> str | None:
-    """What keeps it from being an agent, a task or a metric."""
+    """What keeps it from being of the kind; of a study its own package says so."""
     if kind == "metrics":
         from ..metrics.entries import Metric
 
         return None if isinstance(loaded, Metric) else "is not a metric: register a seqil.Metric"
+    if kind == "studies":
+        return None
+    if kind in _MAKERS:
+        return None if callable(loaded) else f"is not a function, but of type {type(loaded).__name__}; {_MAKERS[kind]}"
     if not isinstance(loaded, type):
         return f"is not a class, but of type {type(loaded).__name__}; register the class"
     abstract: frozenset[str] = getattr(loaded, "__abstractmethods__", frozenset())

@@ -195,7 +195,10 @@ def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arg
         (["sample", "run", "--max-length", "5000"], "positions"),
         (["evaluate", "run", "--json", "nowhere/out.json"], "there is no folder nowhere"),
         (["train", "--out", "run"], "run already holds a run; add --resume"),
-        (["sample", "run", "--rule", "beam"], "unknown rule 'beam'; known: top_k, top_p, min_p"),
+        (
+            ["sample", "run", "--rule", "beam"],
+            "unknown rule 'beam'; known: backspace_bias, contrastive_search, loop_guard",
+        ),
         (["evaluate", "run", "--rule", "min_p"], "rule 'min_p' is not of the form min_p=P"),
         (["evaluate", "run", "--rule", "top_k=0"], "top_k: k=0 must be at least 1"),
         (["sample", "run", "--rule", "contrastive_search=999,0.5"], "contrastive_search: k=999, but there are 17"),

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -81,20 +81,21 @@ class Cell:
 
     @property
     def trained(self) -> str:
-        """Sha256 of what decides the weights, the bytes of the demonstrations and of own classes included.
+        """Sha256 of what decides the weights, the bytes of the demonstrations and of own code included.
 
         Of the settings those count that are not the default, so that a setting which comes later leaves older keys.
 
         Versions of libraries are not part of it: records and kept runs say which they were.
         """
-        own = [digest(name) for name in (self.settings.agent, self.settings.task) if is_reference(name)]
+        s = self.settings
+        own = _own_code([s.agent, s.task, s.noise, str(s.agent_options.get("expert", ""))])
         longest = max(self.place.horizons, default=0)  # positions of the model
         what = [TRAINING, _decisive(self.settings), self.budget, data_of(self.settings), THREADS]
         return _sha256([*what, self.arm.stages, longest, *own])[:32]
 
     @property
     def asked(self) -> str:
-        """Sha256 of what the study wants to know of them."""
+        """Sha256 of what the study wants to know of them, the source of own rules included."""
         place = self.place
         how = [decoding.decisive for decoding in self.arm.decodings]
         budget, plain = budget_of(place, self.settings)
@@ -106,13 +107,19 @@ class Cell:
             place.horizon_samples,
             how,
         ]
-        return _sha256([*what, *[place.budgets] * bool(place.budgets)])[:12]
+        sets = [rules for one in self.arm.decodings for rules in (one.rules, *one.candidates)]
+        own = _own_code([rule.partition("=")[0] for rules in sets for rule in rules])
+        return _sha256([*what, *[place.budgets] * bool(place.budgets), *own])[:12]
 
     @property
     def key(self) -> str:
         """`trained-asked-measured`: the last is of the metrics, and of the code that measures."""
         names = [metric.name for metric in known_metrics.metrics()]
         return f"{self.trained}-{self.asked}-{_sha256([MEASURING, names])[:12]}"
+
+
+def _own_code(names: Iterable[str]) -> list[str]:
+    return [digest(name) for name in names if is_reference(name)]
 
 
 def _decisive(settings: Settings) -> dict[str, Any]:

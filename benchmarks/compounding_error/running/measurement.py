@@ -14,7 +14,7 @@ from seqil.mdp.prefix import Prompts
 from seqil.mdp.rendering import spans
 from seqil.metrics.reported import evaluation
 from seqil.metrics.samples import judge_of
-from seqil.runs import known_metrics
+from seqil.runs import known_metrics, plugins
 from seqil.runs.experiment import Settings, make_task
 from seqil.statistics import mean
 
@@ -183,7 +183,7 @@ def chosen(
 def rules_of(task: Task, how: Decoding) -> list[decoding.Rule]:
     """In order."""
     planted: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
-    return planted + [decoding.parse(rule) for rule in how.rules]
+    return planted + [plugins.rule(rule) for rule in how.rules]
 
 
 def sampled(

@@ -20,24 +20,23 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from seqil.errors import InvalidInputError
+from seqil.runs import plugins
 from seqil.runs.option_types import mismatch
 from seqil.runs.own_files import run_file
 
 from ..study import Arm, Decoding, Place, Study
 
-GROUP = "seqil.studies"
 _SEEDS = 3
 Made = TypeVar("Made")
 
 
 def installed(presets: Mapping[str, Study]) -> list[str]:
     """Names of ours and of those that other distributions register in the entry point group `seqil.studies`."""
-    return [*presets, *sorted({point.name for point in entry_points(group=GROUP)} - presets.keys())]
+    return [*presets, *(name for name in plugins.names("studies") if name not in presets)]
 
 
 def by_name(name: str, presets: Mapping[str, Study]) -> Study:
@@ -48,13 +47,8 @@ def by_name(name: str, presets: Mapping[str, Study]) -> Study:
     """
     if name in presets:
         return presets[name]
-    for point in entry_points(group=GROUP, name=name):
-        try:
-            found = point.load()
-        except (Exception, SystemExit) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise InvalidInputError(f"study {name!r} ({point.value}) cannot be imported: {reason}") from error
-        return _sound(found, f"study {name!r} ({point.value})")
+    if name in plugins.names("studies"):
+        return _sound(plugins.load("studies", name), f"study {name!r}")
     raise InvalidInputError(f"unknown preset {name!r}; known: {'; '.join(installed(presets))}")
 
 
