@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.compounding_error.running.records import read
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL_STUDY = """
 import sys
 from small_studies import STUDY

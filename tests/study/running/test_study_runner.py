@@ -26,7 +26,7 @@ from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
 from seqil.statistics import Estimate
 
 PLAIN = replace(ARM, decodings=())
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def here(cells, workers):
