@@ -1,5 +1,6 @@
 """The command `seqil`."""
 
+from . import exporting
 from .options import main
 
-__all__ = ["main"]
+__all__ = ["exporting", "main"]

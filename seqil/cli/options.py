@@ -1,4 +1,4 @@
-"""The command line: `seqil train | sample | evaluate | seal | list`. Imports nothing heavy until a command runs."""
+"""`seqil train | sample | evaluate | list`, and what `exporting` adds; nothing heavy is imported until one runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _known(kind: str) -> str:
     return ", ".join(sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")}))
 
 
-def _path(text: str) -> Path:
+def parse_path(text: str) -> Path:
     """An empty path would be the working directory."""
     if not text:
         raise typer.BadParameter("it is empty; name a file or folder")
@@ -39,7 +39,7 @@ def _path(text: str) -> Path:
 
 Run = Annotated[
     Path,
-    typer.Argument(help="Folder of a run, as written by `seqil train --out`.", parser=_path, show_default=False),
+    typer.Argument(help="Folder of a run, as written by `seqil train --out`.", parser=parse_path, show_default=False),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is random.")]
 Best = Annotated[
@@ -81,7 +81,7 @@ def _pairs(help_text: str) -> Any:
 )
 def train(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="PATH", parser=_path)] = Path("runs/run"),
+    out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="PATH", parser=parse_path)] = Path("runs/run"),
     task: Annotated[str, typer.Option(help="Id of a task.")] = "automaton",
     agent: Annotated[str, typer.Option(help="Id of an agent.")] = "sequence_match",
     task_option: Annotated[list[str] | None, _pairs("For the task's constructor.")] = None,
@@ -135,7 +135,7 @@ def train(
         typer.Option(
             help="Settings from a TOML or JSON file, the settings.json of a run say; options given here come first.",
             metavar="PATH",
-            parser=_path,
+            parser=parse_path,
             show_default=False,
         ),
     ] = None,
@@ -201,7 +201,9 @@ def sample(
     ] = None,
     prompt_file: Annotated[
         list[Path] | None,
-        typer.Option(help="A text file that is a prompt as a whole.", metavar="PATH", parser=_path, show_default=False),
+        typer.Option(
+            help="A text file that is a prompt as a whole.", metavar="PATH", parser=parse_path, show_default=False
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
@@ -251,7 +253,7 @@ def evaluate(
     max_actions: MaxActions = None,
     seed: Seed = 0,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="PATH", parser=_path)
+        Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="PATH", parser=parse_path)
     ] = None,
     best: Best = False,
 ) -> None:
@@ -260,16 +262,6 @@ def evaluate(
 
     commands.quiet()
     commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions)
-
-
-@app.command(epilog="Example:\n\n  seqil seal ./my-model")
-def seal(
-    folder: Annotated[Path, typer.Argument(help="Folder with a seqil.json.", parser=_path, show_default=False)],
-) -> None:
-    """Accept the files of a model's folder as they are now, after you edited one on purpose."""
-    from ..models import seals
-
-    print(f"{seals.seal(folder)} files of {folder} are sealed")
 
 
 class Kind(StrEnum):

@@ -1,0 +1,171 @@
+"""A run as a folder for others: its model, its tokenizer, and a card that says what it is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError, InvalidInputError
+from ..mdp.task import Task
+from ..models.head_rows import MARK, MEMORY
+from ..policy.token_policy import TokenPolicy
+from ..runs.checkpoint import RunFolder
+from ..runs.experiment import Settings, make_task
+from ..runs.resumption import opened as settings_of_newest
+from ..statistics import Estimate
+
+
+def opened(path: Path, best: bool = False) -> tuple[TokenPolicy, Settings, Task, int]:
+    """Policy, settings, task and updates of a run, as `export` takes them."""
+    run = RunFolder(path)
+    settings, checkpoint = settings_of_newest(run)
+    step, about = int(checkpoint.name), run.best()
+    if best:
+        if about is None:
+            raise InvalidInputError(f"{path} holds no best checkpoint; train it with --evaluate-every")
+        step, checkpoint = int(about["step"]), run.path / "best"
+    task = make_task(settings)
+    return TokenPolicy.from_pretrained(checkpoint, task.vocabulary), settings, task, step
+
+
+def export(
+    policy: TokenPolicy,
+    settings: Settings,
+    task: Task,
+    step: int,
+    folder: Path,
+    *,
+    backspace: bool = True,
+    merge: bool = False,
+    evaluation: Path | None = None,
+) -> None:
+    """Write the folder, whole or not at all.
+
+    Args:
+        policy: of the run; it may be changed.
+        settings: of the run.
+        task: of the run; its tokenizer, if it has one, goes along.
+        step: updates that the policy has had.
+        folder: must not exist, or be empty.
+        backspace: False: without its row, an ordinary model, whose law is the policy's where it does not delete.
+        merge: whether adapters become part of the weights.
+        evaluation: a file of `seqil evaluate --json`, for the card.
+
+    Raises:
+        InvalidInputError: a folder with something in it, adapters that would have to be merged, or an evaluation of
+            another task.
+        CheckpointError: the disk refused.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInputError(f"{folder} is there already; choose another folder")
+    written = card(settings, task, step=step, backspace=backspace and policy.backspace, evaluation=evaluation)
+    policy = policy.merged() if merge else policy
+    policy = policy if backspace else without_backspace(policy)
+    temporary = folder.with_name(f".{folder.name}.part")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        policy.save_pretrained(temporary, getattr(task, "tokenizer", None))
+        (temporary / "README.md").write_text(written, encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {folder}: {error}; choose another folder") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def without_backspace(policy: TokenPolicy) -> TokenPolicy:
+    """Its model without the row of the backspace or any behind it: the law of tokens, given that none is deleted.
+
+    Raises:
+        InvalidInputError: its head is frozen below adapters.
+    """
+    if not policy.backspace:
+        return policy
+    if policy.adapted:
+        raise InvalidInputError("the backspace of a model with adapters is no row of its head; add --merge")
+    model, V = policy.model, policy.vocabulary.size
+    with torch.random.fork_rng(devices=[]):  # it draws, even to shrink
+        model.resize_token_embeddings(V)
+    for mark in (MARK, MEMORY):
+        if hasattr(model.config, mark):
+            delattr(model.config, mark)
+    config = model.generation_config
+    config.suppress_tokens = [token for token in config.suppress_tokens or () if token < V] or None
+    return TokenPolicy.wrap(model, policy.vocabulary, backspace=False, dtype=policy.computation)
+
+
+def card(settings: Settings, task: Task, *, step: int, backspace: bool, evaluation: Path | None = None) -> str:
+    """A model card in Markdown: what was trained, on what, how, and the numbers of an evaluation with intervals."""
+    numbers = None if evaluation is None else _read(evaluation, task)
+    agent = f"`{settings.agent}`" + (f" ({_listed(settings.agent_options)})" if settings.agent_options else "")
+    about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
+    usage = _DELETING if backspace else _PLAIN
+    known = [(name, value) for name, value in settings.to_json().items() if value not in (None, {}, [])]
+    parts = [
+        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- seqil\n---\n",
+        f"# {task.name}\n\nA causal language model that {about}. It was trained by {agent} for {step} updates of "
+        f"{settings.batch_size} demonstrations of the task `{settings.task}`"
+        + (f" ({_listed(settings.task_options)})" if settings.task_options else "")
+        + f", with the noise `{settings.noise}` at rate {settings.noise_rate:g}.\n\n"
+        f"Vocabulary: {task.vocabulary.size} tokens, the end is {task.vocabulary.eos}"
+        + (f", the backspace {task.vocabulary.backspace}" if backspace else "")
+        + f". A text has at most {task.max_length} tokens, and {task.budget(None)} actions to write them with.\n",
+        usage,
+        _numbers(numbers),
+        "## Settings\n\n" + _table(("setting", "value"), [(n, f"`{json.dumps(v)}`") for n, v in known]),
+    ]
+    return "\n".join(parts)
+
+
+_PLAIN = (
+    '## Use\n\n```python\nfrom transformers import pipeline\n\nwrite = pipeline("text-generation", model=FOLDER)\n```\n'
+)
+_DELETING = (
+    "## Use\n\nWith the package seqil, `generate` deletes; without it, it is the model without a backspace.\n\n"
+    "```python\nfrom transformers import AutoModelForCausalLM\n\n"
+    "model = AutoModelForCausalLM.from_pretrained(FOLDER, trust_remote_code=True)\n"
+    "model.generate(input_ids, do_sample=True, top_k=0, max_new_tokens=64)\n```\n"
+)
+
+
+def _read(file: Path, task: Task) -> Mapping[str, Any]:
+    try:
+        numbers = json.loads(file.read_text(encoding="utf-8"))
+        estimates = {name: Estimate.of(row) for name, row in numbers["estimates"].items()}
+        found, how = numbers["task"], {name: numbers[name] for name in _HOW}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(f"{file} is not what seqil evaluate --json writes: {error!r:.80}") from None
+    if found != task.name:
+        raise InvalidInputError(f"{file} is an evaluation on {found}, the run is of {task.name}")
+    return {"how": how, "estimates": estimates}
+
+
+_HOW = ("split", "samples", "temperature", "rules", "max_actions", "seed")
+
+
+def _numbers(numbers: Mapping[str, Any] | None) -> str:
+    if numbers is None:
+        return "## Numbers\n\nNone were measured.\n"
+    rows = [(name, str(estimate)) for name, estimate in numbers["estimates"].items()]
+    return f"## Numbers\n\nMeasured with {_listed(numbers['how'])}.\n\n" + _table(
+        ("metric", "value [95 % interval]"), rows
+    )
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
+    )
+
+
+def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
+    lines = [head, ("---", "---"), *rows]
+    return "".join(f"| {left} | {right} |\n" for left, right in lines)
