@@ -192,18 +192,6 @@ class Unnamed(Cloner):
     choices = {"policy": {1: 1}}  # noqa: RUF012
 
 
-class Sampleless(Cloner):
-    samples = 0
-
-
-class Shareless(Cloner):
-    rollout_share = 0.0
-
-
-class Impatient(Cloner):
-    needs_rollouts = True
-
-
 class Positionless(Cloner):
     def positions(self, demonstrations, rollouts):
         return 0.0
@@ -325,9 +313,9 @@ class Born(Cloner):
         (Copier, "is not the policy that the agent was given"),
         (Unknown, "'colour', which is no option"),
         (Unnamed, "choices of policy are not all named"),
-        (Sampleless, "samples=0"),
-        (Shareless, r"rollout_share=0\.0"),
-        (Impatient, "rollouts are asked for during the warm-up"),
+        (type("Sampleless", (Cloner,), {"samples": 0}), "samples=0"),
+        (type("Shareless", (Cloner,), {"rollout_share": 0.0}), r"rollout_share=0\.0"),
+        (type("Impatient", (Cloner,), {"needs_rollouts": True}), "rollouts are asked for during the warm-up"),
         (Positionless, r"positions are 0\.0"),
         (Uncounted, "after 1 updates agent.updates is 0"),
         (Idle, "left every parameter"),
