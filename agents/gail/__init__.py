@@ -1,5 +1,5 @@
 """GAIL: a discriminator of steps, and the agent that it rewards."""
 
-from .agent import GAIL
+from .adversarial import GAIL
 
 __all__ = ["GAIL"]

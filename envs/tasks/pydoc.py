@@ -13,8 +13,8 @@ from importlib.resources import files
 from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
 
+from .base.excerpts import Windows
 from .base.requests import split_of
-from .base.windows import Windows
 
 _FIRST = ord(" ") - 1  # id 0 is the newline, ids 1 … 95 are the characters from space to tilde
 _WORD = re.compile(r"[A-Za-z]+")

@@ -14,7 +14,7 @@ from seqil.errors import InvalidInputError, first_line
 
 from .base.corpus import read_corpus
 from .base.documents import Chat
-from .base.windows import Windows, check_lengths
+from .base.excerpts import Windows, check_lengths
 
 
 class Text(Task):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from enum import StrEnum
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,7 +14,6 @@ import typer
 from ..errors import InvalidInputError, SeqilError, first_line
 
 app = typer.Typer(
-    help="Imitation learning for autoregressive generation, with a backspace.",
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -156,17 +155,28 @@ def train(
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
         **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype, "lora": lora},
-        **{
-            "demonstrations": demonstrations,
-            "steps": steps,
-            "batch_size": batch_size,
-        },
+        **{"demonstrations": demonstrations, "steps": steps, "batch_size": batch_size},
         **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
         **{"memory": memory, "mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }
     commands.train(out, settings, save_every, _given(ctx), config, evaluate_every, patience, max_actions)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"seqil {version('seqil')}")
+        raise typer.Exit
+
+
+@app.callback()
+def seqil(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """Imitation learning for autoregressive generation, with a backspace."""
 
 
 class Form(StrEnum):
@@ -264,16 +274,7 @@ def evaluate(
     commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions)
 
 
-class Kind(StrEnum):
-    """What others can add."""
-
-    agents = "agents"
-    tasks = "tasks"
-    rules = "rules"
-    experts = "experts"
-    noise = "noise"
-    metrics = "metrics"
-    studies = "studies"
+Kind = StrEnum("Kind", "agents tasks rules experts noise metrics studies")
 
 
 @app.command(name="list", epilog="Examples:\n\n  seqil list agents\n\n  seqil list rules")

@@ -182,12 +182,12 @@ def make_training(settings: Settings, task: Task, spare: int = 0) -> Training:
 def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:
     """The untrained policy: a small GPT-2 from scratch, or the model in a folder."""
     s = settings
+    if s.device.partition(":")[0] not in ("cpu", "cuda"):
+        raise InvalidInputError(f"device {s.device!r} is not to be had; use cpu or cuda")
     try:
         device = torch.empty(0, device=s.device).device
     except (RuntimeError, AssertionError) as error:
         raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
-    if device.type == "meta":
-        raise InvalidInputError("device 'meta' computes nothing; use cpu or cuda")
     if s.model is not None:
         refuse_other_vocabulary(s.model, vocabulary)
     if s.model is not None and (Path(s.model) / SETTINGS).exists():

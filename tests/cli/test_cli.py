@@ -178,7 +178,7 @@ def test_a_model_and_a_tokenizer_of_ones_own(materials, tmp_path):
         ([*text_task("text.txt"), "--model", "other"], "was saved with Vocabulary(size=5, eos=4), not with"),
         (text_task("pipe"), "pipe is a pipe or a device"),
         (text_task("hidden"), "folder hidden holds no files"),
-        ([*text_task("text.txt"), "--device", "abacus"], "device 'abacus' is not to be had"),
+        ([*text_task("text.txt"), "--device", "abacus"], "device 'abacus' is not to be had; use cpu or cuda"),
         ([*text_task("text.txt"), "--out", "text.txt/run"], "text.txt"),
     ],
 )

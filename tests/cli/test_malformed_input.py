@@ -51,7 +51,7 @@ def agent(*options, name="sequence_match"):
         *((["--noise-rate", x], "noise_rate=") for x in ("1.5", "1", "-0.1", "nan", "inf", "0.999999")),
         *((["--learning-rate", x], "learning_rate=") for x in ("nan", "inf", "0", "-1")),
         (["--noise", "task", *task(name="pydoc")], "the task 'pydoc' has no confusions of its own"),
-        (["--device", "meta"], "device 'meta' computes nothing"),
+        (["--device", "meta"], "device 'meta' is not to be had; use cpu or cuda"),
         (["--width", "10000000000"], "lower layers or width"),
     ],
 )  # fmt: skip

@@ -106,6 +106,17 @@ def test_no_module_has_the_name_of_what_it_defines(package):
         assert file.stem not in defined, file
 
 
+def test_no_two_modules_share_a_name():
+    named_like_what_they_are_about = {"studies", "throughput"}
+    places = {}
+    for package in ("seqil", "envs", "agents", "benchmarks"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            if file.stem not in ("__init__", "__main__") and file.parent.name not in named_like_what_they_are_about:
+                places.setdefault(file.stem, []).append(str(file.relative_to(ROOT)))
+    assert places
+    assert not [files for files in places.values() if len(files) > 1]
+
+
 @pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks"])
 def test_files_and_folders_are_of_a_size_to_read(package):
     for folder in {file.parent for file in (ROOT / package).rglob("*.py")}:

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from envs import TextGenerationEnv
 from envs.tasks.base import corpus, counters, documents
-from envs.tasks.base.windows import Windows
+from envs.tasks.base.excerpts import Windows
 from envs.tasks.text import Text
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, MissingExtraError
