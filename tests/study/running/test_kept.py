@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from small_studies import ARM, PLACE, stored
+from small_studies import ARM, PLACE, spelt
 
 from benchmarks.compounding_error.running import cells as running
 from benchmarks.compounding_error.running import progress
@@ -51,7 +51,7 @@ def no_training(monkeypatch, results):
 
 def test_what_is_kept_does_not_change_the_record(results):
     (record,) = read(results)
-    assert stored(run(WHOLE)) | TIMED == record | TIMED
+    assert spelt(run(WHOLE) | TIMED) == spelt(record | TIMED)
     folder = results.parent / "kept" / WHOLE.trained
     texts = sorted(folder.glob("*.npz"))
     assert len(texts) == 7  # plain, greedy, best of 2, two stages, two horizons
@@ -75,7 +75,7 @@ def test_a_metric_that_comes_later_is_measured_without_training(results, no_trai
     assert record["estimates"].pop("length")["value"] == 6
     for sample in (*record["decoded"], *record["horizons"], *record["course"]):
         sample["estimates"].pop("length")
-    assert record | TIMED == before[0] | TIMED | {"key": record["key"]}
+    assert spelt(record | TIMED) == spelt(before[0] | TIMED | {"key": record["key"]})
     progress.run([WHOLE], results, 1, here, Console(width=500))
     assert "measured again" not in capsys.readouterr().out
 
@@ -105,7 +105,7 @@ def test_damaged_files_count_as_lacking(results, damage, tmp_path):
     file = next(path for path in (tmp_path / "kept" / cell.trained).iterdir() if path.name.endswith(damage))
     file.write_bytes(file.read_bytes()[:-9])
     assert (Kept(file.parent).training() is None) == (damage != "npz")
-    assert stored(run(cell)) | TIMED == read(results)[0] | TIMED
+    assert spelt(run(cell) | TIMED) == spelt(read(results)[0] | TIMED)
 
 
 def test_texts_of_other_prompts_are_not_taken_for_those_of_these(tmp_path):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_studies import ARM, PLACE, STUDY, stored, synthetic
+from small_studies import ARM, PLACE, STUDY, spelt, stored, synthetic
 
 from benchmarks.compounding_error.__main__ import main
 from benchmarks.compounding_error.running import progress
@@ -52,7 +52,7 @@ def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
     assert {record["key"] for record in read(results)} == {cell.key for cell in two}
     lost = json.loads(whole.splitlines()[1])
     timed = {"seconds_training": 0, "seconds_evaluation": 0}
-    assert stored(again | timed) == lost | timed
+    assert spelt(again | timed) == lost | timed
     assert list(missing(two, results, 1, here)) == []
 
 
