@@ -159,7 +159,9 @@ def make_training(settings: Settings, task: Task, spare: int = 0) -> Training:
         _COPIES * 8 * s.demonstrations * (task.max_length + 1), f"{s.demonstrations:,} demonstrations", "ask for fewer"
     )
     demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
-    written = task.max_length + 1 if Memory.of(s.memory).rewinds else _actions(s, task.max_length)
+    # Under a memory that never rewinds an action takes a position, when it is sampled as well.
+    actions = max(_actions(s, task.max_length), task.budget())
+    written = task.max_length + 1 if Memory.of(s.memory).rewinds else actions
     cells = demonstrations.prompts.shape[1] + written + spare
     policy = make_policy(s, task.vocabulary, cells)
     policy.check_positions(cells)
