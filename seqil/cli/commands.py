@@ -260,7 +260,7 @@ def _loop(
         raise SystemExit(128 + stop.number)
     costs = training.costs()
     console.print(
-        f"trained on {costs['training_positions']:,} positions, sampled {costs['rollout_positions']:,}, "
+        f"trained on {costs['training_positions']:,.0f} positions, sampled {costs['rollout_positions']:,}, "
         f"in {time.perf_counter() - began:.0f} s"
     )
     prompts = training.demonstrations.select(slice(0, 64)).prompts

@@ -253,6 +253,6 @@ def _finite(rule: str, name: str, value: Any) -> float:
 
 
 def _share(rule: str, name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidInputError(f"{rule}: {name}={value!r} must be a number in [0, 1]")
     return float(value)

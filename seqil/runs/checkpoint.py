@@ -58,6 +58,8 @@ class RunFolder:
     @contextmanager
     def writing(self) -> Iterator[RunFolder]:
         """Hold the folder's lock: a second writer is refused at once, and a crash releases it."""
+        if self.path.exists() and not self.path.is_dir():
+            raise CheckpointError(f"{self.path} is a file; choose another --out")
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:

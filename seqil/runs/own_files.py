@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..capacity import read_bytes
 from ..errors import InvalidInputError, SeqilError
 
 _PREFIX = "seqil_own_file_"
@@ -28,7 +29,7 @@ def run_file(path: Path) -> ModuleType:
         InvalidInputError: it cannot be read, or fails; one line says where and why.
     """
     try:
-        text = path.read_bytes()
+        text = read_bytes(path)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read ({error.strerror}); name a Python file") from None
     name = _PREFIX + hashlib.sha256(str(path.resolve()).encode() + text).hexdigest()[:16]

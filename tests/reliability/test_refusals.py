@@ -7,9 +7,10 @@ import torch
 from command_line import SMALL, refused
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
-from seqil import capacity, rollout
+from seqil import capacity, decoding, rollout
 from seqil.errors import CheckpointError, InvalidInputError
 from seqil.runs.checkpoint import RunFolder, read_json
+from seqil.runs.own_files import run_file
 from seqil.testing.agents import tiny_policy
 
 
@@ -79,3 +80,23 @@ def test_metrics_without_seconds_stop_no_run(tmp_path, line):
     run = RunFolder(tmp_path)
     run.metrics.write_text(line + "\n")
     assert run.rewind(3)["step"] == 3
+
+
+def test_a_pipe_in_place_of_ones_own_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "mine.py")
+    with pytest.raises(InvalidInputError, match=r"mine\.py is not a regular file"):
+        run_file(tmp_path / "mine.py")
+
+
+def test_a_file_in_place_of_a_run_is_named(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="run is a file; choose another --out"), folder.writing():
+        pass
+    assert (tmp_path / "run").read_text() == "mine"
+
+
+@pytest.mark.parametrize("rule", ["min_p=true", "top_p=false"])
+def test_a_truth_value_is_no_share(rule):
+    with pytest.raises(InvalidInputError, match=r"must be a number in \[0, 1\]"):
+        decoding.parse(rule)

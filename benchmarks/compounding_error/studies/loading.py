@@ -23,6 +23,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
+from seqil.capacity import read_bytes
 from seqil.errors import InvalidInputError
 from seqil.runs import plugins
 from seqil.runs.option_types import mismatch
@@ -72,7 +73,7 @@ def _defined(path: Path) -> Study:
 
 def _written(path: Path) -> Study:
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(read_bytes(path).decode())
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read ({error.strerror}); name a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
