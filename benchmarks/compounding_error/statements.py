@@ -7,8 +7,13 @@
     says = "On `chain` an expert that says when to delete helps."
     figure = "cpu/chain/DAgger/success"   # study/task/row/metric, as in a marked number
     control = "cpu/chain/MLE/success"
-    is = "higher"                         # than the control, paired by seed, at 5 %; or lower, not higher, not lower
+    is = "higher"                         # than the control, paired by seed; or lower, not higher, not lower, undecided
+    margin = 0.05                         # of `not higher` and `not lower`: what would count as a difference
     ablation = "…"                        # of a claim that names a cause: what must not have the effect either
+
+`higher` and `lower` are tests at 5 % by Holm's method over all such claims of the file. `not higher` is a test too, of
+non-inferiority: a gap as large as the margin, a difference or a factor as the metric is compared, is ruled out at 5 %.
+What the records leave open is `undecided`.
 """
 
 from __future__ import annotations
@@ -18,9 +23,11 @@ import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seqil import Settings
 from seqil.errors import InvalidInputError
+from seqil.statistics import holm
 from seqil.statistics.comparison import Comparison
 
 from .analysis.contrasts import FEWEST, compared
@@ -48,7 +55,9 @@ _NUMBER = re.compile(r"(?<![\w/.])\d*\.\d+|\d+ %")
 _BLOCKS = re.compile(r"```.*?```|<!-- (study|table):.*?<!-- /\1 -->", re.DOTALL)
 _PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=- )|\n(?=#)")
 _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\[])")
-_DIRECTIONS = ("higher", "lower", "not higher", "not lower")
+_SHOWN, _BOUNDED = ("higher", "lower"), ("not higher", "not lower")
+_DIRECTIONS = (*_SHOWN, *_BOUNDED, "undecided")
+_FIELDS = frozenset(("id", "says", "figure", "control", "is"))
 _LEVEL = 0.05
 
 
@@ -62,6 +71,20 @@ class Statement:
     control: str
     direction: str
     ablation: str = ""
+    margin: float = 0.0
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """What it is compared with, and what that is to it."""
+        return {path: what for path, what in ((self.control, "control"), (self.ablation, "ablation")) if path}
+
+    @property
+    def against(self) -> str:
+        """What is said of the figure, in words."""
+        if self.direction == "undecided":
+            return "undecided against"
+        margin = f" by {self.margin:g}" if self.margin else ""
+        return f"{self.direction}{margin} than"
 
 
 def listed(file: Path) -> list[Statement]:
@@ -77,16 +100,27 @@ def listed(file: Path) -> list[Statement]:
     return [_statement(file, row) for row in rows]
 
 
-def _statement(file: Path, row: dict[str, str]) -> Statement:
-    name = row.get("id", "?")
-    lacking = [field for field in ("id", "says", "figure", "control", "is") if not row.get(field)]
-    strange = sorted(row.keys() - {"id", "says", "figure", "control", "is", "ablation"})
-    if lacking or strange:
-        what = f"lacks its {lacking[0]}" if lacking else f"has no field {strange[0]!r}"
-        raise InvalidInputError(f"{file}: the claim {name!r} {what}")
-    if row["is"] not in _DIRECTIONS:
-        raise InvalidInputError(f"{file}: the claim {name!r} is {row['is']!r}; say one of {', '.join(_DIRECTIONS)}")
-    return Statement(name, row["says"], row["figure"], row["control"], row["is"], row.get("ablation", ""))
+def _statement(file: Path, row: dict[str, Any]) -> Statement:
+    name, margin = row.get("id", "?"), row.get("margin", 0.0)
+    if fault := _fault_of(row):
+        raise InvalidInputError(f"{file}: the claim {name!r} {fault}")
+    return Statement(name, row["says"], row["figure"], row["control"], row["is"], row.get("ablation", ""), margin)
+
+
+def _fault_of(row: dict[str, Any]) -> str | None:
+    for field in sorted(_FIELDS):
+        if not row.get(field):
+            return f"lacks its {field}"
+    for field in sorted(row.keys() - _FIELDS - {"ablation", "margin"}):
+        return f"has no field {field!r}"
+    direction, margin = row["is"], row.get("margin")
+    if direction not in _DIRECTIONS:
+        return f"is {direction!r}; say one of {', '.join(_DIRECTIONS)}"
+    if direction in _BOUNDED and (isinstance(margin, bool) or not isinstance(margin, int | float) or margin <= 0):
+        return f"is {direction!r} by how much? Give it a margin above 0"
+    if direction not in _BOUNDED and margin is not None:
+        return f"is {direction!r}, of which a margin says nothing; leave it out"
+    return None
 
 
 @dataclass(frozen=True)
@@ -106,13 +140,31 @@ class _Found:
 
 def faults(statements: list[Statement], load: Load) -> list[str]:
     """What of the claims the records do not bear out."""
-    return [fault for one in statements for fault in _faults(one, load)]
+    return [
+        f"claim {one.id!r}: {one.figure} is not shown to be {one.against} its {one.controls[against]}, {against}"
+        for (one, against), p in _p_values(statements, load).items()
+        if (p < _LEVEL) == (one.direction == "undecided")
+    ]
 
 
-def _faults(one: Statement, load: Load) -> Iterator[str]:
-    for against, what in ((one.control, "its control"), (one.ablation, "its ablation")):
-        if against and not _shown(_comparison(one, against, load), one.direction):
-            yield f"claim {one.id!r}: {one.figure} is not shown to be {one.direction} than {what}, {against}"
+def _p_values(statements: list[Statement], load: Load) -> dict[tuple[Statement, str], float]:
+    """Of every claim against each of its controls; of those that tell of a difference adjusted for their number."""
+    tests = {(one, against): _tested(one, against, load) for one in statements for against in one.controls}
+    shown = [test for test in tests if test[0].direction in _SHOWN]
+    return tests | dict(zip(shown, holm([tests[test] for test in shown]), strict=True))
+
+
+def _tested(one: Statement, against: str, load: Load) -> float:
+    """One-sided and unadjusted; two-sided where the claim is that nothing was shown."""
+    found = _comparison(one, against, load)
+    low, high = (1 / (1 + one.margin), 1 + one.margin) if found.neutral else (-one.margin, one.margin)
+    return {
+        "higher": found.above(found.neutral),
+        "lower": found.below(found.neutral),
+        "not higher": found.below(high),
+        "not lower": found.above(low),
+        "undecided": found.p,
+    }[one.direction]
 
 
 def _comparison(one: Statement, against: str, load: Load) -> Comparison:
@@ -123,11 +175,6 @@ def _comparison(one: Statement, against: str, load: Load) -> Comparison:
             f"claim {one.id!r}: {one.figure} and {against} have no test: {FEWEST} seeds of one metric"
         )
     return found
-
-
-def _shown(found: Comparison, direction: str) -> bool:
-    higher, lower = found.above(found.neutral) < _LEVEL, found.below(found.neutral) < _LEVEL
-    return {"higher": higher, "lower": lower, "not higher": not higher, "not lower": not lower}[direction]
 
 
 def _found(one: Statement, path: str, load: Load) -> _Found:
@@ -190,32 +237,35 @@ def _of_sentence(sentence: str, quoted: bool, known: dict[str, Statement], root:
             yield f"{said[:80]!r} names {source}, which is not there"
 
 
+_HEAD = "| claim | figure | control | difference | p | ablation | actions per text | seeds |"
+
+
 def markdown(statements: list[Statement], load: Load) -> str:
     """The table of all claims, from the records."""
-    head = "| claim | figure | control | difference | ablation | actions per text | seeds |"
-    lines = [
-        "# Claims",
-        "Made by `verify` from the committed records; tests paired by seed, at 5 %, uncorrected.",
-        head,
-    ]
-    rows = [_row(one, load) for one in statements]
-    return "\n\n".join(lines[:2]) + "\n\n" + "\n".join([head, "|---" * 7 + "|", *rows]) + "\n"
-
-
-def _row(one: Statement, load: Load) -> str:
-    found, ours, theirs = (
-        _comparison(one, one.control, load),
-        *(_found(one, p, load) for p in (one.figure, one.control)),
+    tests = _p_values(statements, load)
+    rows = [_row(one, load, tests[one, one.control]) for one in statements]
+    number = sum(one.direction in _SHOWN for one, _ in tests)
+    said = (
+        "Made by `verify` from the committed records, paired by seed. Of `higher` and `lower` p is one-sided and "
+        f"adjusted by Holm's method for the {number} of them; of `not higher` and `not lower` it is that of a gap as "
+        "large as the margin; of what is undecided that of no difference. Intervals are of 95 % each."
     )
-    sign = "× " if found.neutral else ""
+    return "\n\n".join(("# Claims", said, "\n".join((_HEAD, "|---" * 8 + "|", *rows)))) + "\n"
+
+
+def _row(one: Statement, load: Load, p: float) -> str:
+    found = _comparison(one, one.control, load)
+    ours, theirs = (_found(one, path, load) for path in (one.figure, one.control))
     budgets = sorted({budget for side in (ours, theirs) if (budget := side.budget)})
+    direction = one.direction + (f" by {one.margin:g}" if one.margin else "")
     cells = (
-        *(one.says, *(f"{_value(side)} ({path})" for side, path in ((ours, one.figure), (theirs, one.control)))),
-        *(
-            f"{sign}{interval(found.effect)}, {one.direction}",
-            _value(_found(one, one.ablation, load)) if one.ablation else "–",
-        ),
-        *(", ".join(map(str, budgets)) or "no deletions", str(len(found.gaps))),
+        one.says,
+        *(f"{_value(side)} ({path})" for side, path in ((ours, one.figure), (theirs, one.control))),
+        f"{'× ' * bool(found.neutral)}{interval(found.effect)}, {direction}",
+        "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0"),
+        _value(_found(one, one.ablation, load)) if one.ablation else "–",
+        ", ".join(map(str, budgets)) or "no deletions",
+        str(len(found.gaps)),
     )
     return f"| {' | '.join(cells)} |"
 

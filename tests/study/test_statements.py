@@ -28,11 +28,11 @@ def check(tmp_path, monkeypatch):
     folder = tmp_path / "results" / "small"
     folder.mkdir(parents=True)
     (tmp_path / "docs").mkdir()
-    records = [record | {"max_actions": 24} for record in synthetic(STUDY)]
-    (folder / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-    (folder / "table.md").write_text(markdown(Results(STUDY, records)))
 
-    def checked(text, claims=CLAIM, write=True):
+    def checked(text, claims=CLAIM, write=True, own=1e-6):
+        records = [record | {"max_actions": 24} for record in synthetic(STUDY, own=own)]
+        (folder / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        (folder / "table.md").write_text(markdown(Results(STUDY, records)))
         (tmp_path / "README.md").write_text(text)
         (tmp_path / "docs" / "claims.toml").write_text(claims)
         texts = [tmp_path / "README.md", tmp_path / "docs"]
@@ -45,7 +45,7 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
     _, table = check(SAID, CLAIM + CAUSE)
     better, why = table.read_text().splitlines()[-2:]
     assert "| B is better. | 0.500" in better
-    assert "0.300 [0.300, 0.300], higher | – | 24 | 3 |" in better
+    assert "0.300 [0.300, 0.300], higher | < .001 | – | 24 | 3 |" in better
     assert "0.300 [0.275, 0.325] | 24 | 3 |" in why
     check(SAID, CLAIM + CAUSE, write=False)
     table.write_text(table.read_text().replace("0.500", "0.600"))
@@ -74,7 +74,16 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
         (SAID + "\nIt is 12 % better.\n", CLAIM, "states a number (12 %)"),
         (SAID + "\nIt takes 3.5 minutes<!-- by nowhere.py -->.\n", CLAIM, "names nowhere.py, which is not there"),
         (SAID, CLAIM.replace('"higher"', '"lower"'), "is not shown to be lower than its control"),
-        (SAID, CLAIM.replace('"higher"', '"not higher"'), "is not shown to be not higher"),
+        (
+            SAID,
+            CLAIM.replace('"higher"', '"not higher"\nmargin = 0.05'),
+            "is not shown to be not higher by 0.05 than its",
+        ),
+        (SAID, CLAIM.replace('"higher"', '"not higher"'), "the claim 'better' is 'not higher' by how much? Give it"),
+        (SAID, CLAIM.replace('"higher"', '"not lower"\nmargin = -1'), "is 'not lower' by how much? Give it a margin"),
+        (SAID, CLAIM.replace('"higher"', '"not lower"\nmargin = true'), "is 'not lower' by how much?"),
+        (SAID, CLAIM.replace('"higher"', '"higher"\nmargin = 0.1'), "is 'higher', of which a margin says nothing"),
+        (SAID, CLAIM.replace('"higher"', '"undecided"'), "is not shown to be undecided against its control"),
         (
             SAID,
             CLAIM + CAUSE.replace("MLE, greedy", "C"),
@@ -120,3 +129,24 @@ def test_a_falsehood_in_a_page_of_the_docs_is_found(check, tmp_path):
 
 def test_the_text_of_the_project_holds():
     verify(TEXTS, RESULTS)
+
+
+def test_claims_of_a_difference_are_adjusted_for_their_number(check):
+    """One-sided p of B is .027: alone it is shown, beside a second claim as weak it is not."""
+    weak = CLAIM.replace("better", "weak", 1)
+    check(SAID, own=0.15)
+    with pytest.raises(SeqilError, match="'better': .* not shown to be higher"):
+        check(SAID, CLAIM + weak, own=0.15)
+
+
+def test_no_difference_of_a_margin_is_a_test_and_an_open_question_is_none(check):
+    """B is above maximum likelihood by 0.300 in every seed."""
+    no_more = CLAIM.replace('"higher"', '"not higher"\nmargin = 0.31')
+    _, table = check(SAID, no_more)
+    assert "0.300 [0.300, 0.300], not higher by 0.31 | < .001 |" in table.read_text()
+    with pytest.raises(SeqilError, match="is not shown to be not higher by 0.29"):
+        check(SAID, no_more.replace("0.31", "0.29"))
+    undecided = CLAIM.replace('"higher"', '"undecided"')
+    check(SAID, undecided, own=0.4)
+    with pytest.raises(SeqilError, match="is not shown to be not higher by 0.31"):
+        check(SAID, no_more, own=0.4)
