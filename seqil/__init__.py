@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .learning.training import Sampling as Sampling
     from .learning.training import Training as Training
     from .learning.training import train as train
+    from .mdp.edits import Edits as Edits
+    from .mdp.edits import begin_with as begin_with
+    from .mdp.edits import legal_edits as legal_edits
+    from .mdp.edits import revise as revise
     from .mdp.prefix import Prefixes as Prefixes
     from .mdp.prefix import legal_actions as legal_actions
     from .mdp.prefix import start as start
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Agent": "learning.agent",
     "DeletionStreamer": "rollouts.streaming",
+    "Edits": "mdp.edits",
     "Estimate": "statistics",
     "Metric": "metrics.entries",
     "Prefixes": "mdp.prefix",
@@ -69,13 +74,16 @@ _HOME = {
     "Trajectories": "mdp.trajectory",
     "TrajectoryLoss": "learning.loss",
     "Vocabulary": "mdp.vocabulary",
+    "begin_with": "mdp.edits",
     "complete": "rollouts.completion",
     "evaluation": "metrics.reported",
     "generate": "rollouts.generation",
     "legal_actions": "mdp.prefix",
+    "legal_edits": "mdp.edits",
     "mistype": "learning.noise",
     "pack": "mdp.tree",
     "results": "runs.results_file",
+    "revise": "mdp.edits",
     "rollout": "rollouts",
     "start": "mdp.prefix",
     "train": "learning.training",

@@ -23,6 +23,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..policy.modes import evaluating
 from ..policy.token_policy import TokenPolicy
+from .edit_experts import edit_towards as edit_towards
 
 Expert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""

@@ -1,0 +1,244 @@
+"""Edits anywhere in a text: pure, batched, on any device.
+
+A state is that of `seqil.transition`, a prompt and a text; an action inserts, deletes or substitutes one token of the
+text, or stops, which writes `eos`. Edits at the end alone are `transition` under other names: to insert is to write,
+to stop is to write `eos`, to delete is the backspace.
+
+Letters: B rows, W = `max_length` places, V tokens, A = W (2 V + 1) + 1 actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError
+from .prefix import Prefixes, Prompts, check_actions, check_lengths, start
+from .vocabulary import Vocabulary
+
+KINDS = ("insert", "delete", "substitute")
+INSERT, DELETE, SUBSTITUTE, STOP = range(4)
+POSITIONS = ("any", "end")
+
+
+@dataclass(frozen=True)
+class Edits:
+    """The alphabet of single edits: which there are, and the number of each.
+
+    Inserts come first, place by place and token by token, then deletions, then substitutions, then `stop`. The token of
+    an insert at place `i` comes to stand there, before what stood there; all places are counted from the prompt.
+
+    Args:
+        vocabulary: the ids.
+        max_length: most tokens of a text, W, `eos` not counted.
+        kinds: those of `KINDS` that are legal; to stop always is, in its time.
+        positions: `any`, or `end`: at the end of the text alone.
+
+    Raises:
+        InvalidInputError: an unknown kind or position, no kind at all, or a length below 1.
+    """
+
+    vocabulary: Vocabulary
+    max_length: int
+    kinds: tuple[str, ...] = KINDS
+    positions: str = "any"
+
+    def __post_init__(self) -> None:
+        check_lengths(self.max_length, 0)
+        object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise InvalidInputError(f"unknown kind of edit {kind!r}; known: {', '.join(KINDS)}")
+        if not self.kinds:
+            raise InvalidInputError(f"no kind of edit was given; give some of {', '.join(KINDS)}")
+        if self.positions not in POSITIONS:
+            raise InvalidInputError(f"positions={self.positions!r}; known: {', '.join(POSITIONS)}")
+
+    @property
+    def num_actions(self) -> int:
+        """A."""
+        return self.max_length * (2 * self.vocabulary.size + 1) + 1
+
+    @property
+    def stop(self) -> int:
+        """The action that ends the text."""
+        return self.num_actions - 1
+
+    @property
+    def factors(self) -> tuple[int, int, int]:
+        """Kinds (`stop` is the fourth), places and tokens: an action as three numbers, where A is too many."""
+        return len(KINDS) + 1, self.max_length, self.vocabulary.size
+
+    def insert(self, place: int, token: int) -> int:
+        """The action that inserts a token at a place."""
+        return self._number(INSERT, place, token)
+
+    def delete(self, place: int) -> int:
+        """The action that deletes what stands at a place."""
+        return self._number(DELETE, place, 0)
+
+    def substitute(self, place: int, token: int) -> int:
+        """The action that writes a token over what stands at a place."""
+        return self._number(SUBSTITUTE, place, token)
+
+    def join(self, kinds: Tensor, places: Tensor, tokens: Tensor) -> Tensor:
+        """Actions of their three parts, int64 of any one shape; parts that a kind does not have are not read."""
+        V, W = self.vocabulary.size, self.max_length
+        cell = places * V + tokens
+        deletion, last = W * V + places, torch.full_like(places, self.stop)
+        found = torch.where(kinds == INSERT, cell, torch.where(kinds == DELETE, deletion, W * V + W + cell))
+        return torch.where(kinds == STOP, last, found)
+
+    def split(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Kind, place and token of actions, int64 of their shape; parts that a kind does not have are 0."""
+        V, W = self.vocabulary.size, self.max_length
+        bounds = torch.tensor([W * V, W * V + W, self.stop], device=actions.device)
+        kinds = torch.bucketize(actions, bounds, right=True)
+        rest = actions - torch.where(kinds == SUBSTITUTE, W * V + W, torch.where(kinds == DELETE, W * V, 0))
+        writes = (kinds == INSERT) | (kinds == SUBSTITUTE)
+        places = torch.where(writes, rest // V, torch.where(kinds == DELETE, rest, 0))
+        return kinds, places, torch.where(writes, rest % V, 0)
+
+    def _number(self, kind: int, place: int, token: int) -> int:
+        _, W, V = self.factors
+        if not (0 <= place < W and 0 <= token < V):
+            raise InvalidInputError(f"place {place} and token {token} must lie below {W} and {V}")
+        return int(self.join(*(torch.tensor(x) for x in (kind, place, token))))
+
+
+class LegalPlaces(NamedTuple):
+    """Where something can be done.
+
+    Attributes:
+        insert, delete, substitute: bool [B, W].
+        stop: bool [B].
+        standing: int64 [B, W], the token that stands at each place; V where none does.
+    """
+
+    insert: Tensor
+    delete: Tensor
+    substitute: Tensor
+    stop: Tensor
+    standing: Tensor
+
+
+def begin_with(
+    vocabulary: Vocabulary, prompts: Prompts, texts: Sequence[Sequence[int]], max_length: int, min_length: int = 0
+) -> Prefixes:
+    """States that hold a text each behind their prompt, for revision.
+
+    Args:
+        vocabulary: the ids.
+        prompts: as for `seqil.start`.
+        texts: B of them, without `eos`, of at most `max_length` tokens.
+        max_length, min_length: as for `seqil.start`.
+
+    Raises:
+        InvalidInputError: another number of texts than of prompts, a text too long, or one with `eos` or a foreign id.
+    """
+    begun, v = start(vocabulary, prompts, max_length, min_length), vocabulary
+    if len(texts) != len(begun):
+        raise InvalidInputError(f"{len(texts)} texts for {len(begun)} prompts; give one for each")
+    tokens, length = begun.tokens.clone(), begun.length.clone()
+    for row, text in enumerate(texts):
+        wrong = next((t for t in text if not 0 <= t < v.size or t == v.eos), None)
+        if wrong is not None:
+            raise InvalidInputError(f"text {row} holds {wrong}, which is no token of a text that is being written")
+        if len(text) > max_length:
+            raise InvalidInputError(f"text {row} has {len(text)} tokens, at most max_length={max_length} fit")
+        at = int(length[row])
+        tokens[row, at : at + len(text)] = torch.tensor(list(text), dtype=torch.int64)
+        length[row] += len(text)
+    return replace(begun, tokens=tokens, length=length)
+
+
+def revise(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Prefixes:
+    """The next states; `prefixes` is unchanged. An illegal edit leaves its row as it is.
+
+    Args:
+        edits: the alphabet.
+        prefixes: the states, B rows, without a memory of what was deleted.
+        actions: int64 [B], each in `0 … A - 1`.
+
+    Raises:
+        InvalidInputError: an action out of range, or that is no integer; states of another length, or of a memory.
+    """
+    p, v = prefixes, edits.vocabulary
+    actions = check_actions(torch.as_tensor(actions, device=p.tokens.device), len(p), edits.num_actions)
+    kinds, places, tokens = edits.split(actions)
+    legal = _is_legal(edits, legal_places(edits, p), kinds, places, tokens)
+    stop, delete = legal & (kinds == STOP) & ~p.ended, legal & (kinds == DELETE)
+    insert, write = stop | (legal & (kinds == INSERT)), legal & (kinds <= SUBSTITUTE) & (kinds != DELETE)
+    at = torch.where(stop, p.length, p.prompt_length + places)[:, None]
+    cell = torch.arange(p.tokens.shape[1], device=at.device)
+    source = cell - (insert[:, None] & (cell > at)).long() + (delete[:, None] & (cell >= at)).long()
+    moved = torch.nn.functional.pad(p.tokens, (0, 1), value=v.size).gather(1, source)
+    written = torch.where(stop, v.eos, tokens)[:, None]
+    here = (write | stop)[:, None] & (cell == at)
+    return replace(
+        p,
+        tokens=torch.where(here, written, moved),
+        length=p.length + insert.long() - delete.long(),
+        ended=p.ended | stop,
+    )
+
+
+def legal_edits(edits: Edits, prefixes: Prefixes) -> Tensor:
+    """Which edits are legal: bool [B, A]; no row is ever empty.
+
+    After the end only `stop` is, a self-loop. Cells of the prompt are no places. `eos` is written by `stop` alone,
+    which is legal from `min_length` tokens on, and where nothing else is. An insert into a text of `max_length`
+    tokens is not legal, nor is a token in its own place.
+    """
+    places, v = legal_places(edits, prefixes), edits.vocabulary
+    token = torch.arange(v.size, device=places.stop.device)
+    genuine = token != v.eos
+    inserts = places.insert[..., None] & genuine
+    substitutes = places.substitute[..., None] & genuine & (token != places.standing[..., None])
+    blocks = (inserts.flatten(1), places.delete, substitutes.flatten(1), places.stop[:, None])
+    return torch.cat(blocks, 1)
+
+
+def legal_factors(edits: Edits, prefixes: Prefixes) -> Tensor:
+    """Which kinds, places and tokens some legal edit has: bool [B, 4 + W + V]; no factor of a row is ever empty.
+
+    A place or a token that no kind has now is marked all the same where a row can only stop.
+    """
+    places, v = legal_places(edits, prefixes), edits.vocabulary
+    kinds = torch.stack([places.insert.any(1), places.delete.any(1), places.substitute.any(1), places.stop], 1)
+    somewhere = places.insert | places.delete | places.substitute
+    tokens = torch.arange(v.size, device=kinds.device) != v.eos
+    only_stop = ~somewhere.any(1, keepdim=True)
+    return torch.cat([kinds, somewhere | only_stop, tokens.expand(len(kinds), -1)], 1)
+
+
+def legal_places(edits: Edits, prefixes: Prefixes) -> LegalPlaces:
+    """Where what is legal, without the tokens."""
+    p, v, W = prefixes, edits.vocabulary, edits.max_length
+    if p.max_length != W:
+        raise InvalidInputError(f"the states have max_length={p.max_length}, the edits {W}; make both with one")
+    if p.tried is not None or p.history is not None:
+        raise InvalidInputError("the states have a memory of what was deleted, edits have none; use memory='prefix'")
+    place = torch.arange(W, device=p.length.device)
+    n, open_ = p.generated[:, None], ~p.ended[:, None]
+    stands = open_ & ((place < n) if edits.positions == "any" else (place == n - 1))
+    room = open_ & (n < W) & ((place <= n) if edits.positions == "any" else (place == n))
+    allowed = {kind: kind in edits.kinds for kind in KINDS}
+    standing = torch.nn.functional.pad(p.tokens, (0, W), value=v.size).gather(1, p.prompt_length[:, None] + place)
+    other = v.size > 2  # else a token has no other to be replaced by, since eos is none
+    insert, delete = room & allowed["insert"], stands & allowed["delete"]
+    substitute = stands & (allowed["substitute"] and other)
+    stuck = ~(insert | delete | substitute).any(1)
+    return LegalPlaces(insert, delete, substitute, stuck | p.ended | (p.generated >= p.min_length), standing)
+
+
+def _is_legal(edits: Edits, places: LegalPlaces, kinds: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
+    """Of one edit per row: bool [B]."""
+    here = [x.gather(1, at[:, None])[:, 0] for x in (places.insert, places.delete, places.substitute, places.standing)]
+    genuine = tokens != edits.vocabulary.eos
+    found = torch.stack([here[0] & genuine, here[1], here[2] & genuine & (tokens != here[3]), places.stop])
+    return found.gather(0, kinds[None])[0]

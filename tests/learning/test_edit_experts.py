@@ -1,0 +1,96 @@
+"""The expert of edits against a search over all texts, and against the expert of deletions."""
+
+from collections import deque
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import seqil
+from seqil import experts
+from seqil.errors import InvalidInputError
+from seqil.mdp.edits import KINDS
+
+V = seqil.Vocabulary(size=3, eos=2)
+W = 4
+TEXTS = st.lists(st.integers(0, 1), max_size=W)
+SOME_KINDS = st.lists(st.sampled_from(KINDS), min_size=1, unique=True).map(tuple)
+
+
+@cache
+def distances(kinds, positions, wanted):
+    """Fewest edits from every text, backwards from the one that is wanted, by breadth-first search over `revise`."""
+    edits = seqil.Edits(V, W, kinds, positions)
+    before = {}
+    for n in range(W + 1):
+        for number in range(2**n):
+            text = tuple(number >> k & 1 for k in range(n))
+            for after in steps(edits, text).values():
+                before.setdefault(after, []).append(text)
+    found, queue = {wanted: 0}, deque([wanted])
+    while queue:
+        text = queue.popleft()
+        for other in before.get(text, ()):
+            if other not in found:
+                found[other] = found[text] + 1
+                queue.append(other)
+    return found
+
+
+@cache
+def steps(edits, text):
+    """Action -> the text after it, of all that are legal but `stop`."""
+    state = seqil.begin_with(V, [[0]], [text], W)
+    actions = seqil.legal_edits(edits, state)[0, : edits.stop].nonzero()[:, 0]
+    after = seqil.revise(edits, state.select(torch.zeros(len(actions), dtype=torch.int64)), actions)
+    return dict(zip(actions.tolist(), map(tuple, after.texts()), strict=True))
+
+
+def ended(texts):
+    return seqil.Trajectories.from_actions(V, [[0]] * len(texts), [[*t, V.eos] for t in texts], max_length=W).replay()
+
+
+@given(TEXTS, TEXTS, SOME_KINDS, st.sampled_from(["any", "end"]))
+def test_it_takes_every_edit_of_a_shortest_way(text, wanted, kinds, positions):
+    edits = seqil.Edits(V, W, kinds, positions)
+    law = experts.edit_towards(edits)(seqil.begin_with(V, [[0]], [text], W), ended([wanted]))[0]
+    far = distances(kinds, positions, tuple(wanted))
+    if tuple(text) not in far:
+        assert not law.any()
+    elif text == wanted:
+        assert law[edits.stop] == 1
+    else:
+        nearer = {a for a, t in steps(edits, tuple(text)).items() if far.get(t, 99) == far[tuple(text)] - 1}
+        taken = set(law.nonzero()[:, 0].tolist())
+        assert taken == nearer if positions == "any" else taken <= nearer and taken
+        assert law.sum() == pytest.approx(1)
+
+
+@given(TEXTS, TEXTS)
+def test_at_the_end_it_is_the_reference_under_other_names(text, wanted):
+    edits = seqil.Edits(V, W, ("insert", "delete"), "end")
+    state, goal = seqil.begin_with(V, [[0]], [text], W), ended([wanted])
+    action = int(experts.edit_towards(edits)(state, goal).argmax())
+    other = int(experts.reference(V)(state, goal).argmax())
+    after = seqil.revise(edits, state, torch.tensor([action])).texts()
+    assert after == seqil.transition(V, state, torch.tensor([other])).texts()
+
+
+def test_many_rows_are_each_row():
+    edits = seqil.Edits(V, W)
+    texts, wanted = [[0, 1], [], [1, 1, 0, 0], [0]], [[1], [0, 1], [0, 0, 1, 1], [0]]
+    states, goals = seqil.begin_with(V, [[0], [1, 0], [1], [0]], texts, W), ended(wanted)
+    law = experts.edit_towards(edits)
+    whole = law(states, goals)
+    for row in range(4):
+        at = torch.tensor([row])
+        assert torch.equal(whole[row], law(states.select(at), goals.select(at))[0])
+    assert law(seqil.revise(edits, states, torch.full((4,), edits.stop)), goals)[:, edits.stop].tolist() == [1] * 4
+
+
+def test_a_reference_without_an_end_is_refused():
+    edits, state = seqil.Edits(V, W), seqil.start(V, [[0]], W)
+    with pytest.raises(InvalidInputError, match="was cut before its eos"):
+        experts.edit_towards(edits)(state, state)
