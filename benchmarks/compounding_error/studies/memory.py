@@ -18,20 +18,35 @@ BUDGETS = (4, 6, 8, 12, 20, 40, 80, 200)
 _MATCHING = {"divergence": "jensen_shannon", "alpha": 0.03, "gamma": 0.995, "warm_up": 0.5}
 
 
-def _cloned(memory: str) -> Arm:
+def cloned(memory: str, places: tuple[str, ...] = ()) -> Arm:
+    """Cloning of bursts of its own mistakes."""
     settings = {**MASKED.settings, **OWN_BURSTS, "memory": memory}
-    return Arm(f"BC, {memory}", settings, (MIN_P, *(TABU,) * (memory == "prefix")))
+    return Arm(f"BC, {memory}", settings, (MIN_P, *(TABU,) * (memory == "prefix")), places=places)
 
 
 def _matched(memory: str) -> Arm:
     settings = {"agent": "sequence_match", "agent_options": _MATCHING, **OWN_BURSTS, "memory": memory}
-    return Arm(f"SequenceMatch (JS, alpha .03), {memory}", settings, (MIN_P,))
+    return Arm(f"SequenceMatch (JS, alpha .03), {memory}", settings, (MIN_P,), places=("chain",))
 
 
-def _roomy(place: Place) -> Place:
+def _uniform(memory: str) -> tuple[Arm, Arm]:
+    """Where texts are stochastic own samples are mostly no mistakes: the mistakes and the settings of `cpu`."""
+    options = {"divergence": "jensen_shannon", "alpha": 0.01, "gamma": 0.995}
+    return (
+        Arm(f"BC, uniform noise, {memory}", {**MASKED.settings, "memory": memory}, (MIN_P,), places=("automaton",)),
+        Arm(
+            f"SequenceMatch (JS), uniform noise, {memory}",
+            {"agent": "sequence_match", "agent_options": options, "memory": memory},
+            places=("automaton",),
+        ),
+    )
+
+
+def roomy(place: Place, actions: int = 200) -> Place:
     """With positions for all that a text may take: under `history` an action is one."""
-    settings = {**place.settings, "sampling_actions": 200}
-    return replace(place, settings=settings, max_actions=200, budgets=BUDGETS)
+    settings = {**place.settings, "sampling_actions": actions}
+    budgets = tuple(budget for budget in BUDGETS if budget <= actions)
+    return replace(place, settings=settings, max_actions=actions, budgets=budgets)
 
 
 AUTOMATON, _, CHAIN = EXACT_PLACES
@@ -40,10 +55,11 @@ MEMORY = Study(
     "What must a policy that deletes remember?",
     (
         replace(MLE, decodings=(MIN_P, Decoding("best of 4", best_of=4))),
-        *map(_cloned, MEMORIES),
+        *(cloned(memory, ("chain",)) for memory in MEMORIES),
         *map(_matched, MEMORIES),
+        *(arm for memory in MEMORIES for arm in _uniform(memory)),
     ),
-    (_roomy(CHAIN), _roomy(AUTOMATON)),
+    (roomy(CHAIN), roomy(AUTOMATON)),
     5,
     Questions(
         (
@@ -54,6 +70,16 @@ MEMORY = Study(
             wins("BC, tried", "BC, history", "success", "the other memory"),
             *(
                 wins(f"SequenceMatch (JS, alpha .03), {memory}", f"BC, {memory}", "success", "cloning in that memory")
+                for memory in MEMORIES
+            ),
+            *(wins(f"BC, uniform noise, {memory}", "MLE", "success", "no backspace") for memory in MEMORIES),
+            *(
+                wins(
+                    f"SequenceMatch (JS), uniform noise, {memory}",
+                    f"BC, uniform noise, {memory}",
+                    "success",
+                    "cloning in that memory",
+                )
                 for memory in MEMORIES
             ),
         ),
