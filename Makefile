@@ -1,10 +1,10 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
 
-.PHONY: study study-agents study-noise study-cpu study-referee verify docs test test-slow test-gpu test-clients mutate install
+.PHONY: study study-agents study-noise study-cpu study-referee study-memory verify docs test test-slow test-gpu test-clients mutate install
 
-study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/study
-	.venv/bin/python -m benchmarks.compounding_error run --out runs/study
+study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/quick
+	.venv/bin/python -m benchmarks.compounding_error run
 
 study-agents: install  ## compare all agents and decodings on three tasks, three seeds; writes runs/agents
 	.venv/bin/python -m benchmarks.compounding_error run --preset agents
@@ -17,6 +17,9 @@ study-cpu: install  ## the large study, two to three hours of two cores, in as m
 
 study-referee: install  ## the controls and ablations of our wins, five seeds, some two hours of one core; writes runs/referee
 	.venv/bin/python -m benchmarks.compounding_error run --preset referee
+
+study-memory: install  ## cloning and SequenceMatch under three memories, five seeds, an hour of two cores; writes runs/memory
+	.venv/bin/python -m benchmarks.compounding_error run --preset memory
 
 verify: install  ## make every number of README and docs again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify

@@ -135,7 +135,7 @@ def test_claims_of_a_difference_are_adjusted_for_their_number(check):
     """One-sided p of B is .027: alone it is shown, beside a second claim as weak it is not."""
     weak = CLAIM.replace("better", "weak", 1)
     check(SAID, own=0.15)
-    with pytest.raises(SeqilError, match="'better': .* not shown to be higher"):
+    with pytest.raises(SeqilError, match=r"'better': .* not shown to be higher"):
         check(SAID, CLAIM + weak, own=0.15)
 
 
@@ -144,9 +144,9 @@ def test_no_difference_of_a_margin_is_a_test_and_an_open_question_is_none(check)
     no_more = CLAIM.replace('"higher"', '"not higher"\nmargin = 0.31')
     _, table = check(SAID, no_more)
     assert "0.300 [0.300, 0.300], not higher by 0.31 | < .001 |" in table.read_text()
-    with pytest.raises(SeqilError, match="is not shown to be not higher by 0.29"):
+    with pytest.raises(SeqilError, match=r"is not shown to be not higher by 0\.29"):
         check(SAID, no_more.replace("0.31", "0.29"))
     undecided = CLAIM.replace('"higher"', '"undecided"')
     check(SAID, undecided, own=0.4)
-    with pytest.raises(SeqilError, match="is not shown to be not higher by 0.31"):
+    with pytest.raises(SeqilError, match=r"is not shown to be not higher by 0\.31"):
         check(SAID, no_more, own=0.4)

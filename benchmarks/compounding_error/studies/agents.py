@@ -8,6 +8,17 @@ from ..study import Arm, Decoding, Study
 from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
 from .questions import QUESTIONS
 
+_TOLD = (
+    with_backspace("DAgger", "dagger", expert="teacher", warm_up=0.5),
+    with_backspace("Distillation (forward KL)", "on_policy_distillation", expert="teacher", divergence="forward_kl"),
+)
+
+
+def _without(arm: Arm) -> Arm:
+    """The same teacher's say at own states, and nothing to delete with."""
+    return Arm(f"{arm.name} without backspace", {**arm.settings, "backspace": False}, places=("chain",))
+
+
 AGENTS = Study(
     "agents",
     "Which agent makes the fewest errors at equal cost?",
@@ -24,22 +35,23 @@ AGENTS = Study(
         replace(MASKED, decodings=(TABU, Decoding("loop guard 2", ("loop_guard=2",)))),
         SEQUENCE_MATCH,
         Arm("SequenceMatch without backspace", {**SEQUENCE_MATCH.settings, "backspace": False}),
-        with_backspace("DAgger", "dagger", expert="teacher", warm_up=0.5),
+        _TOLD[0],
         replace(with_backspace("GAIL", "gail", warm_up=0.85), stages=1),
         with_backspace("Occupancy gradient", "occupancy_gradient"),
         with_backspace("Unlikelihood of mistakes", "unlikelihood", candidates="mistakes"),
         with_backspace("Scheduled sampling", "scheduled_sampling"),
         with_backspace("GOLD", "gold"),
         with_backspace("SLiC", "slic"),
+        _TOLD[1],
         *(
             with_backspace(f"Distillation ({name})", "on_policy_distillation", expert="teacher", divergence=divergence)
             for name, divergence in (
-                ("forward KL", "forward_kl"),
                 ("reverse KL", "reverse_kl"),
                 ("JS", "jensen_shannon"),
             )
         ),
         with_backspace("SQIL", "sqil"),
+        *map(_without, _TOLD),
     ),
     places=EXACT_PLACES,
     seeds=3,
