@@ -25,6 +25,9 @@ _POOL = 1000  # training prompts that are drawn from a task, if it has so many
 class Episodes:
     """The states of `rows` episodes; arguments are those of `TextGenerationEnv`."""
 
+    factors: tuple[int, ...] | None = None
+    """Numbers of values of an action of several parts; None: it is one number."""
+
     def __init__(
         self,
         rows: int,
@@ -75,7 +78,7 @@ class Episodes:
 
     def _pool(self) -> list[list[int]]:
         if self.task is None:
-            raise InvalidInputError("TextGenerationEnv needs prompts=[[…], …] or task=…")
+            raise InvalidInputError("the environment needs prompts=[[…], …] or task=…")
         return self.task.prompts(self.task.at_most(_POOL, "train"), "train", 0)
 
     def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
@@ -115,17 +118,8 @@ class Episodes:
         Raises:
             InvalidInputError: not one integer in range per row; nothing has changed then.
         """
-        v, running, actions = self.vocabulary, self.running, self._checked(actions)
-        token, eos, pop = self._kinds()
-        is_eos, is_pop = actions == v.eos, actions == v.backspace
-        legal = np.where(is_pop, pop, np.where(is_eos, eos, token)) & ~self._was_tried(actions)
-        push = legal & ~is_pop & ~self.ended & running
-        pop = legal & is_pop & running
-        cell = np.minimum(self.length - pop, self.width - 1)
-        self._remember(actions, push, pop, self.tokens[self._rows, cell])
-        self.tokens[self._rows, cell] = np.where(push, actions, np.where(pop, v.size, self.tokens[self._rows, cell]))
-        self.length += push.astype(np.int64) - pop
-        self.ended |= push & is_eos
+        running, actions = self.running, self._checked(actions)
+        legal = self._move(actions)
         self.illegal += ~legal & running
         self.taken += running
         terminated = self.ended & running & (not self.fixed_horizon)
@@ -136,6 +130,21 @@ class Episodes:
             rewards[row] = self._finish(row)
         self.running = running & ~over
         return rewards, terminated, truncated
+
+    def _move(self, actions: Ints) -> Bools:
+        """Change the states of the rows that run, and say which actions were legal."""
+        v, running = self.vocabulary, self.running
+        token, eos, pop = self._kinds()
+        is_eos, is_pop = actions == v.eos, actions == v.backspace
+        legal = np.where(is_pop, pop, np.where(is_eos, eos, token)) & ~self._was_tried(actions)
+        push = legal & ~is_pop & ~self.ended & running
+        pop = legal & is_pop & running
+        cell = np.minimum(self.length - pop, self.width - 1)
+        self._remember(actions, push, pop, self.tokens[self._rows, cell])
+        self.tokens[self._rows, cell] = np.where(push, actions, np.where(pop, v.size, self.tokens[self._rows, cell]))
+        self.length += push.astype(np.int64) - pop
+        self.ended |= push & is_eos
+        return legal
 
     def mask(self) -> NDArray[np.int8]:
         """Legal actions, int8 [rows, actions]."""
@@ -217,7 +226,7 @@ class Episodes:
 def _vocabulary(given: Vocabulary | Mapping[str, int] | None, task: Task | None) -> Vocabulary:
     if given is None:
         if task is None:
-            raise InvalidInputError("TextGenerationEnv needs a vocabulary, or a task, which has one")
+            raise InvalidInputError("the environment needs a vocabulary, or a task, which has one")
         given = task.vocabulary
     vocabulary = Vocabulary.of(given)
     if task is not None and task.vocabulary != vocabulary:
@@ -229,7 +238,7 @@ def _lengths(max_length: int | None, min_length: int | None, task: Task | None) 
     """Both limits; the task's, if the longest text is not given."""
     if max_length is None:
         if task is None:
-            raise InvalidInputError("TextGenerationEnv needs max_length, or a task, which has one")
+            raise InvalidInputError("the environment needs max_length, or a task, which has one")
         max_length, min_length = task.max_length, task.min_length if min_length is None else min_length
     least = min_length or 0
     check_lengths(max_length, least)

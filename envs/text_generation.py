@@ -95,12 +95,10 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         e = self._episodes
         if not e.running[0]:
             raise ResetNeeded("the episode is over or has not begun; call reset() before step()")
-        length = int(e.length[0])
+        illegal, ended = int(e.illegal[0]), bool(e.ended[0])
         rewards, terminated, truncated = e.act([action])
-        if e.length[0] != length:
-            self._history.append(int(action))
-            if self._streamer is not None:
-                self._streamer.put([int(action)])
+        if e.illegal[0] == illegal and not ended:
+            self._note(action)
         if not e.running[0]:
             self.close()
         return e.observed[0].copy(), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), self._info()
@@ -136,6 +134,12 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         self._streamer = DeletionStreamer(_Reader(self._decode), v.backspace, v.eos)
         self._streamer.put(self._episodes.text(0)[0])
 
+    def _note(self, action: Any) -> None:
+        """An action that has changed the text."""
+        self._history.append(int(action))
+        if self._streamer is not None:
+            self._streamer.put([int(action)])
+
     def _info(self) -> dict[str, Any]:
         return {key: value[0] for key, value in self._episodes.info().items()}
 
@@ -147,8 +151,10 @@ class _Reader:
         self.decode = decode
 
 
-def make_spaces(episodes: Episodes) -> tuple[spaces.Box[np.int64], spaces.Discrete]:
+def make_spaces(episodes: Episodes) -> tuple[spaces.Box[np.int64], spaces.Space[Any]]:
     """Observation and action space of one row."""
     empty = episodes.memory.empty(episodes.vocabulary.size)
     box = spaces.Box(0, empty, episodes.observed.shape[1:], np.int64)
+    if episodes.factors is not None:
+        return box, spaces.MultiDiscrete(list(episodes.factors))
     return box, spaces.Discrete(episodes.num_actions)

@@ -1,4 +1,4 @@
-"""The prefix MDP as a TorchRL environment; tensors stay on their device."""
+"""The prefix MDP and that of edits as TorchRL environments; tensors stay on their device."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 from torch.nn.functional import pad
-from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
-from torchrl.envs import EnvBase
 
-from seqil import Prefixes, Task, TokenPolicy, Trajectories, Vocabulary, legal_actions, rollout, start, transition
+from seqil import Prefixes, Task, TokenPolicy, Trajectories, Vocabulary, begin_with, revise, rollout
 from seqil.errors import InvalidInputError
 from seqil.mdp.bans import states_before
-from seqil.mdp.memory import PREFIX, History, Memory, Tried
-from seqil.mdp.prefix import check_actions
+from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
+from seqil.mdp.memory import PREFIX, Memory
 
 from .episodes import Episodes, Reward
+from .revisions import Revision, RevisionEpisodes
+from .torch_episodes import OF_STATE, TorchEpisodes, tensors, with_tensors
 from .transitions import Transitions
 
-_OF_STATE = ("tokens", "length", "prompt_length", "ended")
-_OF_EPISODE = ("taken", "illegal", "success")
 
-
-class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyped
+class TorchTextGenerationEnv(TorchEpisodes):
     """`seqil.transition` as `EnvBase`: `observation` int64 [*B, P + L + 1], `action_mask` bool [*B, actions].
 
     A policy should sample from `MaskedCategorical` (TorchRL) on `action_mask`, as `TokenPolicy` does with
@@ -63,39 +60,11 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         memory: Memory | str = PREFIX,
         seed: int = 0,
     ) -> None:
-        size = torch.Size([batch_size] if isinstance(batch_size, int) else batch_size)
-        super().__init__(device=device, batch_size=size)
-        self._rules = Episodes(
+        rules = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
             *(max_prompt_length, reward, backspace, fixed_horizon, memory),
         )
-        rules, rows = self._rules, size.numel()
-        v = self.vocabulary = rules.vocabulary
-        P = rules.width - rules.max_length - 1
-        padded = [p + [v.size] * (P - len(p)) for p in rules.prompts]
-        self._prompts = torch.tensor(padded, device=self.device)
-        self._generator = torch.Generator()
-        self._set_seed(seed)
-        self._state = self._start(self._prompts[:1].expand(rows, -1))
-        self._taken, self._illegal = (torch.zeros(rows, dtype=torch.int64, device=self.device) for _ in range(2))
-        self._success = torch.zeros(rows, dtype=torch.bool, device=self.device)
-        shape = (*size, 1)
-        self.observation_spec = Composite(
-            observation=Bounded(
-                0, rules.memory.empty(v.size), (*size, rules.observed.shape[1]), self.device, torch.int64
-            ),
-            action_mask=Binary(rules.num_actions, (*size, rules.num_actions), self.device, torch.bool),
-            illegal=Unbounded(shape, self.device, torch.int64),
-            success=Binary(1, shape, self.device, torch.bool),
-            shape=size,
-            device=self.device,
-        )
-        self.action_spec = Categorical(rules.num_actions, size, self.device, torch.int64)
-        self.reward_spec = Unbounded(shape, self.device, torch.float32)
-        done = Binary(1, shape, self.device, torch.bool)
-        self.done_spec = Composite(
-            done=done, terminated=done.clone(), truncated=done.clone(), shape=size, device=self.device
-        )
+        super().__init__(rules, batch_size, device, seed)
 
     def fused_rollout(
         self, max_steps: int, policy: TokenPolicy, *, tensordict: TensorDictBase | None = None, **options: Any
@@ -177,166 +146,89 @@ class TorchTextGenerationEnv(EnvBase):  # type: ignore[misc]  # torchrl is untyp
         if rules.memory == PREFIX:
             return replace(state, tokens=observed.clone())
         final = states_before(t, torch.arange(len(t), device=self.device), t.lengths, rules.memory)
-        parts = _tensors(state)
+        parts = tensors(state)
         parts["tokens"][:, : final.tokens.shape[1]] = final.tokens
-        for name, found in _tensors(final).items():
-            if name not in _OF_STATE:
+        for name, found in tensors(final).items():
+            if name not in OF_STATE:
                 whole = parts[name]
                 parts[name] = pad(found, (0, whole.shape[1] - found.shape[1]), value=-1) if found.dim() == 2 else found
-        return _with(state, parts)
+        return with_tensors(state, parts)
 
-    def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
-        if options:
-            raise InvalidInputError(f"unknown reset option {next(iter(options))!r}; give TensorDict(prompt=…) instead")
-        rows = len(self._state)
-        mask, prompt = (None if tensordict is None else tensordict.get(key, None) for key in ("_reset", "prompt"))
-        again = torch.ones(rows, dtype=torch.bool, device=self.device) if mask is None else mask.reshape(rows)
-        if prompt is None:
-            drawn = torch.randint(len(self._prompts), (rows,), generator=self._generator)
-            prompt = self._prompts[drawn.to(self.device)]
-        self._state = _chosen(again, self._start(prompt.reshape(rows, -1).to(self.device)), self._state)
-        self._taken, self._illegal, self._success = (x * ~again for x in (self._taken, self._illegal, self._success))
-        return self._observed()
 
-    def _step(self, tensordict: TensorDictBase) -> TensorDictBase:
-        rules, rows = self._rules, len(self._state)
-        actions = check_actions(tensordict["action"].reshape(rows), rows, rules.num_actions)
-        running = ~torch.logical_or(*self._ends())
-        legal = self._legal().gather(1, actions[:, None])[:, 0]
-        self._state = _chosen(running, transition(self.vocabulary, self._state, actions), self._state)
-        self._taken = self._taken + running.long()
-        self._illegal = self._illegal + (~legal & running).long()
-        reward, success = self._judged(torch.logical_or(*self._ends()) & running)
-        self._success = self._success | success
-        return self._observed().set("reward", reward.reshape(*self.batch_size, 1))
+class TorchTextRevisionEnv(TorchEpisodes):
+    """`seqil.revise` as `EnvBase`: the observation of `TorchTextGenerationEnv`, the actions of `TextRevisionEnv`.
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """What `state_dict` holds: where every row is, and the generator of the prompts."""
-        state = self._state
-        return {
-            **{name: part.clone() for name, part in _tensors(state).items()},
-            **{name: getattr(self, f"_{name}").clone() for name in _OF_EPISODE},
-            "generator": self._generator.get_state(),
-        }
+    `reset` starts at drawn prompts, or at `TensorDict(prompt=…)`; drafts and noise stand behind either.
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Go on from there: `observation` is that of the saved state at the next step."""
-        own = _tensors(self._state)
-        for name, part in own.items():
-            shape = state[name].shape if name in state else None
-            if shape != part.shape:
-                raise InvalidInputError(
-                    f"the state has {name} of shape {shape and tuple(shape)}, the environment {tuple(part.shape)}; "
-                    "make both with the same settings and rows"
-                )
-        self._state = _with(self._state, {name: state[name].to(self.device) for name in own})
-        for name in _OF_EPISODE:
-            setattr(self, f"_{name}", state[name].to(self.device))
-        self._generator.set_state(state["generator"])
+    Args:
+        vocabulary: the ids, or `{"size": …, "eos": …}`; None: the task's.
+        batch_size, device: as of `TorchTextGenerationEnv`.
+        seed: of prompts and noise.
+        settings: of `TextRevisionEnv`.
 
-    def _set_seed(self, seed: int | None) -> None:
-        self._generator.manual_seed(0 if seed is None else seed)
+    Raises:
+        InvalidInputError: bad settings, actions or prompts.
+    """
 
-    def _start(self, prompts: Tensor) -> Prefixes:
-        room = self._prompts.shape[1] - prompts.shape[1]
-        if room < 0:
-            raise InvalidInputError(
-                f"the prompts have {prompts.shape[1]} cells, at most {self._prompts.shape[1]} fit; "
-                "raise max_prompt_length"
-            )
-        cells = pad(prompts, (0, room), value=self.vocabulary.size)
-        cells[:, 0] = torch.where(cells[:, 0] == self.vocabulary.size, self.vocabulary.eos, cells[:, 0])
-        rules = self._rules
-        begun = start(self.vocabulary, cells, rules.max_length, rules.min_length, rules.memory)
-        # With room for all that a row can do, so that shapes stay as they are.
-        if begun.tried is not None:
-            begun = replace(begun, tried=Tried.nothing(len(cells), rules.max_actions // 2 + 1, self.device))
-        if begun.history is not None:
-            width = rules.observed.shape[1] + 1
-            history = pad(begun.tokens[:, : cells.shape[1]], (0, width - cells.shape[1]), value=self.vocabulary.size)
-            begun = replace(begun, history=History(history, begun.history.length))
-        return begun
+    _rules: RevisionEpisodes
 
-    def _ends(self) -> tuple[Tensor, Tensor]:
-        """Which rows have terminated and which were truncated: bool [rows] each."""
-        terminated = self._state.ended & (not self._rules.fixed_horizon)
-        return terminated, ~terminated & (self._taken >= self._rules.max_actions)
+    def __init__(
+        self,
+        vocabulary: Vocabulary | Mapping[str, int] | None = None,
+        *,
+        max_length: int | None = None,
+        batch_size: int | Sequence[int] = (1,),
+        device: torch.device | str = "cpu",
+        min_length: int | None = None,
+        max_actions: int | None = None,
+        start: str = "empty",
+        prompts: Sequence[Sequence[int]] | None = None,
+        task: Task | str | None = None,
+        max_prompt_length: int | None = None,
+        reward: Reward | None = None,
+        kinds: Sequence[str] = KINDS,
+        positions: str = "any",
+        drafts: Sequence[Sequence[int]] | None = None,
+        fixed_horizon: bool = False,
+        seed: int = 0,
+    ) -> None:
+        rules = RevisionEpisodes(
+            *(1, Revision(start, kinds, positions, drafts), vocabulary, max_length, min_length, max_actions),
+            *(prompts, task, max_prompt_length, reward, fixed_horizon),
+        )
+        super().__init__(rules, batch_size, device, seed)
+
+    def _checked(self, actions: Tensor) -> Tensor:
+        factors, rows = self._rules.factors, len(self._state)
+        if factors is None:
+            return super()._checked(actions)
+        found, most = actions.reshape(rows, len(factors)), torch.tensor(factors, device=actions.device)
+        if bool(((found < 0) | (found >= most)).any()):
+            raise InvalidInputError(f"an action is out of range of {factors}")
+        return self._rules.edits.join(*found.unbind(1))
+
+    def _moved(self, actions: Tensor) -> tuple[Tensor, Prefixes]:
+        edits = self._rules.edits
+        return are_legal(edits, self._state, actions), revise(edits, self._state, actions)
 
     def _legal(self) -> Tensor:
-        return legal_actions(self.vocabulary, self._state, self._rules.backspace)[:, : self._rules.num_actions]
+        legal = legal_edits if self._rules.factors is None else legal_factors
+        return legal(self._rules.edits, self._state)
 
-    def _judged(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward and success of the states of some rows (bool [all rows]), 0 elsewhere: float32 and bool [all rows]."""
-        reward, success = torch.zeros(len(rows), device=self.device), torch.zeros_like(rows)
-        if self._rules.task is not None or self._rules.reward is not None:
-            for row in rows.nonzero()[:, 0].tolist():
-                reward[row], success[row] = self._judge(row)
-        return reward, success
+    def _prepared(self, state: Prefixes, items: Tensor | None) -> Prefixes:
+        rules = self._rules
+        if rules.start == "empty":
+            return state
+        prompts = state.texts(prompt=True)
+        chosen = map(rules.item_of, prompts) if items is None else items.tolist()
+        texts = [rules.drafts[item] if rules.drafts else self._noise() for item in chosen]
+        begun = begin_with(self.vocabulary, prompts, texts, rules.max_length, rules.min_length)
+        tokens = pad(begun.tokens, (0, state.tokens.shape[1] - begun.tokens.shape[1]), value=self.vocabulary.size)
+        return replace(state, tokens=tokens.to(self.device), length=begun.length.to(self.device))
 
-    def _judge(self, row: int) -> tuple[float, bool]:
-        cells, at = self._state.tokens[row].tolist(), int(self._state.prompt_length[row])
-        prompt, tokens = cells[:at], cells[at : int(self._state.length[row])]
-        task, reward = self._rules.task, self._rules.reward
-        success = task is not None and bool(task.success(prompt, tokens))
-        return (float(success) if reward is None else float(reward(prompt, tokens))), success
-
-    def _seen(self) -> Tensor:
-        """What is observed of the states: int64 [rows, cells], fresh."""
-        history = self._state.history
-        if history is None:
-            return self._state.tokens.clone()
-        cells = history.cells[:, :-1]
-        beyond = torch.arange(cells.shape[1], device=self.device) >= history.length[:, None]
-        return cells.masked_fill(beyond, self._rules.memory.empty(self.vocabulary.size))
-
-    def _observed(self) -> TensorDict:
-        size, (terminated, truncated) = self.batch_size, self._ends()
-        columns = {
-            "illegal": self._illegal,
-            "success": self._success,
-            "done": terminated | truncated,
-            "terminated": terminated,
-            "truncated": truncated,
-        }
-        return TensorDict(
-            {
-                "observation": self._seen().reshape(*size, -1),
-                "action_mask": self._legal().reshape(*size, -1),
-                **{key: column.reshape(*size, 1).clone() for key, column in columns.items()},
-            },
-            batch_size=size,
-            device=self.device,
-        )
-
-
-def _tensors(state: Prefixes) -> dict[str, Tensor]:
-    """All of a state, by name."""
-    parts = {name: getattr(state, name) for name in _OF_STATE}
-    if state.tried is not None:
-        parts |= {"tried_tokens": state.tried.tokens, "tried_places": state.tried.places}
-    if state.history is not None:
-        parts |= {"history_cells": state.history.cells, "history_length": state.history.length}
-    return parts
-
-
-def _with(state: Prefixes, parts: Mapping[str, Tensor]) -> Prefixes:
-    """A state that holds these tensors."""
-    tokens, length, prompt_length, ended = (parts[name] for name in _OF_STATE)
-    state = replace(state, tokens=tokens, length=length, prompt_length=prompt_length, ended=ended)
-    if state.tried is not None:
-        state = replace(state, tried=Tried(parts["tried_tokens"], parts["tried_places"]))
-    if state.history is not None:
-        state = replace(state, history=History(parts["history_cells"], parts["history_length"]))
-    return state
-
-
-def _chosen(rows: Tensor, these: Prefixes, others: Prefixes) -> Prefixes:
-    """These states where `rows` is true, the others elsewhere."""
-    there = _tensors(others)
-    return _with(
-        these,
-        {
-            name: torch.where(rows if part.dim() == 1 else rows[:, None], part, there[name])
-            for name, part in _tensors(these).items()
-        },
-    )
+    def _noise(self) -> list[int]:
+        """Any tokens but `eos`, any number of them that is legal."""
+        rules, v = self._rules, self.vocabulary
+        length = int(torch.randint(rules.min_length, rules.max_length + 1, (), generator=self._generator))
+        tokens = torch.randint(v.size - 1, (length,), generator=self._generator).tolist()
+        return [token + (token >= v.eos) for token in tokens]

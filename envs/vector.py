@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.mdp.edits import KINDS
 from seqil.mdp.memory import PREFIX, Memory
 
 from .episodes import Episodes, Reward
+from .revisions import Revision, RevisionEpisodes
 from .text_generation import make_spaces
 
 Observations = NDArray[np.int64]
@@ -54,17 +56,17 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: None = None,
     ) -> None:
-        if num_envs < 1:
-            raise InvalidInputError(f"num_envs={num_envs} must be at least 1")
-        if render_mode is not None:
-            raise InvalidInputError(f"render_mode={render_mode!r}: render one TextGenerationEnv instead")
-        self.num_envs = num_envs
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {"autoreset_mode": self.autoreset_mode}
-        self._episodes = Episodes(
+        _check_rows(num_envs, render_mode)
+        episodes = Episodes(
             *(num_envs, vocabulary, max_length, min_length, max_actions, prompts, task),
             *(max_prompt_length, reward, backspace, fixed_horizon, memory),
         )
+        self._adopt(episodes, num_envs, autoreset_mode)
+
+    def _adopt(self, episodes: Episodes, num_envs: int, autoreset_mode: AutoresetMode | str) -> None:
+        self._episodes, self.num_envs = episodes, num_envs
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {"autoreset_mode": self.autoreset_mode}
         self.single_observation_space, self.single_action_space = make_spaces(self._episodes)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -132,6 +134,50 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
     def _begin(self, mask: NDArray[np.bool_], prompt: list[int] | None = None) -> None:
         for row in np.flatnonzero(mask).tolist():
             self._episodes.begin(row, self._random[row], prompt)
+
+
+class TextRevisionVectorEnv(TextGenerationVectorEnv):
+    """Equal, row by row and bit by bit, to `SyncVectorEnv` over `TextRevisionEnv`.
+
+    Args:
+        vocabulary: the ids, or `{"size": …, "eos": …}`; None: the task's.
+        num_envs, autoreset_mode, render_mode: as of `TextGenerationVectorEnv`.
+        settings: of `TextRevisionEnv`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary | Mapping[str, int] | None = None,
+        *,
+        num_envs: int,
+        max_length: int | None = None,
+        min_length: int | None = None,
+        max_actions: int | None = None,
+        start: str = "empty",
+        prompts: Sequence[Sequence[int]] | None = None,
+        task: Task | str | None = None,
+        max_prompt_length: int | None = None,
+        reward: Reward | None = None,
+        kinds: Sequence[str] = KINDS,
+        positions: str = "any",
+        drafts: Sequence[Sequence[int]] | None = None,
+        fixed_horizon: bool = False,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: None = None,
+    ) -> None:
+        _check_rows(num_envs, render_mode)
+        episodes = RevisionEpisodes(
+            *(num_envs, Revision(start, kinds, positions, drafts), vocabulary, max_length, min_length, max_actions),
+            *(prompts, task, max_prompt_length, reward, fixed_horizon),
+        )
+        self._adopt(episodes, num_envs, autoreset_mode)
+
+
+def _check_rows(num_envs: int, render_mode: Any) -> None:
+    if num_envs < 1:
+        raise InvalidInputError(f"num_envs={num_envs} must be at least 1")
+    if render_mode is not None:
+        raise InvalidInputError(f"render_mode={render_mode!r}: render one environment instead")
 
 
 def _objects(tokens: Observations, rows: NDArray[np.bool_]) -> NDArray[np.object_]:

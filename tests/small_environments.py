@@ -21,3 +21,13 @@ def agree(a, b):
     if a.dtype == object:
         return all(agree(x, y) for x, y in zip(a, b, strict=True)) if a.ndim else a == b
     return a.dtype == b.dtype and a.shape == b.shape and (a == b).all()
+
+
+REVISIONS = {
+    "any edit": {"max_length": 3, "prompts": [[0, 1], [2], [4, 4]]},
+    "drafts": {"max_length": 3, "min_length": 1, "prompts": [[0, 1], [2]], "start": "draft", "drafts": [[1, 2, 3], []]},
+    "noise": {"max_length": 4, "min_length": 2, "prompts": [[3], [1, 2]], "start": "noise", "max_actions": 7},
+    "substitutions": {"max_length": 2, "prompts": [[0]], "kinds": ["substitute"], "start": "noise"},
+    "at the end": {"max_length": 3, "prompts": [[0]], "kinds": ["insert", "delete"], "positions": "end"},
+    "fixed horizon": {"max_length": 2, "prompts": [[0]], "fixed_horizon": True, "max_actions": 9},
+}

@@ -170,7 +170,7 @@ def revise(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Prefixes:
     p, v = prefixes, edits.vocabulary
     actions = check_actions(torch.as_tensor(actions, device=p.tokens.device), len(p), edits.num_actions)
     kinds, places, tokens = edits.split(actions)
-    legal = _is_legal(edits, legal_places(edits, p), kinds, places, tokens)
+    legal = are_legal(edits, p, actions)
     stop, delete = legal & (kinds == STOP) & ~p.ended, legal & (kinds == DELETE)
     insert, write = stop | (legal & (kinds == INSERT)), legal & (kinds <= SUBSTITUTE) & (kinds != DELETE)
     at = torch.where(stop, p.length, p.prompt_length + places)[:, None]
@@ -185,6 +185,15 @@ def revise(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Prefixes:
         length=p.length + insert.long() - delete.long(),
         ended=p.ended | stop,
     )
+
+
+def are_legal(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Tensor:
+    """Whether one edit per row, int64 [B], is legal there: bool [B], without the mask of all of them."""
+    places, (kinds, at, tokens) = legal_places(edits, prefixes), edits.split(actions)
+    insert, delete, substitute, standing = (x.gather(1, at[:, None])[:, 0] for x in (*places[:3], places.standing))
+    genuine = tokens != edits.vocabulary.eos
+    found = torch.stack([insert & genuine, delete, substitute & genuine & (tokens != standing), places.stop])
+    return found.gather(0, kinds[None])[0]
 
 
 def legal_edits(edits: Edits, prefixes: Prefixes) -> Tensor:
@@ -234,11 +243,3 @@ def legal_places(edits: Edits, prefixes: Prefixes) -> LegalPlaces:
     substitute = stands & (allowed["substitute"] and other)
     stuck = ~(insert | delete | substitute).any(1)
     return LegalPlaces(insert, delete, substitute, stuck | p.ended | (p.generated >= p.min_length), standing)
-
-
-def _is_legal(edits: Edits, places: LegalPlaces, kinds: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
-    """Of one edit per row: bool [B]."""
-    here = [x.gather(1, at[:, None])[:, 0] for x in (places.insert, places.delete, places.substitute, places.standing)]
-    genuine = tokens != edits.vocabulary.eos
-    found = torch.stack([here[0] & genuine, here[1], here[2] & genuine & (tokens != here[3]), places.stop])
-    return found.gather(0, kinds[None])[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
+from .edits import DELETE, INSERT, SUBSTITUTE
 from .vocabulary import Vocabulary
 
 Decode = Callable[[Sequence[int]], str]
@@ -36,7 +37,26 @@ def spans(vocabulary: Vocabulary, actions: Iterable[int], decode: Decode, prompt
     characters of several bytes and blanks between tokens are where they belong. A deleted run is what it added to the
     text before it, at least a replacement character.
     """
-    tokens = written(vocabulary, actions)
+    return runs(written(vocabulary, actions), decode, prompt)
+
+
+def revised(tokens: list[tuple[int, bool]], kind: int, place: int, token: int) -> list[tuple[int, bool]]:
+    """`written` after one more edit, of a kind of `seqil.mdp.edits`: what it takes away stays where it was, deleted.
+
+    `stop` and what is no kind change nothing.
+    """
+    standing = [at for at, (_, deleted) in enumerate(tokens) if not deleted]
+    at = standing[place] if place < len(standing) else len(tokens)
+    if kind == INSERT:
+        return [*tokens[:at], (token, False), *tokens[at:]]
+    if kind in (DELETE, SUBSTITUTE):
+        instead = [(token, False)] if kind == SUBSTITUTE else []
+        return [*tokens[:at], (tokens[at][0], True), *instead, *tokens[at + 1 :]]
+    return tokens
+
+
+def runs(tokens: Sequence[tuple[int, bool]], decode: Decode, prompt: Sequence[int] = ()) -> list[Span]:
+    """`spans` of tokens, each with whether it was deleted."""
     kept = [token for token, deleted in tokens if not deleted]
     whole, standing = _read(decode, [*prompt, *kept]), 0
     reached = _shared(decode, prompt, whole)

@@ -39,7 +39,14 @@ DIRECTIONS = {
         {"running"},
         {"study"},
     ),
-    "envs": ({"wrappers"}, {"torchrl", "vector"}, {"text_generation", "transitions"}, {"episodes"}, {"tasks"}),
+    "envs": (
+        {"wrappers"},
+        {"torchrl", "vector"},
+        {"text_revision", "torch_episodes"},
+        {"text_generation", "transitions", "revisions"},
+        {"episodes"},
+        {"tasks"},
+    ),
     "envs/tasks": (
         {"automaton", "graph_walk", "ngram", "hmm", "pcfg", "dyck", "add_in_base", "long_addition", "chains", "star"}
         | {"sudoku4", "text", "pydoc_kn", "multiplication", "countdown"},

@@ -4,11 +4,12 @@ import warnings
 
 import pytest
 
-from envs import TextGenerationEnv
+from envs import TextGenerationEnv, TextRevisionEnv
 from envs.wrappers import OneHotObservation
 from examples.three_tokens import SETTINGS, make_env
 
 pytestmark = pytest.mark.clients
+LARGE = {"size": 1001, "eos": 3}
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,25 @@ def test_its_checker_finds_no_fault_and_warns_of_nothing(settings):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(TextGenerationEnv(**{**SETTINGS, **settings}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"start": "noise"}, {"positions": "end"}, {"vocabulary": LARGE}])
+def test_its_checker_finds_no_fault_with_edits(settings):
+    from stable_baselines3.common.env_checker import check_env
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(TextRevisionEnv(**{**SETTINGS, **settings}))
+
+
+def test_ppo_takes_edits_as_they_are():
+    from stable_baselines3 import PPO
+
+    for settings in ({}, {"vocabulary": LARGE}):
+        env = TextRevisionEnv(**{**SETTINGS, **settings})
+        model = PPO("MlpPolicy", env, n_steps=64, seed=0, device="cpu").learn(128)
+        action, _ = model.predict(env.reset(seed=0)[0])
+        assert env.action_space.contains(action)
 
 
 @pytest.mark.parametrize("name", ["DQN", "PPO"])
