@@ -15,6 +15,7 @@ class BehaviorCloningLoss(TrajectoryLoss):
     """`loss_behavior_cloning`: discounted negative log-likelihood per counted action, in nats; smoothed on demand."""
 
     out_keys = ["loss_behavior_cloning"]  # noqa: RUF012
+    divides_by = "counts"
 
     def __init__(self, policy: TokenPolicy, *, gamma: float = 1.0, smoothing: float = 0.0) -> None:
         super().__init__(policy)

@@ -19,6 +19,7 @@ class DAggerLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_behavior_cloning", "loss_correction"]  # noqa: RUF012
+    divides_by = "counts"
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
         """`rollouts` carry labels."""

@@ -40,6 +40,7 @@ class GOLDLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_gold"]  # noqa: RUF012
+    divides_by = "counts"
 
     def __init__(self, policy: TokenPolicy, reward: LikelihoodReward | None, gamma: float, floor: float) -> None:
         super().__init__(policy)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, divergences, objectives
+from seqil.learning.whole_batch import centre_and_spread, share
 
 
 class OccupancyGradientLoss(TrajectoryLoss):
@@ -31,6 +32,7 @@ class OccupancyGradientLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_soft_q", "loss_policy", "divergence", "reward_rollouts", "advantage_spread"]  # noqa: RUF012
+    divides_by = "values"
 
     def __init__(self, policy: TokenPolicy, divergence: divergences.Divergence, gamma: float, trace: float) -> None:
         super().__init__(policy)
@@ -50,7 +52,7 @@ class OccupancyGradientLoss(TrajectoryLoss):
         step = torch.where(own.mask, seen.log_prob - own.log_prob, 0)
         step = step + objectives.mixture_penalty(seen, divergence=self.divergence, gamma=self.gamma)
         advantage = objectives.returns(step.detach(), self.gamma * self.trace)
-        spread = advantage[own.mask].std(correction=0)
+        _, spread = centre_and_spread(advantage[own.mask])
         divergence = self.divergence.alpha * bound
         return {
             "loss_soft_q": -divergence,
@@ -59,7 +61,7 @@ class OccupancyGradientLoss(TrajectoryLoss):
             ),
             "divergence": divergence.detach(),
             "reward_rollouts": reward,
-            "advantage_spread": spread,
+            "advantage_spread": spread * share(own.q),
         }
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, experts, objectives
+from seqil.learning.whole_batch import total
 from seqil.metrics.distances import STEP_DIVERGENCES, StepDivergence, kl
 
 
@@ -18,6 +19,7 @@ class DistillationLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_behavior_cloning", "loss_distillation"]  # noqa: RUF012
+    divides_by = "counts"
 
     def __init__(self, policy: TokenPolicy, expert: experts.Expert, divergence: StepDivergence, share: float) -> None:
         super().__init__(policy)
@@ -31,7 +33,7 @@ class DistillationLoss(TrajectoryLoss):
             laws = experts.laws(self.expert, rollouts, demonstrations, self.policy.backspace, self.policy.memory)
             taught = laws.sum(-1) > 0  # all, but where the expert has nothing to say
             log_q = self.policy.step_log_probs(rollouts)[taught]
-            distillation = self.divergence(laws[taught].to(log_q), log_q).sum() / taught.sum().clamp(min=1)
+            distillation = self.divergence(laws[taught].to(log_q), log_q).sum() / total(taught.sum()).clamp(min=1)
         return {"loss_behavior_cloning": (1 - self.share) * cloning, "loss_distillation": self.share * distillation}
 
 

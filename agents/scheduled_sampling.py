@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories
+from seqil.rollouts.sampler import inverse_cdf
 
 from .behavior_cloning import BehaviorCloningLoss
 
@@ -40,27 +41,40 @@ class ScheduledSampling(Agent):
             return super().update(demonstrations)
         since = self.updates - self.warm_up * self.steps
         done = min(1.0, since / max(1.0, self.steps * (1 - self.warm_up)))
-        return super().update(mix(self.policy, demonstrations, self.rate * done))
+        return super().update(mix(self.policy, demonstrations, self.rate * done, self.division.microbatch))
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """One more forward after the warm-up, for the replacements."""
         return self.policy.positions(demonstrations) * (1 if self.warming else 4 / 3)
 
 
-@torch.no_grad()
-def mix(policy: TokenPolicy, demonstrations: Trajectories, rate: float) -> Trajectories:
+def mix(policy: TokenPolicy, demonstrations: Trajectories, rate: float, at_once: int | None = None) -> Trajectories:
     """Replace a share `rate` of the counted tokens by samples of the policy; the labels are the demonstration's.
 
-    Draws from torch's default generator, as dropout does.
+    Draws from torch's default generator, as dropout does; what is drawn does not depend on `at_once`, the rows whose
+    laws are in memory at once (None: all).
     """
-    t, v = demonstrations, demonstrations.vocabulary
+    t = demonstrations
+    draws = torch.rand(2, *t.actions.shape, dtype=torch.float64, device=t.actions.device)
+    rows = torch.arange(len(t), device=t.actions.device).split(at_once or len(t))
+    actions = torch.cat([_mixed(policy, t, some, rate, *draws[:, some]) for some in rows])
+    return replace(t, actions=actions).labelled(t.actions)
+
+
+@torch.no_grad()
+def _mixed(
+    policy: TokenPolicy, demonstrations: Trajectories, rows: Tensor, rate: float, chance: Tensor, point: Tensor
+) -> Tensor:
+    """Actions of some rows, [n, T], by two uniforms per cell."""
+    t, v = demonstrations.select(rows), demonstrations.vocabulary
+    T = t.actions.shape[1]
     law = policy.step_log_probs(t)[..., : v.size].exp()
     law[..., v.eos] = 0
     genuine = t.inside & t.imitate & (t.actions != v.eos) & (t.actions != v.backspace) & (law.sum(-1) > 0)
     if policy.memory.forbids:  # what is deleted and written anew must not be the same
         genuine &= t.kept
-    chosen = genuine & (torch.rand(t.actions.shape, device=law.device) < rate)
-    actions: Tensor = t.actions.clone()
+    chosen = genuine & (chance[:, :T] < rate)
+    actions = demonstrations.actions[rows]
     if bool(chosen.any()):
-        actions[chosen] = torch.multinomial(law[chosen], 1)[:, 0]
-    return replace(t, actions=actions).labelled(t.actions)
+        actions[:, :T][chosen] = inverse_cdf(law[chosen], point[:, :T][chosen])[0]
+    return actions

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, divergences, objectives
 from seqil.errors import InvalidInputError
+from seqil.learning.whole_batch import mean
 
 
 class SequenceMatchLoss(TrajectoryLoss):
@@ -30,6 +31,7 @@ class SequenceMatchLoss(TrajectoryLoss):
         *("likelihood", "penalty_data", "penalty_tail", "penalty_rollouts"),
         *("value_mean", "value_max", "reward_mean", "reward_max"),
     ]
+    divides_by = "counts"
     beta: torch.Tensor
 
     def __init__(
@@ -62,9 +64,9 @@ class SequenceMatchLoss(TrajectoryLoss):
             "loss_behavior_cloning": beta * cloning,
             "loss_sequence_match": (1 - beta) * matching,
             **parts,
-            "value_mean": v.mean(),
+            "value_mean": mean(v),
             "value_max": v.max(),
-            "reward_mean": reward.mean(),
+            "reward_mean": mean(reward),
             "reward_max": reward.max(),
         }
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
+from seqil.learning.whole_batch import total
 
 Similarity = Callable[[Sequence[int], Sequence[int]], float]
 """(reference, sample), token ids of both texts -> how alike they are."""
@@ -30,6 +31,7 @@ class SLiCLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_behavior_cloning", "loss_calibration"]  # noqa: RUF012
+    divides_by = "counts"
 
     def __init__(self, policy: TokenPolicy, samples: int, margin: float, weight: float, similarity: Similarity) -> None:
         super().__init__(policy)
@@ -93,4 +95,4 @@ def calibration(likelihood: Tensor, similarity: Tensor, samples: int, margin: fl
     log_p, alike = likelihood.view(-1, samples), similarity.view(-1, samples)
     better = alike[:, :, None] > alike[:, None, :]
     hinge = (margin - log_p[:, :, None] + log_p[:, None, :]).clamp(min=0)
-    return torch.where(better, hinge, 0).sum() / better.sum().clamp(min=1)
+    return torch.where(better, hinge, 0).sum() / total(better.sum()).clamp(min=1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, StepValues, TokenPolicy, Trajectories, TrajectoryLoss, objectives
+from seqil.learning.whole_batch import total
 
 
 class SQILLoss(TrajectoryLoss):
@@ -21,6 +22,7 @@ class SQILLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_behavior_cloning", "loss_data", "loss_rollouts"]  # noqa: RUF012
+    divides_by = "counts"
 
     def __init__(self, policy: TokenPolicy, reward: float, gamma: float, cloning: float) -> None:
         super().__init__(policy)
@@ -84,4 +86,4 @@ def residual(values: StepValues, reward: float, bound: float, gamma: float) -> T
     limit = bound / (1 - gamma)
     target = (reward + gamma * following).clamp(-limit, limit)
     counted = values.mask & values.imitate
-    return torch.where(counted, (values.q - target).square(), 0).sum() / counted.sum().clamp(min=1)
+    return torch.where(counted, (values.q - target).square(), 0).sum() / total(counted.sum()).clamp(min=1)

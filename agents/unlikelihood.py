@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqil import Agent, StepValues, TokenPolicy, Trajectories, TrajectoryLoss, objectives, pack
+from seqil.learning.whole_batch import total
 from seqil.mdp.bans import legal_along
 from seqil.mdp.trajectory import held
 
@@ -70,6 +71,7 @@ class UnlikelihoodLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_behavior_cloning", "loss_unlikelihood", "loss_sequence"]  # noqa: RUF012
+    divides_by = "counts"
 
     def __init__(
         self, policy: TokenPolicy, alpha: float, candidates: Candidates, sequence: Candidates | None = None
@@ -92,7 +94,7 @@ class UnlikelihoodLoss(TrajectoryLoss):
             counted = counted & legal_along(t, self.policy.backspace, self.policy.memory).gather(2, actions)
         taken = t.actions[..., None]
         values = self.policy.step_values(t, actions=torch.cat([taken, torch.where(counted, actions, taken)], -1))
-        wrong = log_complement(values.log_prob[..., 1:], counted) / t.imitate.sum().clamp(min=1)
+        wrong = log_complement(values.log_prob[..., 1:], counted) / total(t.imitate.sum()).clamp(min=1)
         return values, self.alpha * wrong
 
 

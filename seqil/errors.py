@@ -25,6 +25,10 @@ class MissingExtraError(SeqilError, ImportError):
     """An optional dependency is not installed."""
 
 
+class LostRankError(SeqilError):
+    """Of the processes that train together another one has ended, or has gone apart."""
+
+
 def first_line(error: Exception) -> str:
     """What another library complained of, in one line."""
     return (str(error).strip() or repr(error)).splitlines()[0]

@@ -15,9 +15,10 @@ from torchrl.objectives.value.functional import generalized_advantage_estimate
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 from seqil.errors import InvalidInputError
+from seqil.learning.whole_batch import centre_and_spread, mean, share
 from seqil.metrics.distances import SMOOTHING, reverse_kl
 
-from .discriminator import REWARDS, Discriminator, LogitReward, TreeHead, airl, mean
+from .discriminator import REWARDS, Discriminator, LogitReward, TreeHead, airl
 
 _PPO = ("loss_objective", "loss_critic", "loss_entropy", "entropy", "kl_approx", "clip_fraction")
 
@@ -41,6 +42,7 @@ class GAILLoss(TrajectoryLoss):
     """
 
     out_keys = ["loss_discriminator", *_PPO, "loss_kl", "accuracy_data", "accuracy_rollouts", "reward"]  # noqa: RUF012
+    divides_by = "values"
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class GAILLoss(TrajectoryLoss):
         found = self.ppo(steps)
         return {
             "loss_discriminator": loss,
-            **{key: found[key] for key in _PPO},
+            **{key: found[key] * share(steps["action"].to(loss)) for key in _PPO},
             "loss_kl": self._kl(rollouts, steps["logits"]),
             "accuracy_data": mean((data > 0)[demonstrations.imitate].to(loss)),
             "accuracy_rollouts": mean((own < 0)[rollouts.inside].to(loss)),
@@ -92,7 +94,7 @@ class GAILLoss(TrajectoryLoss):
             raise InvalidInputError("the rollouts lack log_prob, which PPO's ratio needs; make them by seqil.rollout")
         inside, hidden = t.inside, self.critic.hidden(t)
         advantage, target = self.advantages(t, reward, self.critic.head(hidden)[..., 0].detach())
-        spread, centre = torch.std_mean(advantage[inside], correction=0)
+        centre, spread = centre_and_spread(advantage[inside])
         log_probs = self.policy.step_log_probs(t)[inside]
         return TensorDict({
             "logits": log_probs,

@@ -25,6 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import ParametrizationList
 
 from seqil import TokenPolicy, Trajectories
+from seqil.learning.whole_batch import mean, total
 from seqil.randomness import seeded
 
 LogitReward = Callable[[Tensor], Tensor]
@@ -156,19 +157,14 @@ class Discriminator(TreeHead):
         return entropy / 2 + self.penalty / 2 * slope, data.detach(), own.detach()
 
 
-def mean(values: Tensor) -> Tensor:
-    """A scalar; 0 of nothing."""
-    return values.sum() / max(1, values.numel())
-
-
 def _cross_entropy(h: Tensor, target: float) -> Tensor:
     return mean(binary_cross_entropy_with_logits(h, torch.full_like(h, target), reduction="none"))
 
 
-def _slope(total: Tensor, embedded: Tensor, trajectories: Trajectories) -> Tensor:
+def _slope(outputs: Tensor, embedded: Tensor, trajectories: Trajectories) -> Tensor:
     """Squared gradient of a sum over steps with respect to embedded nodes, per counted step."""
-    (gradient,) = torch.autograd.grad(total, embedded, create_graph=True)
-    return gradient.square().sum() / trajectories.imitate.sum().clamp(min=1)
+    (gradient,) = torch.autograd.grad(outputs, embedded, create_graph=True)
+    return gradient.square().sum() / total(trajectories.imitate.sum()).clamp(min=1)
 
 
 @contextmanager

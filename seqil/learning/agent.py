@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from tensordict import TensorDict, TensorDictBase
+from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.objectives import LossModule
 
@@ -17,6 +17,7 @@ from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
 from ..policy.token_policy import TokenPolicy
 from . import objectives
+from .accumulation import Division, Loss, Part, backpropagate, summed
 
 
 class Agent:
@@ -52,6 +53,8 @@ class Agent:
     rollouts were sampled from."""
     passes = 1
     """Steps of the optimizer on the same data per update, once the warm-up is over."""
+    division = Division()
+    """How the rows of an update are divided over microbatches and ranks; `Training` sets it."""
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of the constructor's options by name, for settings that fit into a file: option -> name -> value."""
 
@@ -140,40 +143,64 @@ class Agent:
         `rollouts` is given when `needs_rollouts` was true.
         """
         if self.warming:
-            cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
-            return self.descend({"loss_behavior_cloning": cloning})
+            return self._counted(self._step(self._cloning, demonstrations, None))
         if self.updates == math.ceil(self.warm_up * self.steps):
             self.end_warm_up()
         if self.undropped:
             self.policy.eval()
-        data = batch(demonstrations, rollouts)
         for _ in range(self.passes - 1):
-            self._step(self.loss(data))
-        return self.descend(self.loss(data))
+            self._step(self.loss, demonstrations, rollouts)
+        return self._counted(self._step(self.loss, demonstrations, rollouts))
+
+    def _cloning(self, data: TensorDictBase) -> dict[str, Tensor]:
+        demonstrations = Trajectories.from_tensordict(self.policy.vocabulary, data["demonstrations"])
+        cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
+        return {"loss_behavior_cloning": cloning}
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Cells that one update trains on; a forward without a backward counts a third of one."""
         return sum(self.policy.positions(part) for part in (demonstrations, rollouts) if part is not None)
 
+    def divide(self, division: Division) -> None:
+        """Divide the rows of the next updates so; refused where the loss of parts is not that of the whole."""
+        division.check(type(self).__name__, getattr(self.loss, "divides_by", None))
+        self.division = division
+
+    def parts(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> list[Part]:
+        """What of an update this process differentiates at once: all of it, or microbatches of its share."""
+        if self.division.whole:
+            return [(demonstrations, rollouts)]
+        return self.division.parts(demonstrations, rollouts, self.samples if self.fresh else None)
+
     def descend(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
         """Backpropagate the sum of `loss_*`, clip, step; return every output and `loss`, `grad_norm`, `learning_rate`.
 
+        For an `update` that computes a loss of its own, of the whole batch.
+
         Raises:
             NonFiniteError: loss or gradient is NaN or infinite; the parameters are untouched.
+            InvalidInputError: the batch was to be divided.
         """
-        metrics = self._step(losses)
+        if not self.division.whole:
+            raise InvalidInputError(
+                f"{type(self).__name__} computes a loss of its own for the whole batch, which cannot be divided; "
+                "leave out microbatch, and train on one process"
+            )
+        self.optimizer.zero_grad()
+        backpropagate(losses, self.updates)
+        return self._counted(self._stepped(losses))
+
+    def _step(self, loss: Loss, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, float]:
+        self.optimizer.zero_grad()
+        parts = self.parts(demonstrations, rollouts)
+        return self._stepped(self.division.differentiated(loss, self.loss, parts, self.updates))
+
+    def _counted(self, metrics: dict[str, float]) -> dict[str, float]:
         self.schedule.step()
         self.updates += 1
         return metrics
 
-    def _step(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
-        total = torch.stack([value for key, value in losses.items() if str(key).startswith("loss_")]).sum()
-        if not total.isfinite():
-            raise NonFiniteError(
-                f"the loss is {float(total.detach())} at update {self.updates}; lower the learning rate"
-            )
-        self.optimizer.zero_grad()
-        total.backward()
+    def _stepped(self, losses: TensorDictBase | Mapping[str, Tensor]) -> dict[str, float]:
         groups = [group["params"] for group in self.optimizer.param_groups]
         norms = [torch.nn.utils.clip_grad_norm_(parameters, self.clip) for parameters in groups]
         if not all(bool(norm.isfinite()) for norm in norms):
@@ -182,7 +209,7 @@ class Agent:
         self.optimizer.step()
         torch.clear_autocast_cache()  # of an autocast around the whole of training: it holds the weights from before
         metrics = {str(key): float(value.detach()) for key, value in losses.items()}
-        return {"loss": float(total.detach()), **metrics, "grad_norm": float(norms[0]), "learning_rate": rate}
+        return {"loss": float(summed(losses).detach()), **metrics, "grad_norm": float(norms[0]), "learning_rate": rate}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the next update: weights, optimizer, schedule and their counter."""
@@ -200,14 +227,6 @@ class Agent:
         lambdas = [None] * len(self.optimizer.param_groups)
         self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": lambdas})
         self.updates = state["updates"]
-
-
-def batch(demonstrations: Trajectories, rollouts: Trajectories | None = None) -> TensorDict:
-    """What losses read: a TensorDict without batch dimensions that holds `demonstrations` [B] and `rollouts` [B']."""
-    data = TensorDict({"demonstrations": demonstrations.to_tensordict()}, batch_size=[])
-    if rollouts is not None:
-        data["rollouts"] = rollouts.to_tensordict()
-    return data
 
 
 def _rise_and_cosine(update: int, steps: int) -> float:

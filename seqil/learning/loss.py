@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import dispatch
@@ -33,6 +33,10 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
 
     default_keys = _AcceptedKeys
     tensor_keys: _AcceptedKeys
+    divides_by: ClassVar[Literal["counts", "values"] | None] = None
+    """What the outputs are divided by, all of it taken through `seqil.learning.whole_batch.total`: counts of the data,
+    so that outputs and gradients of microbatches and of ranks add up to those of the batch; values of the policy too,
+    so that those of ranks do; or None, where neither is known to. Outputs named `*_max` are largest values instead."""
 
     def __init__(self, policy: TokenPolicy) -> None:
         super().__init__()

@@ -25,6 +25,7 @@ from torch import Tensor
 from ..errors import InvalidInputError, NonFiniteError
 from ..policy.values import StepValues
 from .divergences import Divergence
+from .whole_batch import count, total
 
 Parts = dict[str, Tensor]
 
@@ -40,7 +41,7 @@ def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Pa
     check_gamma(gamma, undiscounted=True)
     check_finite(values)
     weight = _weight(values, gamma)
-    loss = -(weight * _log_prob(values)).sum(1).mean() * _per_unit(weight)
+    loss = -_mean((weight * _log_prob(values)).sum(1)) * _per_unit(weight)
     return loss, {"likelihood": loss.detach()}
 
 
@@ -54,17 +55,17 @@ def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
         weight: [B, T], of any sign, taken as a constant; it counts inside the rows only.
     """
     check_finite(values)
-    total = (torch.where(values.mask, weight.detach(), 0) * _log_prob(values)).sum()
-    return -total / values.mask.sum().clamp(min=1)
+    likelihood = (torch.where(values.mask, weight.detach(), 0) * _log_prob(values)).sum()
+    return -likelihood / total(values.mask.sum()).clamp(min=1)
 
 
 def returns(rewards: Tensor, gamma: float) -> Tensor:
     """Discounted sum of the rewards from each step on: [B, T]."""
-    total, later = torch.empty_like(rewards), torch.zeros_like(rewards[:, :1])
+    sums, later = torch.empty_like(rewards), torch.zeros_like(rewards[:, :1])
     for t in range(rewards.shape[1] - 1, -1, -1):
         later = rewards[:, t : t + 1] + gamma * later
-        total[:, t : t + 1] = later
-    return total
+        sums[:, t : t + 1] = later
+    return sums
 
 
 def occupancy_divergence(
@@ -84,8 +85,8 @@ def occupancy_divergence(
 
     def expectation(v: StepValues, function: Callable[[Tensor], Tensor]) -> Tensor:
         weight, tail = _weight(v, gamma), _tail_weight(v, gamma)
-        total = (weight * function(_reward(v, gamma))).sum() + (tail * function((1 - gamma) * _final(v))).sum()
-        return total / (weight.sum() + tail.sum()).clamp(min=torch.finfo(total.dtype).tiny)
+        found = (weight * function(_reward(v, gamma))).sum() + (tail * function((1 - gamma) * _final(v))).sum()
+        return found / total(weight.sum() + tail.sum()).clamp(min=torch.finfo(found.dtype).tiny)
 
     own = expectation(rollouts, lambda x: x)
     bound = expectation(values, lambda x: divergence.phi(alpha * x) / alpha) - own
@@ -141,14 +142,14 @@ def sequence_match(
     unit = _per_unit(weight)
     steps, tail = _penalties(values, divergence, gamma)
     parts = {
-        "likelihood": -(weight * _log_prob(values)).sum(1).mean() * unit,
-        "penalty_data": steps.mean() * unit,
-        "penalty_tail": tail.mean() * unit,
+        "likelihood": -_mean((weight * _log_prob(values)).sum(1)) * unit,
+        "penalty_data": _mean(steps) * unit,
+        "penalty_tail": _mean(tail) * unit,
         "penalty_rollouts": torch.zeros_like(unit),
     }
     if divergence.mixture and rollouts is not None:
         steps, tail = _penalties(rollouts, divergence, gamma)
-        parts["penalty_rollouts"] = (steps + tail).mean() * unit
+        parts["penalty_rollouts"] = _mean(steps + tail) * unit
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
 
@@ -174,14 +175,14 @@ def sequence_match_reference(
         return steps.sum(1) + _tail_weight(v, gamma) * (1 - gamma) * _final(v)
 
     parts = {
-        "phi_data": -phis(values).mean() * unit,
-        "values_data": telescoping(values).mean() * unit,
+        "phi_data": -_mean(phis(values)) * unit,
+        "values_data": _mean(telescoping(values)) * unit,
         "penalty_rollouts": torch.zeros_like(unit),
     }
     if divergence.mixture and rollouts is not None:
         linear = (_weight(rollouts, gamma) * _reward(rollouts, gamma)).sum(1)
         linear = linear + _tail_weight(rollouts, gamma) * (1 - gamma) * _final(rollouts)
-        parts["penalty_rollouts"] = (linear - phis(rollouts)).mean() * unit
+        parts["penalty_rollouts"] = _mean(linear - phis(rollouts)) * unit
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
 
@@ -227,9 +228,14 @@ def _weight(values: StepValues, gamma: float) -> Tensor:
     return torch.where(values.imitate & values.mask, powers(values, gamma), 0)
 
 
+def _mean(of_rows: Tensor) -> Tensor:
+    """What these rows add to the mean over all rows of the batch, from [B]."""
+    return of_rows.sum() / count(of_rows)
+
+
 def _per_unit(weight: Tensor) -> Tensor:
-    """One over the mean weight of a row; 0 if nothing counts at all."""
-    mean = weight.sum(1).mean()
+    """One over the mean weight of a row of the batch; 0 if nothing counts at all."""
+    mean = total(weight.sum(1).sum()) / count(weight)
     return torch.where(mean > 0, 1 / torch.where(mean > 0, mean, 1), 0)
 
 

@@ -22,7 +22,9 @@ from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded
 from ..rollouts.rollouts import rollout
+from .accumulation import Division
 from .agent import Agent
+from .processes import Ranks
 
 Corruption = Callable[[Trajectories, torch.Generator], Trajectories]
 """What is done to every batch of demonstrations: `mistype` with its arguments bound, say."""
@@ -89,6 +91,12 @@ class Training:
         corrupt: what is done to each batch of demonstrations, afresh.
         sampling: how rollouts are collected while the agent needs them.
         average: decay of an exponential moving average of the weights, 0.999 say; None: no average.
+        microbatch: demonstrations (with their rollouts) that are differentiated at once; None: all of the batch. Loss
+            and gradient are those of the batch, the memory that of a microbatch. Where there is dropout its masks are
+            others.
+        ranks: the processes that share this run, each of which makes the same `Training`; None: this one alone. Each
+            takes every so-many-th row of every batch and of every collection of rollouts. But for rounding and dropout
+            their number changes nothing.
 
     Raises:
         InvalidInputError: bad settings, or demonstrations over another vocabulary than the policy's.
@@ -104,6 +112,8 @@ class Training:
         corrupt: Corruption | None = None,
         sampling: Sampling | None = None,
         average: float | None = None,
+        microbatch: int | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         if batch_size < 1 or not len(demonstrations):
             raise InvalidInputError(f"cannot train on {len(demonstrations)} demonstrations in batches of {batch_size}")
@@ -116,9 +126,18 @@ class Training:
                 f"temperature at 1, not {sampling.temperature}"
             )
         self.agent, self.generator, self.corrupt = agent, generator, corrupt
-        self.demonstrations = demonstrations
+        self.demonstrations, self.ranks = demonstrations, ranks
         self.batch_size = min(batch_size, len(demonstrations))
         self.sampling = sampling or Sampling()
+        agent.divide(Division(microbatch, ranks))
+        if ranks is not None:
+            fewest = min(self.batch_size, self.sampling.rows)
+            if fewest < ranks.size:
+                raise InvalidInputError(
+                    f"{ranks.size} ranks cannot share batches of {self.batch_size} and collections of "
+                    f"{self.sampling.rows} rollouts; start fewer, or take larger ones"
+                )
+            ranks.make_equal(agent.loss)
         self.step = self.rollout_positions = 0
         self.training_positions = 0.0
         self._order, self._next = torch.zeros(0, dtype=torch.int64), 0
@@ -154,8 +173,12 @@ class Training:
         data = self._next_demonstrations().to(device)
         own = self._next_rollouts(data) if self.agent.needs_rollouts else None
         self.agent.policy.train()
-        self.training_positions += self.agent.positions(data, own)
-        with seeded(draw_seed(self.generator), device):
+        positions = sum(self.agent.positions(*part) for part in self.agent.parts(data, own))
+        seed = draw_seed(self.generator)
+        if self.ranks is not None:
+            positions = self.ranks.agreed(positions, self.generator)
+        self.training_positions += positions
+        with seeded(seed, device):
             metrics = self.agent.update(data, own)
         self.step += 1
         if self._average is not None:
@@ -220,8 +243,21 @@ class Training:
         return within_budget(self.sampling.max_actions, self.demonstrations.max_length)
 
     def _sample(self, demonstrations: Trajectories) -> Trajectories:
-        """One rollout from the prompt of each demonstration, labelled by the agent."""
-        own = rollout(
+        """One rollout from the prompt of each demonstration, labelled by the agent; of those of ranks, all."""
+        own = self._written(demonstrations)
+        self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
+        return self.agent.label(own, demonstrations, self.generator)
+
+    def _written(self, demonstrations: Trajectories) -> Trajectories:
+        if self.ranks is None:
+            return self._rollout(demonstrations, None)
+        names, cells = torch.arange(len(demonstrations))[self.ranks.rows], demonstrations.prompts.shape[1]
+        own = self._rollout(demonstrations.select(self.ranks.rows), names)
+        rows = self.ranks.gathered(own.to_tensordict(cells, self._budget), len(demonstrations))
+        return Trajectories.from_tensordict(demonstrations.vocabulary, rows)
+
+    def _rollout(self, demonstrations: Trajectories, streams: Tensor | None) -> Trajectories:
+        return rollout(
             self.agent.policy,
             demonstrations.prompts,
             max_length=demonstrations.max_length,
@@ -230,9 +266,8 @@ class Training:
             generator=self.generator,
             temperature=self.sampling.temperature,
             rules=self.agent.rules(demonstrations),
+            streams=streams,
         )
-        self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
-        return self.agent.label(own, demonstrations, self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what comes next; a nested dict of tensors and plain values, copied."""

@@ -252,10 +252,13 @@ class Trajectories:
 
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
-        """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal."""
+        """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal.
+
+        Where there are no rows nobody says what the limits are: 1 and 0 then.
+        """
         limits: dict[str, Any] = {}
-        for name in ("max_length", "min_length"):
-            values = data[name].unique().tolist()
+        for name, of_nothing in {"max_length": 1, "min_length": 0}.items():
+            values = data[name].unique().tolist() or [of_nothing]
             if len(values) != 1:
                 raise InvalidInputError(f"{name} differs between rows ({values}); batch only rows of one task")
             limits[name] = int(values[0])

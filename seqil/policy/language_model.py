@@ -29,6 +29,8 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
         adapted: the `PeftModel` around it, in a tuple, or ().
         row: head row of the backspace, [D], where that of the model is frozen below adapters; else None.
         computation: dtype of autocast, or None.
+        counting: whether `step_values` and `step_log_probs` give zeros in place of reading anything, since the caller
+            only counts steps; see `seqil.learning.accumulation`.
     """
 
     model: PreTrainedModel
@@ -36,6 +38,7 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
     backspace: bool
     memory: Memory
     row: nn.Parameter | None
+    counting = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         """A model that is put in place of another may wear adapters."""

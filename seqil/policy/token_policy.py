@@ -191,6 +191,9 @@ class TokenPolicy(LanguageModel):
         trajectories.check_vocabulary(self.vocabulary)
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
+        if self.counting or not len(trajectories):
+            asked = trajectories.actions if actions is None else actions
+            return StepValues.unread(trajectories, asked, torch.promote_types(self.weight.dtype, torch.float32))
         tree, hidden = self._read(trajectories)
         bans = self._bans(trajectories, tree, actions)
         head = None if self.fused else self.head
@@ -203,10 +206,13 @@ class TokenPolicy(LanguageModel):
         beyond the end of a row hold the law of its last state.
         """
         t = trajectories
+        legal = legal_along(t, self.backspace, self.memory)
+        if self.counting or not len(t):
+            dtype = torch.promote_types(self.weight.dtype, torch.float32)
+            return torch.zeros(legal.shape, dtype=dtype, device=legal.device).masked_fill(~legal, -torch.inf)
         tree, hidden = self._read(t)
         rows = torch.arange(len(t), device=hidden.device)[:, None]
         logits = self.head(hidden[rows, tree.node_at[:, :-1]])
-        legal = legal_along(t, self.backspace, self.memory)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
     def positions(self, trajectories: Trajectories) -> int:

@@ -49,6 +49,13 @@ class StepValues:
         """`log pi(a_t | s_t) = l(a_t | s_t) - V(s_t)`, in the shape of `q`."""
         return self.q - (self.v if self.q.dim() == 2 else self.v[..., None])
 
+    @classmethod
+    def unread(cls, trajectories: Trajectories, actions: Tensor, dtype: torch.dtype) -> StepValues:
+        """Zeros, with the masks of the trajectories: for those who only count steps."""
+        t = trajectories
+        q, v = (torch.zeros(x.shape, dtype=dtype, device=x.device) for x in (actions, t.actions))
+        return cls(q, v, v, t.inside, t.imitate & t.inside, t.ended)
+
     def of(self, k: int) -> StepValues:
         """Those of the k-th of the actions that were asked for."""
         return replace(self, q=self.q[..., k])

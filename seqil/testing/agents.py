@@ -16,7 +16,8 @@ from tensordict import TensorDict
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from ..errors import NonFiniteError
-from ..learning.agent import Agent, batch
+from ..learning.accumulation import batch
+from ..learning.agent import Agent
 from ..learning.noise import mistype, uniform
 from ..learning.training import Sampling, Training
 from ..mdp.memory import PREFIX, Memory

@@ -85,7 +85,9 @@ def _check_purity(loss: LossModule, data: TensorDict, found: Outputs) -> None:
 def _check_keys(loss: LossModule, data: TensorDict, found: Outputs) -> None:
     assert loss.in_keys, "loss.in_keys is empty; name what the loss reads"
     for key in loss.in_keys:
-        assert data.get(key, None) is not None, f"loss.in_keys name {key}, which seqil.learning.agent.batch lacks"
+        assert data.get(key, None) is not None, (
+            f"loss.in_keys name {key}, which seqil.learning.accumulation.batch lacks"
+        )
     read = data.select(*loss.in_keys, "rollouts")
     try:
         differing = _differing(found, _outputs(loss, read), 0.0)

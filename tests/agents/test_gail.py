@@ -10,7 +10,7 @@ from tiny_gail import agent, own
 from agents.gail import GAIL
 from seqil import Trajectories, Vocabulary, objectives
 from seqil.errors import InvalidInputError
-from seqil.learning.agent import batch
+from seqil.learning.accumulation import batch
 from seqil.learning.training import Training
 from seqil.randomness import seeded
 from seqil.testing.agents import tiny_demonstrations, tiny_policy

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 from agents import gold, slic, sqil, unlikelihood
 from agents.occupancy_gradient import OccupancyGradient, OccupancyGradientLoss
 from seqil import Vocabulary, divergences, objectives, rollout
-from seqil.learning.agent import batch
+from seqil.learning.accumulation import batch
 from seqil.metrics import distances
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 

@@ -13,7 +13,7 @@ from tensordict import TensorDict
 from agents.behavior_cloning import BehaviorCloning
 from seqil import Agent, TrajectoryLoss, objectives
 from seqil.errors import NonFiniteError
-from seqil.learning.agent import batch
+from seqil.learning.accumulation import batch
 from seqil.mdp.trajectory import FIELDS
 from seqil.testing import check_agent
 

@@ -24,7 +24,7 @@ from benchmarks.throughput.subjects.lean import LeanGPT2
 from benchmarks.throughput.subjects.measure import compare, ratio
 from benchmarks.throughput.subjects.models import Subject
 from seqil import Trajectories, rollout
-from seqil.learning.agent import batch
+from seqil.learning.accumulation import batch
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,0 +1,70 @@
+"""Every built-in agent, by what it is made of: for laws that all of them keep."""
+
+import re
+
+import torch
+
+from agents import gold, unlikelihood
+from agents.behavior_cloning import BehaviorCloning
+from agents.dagger import DAgger
+from agents.gail import GAIL, discriminator
+from agents.gold import GOLD
+from agents.occupancy_gradient import OccupancyGradient
+from agents.on_policy_distillation import OnPolicyDistillation
+from agents.scheduled_sampling import ScheduledSampling
+from agents.sequence_match import SequenceMatch
+from agents.slic import SLiC
+from agents.sqil import SQIL
+from agents.unlikelihood import UnlikelihoodTraining
+from seqil import divergences, experts
+from seqil.metrics import distances
+from seqil.randomness import seeded
+from seqil.testing.agents import tiny_policy
+
+
+def another():
+    """A policy with opinions of its own."""
+    policy = tiny_policy()
+    with seeded(1):
+        torch.nn.init.normal_(policy.weight)
+    return policy.double()
+
+
+def distillation(divergence):
+    return lambda policy: OnPolicyDistillation(policy, steps=6, divergence=divergence, expert=experts.policy(another()))
+
+
+MAKERS = {
+    "bc": lambda policy: BehaviorCloning(policy, steps=6),
+    "dagger": lambda policy: DAgger(policy, steps=6),
+    **{
+        f"gail, {name}": (lambda policy, f=f: GAIL(policy, steps=6, warm_up=0.2, reward=f))
+        for name, f in discriminator.REWARDS.items()
+    },
+    "gail, penalty": lambda policy: GAIL(policy, steps=6, warm_up=0.2, penalty=1.0, entropy=0.01),
+    "gail, spectral": lambda policy: GAIL(policy, steps=6, warm_up=0.2, spectral=True, kl=0.0),
+    "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
+    **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
+    "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
+    **{f"distillation, {name}": distillation(f) for name, f in distances.STEP_DIVERGENCES.items()},
+    "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),
+    "scheduled_sampling": lambda policy: ScheduledSampling(policy, steps=6, rate=1.0),
+    "slic": lambda policy: SLiC(policy, steps=6, samples=3, warm_up=0.2),
+    "sqil": lambda policy: SQIL(policy, steps=6),
+    **{
+        name: (lambda policy, f=f: UnlikelihoodTraining(policy, steps=6, candidates=f))
+        for name, f in unlikelihood.CANDIDATES.items()
+    },
+    "unlikelihood of sequences": lambda policy: UnlikelihoodTraining(policy, steps=6, sequence=unlikelihood.repeats(2)),
+    "sequence_match": lambda policy: SequenceMatch(policy, steps=6),
+    "without the next value": lambda policy: SequenceMatch(policy, steps=6, warm_up=0.2, next_value=False),
+    "from the first step": lambda policy: SequenceMatch(policy, steps=6, warm_up=0, anneal=0),
+    **{
+        name: (lambda policy, make=make: SequenceMatch(policy, steps=6, divergence=make(0.1), warm_up=0, anneal=0.2))
+        for name, make in divergences.DIVERGENCES.items()
+    },
+}
+
+
+VARIANT = re.compile("gail, [^a]|kl|gold-[^d]|probability|previous|without|from the|squared|^chi2$")
+"""What differs from another maker in a way that has nothing to do with the memory."""
