@@ -91,6 +91,10 @@ class Text(Task):
         """A prompt as ids, with the start token of the tokenizer if it has one; an empty text is the start token."""
         return [*self._encoding.begin, *map(int, self._encoding.encode(text))] or [self.vocabulary.eos]
 
+    def pieces(self) -> list[bytes | None]:
+        """Bytes, without a tokenizer, whose own are asked for otherwise."""
+        return [*(bytes([byte]) for byte in range(256)), None] if self.tokenizer is None else super().pieces()
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text; `eos` is not shown, broken bytes as replacement characters."""
         return self._encoding.decode([t for t in tokens if t != self.vocabulary.eos])

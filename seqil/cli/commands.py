@@ -126,11 +126,11 @@ def sample(
     max_actions: int | None = None,
 ) -> None:
     """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for."""
-    chosen = [plugins.rule(rule) for rule in rules]
     form = showing.shown_as(form, console)
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
     task, policy = _load(out, best)
+    chosen = [plugins.rule(rule, task) for rule in rules]
     if asked:
         own = [read_prompt(task, task.vocabulary, text) for text in asked]
         prompts = [prompt for prompt in own for _ in range(n or 1)]
@@ -186,8 +186,8 @@ def evaluate(
     """Print the metrics of a run on one split."""
     if json_file is not None and not json_file.parent.is_dir():
         raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
-    chosen = [plugins.rule(rule) for rule in rules]
     task, policy = _load(out, best)
+    chosen = [plugins.rule(rule, task) for rule in rules]
     n = _number(task, split, n, 500, least=2)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)

@@ -1,31 +1,39 @@
 """Decoding rules: a law goes in, a law comes out."""
 
+from .automata import Automaton
+from .constraints import Standing
+from .interface import NamedRule, Rule, Warp
 from .rules import (
     RULES,
-    NamedRule,
-    Rule,
-    Warp,
     backspace_bias,
+    ban,
     contrastive_search,
+    grammar,
     loop_guard,
     min_p,
-    parse,
+    processor,
     restart,
     tabu,
     top_k,
     top_p,
 )
+from .written import parse
 
 __all__ = [
     "RULES",
+    "Automaton",
     "NamedRule",
     "Rule",
+    "Standing",
     "Warp",
     "backspace_bias",
+    "ban",
     "contrastive_search",
+    "grammar",
     "loop_guard",
     "min_p",
     "parse",
+    "processor",
     "restart",
     "tabu",
     "top_k",

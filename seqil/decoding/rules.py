@@ -3,20 +3,19 @@
 `rollout(policy, prompts, rules=[tabu(), min_p(0.05)], ...)` applies them in that order, after the temperature (the
 order of transformers' `generate`), to the legal actions, of which the backspace is one. Whatever a rule does, an
 action at -inf stays there, and where a rule would leave no action at all the row keeps what it had. So an earlier
-rule wins over a later one: those that forbid come before those that choose. Greedy decoding is `temperature=0`.
+rule wins over a later one: those that forbid come before those that choose. `grammar` and `ban` are about the text that
+stands: wherever they stand in the list, they come before all others, and nothing is done that they do not allow.
+Greedy decoding is `temperature=0`.
 """
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,46 +24,12 @@ from transformers import LogitsProcessor, MinPLogitsWarper, TopKLogitsWarper, To
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
-from ..policy.token_policy import TokenPolicy
+from . import banned, processors
+from .automata import Automaton, Following
 from .contrastive import Contrast
-
-Warp = Callable[[Prefixes, Tensor, Tensor], Tensor]
-"""(prefixes, rows, logits [B, A]) -> logits [B, A], called once per action of a row, with some of the rows.
-
-`rows`, int64 [B], are their places in the batch that was asked for. They differ from call to call, and rows are at
-different actions, so a warp that remembers does so by them. Logits are known up to a constant per row; the arguments
-are not to be changed in place.
-"""
-
-
-class Rule(Protocol):
-    """One way to reshape the law that is sampled from.
-
-    A rule that feeds the model itself also has `forwards`, as `NamedRule` does, so that `metrics.cost` counts it.
-    """
-
-    def begin(self, policy: TokenPolicy, /) -> Warp:
-        """The warp of one rollout, with a memory of its own if it needs one."""
-
-
-@dataclass(frozen=True)
-class NamedRule:
-    """What the functions below return; equal if the names are.
-
-    Attributes:
-        name: with all arguments.
-        begin: as in `Rule`.
-        forwards: lengths of prefixes -> positions that the warp feeds to the model at each, both int64.
-        forbids: a rollout with it forbids what was deleted, as the memory `tried` does; its warp does nothing.
-    """
-
-    name: str
-    begin: Callable[[TokenPolicy], Warp] = field(compare=False)
-    forwards: Callable[[Tensor], Tensor] = field(default=torch.zeros_like, compare=False)
-    forbids: bool = False
-
-    def __repr__(self) -> str:
-        return self.name
+from .interface import NamedRule
+from .patterns import automaton_of
+from .spelling import pieces
 
 
 def top_k(k: int) -> NamedRule:
@@ -147,40 +112,86 @@ def contrastive_search(k: int, alpha: float) -> NamedRule:
     return NamedRule(name, lambda policy: Contrast(policy, k, alpha), lambda length: length + k)
 
 
-RULES: dict[str, Callable[..., NamedRule]] = {
-    make.__name__: make for make in (top_k, top_p, min_p, backspace_bias, tabu, restart, loop_guard, contrastive_search)
-}
+def grammar(pattern: str | Automaton, *, reader: Any = None) -> NamedRule:
+    """Only texts of a regular language: from every text there is a way to one that may end within its lengths.
 
-
-def _built_in(name: str) -> Callable[..., Rule]:
-    if name not in RULES:
-        raise InvalidInputError(f"unknown rule {name!r}; known: {', '.join(RULES)}")
-    return RULES[name]
-
-
-def parse(text: str, find: Callable[[str], Callable[..., Rule]] = _built_in) -> Rule:
-    """A rule as the command line writes it: `tabu`, `min_p=0.05`, `contrastive_search=4,0.6`.
+    The state after a deletion is that of the shorter text. Where what was tried is forbidden, a deletion is left out
+    that would leave nothing to write. The prompt is not read. A text that spends its budget of actions is unfinished.
 
     Args:
-        text: a name and the arguments of what it names, as JSON.
-        find: what makes a rule, by its name; `seqil.runs.plugins.rule` also finds those of others.
+        pattern: a regular expression, as of `re.fullmatch`, over the text that continues the prompt, a blank at its
+            beginning included; or an `Automaton` over tokens.
+        reader: the tokenizer or the task whose text the expression is about.
 
     Raises:
-        InvalidInputError: there is no rule of this name, or it takes other arguments.
+        InvalidInputError: no regular expression, or none of these tokens; in a rollout, no text of its lengths.
     """
-    name, equals, values = text.partition("=")
-    make = find(name)
-    try:
-        bound = inspect.signature(make).bind(*(json.loads(value) for value in (values.split(",") if equals else ())))
-    except (json.JSONDecodeError, TypeError):
-        raise InvalidInputError(f"rule {text!r} is not of the form {form(name, make)}") from None
-    return make(*bound.args)
+    if not isinstance(pattern, str | Automaton):
+        raise InvalidInputError(f"grammar: {pattern!r:.40} is neither a regular expression nor an Automaton")
+    name = f"grammar({pattern if isinstance(pattern, str) else 'an automaton'})"
+
+    def follow(policy: Any) -> Following:
+        v = policy.vocabulary
+        made = automaton_of(pattern, pieces(reader, v.size, v.eos)) if isinstance(pattern, str) else pattern
+        return Following(name, made, v.size, v.eos)
+
+    return NamedRule.constraint(name, follow)
 
 
-def form(name: str, make: Callable[..., Rule]) -> str:
-    """How a rule is written on the command line: `contrastive_search=K,ALPHA`."""
-    arguments = inspect.signature(make).parameters
-    return name + ("=" if arguments else "") + ",".join(arguments).upper()
+def ban(*words: str | Sequence[int], reader: Any = None) -> NamedRule:
+    """Texts in which none of these words or sequences of tokens is ever completed, though it may begin in the prompt.
+
+    A word is forbidden however tokens make it up, inside of longer words too; letters count as they are written.
+
+    Args:
+        words: texts, or lists of ids.
+        reader: the tokenizer or the task that texts are of.
+    """
+    texts, sequences = [word for word in words if isinstance(word, str)], [w for w in words if not isinstance(w, str)]
+    if not words or "" in texts:
+        raise InvalidInputError("ban: give at least one word or list of ids, none of them empty")
+    for ids in sequences:
+        if not isinstance(ids, Sequence) or not ids or any(isinstance(i, bool) or not isinstance(i, int) for i in ids):
+            raise InvalidInputError(f"ban: {ids!r:.40} is neither a text nor a list of ids")
+
+    def without(policy: Any) -> Callable[[Any], Tensor]:
+        v = policy.vocabulary
+        for token in (token for ids in sequences for token in ids):
+            if not 0 <= token < v.size or token == v.eos:
+                raise InvalidInputError(f"ban: {token} is no token of a text; it has 0..{v.size - 1} but for {v.eos}")
+        parts: list[Callable[[Any], Tensor]] = [banned.Sequences(sequences, v.size)]
+        return banned.both([*parts, banned.Words(texts, pieces(reader, v.size, v.eos))] if texts else parts)
+
+    return NamedRule.constraint(f"ban({', '.join(map(repr, words))})", without)
+
+
+def processor(one: str | LogitsProcessor, *arguments: Any) -> NamedRule:
+    """A logits processor of transformers, shown the text that stands, prompt included, after every action.
+
+    Its scores are log-probabilities of the legal actions after the temperature, the backspace the last of them (as in
+    beam search, not the raw numbers of a head, which a rule knows up to a constant).
+
+    Args:
+        one: a processor or a list of them, or the name of its class in transformers.
+        arguments: of that class.
+
+    Raises:
+        InvalidInputError: in a rollout, a processor that fails, or whose scores depend on more than the text: on
+            earlier calls, on chance or on the row. It could not follow deletions.
+    """
+    made = processors.made(one, arguments) if isinstance(one, str) else one
+    if not callable(made) or (arguments and not isinstance(one, str)):
+        raise InvalidInputError(f"processor: {one!r:.40} is no logits processor; arguments go with the name of a class")
+    kinds = ", ".join(type(part).__name__ for part in (made if isinstance(made, list) else [made]))
+    name = f"processor({', '.join([kinds, *map(repr, arguments)])})"
+    return NamedRule(name, lambda policy: processors.Processed(policy, made, name))
+
+
+_BUILT_IN: tuple[Callable[..., NamedRule], ...] = (
+    *(top_k, top_p, min_p, backspace_bias, tabu, restart, loop_guard, contrastive_search),
+    *(grammar, ban, processor),
+)
+RULES: dict[str, Callable[..., NamedRule]] = {make.__name__: make for make in _BUILT_IN}
 
 
 def _processed(name: str, processor: LogitsProcessor) -> NamedRule:

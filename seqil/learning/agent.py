@@ -11,7 +11,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.objectives import LossModule
 
-from ..decoding.rules import Rule
+from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32

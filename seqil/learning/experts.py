@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-from ..decoding.rules import NamedRule
+from ..decoding.interface import NamedRule
 from ..errors import InvalidInputError
 from ..mdp.bans import states_before
 from ..mdp.memory import PREFIX, Memory

@@ -118,6 +118,10 @@ class Task(ABC):
         """Token ids as readable text."""
         return " ".join("</s>" if t == self.vocabulary.eos else str(t) for t in tokens)
 
+    def pieces(self) -> list[bytes | None]:
+        """What each token adds to a text, in UTF-8; None: it is no text. For rules about the text of a task."""
+        return [self.decode([token]).encode() for token in range(self.vocabulary.size)]
+
     def encode(self, text: str) -> list[int]:
         """A prompt as ids: the longest token that `decode` shows so, one after another, blanks between them skipped.
 

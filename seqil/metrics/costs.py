@@ -14,7 +14,7 @@ from ..policy.token_policy import TokenPolicy
 from .lifetimes import Floats, Ints
 
 if TYPE_CHECKING:
-    from ..decoding.rules import Rule
+    from ..decoding.interface import Rule
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..decoding.rules import Rule, min_p, top_k, top_p
+from ..decoding.interface import Rule
+from ..decoding.rules import min_p, top_k, top_p
 from ..errors import InvalidInputError
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
@@ -133,7 +134,10 @@ def _refuse(
             continue
         if name not in _HONOURED:
             raise InvalidInputError(f"{name}={value!s:.60} cannot be honoured with deletions; leave it out")
-    for known, given, what in ((_PROCESSORS, processors, "rules"), (_CRITERIA, criteria, "max_actions")):
+    for known, given, what in (
+        (_PROCESSORS, processors, "rules=[seqil.decoding.processor(…)]"),
+        (_CRITERIA, criteria, "max_actions"),
+    ):
         for one in given or ():
             if type(one).__name__ not in known:
                 raise InvalidInputError(

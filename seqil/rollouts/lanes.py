@@ -21,7 +21,7 @@ from .sampler import FEW, SamplerAhead
 from .tried_stacks import Ints, TriedStacks
 
 if TYPE_CHECKING:
-    from ..decoding.rules import Warp
+    from ..decoding.interface import Warp
 
 _EXTENT = 16  # slots are read in multiples of this
 _LEAST = 1e-20  # of a law that is left; below, what float32 keeps of its parts is not enough

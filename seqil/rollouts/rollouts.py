@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..capacity import check_memory
+from ..decoding.constraints import Constrained, split
 from ..errors import InvalidInputError
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import (
@@ -33,7 +34,7 @@ from .lockstep import Lockstep
 from .sampler import Sampler, SamplerAhead
 
 if TYPE_CHECKING:
-    from ..decoding.rules import Rule, Warp
+    from ..decoding.interface import Rule, Warp
 
 
 @torch.no_grad()
@@ -69,7 +70,7 @@ def rollout(
         generator: one number is drawn from it; it keys one stream of uniforms per row and step, so that a row's
             sample depends neither on its batch mates nor on the order of steps. None: a fixed key.
         temperature: of the softmax; 0 takes the most probable action.
-        rules: of `seqil.decoding`, applied in this order after the temperature.
+        rules: of `seqil.decoding`, applied in this order after the temperature, those about the standing text first.
         streams: int64 [B], names of the rows' streams; None: 0 … B-1. Rows of one name, prompt and key are equal.
         batch_size: rows that are decoded at once, the others begin where rows have ended; None: all. The sample of a
             row does not depend on it.
@@ -151,7 +152,10 @@ def _memory(policy: TokenPolicy, rules: Sequence[Rule]) -> Memory:
 
 
 def _warps(policy: TokenPolicy, rules: Sequence[Rule]) -> list[Warp]:
-    return [rule.begin(policy) for rule in rules if not getattr(rule, "forbids", False)]
+    """Of the rules in order; what they constrain comes before what they choose."""
+    constraining, others = split([rule for rule in rules if not getattr(rule, "forbids", False)])
+    first: list[Warp] = [Constrained(policy, constraining)] if constraining else []
+    return first + [rule.begin(policy) for rule in others]
 
 
 def _named(streams: Tensor | None, initial: Prefixes) -> Tensor:

@@ -20,7 +20,7 @@ from . import own_files
 from .option_types import argument_types, mismatch, read
 
 if TYPE_CHECKING:
-    from ..decoding.rules import Rule
+    from ..decoding.interface import Rule
 
 _MAKERS = {
     "rules": "register one that returns a rule",
@@ -148,16 +148,20 @@ def made(kind: str, name: str, *args: Any) -> Any:
     return found
 
 
-def rule(text: str) -> Rule:
+def rule(text: str, reader: Any = None) -> Rule:
     """A decoding rule as the command line writes it: `tabu`, `min_p=0.05`, `my_rules.py:mine=3`.
+
+    Args:
+        text: of it.
+        reader: the task, for rules about its text: those whose maker takes it by the keyword `reader`.
 
     Raises:
         InvalidInputError: there is no such rule, it takes other arguments, or what was made is no rule.
     """
-    from ..decoding.rules import parse
+    from ..decoding.written import parse
 
     with _blamed(f"rule {text!r} cannot be made"):
-        found = parse(text, partial(load, "rules"))
+        found = parse(text, partial(load, "rules"), reader)
     if not callable(getattr(found, "begin", None)):
         raise InvalidInputError(
             f"rule {text!r} made something of type {type(found).__name__} that has no begin(policy)"
@@ -208,7 +212,7 @@ def _about(kind: str, name: str, loaded: Any) -> str:
     lines = inspect.cleandoc(said).splitlines() if isinstance(said, str) else []
     if kind != "rules":
         return lines[0] if lines else ""
-    from ..decoding.rules import form
+    from ..decoding.written import form
 
     return ": ".join([form(name, loaded), *lines[:1]])
 

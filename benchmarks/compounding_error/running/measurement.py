@@ -183,7 +183,7 @@ def chosen(
 def rules_of(task: Task, how: Decoding) -> list[decoding.Rule]:
     """In order."""
     planted: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
-    return planted + [plugins.rule(rule) for rule in how.rules]
+    return planted + [plugins.rule(rule, task) for rule in how.rules]
 
 
 def sampled(
