@@ -47,8 +47,11 @@ if TYPE_CHECKING:
     from .rollouts.generation import generate as generate
     from .rollouts.streaming import DeletionStreamer as DeletionStreamer
     from .runs import checkpoint as checkpoint
-    from .runs.experiment import Settings as Settings
     from .runs.results_file import results as results
+    from .runs.settings import Chosen as Chosen
+    from .runs.settings import ModelSettings as ModelSettings
+    from .runs.settings import NoiseSettings as NoiseSettings
+    from .runs.settings import Settings as Settings
     from .statistics import Estimate as Estimate
     from .statistics import bootstrap as bootstrap
     from .statistics import comparison as comparison
@@ -58,15 +61,18 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Agent": "learning.agent",
+    "Chosen": "runs.settings",
     "DeletionStreamer": "rollouts.streaming",
     "Edits": "mdp.edits",
     "Estimate": "statistics",
     "Metric": "metrics.entries",
+    "ModelSettings": "runs.settings",
+    "NoiseSettings": "runs.settings",
     "Prefixes": "mdp.prefix",
     "PrefixTree": "mdp.tree",
     "Rule": "decoding",
     "Sampling": "learning.training",
-    "Settings": "runs.experiment",
+    "Settings": "runs.settings",
     "StepValues": "policy",
     "Task": "mdp.task",
     "TokenPolicy": "policy",

@@ -46,7 +46,8 @@ class Arm:
 
     Attributes:
         name: for tables.
-        settings: of `seqil.Settings`; an agent by its id, by its file as `my_agent.py:Mine`, or the class itself.
+        settings: of `seqil.Settings` by flat names; an agent by its id, by its file as `my_agent.py:Mine`, or the class
+            itself.
         decodings: how the model is sampled beside plainly; each is a row of its own and costs no training.
         stages: how often the model is measured while it learns, at equal distances from the end of its warm-up on; the
             first of them is a row of its own.
@@ -78,7 +79,7 @@ class Place:
 
     Attributes:
         name: of the task.
-        settings: of `seqil.Settings`, common to all arms; a task as an agent in those of an `Arm`.
+        settings: of `seqil.Settings` by flat names, common to all arms; a task as an agent in those of an `Arm`.
         budget: cost of training in forward positions (a trained position counts three), the same for all arms.
         samples: evaluation texts per seed; fewer where the test split has fewer.
         error: what an error is here, for captions.

@@ -17,7 +17,8 @@ from envs import TextGenerationEnv, TextGenerationVectorEnv
 from envs.torchrl import TorchTextGenerationEnv
 from seqil import Trajectories, Vocabulary, legal_actions, start, transition
 from seqil.randomness import seeded
-from seqil.runs.experiment import Settings, make_policy
+from seqil.runs.experiment import make_policy
+from seqil.runs.settings import Settings
 
 from .subjects.measure import Ratio, compare, interleaved, ratio, timed
 
@@ -55,7 +56,7 @@ def _fused(rows: int, repetitions: int) -> Iterator[Ratio]:
     env = TorchTextGenerationEnv(_V, max_length=_STEPS, max_actions=_STEPS, batch_size=rows, prompts=[[0, 1]])
     tokens = torch.randint(0, _V.eos, (rows, _STEPS), generator=torch.Generator().manual_seed(0))
     t = Trajectories.from_actions(_V, [[0, 1]] * rows, tokens, max_length=_STEPS)
-    policy = make_policy(Settings(layers=2, width=64, heads=4), _V, 64).eval()
+    policy = make_policy(Settings(), _V, 64).eval()
     actor = ProbabilisticTensorDictSequential(
         policy, ProbabilisticTensorDictModule(["logits"], ["action"], distribution_class=Categorical)
     )

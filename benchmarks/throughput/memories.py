@@ -10,7 +10,8 @@ import torch
 
 from agents.behavior_cloning import BehaviorCloning
 from seqil import Agent, TokenPolicy, Trajectories, Vocabulary, mistype, noise, rollout
-from seqil.runs.experiment import Settings, make_policy
+from seqil.runs.experiment import make_policy
+from seqil.runs.settings import ModelSettings, Settings
 
 from .subjects.measure import CPU, Ratio, compare, timed
 
@@ -38,7 +39,7 @@ def measure(repetitions: int, sizes: tuple[int, ...] = (512, 8192), length: int 
 @torch.no_grad()
 def _deleting(v: Vocabulary, memory: str, length: int) -> TokenPolicy:
     """An untrained policy but for the probability of a deletion, which is the same everywhere."""
-    policy = make_policy(Settings(layers=2, width=64, heads=4, memory=memory), v, 4 * length + 1)
+    policy = make_policy(Settings(model=ModelSettings(memory=memory)), v, 4 * length + 1)
     norm = policy.model.transformer.ln_f
     norm.weight[0], norm.bias[0] = 0, 1
     policy.weight[v.backspace] = 0

@@ -10,7 +10,8 @@ from multiprocessing import get_context
 
 import torch
 
-from seqil.runs.experiment import Settings, make_task, make_training
+from seqil.runs.experiment import make_task, make_training
+from seqil.runs.settings import Chosen, ModelSettings, NoiseSettings, Settings
 
 from ..compounding_error.running.runner import cores
 from .subjects.measure import Ratio, Timed, interleaved, ratio
@@ -33,7 +34,8 @@ def measure(repetitions: int, runs: int = 4, steps: int = 64) -> Iterator[Ratio]
 def train(seed: int, steps: int, threads: int = 1) -> float:
     """The last loss of a run."""
     torch.set_num_threads(threads)
-    settings = Settings(task="automaton", agent="bc", backspace=False, noise="none", steps=steps, seed=seed)
+    model, noise = ModelSettings(backspace=False), NoiseSettings("none")
+    settings = Settings(agent=Chosen("bc"), model=model, noise=noise, steps=steps, seed=seed)
     losses = [metrics["loss"] for _, metrics in make_training(settings, make_task(settings)).run()]
     return losses[-1]
 

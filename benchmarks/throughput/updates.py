@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -26,7 +26,8 @@ from seqil import (
     rollout,
 )
 from seqil.policy.values import step_values
-from seqil.runs.experiment import Settings, make_policy, make_task, make_training
+from seqil.runs.experiment import make_policy, make_task, make_training
+from seqil.runs.settings import Chosen, ModelSettings, NoiseSettings, Settings
 
 from .subjects.measure import CPU, Ratio, compare, interleaved, ratio, timed
 
@@ -49,7 +50,8 @@ class Size:
 
     def policy(self, cells: int, device: torch.device, backspace: bool = True) -> TokenPolicy:
         """An untrained one."""
-        s = Settings(layers=self.layers, width=self.width, heads=self.heads, backspace=backspace, device=str(device))
+        own = ModelSettings(None, self.layers, self.width, self.heads, backspace, device=str(device))
+        s = Settings(model=own)
         return make_policy(s, _V, cells)
 
 
@@ -138,8 +140,9 @@ def _samples(agent: Agent, demonstrations: Trajectories, samples: int) -> float:
 
 def _whole(steps: int, device: torch.device, repetitions: int) -> Iterator[Ratio]:
     """Runs from a new model on, as `seqil train` makes them: per update, and at equal cost, as studies compare them."""
-    matching = Settings(task="automaton", agent="sequence_match", steps=steps, device=str(device))
-    likelihood = Settings(task="automaton", agent="bc", backspace=False, noise="none", steps=steps, device=str(device))
+    matching = Settings(model=ModelSettings(device=str(device)), steps=steps)
+    plain = replace(matching.model, backspace=False)
+    likelihood = replace(matching, agent=Chosen("bc"), model=plain, noise=NoiseSettings("none"))
     task = make_task(matching)
     runs = [_Run(settings, task) for settings in (matching, likelihood)]
     updates = interleaved([timed(run, device) for run in runs], repetitions)

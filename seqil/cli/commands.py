@@ -26,8 +26,8 @@ from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder
-from ..runs.configuration import merged, read_config
-from ..runs.experiment import Settings, located, make_task, make_training
+from ..runs.experiment import located, make_task, make_training
+from ..runs.settings import Settings, merged, read_config
 from ..runs.stopping import stoppable
 from ..runs.validation import MEASURE, Validation
 from . import showing

@@ -15,8 +15,9 @@ from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
 from ..policy.token_policy import TokenPolicy
 from ..runs.checkpoint import RunFolder
-from ..runs.experiment import Settings, make_task
+from ..runs.experiment import make_task
 from ..runs.resumption import opened as settings_of_newest
+from ..runs.settings import Chosen, Settings
 from ..statistics import Estimate
 
 
@@ -105,16 +106,15 @@ def without_backspace(policy: TokenPolicy) -> TokenPolicy:
 def card(settings: Settings, task: Task, *, step: int, backspace: bool, evaluation: Path | None = None) -> str:
     """A model card in Markdown: what was trained, on what, how, and the numbers of an evaluation with intervals."""
     numbers = None if evaluation is None else _read(evaluation, task)
-    agent = f"`{settings.agent}`" + (f" ({_listed(settings.agent_options)})" if settings.agent_options else "")
+    agent, of = _named(settings.agent), _named(settings.task)
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
     usage = _DELETING if backspace else _PLAIN
     known = [(name, value) for name, value in settings.to_json().items() if value not in (None, {}, [])]
     parts = [
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- seqil\n---\n",
         f"# {task.name}\n\nA causal language model that {about}. It was trained by {agent} for {step} updates of "
-        f"{settings.batch_size} demonstrations of the task `{settings.task}`"
-        + (f" ({_listed(settings.task_options)})" if settings.task_options else "")
-        + f", with the noise `{settings.noise}` at rate {settings.noise_rate:g}.\n\n"
+        f"{settings.batch_size} demonstrations of the task {of}, with the noise "
+        f"`{settings.noise.source}` at rate {settings.noise.rate:g}.\n\n"
         f"Vocabulary: {task.vocabulary.size} tokens, the end is {task.vocabulary.eos}"
         + (f", the backspace {task.vocabulary.backspace}" if backspace else "")
         + f". A text has at most {task.max_length} tokens, and {task.budget(None)} actions to write them with.\n",
@@ -158,6 +158,10 @@ def _numbers(numbers: Mapping[str, Any] | None) -> str:
     return f"## Numbers\n\nMeasured with {_listed(numbers['how'])}.\n\n" + _table(
         ("metric", "value [95 % interval]"), rows
     )
+
+
+def _named(chosen: Chosen) -> str:
+    return f"`{chosen.name}`" + (f" ({_listed(chosen.options)})" if chosen.options else "")
 
 
 def _listed(values: Mapping[str, Any]) -> str:

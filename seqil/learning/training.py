@@ -22,6 +22,7 @@ from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded
 from ..rollouts.rollouts import rollout
+from ..rollouts.sampler import check_temperature
 from .accumulation import Division
 from .agent import Agent
 from .processes import Ranks
@@ -54,6 +55,7 @@ class Sampling:
         for name in ("every", "rows", "capacity"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"Sampling: {name}={getattr(self, name)} must be at least 1")
+        check_temperature(self.temperature)
 
 
 def train(

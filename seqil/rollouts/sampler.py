@@ -56,6 +56,12 @@ def exceeding(cumulative: Tensor, point: Tensor) -> Tensor:
 Ints = Tensor | NDArray[np.int64]
 
 
+def check_temperature(temperature: float) -> None:
+    """Refuse one at which float32 overflows."""
+    if temperature != 0 and not 1e-6 <= temperature <= 1e6:
+        raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
+
+
 class Sampler:
     """Inverse-CDF sampling with a counter-based uniform per row and step.
 
@@ -66,8 +72,7 @@ class Sampler:
     """
 
     def __init__(self, generator: torch.Generator | None, temperature: float, streams: Tensor) -> None:
-        if temperature != 0 and not 1e-6 <= temperature <= 1e6:  # beyond, float32 overflows
-            raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
+        check_temperature(temperature)
         device = "cpu" if generator is None else generator.device
         key = 0 if generator is None else int(torch.randint(2**62, (), generator=generator, device=device))
         self.temperature, self.keys = temperature, stream_keys(key, streams)

@@ -13,7 +13,7 @@ import torch
 from ..errors import CheckpointError, InvalidInputError, first_line
 from ..learning.training import Training
 from .checkpoint import RunFolder, versions, write_json
-from .experiment import Settings
+from .settings import Settings
 
 
 def settings_of(run: RunFolder) -> Settings:
@@ -44,8 +44,9 @@ def _identity(run: RunFolder, chosen: Settings) -> dict[str, Any]:
     found, step = run.identity(), int(run.complete()[-1].name)
     if not isinstance(found, dict) or not isinstance(found.get("settings"), dict):
         raise CheckpointError(f"the checkpoint of step {step} in {run.path} does not say what it is of; restore it")
+    kept = {**Settings().to_json(), **found["settings"]}  # a setting that came later was its default
     for name, value in chosen.to_json().items():
-        before = found["settings"].get(name)
+        before = kept[name]
         more = name == "steps" and isinstance(before, int) and value > before  # it was told to go on to more steps
         if before != value and not more:
             raise CheckpointError(

@@ -10,7 +10,7 @@ from agents.sequence_match import SequenceMatch
 from seqil.cli.options import main
 from seqil.errors import InvalidInputError
 from seqil.runs.checkpoint import RunFolder
-from seqil.runs.experiment import Settings
+from seqil.runs.settings import Settings
 from seqil.testing.agents import tiny_policy
 
 NO_INTEGERS = ("abc", "1.5", "null", "true", "[3]", "1e3", '"8"', "NaN", "9" * 5000)

@@ -5,7 +5,8 @@ import torch
 
 from seqil import rollout
 from seqil.metrics.reported import evaluation
-from seqil.runs.experiment import Settings, make_task, make_training
+from seqil.runs.experiment import make_task, make_training
+from seqil.runs.settings import Settings
 
 HORIZON = 16
 

@@ -17,7 +17,8 @@ from seqil.learning.training import Sampling, Training
 from seqil.mdp.prefix import start
 from seqil.policy import evaluating
 from seqil.rollouts import rollout_reference
-from seqil.runs.experiment import Settings, make_training
+from seqil.runs.experiment import make_training
+from seqil.runs.settings import Chosen, ModelSettings, Settings
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 
@@ -174,7 +175,8 @@ def test_an_agent_that_compares_laws_refuses_another_temperature():
 
 def test_a_student_without_layers_sees_the_last_token_and_its_position_alone():
     task = HMM(horizon=8)
-    run = make_training(Settings(task="hmm", agent="bc", layers=0, width=16, demonstrations=32, steps=3), task)
+    model = ModelSettings(layers=0, width=16)
+    run = make_training(Settings(task=Chosen("hmm"), agent=Chosen("bc"), model=model, demonstrations=32, steps=3), task)
     assert [step for step, _ in run.run()] == [1, 2, 3]
     prompts = task.prompts(6, "test", 0)
     states = [start(task.vocabulary, [[*prompt, *history, 5] for prompt in prompts], 8) for history in ([1], [2])]

@@ -6,7 +6,8 @@ from small_llama import llama, tokenizer
 from envs.tasks.text import Text
 from seqil import Vocabulary
 from seqil.errors import CheckpointError, InvalidInputError
-from seqil.runs.experiment import Settings, make_policy, make_task
+from seqil.runs.experiment import make_policy, make_task
+from seqil.runs.settings import Chosen, ModelSettings, Settings
 
 WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
 
@@ -21,7 +22,7 @@ def folder(tmp_path):
 
 def settings(folder, **options):
     options = {"path": str(folder / "novel.txt"), "prompt_length": 4, "max_length": 8, **options}
-    return Settings(task="text", task_options=options, model=str(folder / "lm"), backspace_row="mean")
+    return Settings(task=Chosen("text", options), model=ModelSettings(str(folder / "lm"), backspace_row="mean"))
 
 
 def test_the_tokenizer_of_a_model_is_the_default_for_text(folder):
@@ -33,7 +34,7 @@ def test_the_tokenizer_of_a_model_is_the_default_for_text(folder):
 
 def test_another_vocabulary_than_that_of_the_tokenizer_is_refused(folder):
     with pytest.raises(InvalidInputError, match="has 28 ids, the task a vocabulary of 17"):
-        make_policy(Settings(model=str(folder / "lm")), Vocabulary(17, 16), 16)
+        make_policy(Settings(model=ModelSettings(str(folder / "lm"))), Vocabulary(17, 16), 16)
 
 
 def test_a_model_that_cannot_be_saved_is_named(folder, monkeypatch):

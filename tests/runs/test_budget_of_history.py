@@ -2,7 +2,8 @@
 
 import pytest
 
-from seqil.runs.experiment import Settings, make_task, make_training
+from seqil.runs.experiment import make_task, make_training
+from seqil.runs.settings import Settings
 
 
 @pytest.mark.parametrize("memory", ["prefix", "history"])

@@ -21,7 +21,8 @@ from benchmarks.compounding_error.study import Arm, Decoding
 from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError
 from seqil.runs import plugins
-from seqil.runs.experiment import Settings, make_task, make_training
+from seqil.runs.experiment import make_task, make_training
+from seqil.runs.settings import Settings
 from seqil.statistics import Estimate
 
 COMMITTED = sorted(RESULTS.glob("*/results.jsonl"))
@@ -74,8 +75,8 @@ def test_arms_have_settings_that_exist_and_names_and_keys_of_their_own(study):
     cells = cells_of(replace(study, seeds=1, places=installed))
     assert len({cell.key for cell in cells}) == len(cells)
     for cell in cells:
-        known = plugins.parameters(plugins.load("agents", cell.settings.agent))
-        assert set(cell.settings.agent_options) - {"alpha"} <= set(known)
+        known = plugins.parameters(plugins.load("agents", cell.settings.agent.name))
+        assert set(cell.settings.agent.options) - {"alpha"} <= set(known)
 
 
 def test_an_arm_without_its_agent_is_named():

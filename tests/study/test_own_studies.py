@@ -183,4 +183,4 @@ def test_the_answer_is_that_of_the_paired_test():
 
 def test_the_example_is_a_study():
     study = from_file(ROOT / "examples" / "own_study.py")
-    assert {cell.settings.agent for cell in cells_of(study)} == {"bc", "examples.new_agent:FocalCloning"}
+    assert {cell.settings.agent.name for cell in cells_of(study)} == {"bc", "examples.new_agent:FocalCloning"}

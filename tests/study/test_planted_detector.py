@@ -13,10 +13,12 @@ from envs.tasks.automaton import Automaton
 from seqil import metrics, rollout
 from seqil.errors import InvalidInputError
 from seqil.mdp.prefix import start
-from seqil.runs.experiment import Settings, make_training
+from seqil.runs.experiment import make_training
+from seqil.runs.settings import Chosen, ModelSettings, Settings
 
 CHANCE = 0.6
-SETTINGS = Settings(task="automaton", agent="bc", task_options={"horizon": 24}, layers=1, width=16, demonstrations=64)
+MODEL = ModelSettings(layers=1, width=16)
+SETTINGS = Settings(task=Chosen("automaton", {"horizon": 24}), agent=Chosen("bc"), model=MODEL, demonstrations=64)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,6 @@ def test_what_cannot_detect_is_refused(task, policy):
     for chance in (0.0, 1.0, 1.5):
         with pytest.raises(InvalidInputError, match=str(chance)):
             PlantedDetector(task, chance)
-    mute = make_training(replace(SETTINGS, backspace=False), task).policy
+    mute = make_training(replace(SETTINGS, model=replace(MODEL, backspace=False)), task).policy
     with pytest.raises(InvalidInputError, match="with a backspace"):
         PlantedDetector(task, CHANCE).begin(mute)

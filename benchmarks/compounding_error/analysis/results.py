@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seqil.runs import known_metrics
-from seqil.runs.experiment import Settings
+from seqil.runs.settings import Settings
 from seqil.statistics import Estimate, over_runs
 
 from ..running.cells import budget_of, rows_of

@@ -20,8 +20,9 @@ from seqil.errors import InvalidInputError
 from seqil.learning.training import Training
 from seqil.runs import known_metrics, plugins
 from seqil.runs.checkpoint import versions
-from seqil.runs.experiment import Settings, make_task, make_training
+from seqil.runs.experiment import make_task, make_training
 from seqil.runs.own_files import digest, is_reference, reference_to
+from seqil.runs.settings import Chosen, Settings
 
 from ..study import WARM_START, Arm, Decoding, Place, Study
 from .kept import Kept, Trained, copied
@@ -88,7 +89,7 @@ class Cell:
         Versions of libraries are not part of it: records and kept runs say which they were.
         """
         s = self.settings
-        own = _own_code([s.agent, s.task, s.noise, str(s.agent_options.get("expert", ""))])
+        own = _own_code([s.agent.name, s.task.name, s.noise.source, str(s.agent.options.get("expert", ""))])
         longest = max(self.place.horizons, default=0)  # positions of the model
         what = [TRAINING, _decisive(self.settings), self.budget, data_of(self.settings), THREADS]
         return _sha256([*what, self.arm.stages, longest, *own])[:32]
@@ -133,9 +134,10 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
     Classes among the settings are named by their file, so that cells travel between processes.
     """
     study = replace(study, arms=tuple(map(_named, study.arms)), places=tuple(map(_named, study.places)))
+    usual = Settings().to_json()
     for kind, rows in (("agents", study.arms), ("tasks", study.places)):
         known = plugins.names(kind)
-        names = [(row.name, row.settings.get(kind[:-1], getattr(Settings, kind[:-1]))) for row in rows]
+        names = [(row.name, row.settings.get(kind[:-1], usual[kind[:-1]])) for row in rows]
         for own in {name for _, name in names if is_reference(name)}:
             plugins.load(kind, own)
         unknown = [f"{row} ({name!r})" for row, name in names if name not in known and not is_reference(name)]
@@ -155,7 +157,7 @@ def _named(row: Row) -> Row:
 
 def budget_of(place: Place, settings: Settings) -> tuple[int, int]:
     """Most actions of a sampled text, and what they would be at four per token, which no key of a record says."""
-    return _budget(settings.task, json.dumps(dict(settings.task_options), sort_keys=True), place.max_actions)
+    return _budget(*_spelt(settings.task), place.max_actions)
 
 
 @lru_cache(maxsize=1024)
@@ -167,7 +169,7 @@ def _budget(task: str, options: str, asked: int | None) -> tuple[int, int]:
 def data_of(settings: Settings) -> str:
     """Sha256 of the bytes of the demonstrations that a run trains on."""
     s = settings
-    return _data(s.task, json.dumps(dict(s.task_options), sort_keys=True), s.demonstrations, s.seed)
+    return _data(*_spelt(s.task), s.demonstrations, s.seed)
 
 
 @lru_cache(maxsize=1024)
@@ -231,7 +233,7 @@ def _measured(cell: Cell, kept: Kept, trained: Trained) -> dict[str, Any]:
     settings = Settings.of(trained.facts["settings"])
     task = make_task(settings)
     policy = make_training(settings, task, cell.spare).policy
-    gamma = float(settings.agent_options.get("gamma", 1.0))
+    gamma = float(settings.agent.options.get("gamma", 1.0))
 
     def measure(how: Decoding, stage: int) -> Record:
         policy.load_state_dict(trained.weights[stage])
@@ -288,6 +290,11 @@ def stages(training: Training, number: int) -> set[int]:
     """Steps after which a model is measured: `number` of them at equal distances, from the end of the warm-up on."""
     first, last = math.ceil(training.agent.warm_up * training.agent.steps), training.agent.steps
     return {max(1, first + i * (last - first) // number) for i in range(number)}
+
+
+def _spelt(chosen: Chosen) -> tuple[str, str]:
+    """Its name and its options as JSON, for a cache."""
+    return chosen.name, json.dumps(dict(chosen.options), sort_keys=True)
 
 
 def _sha256(what: Any) -> str:

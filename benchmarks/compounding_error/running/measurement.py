@@ -15,7 +15,8 @@ from seqil.mdp.rendering import spans
 from seqil.metrics.reported import evaluation
 from seqil.metrics.samples import judge_of
 from seqil.runs import known_metrics, plugins
-from seqil.runs.experiment import Settings, make_task
+from seqil.runs.experiment import make_task
+from seqil.runs.settings import Settings
 from seqil.statistics import mean
 
 from ..study import Decoding, Place
@@ -115,7 +116,8 @@ def at_horizon(
     settings: Settings, policy: TokenPolicy, horizon: int, place: Place, seed: int, draw: Draw | None = None
 ) -> dict[str, Any]:
     """The same numbers for texts of another length than the training texts."""
-    task = make_task(replace(settings, task_options={**settings.task_options, "horizon": horizon}))
+    options = {**settings.task.options, "horizon": horizon}
+    task = make_task(replace(settings, task=replace(settings.task, options=options)))
     n, most = place.horizon_samples, task.budget(place.max_actions and max(place.max_actions, 4 * task.max_length))
     rollouts, cost = (draw or sampled)(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
     numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost)

@@ -11,7 +11,7 @@ from benchmarks.compounding_error.running import budgets, measurement
 from benchmarks.compounding_error.running.budgets import success_by_budget, truncated
 from benchmarks.compounding_error.study import Decoding
 from envs.tasks.chain import Chain
-from seqil import Settings, decoding, metrics, rollout
+from seqil import Chosen, ModelSettings, Settings, decoding, metrics, rollout
 from seqil.errors import InvalidInputError
 from seqil.runs.experiment import make_training
 
@@ -24,7 +24,8 @@ PROMPTS = TASK.prompts(40, "test", 0)
 @pytest.fixture(scope="module")
 def policy():
     """One that deletes a quarter of the time."""
-    settings = Settings(task="chain", task_options={"delay": 2}, layers=1, width=16, heads=2, agent="bc")
+    model = ModelSettings(layers=1, width=16, heads=2)
+    settings = Settings(task=Chosen("chain", {"delay": 2}), agent=Chosen("bc"), model=model)
     made = make_training(settings, TASK).policy
     with torch.no_grad():
         made.weight.mul_(30)
