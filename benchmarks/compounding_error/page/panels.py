@@ -12,6 +12,7 @@ import numpy as np
 from seqil.metrics import Floats
 from seqil.statistics import Estimate, mean, over_runs
 
+from ..analysis import guesses
 from ..analysis.regret import points, slopes
 from ..analysis.results import estimate
 from ..running.records import Record
@@ -168,6 +169,11 @@ def _ever_deleted(axes: Any, runs: Sequence[Record], style: Style) -> None:
         interval_points(axes, [float(predicted)], [Estimate.of(measured)], style)
 
 
+def _guessed(axes: Any, runs: Sequence[Record], style: Style) -> None:
+    pairs = np.array([pair for r in runs if (pair := guesses.predicted(r))])
+    line(axes, pairs[:, 0], pairs[:, 1], style, marker=style.marker, ms=6, ls="none")
+
+
 def _drift(axes: Any, runs: Sequence[Record], style: Style) -> None:
     n = min(min(len(r["entropy"]["own"]), len(r["entropy"]["data"])) for r in runs)
     gaps = [over_runs([_gap(r["entropy"], b) for r in runs]) for b in range(n)]
@@ -209,6 +215,11 @@ def _halves(axes: Any) -> None:
 def _diagonal(axes: Any) -> None:
     axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=":")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="predicted by S / (1 + S)", ylabel="measured")
+
+
+def _guess_axes(axes: Any) -> None:
+    axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=":")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="predicted right texts", ylabel="measured")
 
 
 def _slope_axes(axes: Any) -> None:
@@ -296,6 +307,14 @@ PANELS = {
         lambda runs: _deletes(runs) and _has("ever_deleted")(runs),
         _ever_deleted,
         _diagonal,
+    ),
+    "guesses": Panel(
+        "Guess and check: predicted and measured",
+        "Right texts as the share of right first drafts and the share of errors that are deleted predict them, under "
+        "the memory; a point per seed. What does not forget is taken to write nothing twice.",
+        lambda runs: all(map(guesses.predicted, runs)),
+        _guessed,
+        _guess_axes,
     ),
     "entropy": Panel(
         "Entropy drift",

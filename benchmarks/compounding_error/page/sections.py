@@ -159,7 +159,7 @@ BEFORE = (
     Section("hypotheses", "Hypotheses", hypotheses),
     Section("budget", "Success against actions spent", panels("by_budget")),
     Section("horizon", "Errors over the horizon", growth),
-    Section("backspaces", "What the backspace does", panels("profile", "ever_deleted", "cost")),
+    Section("backspaces", "What the backspace does", panels("profile", "ever_deleted", "guesses", "cost")),
     Section("entropy", "Entropy drift", panels("entropy")),
     Section("likelihood", "Likelihood against quality", likelihood),
 )
