@@ -20,6 +20,8 @@ from .errors import InvalidInputError
 from .mdp.prefix import Prompts, pad_prompts
 from .mdp.trajectory import Trajectories
 from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_lists
+from .metrics.positions import final_texts
+from .policy.modes import evaluating
 from .policy.token_policy import TokenPolicy
 from .rollouts.rollouts import rollout
 
@@ -27,7 +29,21 @@ Score = Callable[[Sequence[int], Sequence[int]], float]
 Answer = Callable[[Sequence[int]], Hashable]
 Sample = Callable[..., Trajectories]
 
+_SURE = 1 - 1e-12  # a probability of deletion above it counts as this
 _APART = 2**32  # between the streams of two samples of a prompt
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A score of all samples at once, by a model that reads each final text.
+
+    Attributes:
+        name: for tables.
+        scores: `(policy, trajectories)` -> float64 [B].
+    """
+
+    name: str
+    scores: Callable[[TokenPolicy, Trajectories], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +67,7 @@ def best_of(
     policy: TokenPolicy,
     prompts: Prompts,
     k: int,
-    score: Score | None = None,
+    score: Score | Ranking | None = None,
     *,
     generator: torch.Generator,
     sample: Sample = rollout,
@@ -63,8 +79,9 @@ def best_of(
         policy: what is sampled.
         prompts: B of them, as for `rollout`.
         k: samples per prompt; all `k B` rows are drawn in one batch.
-        score: (prompt, text) -> number; None: `mean_log_prob`. Where the texts were sampled by another law, because of
-            a backspace, rules or a temperature, they are read once more, and that is part of the cost.
+        score: (prompt, text) -> number; or a `Ranking`, such as `OWN_BACKSPACE`; None: `mean_log_prob`. A ranking reads
+            every text once more, and that is part of the cost; so does `mean_log_prob` where the texts were sampled by
+            another law, because of a backspace, rules or a temperature.
         generator: one number is drawn from it. The j-th sample of a prompt depends neither on `k` nor on the other
             prompts.
         sample: `rollout`, or `rollout_reference` for a policy that is a table.
@@ -75,11 +92,15 @@ def best_of(
     """
     pool = _draw(policy, prompts, k, generator, sample, options)
     known = score is None and _is_known(policy, pool, options)
-    if score is not None:
-        scores = _judged(score, pool).reshape(k, -1)
+    if known:
+        scores = _sampled_log_prob(pool)
+    elif score is None or isinstance(score, Ranking):
+        scores = (LIKELIHOOD if score is None else score).scores(policy, pool)
     else:
-        scores = (_sampled_log_prob(pool) if known else mean_log_prob(policy, pool)).reshape(k, -1)
-    read = 0 if known or score is not None else (pool.prompt_lengths - 1 + pool.replay().generated).numpy()
+        scores = _judged(score, pool)
+    scores = scores.reshape(k, -1)
+    reads = not known and (score is None or isinstance(score, Ranking))
+    read = (pool.prompt_lengths - 1 + pool.replay().generated).numpy() if reads else 0
     return _selection(pool, _owners(pool, k), _rows(scores.argmax(0)), scores.max(0), options, read)
 
 
@@ -166,6 +187,30 @@ def mean_log_prob(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
         )
         scores[rows.numpy()] = -negative_log_likelihood(policy, texts)
     return scores
+
+
+@torch.no_grad()
+def standing_log_prob(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
+    """How sure a policy is that a text can stand: `sum_t log(1 - pi(backspace | s_t))` over its states: float64 [B].
+
+    The log-probability that, of one look at each of its prefixes behind the prompt, none leads to a deletion; `eos` has
+    no look behind it. A verifier that costs no training: the policy was taught to delete what is wrong.
+
+    Raises:
+        InvalidInputError: a policy that cannot delete.
+    """
+    if not policy.backspace:
+        raise InvalidInputError("a policy without a backspace has no doubt of its own to rank texts by")
+    texts = final_texts(trajectories).to(policy.weight.device)
+    with evaluating(policy):
+        pop = policy.step_log_probs(texts)[..., texts.vocabulary.backspace].double().exp()
+    return torch.where(texts.inside, torch.log1p(-pop.clamp(max=_SURE)), 0).sum(1).cpu().numpy()
+
+
+LIKELIHOOD = Ranking("likelihood", mean_log_prob)
+OWN_BACKSPACE = Ranking("own_backspace", standing_log_prob)
+RANKINGS = {ranking.name: ranking for ranking in (LIKELIHOOD, OWN_BACKSPACE)}
+"""By name, for settings."""
 
 
 def _is_known(policy: TokenPolicy, pool: Trajectories, options: dict[str, Any]) -> bool:

@@ -42,6 +42,7 @@ MAKERS = {
         for name, f in discriminator.REWARDS.items()
     },
     "gail, penalty": lambda policy: GAIL(policy, steps=6, warm_up=0.2, penalty=1.0, entropy=0.01),
+    "gail, relativistic": lambda policy: GAIL(policy, steps=6, warm_up=0.2, relativistic=True),
     "gail, spectral": lambda policy: GAIL(policy, steps=6, warm_up=0.2, spectral=True, kl=0.0),
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},

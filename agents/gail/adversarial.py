@@ -152,6 +152,7 @@ class GAIL(Agent):
         smoothing: of the discriminator's labels, below .5.
         penalty: of the discriminator's gradient in embedding space.
         spectral: whether the discriminator's matrices have spectral norm 1.
+        relativistic: whether the discriminator judges the data's steps against the policy's, pair by pair.
         warm_up: share of the steps that only clone.
         pace: learning rate of the policy after them, over that of discriminator and critic.
         options: of `Agent`.
@@ -174,6 +175,7 @@ class GAIL(Agent):
         smoothing: float = 0.1,
         penalty: float = 0.0,
         spectral: bool = False,
+        relativistic: bool = False,
         warm_up: float = 0.5,
         pace: float = 0.03,
         **options: Any,
@@ -183,7 +185,9 @@ class GAIL(Agent):
             raise InvalidInputError(f"GAIL: smoothing={smoothing} must be below 0.5, where both sides look alike")
         self.check_least(1, passes=passes)
         self.check_least(0, entropy=entropy, kl=kl, penalty=penalty)
-        discriminator = Discriminator(policy, smoothing=smoothing, penalty=penalty, spectral=spectral)
+        discriminator = Discriminator(
+            policy, smoothing=smoothing, penalty=penalty, spectral=spectral, relativistic=relativistic
+        )
         loss = GAILLoss(policy, discriminator, reward, gamma=gamma, trace=trace, entropy=entropy, kl=kl)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
         self.passes = passes

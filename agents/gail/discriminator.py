@@ -13,6 +13,7 @@ follows from it; Ho & Ermon (2016) call the policy's side `D`, so their `log D` 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -114,13 +115,22 @@ class Discriminator(TreeHead):
             interpolations, which the one-centred penalty would need. Per row, over its counted steps: ours.
         spectral: divide every matrix of the transformer by its largest singular value (Miyato et al. 2018), but not
             embeddings and head: the scale of the logits is to be learned.
+        relativistic: judge every step of the data against every step of rollouts, by `sigma(h - h')`
+            (Jolicoeur-Martineau 2019, of pairs; there for images). Its optimum is the same `h` but for a constant,
+            which no pair can see: `loss` returns logits whose mean of `e^h` over the rollouts is 1, as at the optimum.
     """
 
     def __init__(
-        self, policy: TokenPolicy, *, smoothing: float = 0.0, penalty: float = 0.0, spectral: bool = False
+        self,
+        policy: TokenPolicy,
+        *,
+        smoothing: float = 0.0,
+        penalty: float = 0.0,
+        spectral: bool = False,
+        relativistic: bool = False,
     ) -> None:
         super().__init__(policy, policy.vocabulary.num_actions)
-        self.smoothing, self.penalty = smoothing, penalty
+        self.smoothing, self.penalty, self.relativistic = smoothing, penalty, relativistic
         if spectral:
             for module in [*self.trunk.model.base_model.modules()]:
                 weight = getattr(module, "weight", None)
@@ -152,9 +162,14 @@ class Discriminator(TreeHead):
             slope = _slope(data[demonstrations.imitate].sum(), found[0], demonstrations)
         else:
             data, slope = self(demonstrations), own.new_zeros(())
-        entropy = _cross_entropy(data[demonstrations.imitate], 1 - self.smoothing)
-        entropy = entropy + _cross_entropy(own[rollouts.inside], self.smoothing)
-        return entropy / 2 + self.penalty / 2 * slope, data.detach(), own.detach()
+        shown, played = data[demonstrations.imitate], own[rollouts.inside]
+        if self.relativistic:
+            entropy = _cross_entropy(shown[:, None] - played, 1 - self.smoothing)
+            offset = (played.detach().logsumexp(0) - math.log(max(1, len(played)))) if len(played) else 0.0
+        else:
+            entropy = (_cross_entropy(shown, 1 - self.smoothing) + _cross_entropy(played, self.smoothing)) / 2
+            offset = 0.0
+        return entropy + self.penalty / 2 * slope, data.detach() - offset, own.detach() - offset
 
 
 def _cross_entropy(h: Tensor, target: float) -> Tensor:

@@ -20,6 +20,7 @@ class Decoding:
             For tasks with a judge.
         candidates: sets of rules put before `rules`, of which the one with the most success on validation items is
             taken, model by model; for tasks with a success.
+        verifier: what ranks the samples of `best_of` instead, of `seqil.selection.RANKINGS`.
     """
 
     name: str = ""
@@ -28,11 +29,12 @@ class Decoding:
     temperature: float = 1.0
     detector: float = 0.0
     candidates: tuple[tuple[str, ...], ...] = ()
+    verifier: str = "likelihood"
 
     @property
     def decisive(self) -> dict[str, Any]:
         """What decides the sample; an option that came later counts where it is used, so that older keys stay."""
-        later = {"temperature": 1.0, "detector": 0.0, "candidates": ()}
+        later = {"temperature": 1.0, "detector": 0.0, "candidates": (), "verifier": "likelihood"}
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 

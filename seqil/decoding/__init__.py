@@ -17,6 +17,7 @@ from .rules import (
     top_k,
     top_p,
 )
+from .walking import Values, after_every_token, value_walk
 from .written import parse
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "NamedRule",
     "Rule",
     "Standing",
+    "Values",
     "Warp",
+    "after_every_token",
     "backspace_bias",
     "ban",
     "contrastive_search",
@@ -38,4 +41,5 @@ __all__ = [
     "tabu",
     "top_k",
     "top_p",
+    "value_walk",
 ]

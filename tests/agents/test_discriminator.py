@@ -55,6 +55,34 @@ def test_the_best_discriminator_is_the_log_density_ratio(smoothing):
         assert float(h[row, step].detach()) == pytest.approx(expected[*text, int(data.actions[row, step])], abs=1e-3)
 
 
+def test_the_best_relativistic_discriminator_is_the_same_but_for_a_constant_which_is_taken_off():
+    v = Vocabulary(5, 4)
+    data = Trajectories.from_actions(v, [[0]] * 5, [[4], [1, 4], [1, 4], [1, 4], [1, 5, 4]], max_length=2)
+    rollouts = Trajectories.from_actions(v, [[0]] * 4, [[4], [4], [1, 4], [1, 5, 4]], max_length=2)
+    D, P = counts(data), counts(rollouts)
+    assert set(D) == set(P)
+    discriminator = Discriminator(tiny_policy().double(), relativistic=True)
+    optimizer = torch.optim.LBFGS(discriminator.parameters(), max_iter=400, line_search_fn="strong_wolfe")
+
+    def loss():
+        optimizer.zero_grad()
+        value = discriminator.loss(data, rollouts)[0]
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    with torch.no_grad():
+        discriminator.head.bias += 3.0  # which no pair can see
+    value, of_data, of_rollouts = discriminator.loss(data, rollouts)
+    pairs = [math.log1p(P[b] * D[a] and D[b] * P[a] / (P[b] * D[a])) * D[a] * P[b] for a in D for b in P]
+    assert float(value.detach()) == pytest.approx(sum(pairs), abs=1e-6)
+    for t, found in ((data, of_data), (rollouts, of_rollouts)):
+        rows, steps = t.inside.nonzero(as_tuple=True)
+        for row, step, text in zip(rows.tolist(), steps.tolist(), t.before(rows, steps).texts(), strict=True):
+            key = (*text, int(t.actions[row, step]))
+            assert float(found[row, step]) == pytest.approx(math.log(D[key] / P[key]), abs=1e-3)
+
+
 def test_rewards_measure_the_divergences_they_are_named_after():
     D, P = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.2, 0.3, 0.5]).double()
     h = (D / P).log()

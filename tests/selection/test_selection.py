@@ -6,12 +6,21 @@ import torch
 from table_policy import TablePolicy
 from tiny_models import FAMILIES, tiny_policy
 
-from seqil import TokenPolicy, Trajectories, Vocabulary, metrics, rollout, start
+from seqil import TokenPolicy, Trajectories, Vocabulary, metrics, rollout, start, transition
 from seqil.decoding import contrastive_search, loop_guard, tabu
 from seqil.errors import InvalidInputError
 from seqil.randomness import seeded as forked
 from seqil.rollouts import rollout_reference
-from seqil.selection import best_of, majority_vote, mean_log_prob, rejection
+from seqil.selection import (
+    LIKELIHOOD,
+    OWN_BACKSPACE,
+    best_of,
+    majority_vote,
+    mean_log_prob,
+    rejection,
+    standing_log_prob,
+)
+from seqil.testing.agents import tiny_policy as tiny_agent_policy
 
 V = Vocabulary(4, 3)
 POLICY = TablePolicy(V, 5)
@@ -223,3 +232,29 @@ def test_without_a_backspace_the_best_of_k_is_not_read_again():
     unread = drawn(lambda prompt, text: 0.0)
     assert known.cost.forwards.tolist() == unread.cost.forwards.tolist()
     assert (warm.cost.forwards > warm.cost.actions).all()
+
+
+def test_the_own_backspace_ranks_texts_by_whether_they_would_stand():
+    policy = tiny_policy("gpt2")
+    v = policy.vocabulary
+    drawn = rollout(policy, [[0]] * 6, max_length=5, generator=seeded())
+    found = standing_log_prob(policy, drawn)
+    for row, text in enumerate(drawn.replay().texts()):
+        state, expected = start(v, [[0]], 5), 0.0
+        for token in text:
+            expected += float(torch.log1p(-policy.log_probs(state)[0, v.backspace].exp()))
+            state = transition(v, state, torch.tensor([token]))
+        assert found[row] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_ranking_keeps_its_best_and_reads_every_text_once():
+    policy, options = tiny_policy("gpt2"), {"max_length": 5, "generator": seeded()}
+    kept = best_of(policy, PROMPTS, 4, OWN_BACKSPACE, **options)
+    plain = best_of(policy, PROMPTS, 4, LIKELIHOOD, **{**options, "generator": seeded()})
+    default = best_of(policy, PROMPTS, 4, **{**options, "generator": seeded()})
+    assert kept.value == pytest.approx(standing_log_prob(policy, kept.trajectories), abs=1e-9)
+    assert (kept.value >= standing_log_prob(policy, default.trajectories) - 1e-9).all()
+    assert texts(plain.trajectories) == texts(default.trajectories)
+    assert kept.cost.forwards.tolist() == plain.cost.forwards.tolist() == default.cost.forwards.tolist()
+    with pytest.raises(InvalidInputError, match="without a backspace has no doubt"):
+        standing_log_prob(tiny_agent_policy(backspace=False), kept.trajectories)

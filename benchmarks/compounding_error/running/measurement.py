@@ -199,7 +199,8 @@ def sampled(
     }
     generator = torch.Generator().manual_seed(seed)
     if how.best_of > 1:
-        chosen = selection.best_of(policy, prompts, how.best_of, generator=generator, **options)
+        score = None if how.verifier == "likelihood" else selection.RANKINGS[how.verifier]
+        chosen = selection.best_of(policy, prompts, how.best_of, score, generator=generator, **options)
         return chosen.trajectories.to("cpu"), chosen.cost
     rollouts = rollout(policy, prompts, generator=generator, **options)
     return rollouts.to("cpu"), metrics.cost(rollouts, rules)
