@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ GRID: dict[str, tuple[Any, ...]] = {
     "warm_up": (0.25, 0.5, 0.75),
 }
 DIVERGENCES = ("chi2_mixture", "jensen_shannon", "forward_kl")
+GENTLE = (0.003, 0.03)
 DRAWS = 9  # three per divergence, in each memory
 BIASES = tuple(Decoding(f"bias {bias}", (f"backspace_bias={bias}",)) for bias in ("-1", "1", "2"))
 _SEARCHED = ("tried", "history")
@@ -28,8 +30,18 @@ def drawn(number: int, memory: str) -> Arm:
     rng = np.random.default_rng(number)
     options = {name: choices[rng.integers(len(choices))] for name, choices in GRID.items()}
     options = {"divergence": DIVERGENCES[number % len(DIVERGENCES)], **options}
+    return _matched(options, memory)
+
+
+def _matched(options: dict[str, Any], memory: str) -> Arm:
     settings = {"agent": "sequence_match", "agent_options": options, **OWN_BURSTS, "memory": memory}
     return Arm(f"SequenceMatch ({', '.join(map(str, options.values()))}), {memory}", settings, (MIN_P,))
+
+
+def _gentle(divergence: str, alpha: float, memory: str) -> Arm:
+    """Near cloning, which is what is left as `alpha` goes to 0; of draws most are far from it."""
+    options = {"divergence": divergence, "alpha": alpha, "gamma": 0.995, "warm_up": 0.5}
+    return _matched(options, memory)
 
 
 MEMORY_SEARCH = Study(
@@ -38,6 +50,7 @@ MEMORY_SEARCH = Study(
     (
         *(replace(cloned(memory), decodings=(MIN_P, *BIASES)) for memory in _SEARCHED),
         *(drawn(number, memory) for number in range(DRAWS) for memory in _SEARCHED),
+        *(_gentle(*at, memory) for at in product(DIVERGENCES, GENTLE) for memory in _SEARCHED),
     ),
     (replace(roomy(CHAIN), budget=CHAIN.budget / 2, samples=600, split="valid"),),
     1,
