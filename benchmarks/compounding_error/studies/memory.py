@@ -14,6 +14,10 @@ from .parts import EXACT_PLACES, MASKED, MIN_P, MLE, TABU
 from .search import OWN_BURSTS
 
 MEMORIES = ("prefix", "tried", "history")
+BIAS = Decoding("bias", candidates=((), *((f"backspace_bias={b}",) for b in ("-1", "1", "2"))))
+REPLACED = (TABU, Decoding("restart", ("restart",)), Decoding("restart, min-p .1", ("restart", "min_p=0.1")))
+"""What may do without a memory in the model: the memory at sampling alone, and a new start."""
+
 BUDGETS = (4, 6, 8, 12, 20, 40, 80, 200)
 _MATCHING = {"divergence": "jensen_shannon", "alpha": 0.03, "gamma": 0.995, "warm_up": 0.5}
 
@@ -21,7 +25,7 @@ _MATCHING = {"divergence": "jensen_shannon", "alpha": 0.03, "gamma": 0.995, "war
 def cloned(memory: str, places: tuple[str, ...] = ()) -> Arm:
     """Cloning of bursts of its own mistakes."""
     settings = {**MASKED.settings, **OWN_BURSTS, "memory": memory}
-    return Arm(f"BC, {memory}", settings, (MIN_P, *(TABU,) * (memory == "prefix")), places=places)
+    return Arm(f"BC, {memory}", settings, (MIN_P, BIAS, *REPLACED * (memory == "prefix")), places=places)
 
 
 def _matched(memory: str) -> Arm:
@@ -68,9 +72,12 @@ MEMORY = Study(
             wins("BC, tried", "MLE, best of 4", "success", "no backspace"),
             wins("BC, history", "BC, prefix", "success", "the same mistakes without the memory"),
             wins("BC, tried", "BC, history", "success", "the other memory"),
+            wins("BC, history", "BC, prefix, restart", "success", "a new start without a memory"),
+            wins("BC, history, min-p .1", "BC, prefix, restart, min-p .1", "success", "a new start without a memory"),
             *(
-                wins(f"SequenceMatch (JS, alpha .03), {memory}", f"BC, {memory}", "success", "cloning in that memory")
+                wins(f"SequenceMatch (JS, alpha .03), {memory}", f"BC, {memory}{bias}", "success", "cloning there")
                 for memory in MEMORIES
+                for bias in ("", ", bias")
             ),
             *(wins(f"BC, uniform noise, {memory}", "MLE", "success", "no backspace") for memory in MEMORIES),
             *(
