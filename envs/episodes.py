@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError, first_line
+from seqil.errors import InvalidInputError, first_line, suggested
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts, within_budget
 from seqil.rollouts.tried_stacks import TriedStacks
@@ -18,6 +20,7 @@ from seqil.runs import plugins
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Reward = Callable[[Sequence[int], Sequence[int]], float]
+Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 _POOL = 1000  # training prompts that are drawn from a task, if it has so many
 
@@ -25,6 +28,8 @@ _POOL = 1000  # training prompts that are drawn from a task, if it has so many
 class Episodes:
     """The states of `rows` episodes; arguments are those of `TextGenerationEnv`."""
 
+    alone = False
+    """Whether the environment has one row, and knows of no others."""
     factors: tuple[int, ...] | None = None
     """Numbers of values of an action of several parts; None: it is one number."""
 
@@ -212,15 +217,46 @@ class Episodes:
         except (TypeError, ValueError) as error:
             raise InvalidInputError(f"actions are not an array of integers: {first_line(error)}") from None
         if found.shape != self.running.shape or found.dtype.kind not in "iu":
-            raise InvalidInputError(
-                f"an action is one integer per row, so {self.running.shape} integers; got {found.dtype} {found.shape}"
-            )
+            raise self._other_kind("one integer", actions, found)
         wrong = (found < 0) | (found >= self.num_actions)
         if wrong.any():
             raise InvalidInputError(
                 f"action {int(found[wrong][0])} is out of range; actions go from 0 to {self.num_actions - 1}"
             )
         return found.astype(np.int64)
+
+    def _other_kind(self, expected: str, given: Any, found: NDArray[Any]) -> InvalidInputError:
+        """What is wrong with something that is no action."""
+        if self.alone:
+            return InvalidInputError(f"an action is {expected}; got {given[0]!r:.60}")
+        return InvalidInputError(
+            f"an action is {expected} per row, and there are {len(self.running)} rows; got {found.dtype} {found.shape}"
+        )
+
+
+def known_options(initialize: Constructor) -> Constructor:
+    """A constructor that says of an option that it does not know what it does know."""
+
+    @wraps(initialize)
+    def checked(self: Any, *args: Any, **options: Any) -> None:
+        known = [name for name in inspect.signature(initialize).parameters if name != "self"]
+        for name in options:
+            if name not in known:
+                raise InvalidInputError(
+                    f"{type(self).__name__} has no option {name!r}; it has: {', '.join(known)}"
+                    f"{_of_its_task(name, options.get('task'))}{suggested(name, known)}"
+                )
+        initialize(self, *args, **options)
+
+    return cast(Constructor, checked)
+
+
+def _of_its_task(option: str, task: Any) -> str:
+    """Where an option belongs that the task has."""
+    cls: type = plugins.load("tasks", task) if isinstance(task, str) else type(task)
+    if task is None or option not in plugins.parameters(cls):
+        return ""
+    return f"; the task has it: give task={cls.__name__}({option}=…), of {cls.__module__}"
 
 
 def _vocabulary(given: Vocabulary | Mapping[str, int] | None, task: Task | None) -> Vocabulary:

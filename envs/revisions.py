@@ -108,7 +108,7 @@ class RevisionEpisodes(Episodes):
         found = np.asarray(actions)
         shape = (*self.running.shape, len(self.factors))
         if found.shape != shape or found.dtype.kind not in "iu":
-            raise InvalidInputError(f"an action is {shape[1]} integers per row; got {found.dtype} {found.shape}")
+            raise self._other_kind(f"{shape[1]} integers", actions, found)
         wrong = (found < 0) | (found >= np.array(self.factors))
         if wrong.any():
             raise InvalidInputError(f"action {found[wrong.any(1)][0].tolist()} is out of range of {self.factors}")

@@ -16,7 +16,7 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.rendering import Decode, spans, struck
 
-from .episodes import Episodes, Reward
+from .episodes import Episodes, Reward, known_options
 
 
 class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
@@ -51,6 +51,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
 
     metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
 
+    @known_options
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -74,6 +75,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
             *(max_prompt_length, reward, backspace, fixed_horizon, memory),
         )
+        self._episodes.alone = True
         self._history: list[int] = []
         self._streamer: Any = None
         self.observation_space, self.action_space = make_spaces(self._episodes)

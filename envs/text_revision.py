@@ -13,7 +13,7 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.edits import KINDS
 from seqil.mdp.rendering import revised, runs, struck
 
-from .episodes import Reward
+from .episodes import Reward, known_options
 from .revisions import Revision, RevisionEpisodes
 from .text_generation import TextGenerationEnv, make_spaces
 
@@ -44,6 +44,7 @@ class TextRevisionEnv(TextGenerationEnv):
 
     metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
 
+    @known_options
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -71,6 +72,7 @@ class TextRevisionEnv(TextGenerationEnv):
             *(prompts, task, max_prompt_length, reward, fixed_horizon),
         )
         self._episodes = self._revisions
+        self._episodes.alone = True
         self._written: list[tuple[int, bool]] = []
         self._history = []
         self.observation_space, self.action_space = make_spaces(self._episodes)

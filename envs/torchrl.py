@@ -17,7 +17,7 @@ from seqil.mdp.bans import states_before
 from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward
+from .episodes import Episodes, Reward, known_options
 from .revisions import Revision, RevisionEpisodes
 from .torch_episodes import OF_STATE, TorchEpisodes, tensors, with_tensors
 from .transitions import Transitions
@@ -42,6 +42,7 @@ class TorchTextGenerationEnv(TorchEpisodes):
         InvalidInputError: bad settings, actions or prompts.
     """
 
+    @known_options
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -172,6 +173,7 @@ class TorchTextRevisionEnv(TorchEpisodes):
 
     _rules: RevisionEpisodes
 
+    @known_options
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,

@@ -18,7 +18,7 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.edits import KINDS
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward
+from .episodes import Episodes, Reward, known_options
 from .revisions import Revision, RevisionEpisodes
 from .text_generation import make_spaces
 
@@ -38,6 +38,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         settings: of `TextGenerationEnv`.
     """
 
+    @known_options
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -145,6 +146,7 @@ class TextRevisionVectorEnv(TextGenerationVectorEnv):
         settings: of `TextRevisionEnv`.
     """
 
+    @known_options
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,

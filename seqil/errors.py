@@ -1,5 +1,8 @@
 """The errors that seqil raises on purpose: one line that names the culprit and the remedy."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class SeqilError(Exception):
     """Base of all errors of the library; the command line turns it into one line and exit status 2."""
@@ -27,6 +30,12 @@ class MissingExtraError(SeqilError, ImportError):
 
 class LostRankError(SeqilError):
     """Of the processes that train together another one has ended, or has gone apart."""
+
+
+def suggested(name: str, known: Iterable[str]) -> str:
+    """A question after the complaint about an unknown name, where a known one is like it."""
+    near = get_close_matches(name, [*known], 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def first_line(error: Exception) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ import transformers
 from torch import Tensor
 from transformers import LogitsProcessor
 
-from ..errors import InvalidInputError, first_line
+from ..errors import InvalidInputError, first_line, suggested
 from ..mdp.prefix import Prefixes
 from ..policy.token_policy import TokenPolicy
 
@@ -29,10 +28,7 @@ def made(name: str, arguments: Sequence[Any]) -> LogitsProcessor:
     kind = getattr(transformers, name, None) if name.isidentifier() else None
     if not (inspect.isclass(kind) and issubclass(kind, LogitsProcessor)):
         known = [one for one in dir(transformers) if one.endswith(("LogitsProcessor", "LogitsWarper"))]
-        near = get_close_matches(name, known, 1)
-        raise InvalidInputError(
-            f"transformers has no logits processor {name!r}" + (f"; did you mean {near[0]}?" if near else "")
-        )
+        raise InvalidInputError(f"transformers has no logits processor {name!r}{suggested(name, known)}")
     try:
         return kind(*arguments)
     except Exception as error:  # what they raise is theirs to say

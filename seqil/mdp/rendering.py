@@ -76,6 +76,12 @@ def runs(tokens: Sequence[tuple[int, bool]], decode: Decode, prompt: Sequence[in
     return [(text, deleted) for text, deleted in found if text]
 
 
+def continuation(decode: Decode, prompt: Sequence[int], text: Sequence[int]) -> str:
+    """What ids add to the text of a prompt; where they change it, what they are by themselves."""
+    before, whole = _read(decode, prompt), _read(decode, [*prompt, *text])
+    return whole.removeprefix(before) if whole.startswith(before) else _read(decode, text)
+
+
 def struck(runs: Iterable[Span]) -> str:
     """Deleted text struck out by combining characters."""
     return "".join("".join(c + _STRUCK for c in text) if deleted else text for text, deleted in runs)

@@ -250,6 +250,12 @@ class Trajectories:
 
         return as_rows(self)
 
+    def to_dataset(self, form: Any = "rows", reader: Any = None) -> Any:
+        """A `datasets.Dataset` of rows, prompts and completions, or messages: see `as_dataset`."""
+        from .data_sets import as_dataset
+
+        return as_dataset(self, form, reader)
+
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
         """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal.

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import InvalidInputError
+from ..mdp.rendering import continuation
 from ..mdp.vocabulary import Vocabulary
 from ..policy.token_policy import TokenPolicy
 from .rollouts import rollout
@@ -34,12 +35,7 @@ def complete(policy: TokenPolicy, prompts: Sequence[str], reader: Any, *, max_le
     ids = [read_prompt(reader, policy.vocabulary, prompt) for prompt in prompts]
     with torch.no_grad():
         texts = rollout(policy, ids, max_length=max_length, **options).replay().texts(eos=False)
-    found = []
-    for prompt, text in zip(ids, texts, strict=True):
-        before = reader.decode(prompt)
-        whole = reader.decode([*prompt, *text])
-        found.append(whole.removeprefix(before) if whole.startswith(before) else reader.decode(text))
-    return found
+    return [continuation(reader.decode, prompt, text) for prompt, text in zip(ids, texts, strict=True)]
 
 
 def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import GenerationMixin
 
 from ..decoding.interface import Rule
 from ..decoding.rules import min_p, top_k, top_p
@@ -70,7 +72,7 @@ def generate(
         generation_config: None: that of the model.
         logits_processor: those that transformers makes of a generation config; others are refused, see `rules`.
         stopping_criteria: likewise.
-        streamer: a `DeletionStreamer`, for one row; `custom_generate=` of transformers does not hand it on.
+        streamer: a `DeletionStreamer`, for one row.
         vocabulary: None: what `seqil.json` says where the model was loaded from, else the marks of its config.
         rules: of `seqil.decoding`, after those of the config.
         max_actions: budget of actions, deletions included; None: four times the most tokens.
@@ -94,8 +96,12 @@ def generate(
     copies = 1 if inside else config.num_return_sequences
     padding = _padding(config, policy.vocabulary)
     prompts = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
+    shown = streamer is None
+    streamer = _of_the_caller() if inside and shown else streamer
     if streamer is not None:
-        _begin(streamer, prompts, copies, policy.vocabulary)
+        _check_streamer(streamer, len(prompts) * copies, policy.vocabulary)
+        if not shown:
+            streamer.put(torch.tensor(prompts))
     most, least = _lengths(model, config, generation_config, kwargs, input_ids.shape[1], inside)
     written = rollout(
         policy,
@@ -194,15 +200,24 @@ def _unpadded(ids: Tensor, mask: Tensor | None, pad: int | None, vocabulary: Voc
     return [row[kept].tolist() for row, kept in zip(ids, real, strict=True)]
 
 
-def _begin(streamer: Any, prompts: list[list[int]], copies: int, vocabulary: Vocabulary) -> None:
+def _of_the_caller() -> Any:
+    """The streamer that the `generate` of transformers was given: it shows it the prompt, but hands it to none of the
+    functions that it takes as `custom_generate`.
+    """
+    inside, frame = inspect.unwrap(GenerationMixin.generate).__code__, inspect.currentframe()
+    while frame is not None and frame.f_code is not inside:
+        frame = frame.f_back
+    return None if frame is None else frame.f_locals.get("streamer")
+
+
+def _check_streamer(streamer: Any, rows: int, vocabulary: Vocabulary) -> None:
     if getattr(streamer, "backspace", None) != vocabulary.backspace:
         raise InvalidInputError(
             f"{type(streamer).__name__} cannot take text back by id {vocabulary.backspace}; "
             "give a seqil.DeletionStreamer of the model's tokenizer"
         )
-    if len(prompts) * copies != 1:
+    if rows != 1:
         raise InvalidInputError("a streamer shows one row; generate one at a time")
-    streamer.put(torch.tensor(prompts))
 
 
 def _lengths(

@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError, SeqilError
+from ..errors import InvalidInputError, SeqilError, suggested
 from ..mdp.task import Task
 from . import own_files
 from .option_types import argument_types, mismatch, read
@@ -75,7 +75,9 @@ def load(kind: str, name: str) -> Any:
     if not found and name in _built_in(kind):
         return _built_in(kind)[name]
     if not found:
-        raise InvalidInputError(f"unknown {one(kind)} {name!r}; known: {', '.join(names(kind))}")
+        raise InvalidInputError(
+            f"unknown {one(kind)} {name!r}; known: {', '.join(names(kind))}{suggested(name, names(kind))}"
+        )
     if len(found) > 1:
         packages = sorted(" ".join(_package(point)) for point in found)
         raise InvalidInputError(
@@ -122,7 +124,9 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     known = parameters(cls)
     for option in options:
         if option not in known:
-            raise InvalidInputError(f"{what} has no option {option!r}; it has: {', '.join(known)}")
+            raise InvalidInputError(
+                f"{what} has no option {option!r}; it has: {', '.join(known)}{suggested(option, known)}"
+            )
     try:
         inspect.signature(cls).bind(*args, **options)
     except TypeError as error:

@@ -149,7 +149,7 @@ def test_nothing_left_is_said():
         (lambda: ban([99]), "ban: 99 is no token of a text"),
         (lambda: ban([3]), "ban: 3 is no token of a text"),
         (lambda: ban("word"), "give reader="),
-        (lambda: processor("NoRepeatNgramLogitsProcessor", 2), "did you mean NoRepeatNGramLogitsProcessor"),
+        (lambda: processor("NoRepeatNgramLogitsProcessor", 2), "did you mean 'NoRepeatNGramLogitsProcessor'?"),
         (lambda: processor("NoRepeatNGramLogitsProcessor", -1), "has to be a strictly positive integer"),
         (lambda: processor(7), "7 is no logits processor"),
         (lambda: processor("GPT2Model"), "transformers has no logits processor 'GPT2Model'"),

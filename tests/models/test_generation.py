@@ -112,10 +112,16 @@ def test_the_memory_of_a_policy_is_that_of_its_folder(policy, tmp_path):
     assert texts(ids) == expected != forgetful
 
 
-def test_a_streamer_shows_one_row(policy, capsys):
+def through_transformers(model, ids, **options):
+    return model.generate(ids, custom_generate=seqil.generate, **options)
+
+
+@pytest.mark.parametrize("write", [seqil.generate, through_transformers])
+def test_a_streamer_shows_one_row(policy, capsys, write):
     streamer = seqil.DeletionStreamer(tokenizer(WORDS), skip_prompt=True)
     with seeded(3):
-        ids = seqil.generate(policy.model, IDS[:1], streamer=streamer, do_sample=True, top_k=0, max_new_tokens=9)
+        ids = write(policy.model, IDS[:1], streamer=streamer, do_sample=True, top_k=0, max_new_tokens=9)
+    assert texts(ids) == drawn(policy, PROMPTS[:1]).replay().texts(eos=False)
     shown = []
     for character in capsys.readouterr().out.rstrip("\n"):
         if character == "⌫":
@@ -123,6 +129,23 @@ def test_a_streamer_shows_one_row(policy, capsys):
         else:
             shown.append(character)
     assert "".join(shown).strip() == " ".join(f"w{i}" for i in texts(ids)[0])
+
+
+def test_a_streamer_that_takes_nothing_back_is_refused_by_way_of_transformers_too(policy):
+    options = {"streamer": TextStreamer(tokenizer(WORDS)), "max_new_tokens": 4, "do_sample": False}
+    with pytest.raises(InvalidInputError, match="TextStreamer cannot take text back"):
+        policy.model.generate(IDS[:1], custom_generate=seqil.generate, **options)
+    unasked = policy.model.generate(IDS[:1], custom_generate=seqil.generate, max_new_tokens=4, do_sample=False)
+    assert unasked.shape[1] <= 7
+
+
+@pytest.mark.parametrize("write", [seqil.generate, through_transformers])
+def test_rules_are_handed_on(policy, write):
+    rules = [decoding.ban([5], [7, 8]), decoding.processor("NoRepeatNGramLogitsProcessor", 1)]
+    with seeded(3):
+        ids = write(policy.model, IDS, attention_mask=MASK, rules=rules, do_sample=True, top_k=0, max_new_tokens=9)
+    assert texts(ids) == drawn(policy, rules=rules).replay().texts(eos=False)
+    assert all(len(set(text)) == len(text) for text in texts(ids))
 
 
 @pytest.mark.parametrize(
