@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InvalidInputError
@@ -48,4 +50,16 @@ def check_file(path: Path) -> None:
 def read_bytes(path: Path) -> bytes:
     """The content of a file that `check_file` has nothing against."""
     check_file(path)
-    return path.read_bytes()
+    with reading(path):
+        return path.read_bytes()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file in an error of the disk, which does not name it once the file is open."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import decoding, metrics
+from ..durable import naming
+from ..durable import replace as replace_file
 from ..errors import InvalidInputError
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
@@ -210,7 +212,8 @@ def evaluate(
             **{"run": str(out), "task": task.name, **sampled, "max_actions": budget, "seed": seed},
             "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
         }
-        json_file.write_text(strict_json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        with naming(json_file, "free some space, or name another file"):
+            replace_file(json_file, (strict_json.dumps(numbers, indent=1) + "\n").encode())
 
 
 def _loop(

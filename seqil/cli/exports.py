@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import CheckpointError, InvalidInputError
+from ..capacity import read_bytes
+from ..durable import flush, flush_all, make_folder, naming, taken_back
+from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
 from ..policy.token_policy import TokenPolicy
@@ -68,18 +69,16 @@ def export(
     policy = policy.merged() if merge else policy
     policy = policy if backspace else without_backspace(policy)
     temporary = folder.with_name(f".{folder.name}.part")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with naming(folder, "free some space, or choose another folder"), taken_back(temporary):
+        make_folder(temporary.parent)
+        temporary.mkdir()
         policy.save_pretrained(temporary, getattr(task, "tokenizer", None))
         (temporary / "README.md").write_text(written, encoding="utf-8")
+        flush_all(temporary)
         if folder.exists():
             folder.rmdir()
         temporary.rename(folder)
-    except OSError as error:
-        raise CheckpointError(f"cannot write {folder}: {error}; choose another folder") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        flush(folder.parent)
 
 
 def without_backspace(policy: TokenPolicy) -> TokenPolicy:
@@ -138,10 +137,10 @@ _DELETING = (
 
 def _read(file: Path, task: Task) -> Mapping[str, Any]:
     try:
-        numbers = json.loads(file.read_text(encoding="utf-8"))
+        numbers = json.loads(read_bytes(file).decode())
         estimates = {name: Estimate.of(row) for name, row in numbers["estimates"].items()}
         found, how = numbers["task"], {name: numbers[name] for name in _HOW}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInputError(f"{file} is not what seqil evaluate --json writes: {error!r:.80}") from None
     if found != task.name:
         raise InvalidInputError(f"{file} is an evaluation on {found}, the run is of {task.name}")

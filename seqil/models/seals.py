@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..capacity import read_bytes, reading
+from ..durable import naming, replace
 from ..errors import CheckpointError
 
 SETTINGS = "seqil.json"
@@ -27,7 +29,7 @@ def sums_of(folder: Path) -> dict[str, str]:
 
 def sha256(file: Path) -> str:
     """Of a file, read in pieces."""
-    with file.open("rb") as opened:
+    with reading(file), file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
@@ -42,10 +44,10 @@ def seal(folder: str | Path) -> int:
     """
     path = Path(folder) / SETTINGS
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(read_bytes(path).decode())
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
     if not isinstance(said, dict):
         raise CheckpointError(f"{path} is damaged; restore it or save the policy again")
@@ -56,7 +58,8 @@ def write_sealed(folder: Path, said: Mapping[str, Any]) -> int:
     """Write `seqil.json`, with the sums of the files beside it; their number."""
     sums = sums_of(folder)
     text = json.dumps({**said, _SUMS: sums}, indent=2) + "\n"
-    (folder / SETTINGS).write_text(text, encoding="utf-8")
+    with naming(folder / SETTINGS, "free some space and try again"):
+        replace(folder / SETTINGS, text.encode())
     return len(sums)
 
 

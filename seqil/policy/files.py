@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, InvalidInputError, first_line
+from ..capacity import read_bytes
+from ..errors import CheckpointError, first_line
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models import adapters, seals, tokenizers
@@ -102,7 +103,7 @@ class Saved:
                 adapters.save(policy.adapted[0], folder)
             else:
                 model.save_pretrained(folder)
-        except OSError:
+        except (OSError, SafetensorError):
             raise
         except Exception as error:  # whatever a model brought along
             raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
@@ -139,7 +140,7 @@ class Saved:
         """
         path = folder / SETTINGS
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
+            said = json.loads(read_bytes(path).decode())
             if not isinstance(said["backspace"], bool):
                 raise TypeError(f"backspace is {said['backspace']!r}, neither true nor false")
             found = cls(Vocabulary.of(said["vocabulary"]), said["backspace"], Memory.of(said.get("memory", PREFIX)))
@@ -147,7 +148,7 @@ class Saved:
             raise CheckpointError(
                 f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
             ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, InvalidInputError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
         if verify:
             seals.check(folder, said)

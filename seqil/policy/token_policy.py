@@ -11,6 +11,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
+from ..durable import naming
 from ..errors import CheckpointError, InvalidInputError
 from ..mdp.bans import Bans, legal_along
 from ..mdp.memory import PREFIX, Memory
@@ -250,7 +251,10 @@ class TokenPolicy(LanguageModel):
             tokenizer: is written too, with `<|backspace|>` as the special token of id V. None: the one in the folder
                 that the model was loaded from, if it has this vocabulary.
         """
-        Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder), tokenizer)
+        if not str(folder):
+            raise InvalidInputError("save_pretrained: the name of the folder is empty; '.' is the working directory")
+        with naming(Path(folder), "free some space, or choose another folder"):
+            Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder), tokenizer)
 
     @classmethod
     def from_pretrained(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..capacity import read_bytes
+from ..durable import flush, flush_all, make_folder, naming, replace, taken_back
 from ..errors import CheckpointError
 from ..models.seals import sha256
 from ..policy.token_policy import TokenPolicy
@@ -60,31 +60,43 @@ class RunFolder:
         """Hold the folder's lock: a second writer is refused at once, and a crash releases it."""
         if self.path.exists() and not self.path.is_dir():
             raise CheckpointError(f"{self.path} is a file; choose another --out")
-        try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(f"cannot write into {self.path}: {error}; choose another --out") from None
-        with (self.path / ".lock").open("w") as lock:
+        with naming(self.path, "choose another --out"):
+            make_folder(self.checkpoints)
+            lock = (self.path / ".lock").open("w")
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise CheckpointError(
                     f"{self.path} is being written by another process; choose another --out"
                 ) from None
-            for orphan in self._named(r"\.\d{9}"):
-                shutil.rmtree(orphan, ignore_errors=True)
+            self._sweep()
             yield self
+
+    def _sweep(self) -> None:
+        """What a crash left: the half of a new folder goes, and one that had to make room comes back."""
+        for before in (*self._named(r"\.\d{9}\.before"), self.path / ".best.before"):
+            final = before.with_name(before.name.removesuffix(".before").removeprefix("."))
+            if before.is_dir() and not final.exists():
+                before.rename(final)
+        for orphan in (*self._named(r"\.\d{9}(\.before)?"), self.path / ".best", self.path / ".best.before"):
+            shutil.rmtree(orphan, ignore_errors=True)
 
     def start(self, settings: Mapping[str, Any]) -> None:
         """Record the settings of a new run."""
         if (self.path / "settings.json").exists():
             raise CheckpointError(f"{self.path} already holds a run; add --resume to go on, or choose another --out")
-        write_json(self.path / "settings.json", settings)
+        with naming(self.path / "settings.json", "free some space, or choose another --out"):
+            write_json(self.path / "settings.json", settings)
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """Append one line of metrics."""
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with naming(self.metrics, self._remedy), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metrics)) + "\n")
+
+    @property
+    def _remedy(self) -> str:
+        return f"mend the disk and go on with: seqil train --out {self.path} --resume"
 
     def save(self, step: int, policy: TokenPolicy, state: Any) -> Path:
         """Write a checkpoint; the one before stays too, older ones go.
@@ -98,25 +110,19 @@ class RunFolder:
             CheckpointError: the disk refused; every earlier checkpoint is untouched.
         """
         final, temporary = self.checkpoints / f"{step:09d}", self.checkpoints / f".{step:09d}"
-        try:
-            temporary.mkdir(parents=True)
+        with naming(final, f"earlier checkpoints are intact; {self._remedy}"), taken_back(temporary):
+            if self.metrics.exists():
+                flush(self.metrics)
+            temporary.mkdir()
             policy.save_pretrained(temporary)
             tensors: dict[str, Tensor] = {}
             write_json(temporary / "state.json", _split(state, tensors))
             save_file(tensors, temporary / "state.safetensors")
-            files = sorted(temporary.rglob("*"))
-            for file in files:
-                _flush(file)
-            sums = {file.relative_to(temporary).as_posix(): sha256(file) for file in files if file.is_file()}
+            flush_all(temporary)
+            files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
+            sums = {file.relative_to(temporary).as_posix(): sha256(file) for file in files}
             write_json(temporary / "manifest.json", {"step": step, "files": sums})
-            _flush(temporary)
-            if final.exists():
-                shutil.rmtree(final)
-            temporary.rename(final)
-            _flush(self.checkpoints)
-        except (OSError, SafetensorError) as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise CheckpointError(f"cannot write {final}: {error}; earlier checkpoints are intact") from error
+            _put(temporary, final)
         for old in self.complete()[:-2]:
             self._remove(old)
         return final
@@ -163,7 +169,8 @@ class RunFolder:
         if not self.metrics.exists():
             return {}
         kept = [line for line in read_bytes(self.metrics).splitlines() if _step(line) <= step]
-        replace(self.metrics, b"".join(line + b"\n" for line in kept))
+        with naming(self.metrics, self._remedy):
+            replace(self.metrics, b"".join(line + b"\n" for line in kept))
         return json.loads(kept[-1]) if kept else {}
 
     def best(self) -> dict[str, Any] | None:
@@ -177,24 +184,13 @@ class RunFolder:
         Raises:
             CheckpointError: the disk refused; the one before is untouched.
         """
-        final, temporary, before = (self.path / name for name in ("best", ".best", ".before"))
-        try:
-            for leftover in (temporary, before):
-                shutil.rmtree(leftover, ignore_errors=True)
+        final, temporary = self.path / "best", self.path / ".best"
+        with naming(final, f"the checkpoints are intact; {self._remedy}"), taken_back(temporary):
             temporary.mkdir()
             policy.save_pretrained(temporary)
             write_json(temporary / "best.json", about)
-            for file in temporary.rglob("*"):
-                _flush(file)
-            if final.exists():
-                final.rename(before)
-            temporary.rename(final)
-            _flush(self.path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"cannot write {final}: {error}; the checkpoints are intact") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(before, ignore_errors=True)
+            flush_all(temporary)
+            _put(temporary, final)
 
     def discard(self) -> None:
         """Take back a run that ended before anything was measured or saved, so that a corrected command may start."""
@@ -256,12 +252,16 @@ def write_json(path: Path, value: Any) -> None:
     replace(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Replace a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    _flush(temporary)
-    temporary.replace(path)
+def _put(temporary: Path, final: Path) -> None:
+    """Give a finished folder its name; what had it goes when that is on the disk."""
+    before, there = final.with_name(f".{final.name}.before"), final.exists()
+    if there:
+        shutil.rmtree(before, ignore_errors=True)
+        final.rename(before)
+    temporary.rename(final)
+    flush(final.parent)
+    if there:
+        shutil.rmtree(before, ignore_errors=True)
 
 
 def _step(line: bytes) -> float:
@@ -290,14 +290,6 @@ def _join(value: Any, tensors: dict[str, Tensor]) -> Any:
             return tensors[value[_TENSOR]]
         return {key: _join(item, tensors) for key, item in value[_ITEMS]}
     return [_join(item, tensors) for item in value] if isinstance(value, list) else value
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..durable import naming
 from ..errors import CheckpointError, InvalidInputError, first_line
 from ..learning.training import Training
 from .checkpoint import RunFolder, versions, write_json
@@ -94,7 +95,8 @@ def extended(run: RunFolder, steps: int | None) -> Settings:
 def record_extension(run: RunFolder, chosen: Settings) -> None:
     """Write down to how many steps a run goes on."""
     if settings_of(run).steps != chosen.steps:
-        write_json(run.path / "settings.json", {**run.settings, "settings": chosen.to_json()})
+        with naming(run.path / "settings.json", "free some space and try again"):
+            write_json(run.path / "settings.json", {**run.settings, "settings": chosen.to_json()})
 
 
 def made_with() -> dict[str, Any]:

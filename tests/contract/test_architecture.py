@@ -25,7 +25,7 @@ DIRECTIONS = {
         {"policy"},
         {"models"},
         {"statistics", "mdp"},
-        {"randomness", "capacity"},
+        {"randomness", "capacity", "durable"},
         {"errors"},
     ),
     "benchmarks/compounding_error": (

@@ -1,0 +1,95 @@
+"""Files that are whole or not there, and errors of the disk that say what was written and what to do."""
+
+import os
+
+import pytest
+from safetensors import SafetensorError
+
+from seqil import durable
+from seqil.capacity import read_bytes
+from seqil.errors import CheckpointError
+from seqil.runs.checkpoint import RunFolder
+from seqil.testing.agents import tiny_policy
+
+
+def test_an_error_of_the_disk_is_named_with_the_room_that_is_left(tmp_path):
+    with (
+        pytest.raises(
+            CheckpointError,
+            match=r"cannot write .*numbers: No space left on device \([\d,]+ MiB are free there\); free",
+        ),
+        durable.naming(tmp_path / "numbers", "free some space"),
+    ):
+        raise OSError(28, "No space left on device")
+
+
+def test_the_outermost_names_the_remedy(tmp_path):
+    with (
+        pytest.raises(CheckpointError, match=r"outer: I/O error; go on$"),
+        durable.naming(tmp_path / "outer", "go on"),
+        durable.naming(tmp_path / "inner", "stop"),
+    ):
+        raise SafetensorError("I/O error")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    durable.replace(path, b"before")
+
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="Input"):
+        durable.replace(path, b"after")
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_device_is_written_to():
+    durable.replace(durable.Path("/dev/null"), b"x")
+    assert not durable.Path("/dev/null").is_file()
+
+
+def test_new_folders_are_listed_on_the_disk(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(durable, "flush", flushed.append)
+    durable.make_folder(tmp_path / "a/b")
+    assert flushed == [tmp_path / "a", tmp_path]
+    durable.make_folder(tmp_path / "a/b")
+    assert len(flushed) == 2
+
+
+def test_an_error_while_reading_names_the_file(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"x")
+
+    def refuse(_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(OSError, match=r"Input/output error: '.*file'"):
+        read_bytes(tmp_path / "file")
+
+
+def test_a_checkpoint_that_made_room_comes_back(tmp_path):
+    """A crash between the two renames of a checkpoint of the same step, or of the best one."""
+    run = RunFolder(tmp_path / "run")
+    with run.writing():
+        run.save(1, tiny_policy(), {"step": 1})
+        run.save(1, tiny_policy(), {"again": True})
+        assert run.load() == (1, {"again": True})
+        run.keep(tiny_policy(), {"step": 1})
+    (run.checkpoints / "000000001").rename(run.checkpoints / ".000000001.before")
+    (run.path / "best").rename(run.path / ".best.before")
+    (run.path / ".best").mkdir()
+    with run.writing():
+        assert run.load() == (1, {"again": True})
+        assert run.best() == {"step": 1}
+    assert sorted(p.name for p in run.path.iterdir()) == [".lock", "best", "checkpoints"]
+
+
+def test_an_empty_name_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="the name of the folder is empty"):
+        tiny_policy().save_pretrained("")
+    assert not list(tmp_path.iterdir())
