@@ -17,6 +17,7 @@ from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 from seqil.errors import InvalidInputError
 from seqil.learning.whole_batch import centre_and_spread, mean, share
 from seqil.metrics.distances import SMOOTHING, reverse_kl
+from seqil.policy.refusals import refuse_wrapped
 
 from .discriminator import REWARDS, Discriminator, LogitReward, TreeHead, airl
 
@@ -180,6 +181,7 @@ class GAIL(Agent):
         pace: float = 0.03,
         **options: Any,
     ) -> None:
+        refuse_wrapped(policy)
         self.check_shares(trace=trace, smoothing=smoothing)
         if smoothing >= 0.5:
             raise InvalidInputError(f"GAIL: smoothing={smoothing} must be below 0.5, where both sides look alike")

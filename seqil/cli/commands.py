@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from .. import decoding, metrics
 from ..durable import naming
 from ..durable import replace as replace_file
 from ..errors import InvalidInputError
+from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
 from ..mdp.task import Task
@@ -27,13 +26,13 @@ from ..policy.token_policy import TokenPolicy
 from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption, strict_json
-from ..runs.checkpoint import RunFolder
+from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import located, make_task, make_training
 from ..runs.settings import Settings, merged, read_config
-from ..runs.stopping import stoppable
 from ..runs.validation import MEASURE, Validation
 from . import showing
-from .reporting import progress
+from .together import joined
+from .training_loop import carry_on
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -72,22 +71,27 @@ def train(
     found = merged(settings, read_config(config) if config else {}, own, settings)
     asked = found["demonstrations"]
     chosen = Settings.of({**found, "demonstrations": asked or Settings.demonstrations})
-    task = make_task(chosen)
-    chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
-    training, chosen = make_training(chosen, task), located(chosen)
-    if task.available("test") == 0:
-        resumption.warn(f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data")
-    run = RunFolder(out)
-    validation = Validation(run, task, evaluate_every, patience) if evaluate_every else None
-    with run.writing():
-        run.start({"settings": chosen.to_json(), **resumption.made_with()})
-        try:
-            identity = resumption.identity_of(training, chosen)
-            run.save(0, training.policy, {"identity": identity, "training": training.state_dict()})
-            _loop(run, training, task, save_every, identity, validation, max_actions)
-        except Exception:
-            run.discard()
-            raise
+    with joined(chosen.model.device) as ranks:
+        run = _folder(out, ranks)
+        task = make_task(chosen)
+        chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
+        training, chosen = make_training(chosen, task, ranks=ranks), located(chosen)
+        if task.available("test") == 0:
+            resumption.warn(
+                f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data"
+            )
+        validation = Validation(run, task, evaluate_every, patience) if evaluate_every and run.ours else None
+        with run.writing():
+            run.start({"settings": chosen.to_json(), **resumption.made_with(ranks)})
+            try:
+                identity = resumption.identity_of(training, chosen)
+                run.save(0, training.policy, {"identity": identity, "training": training.state_dict()})
+                seconds = carry_on(console, run, training, save_every, identity, validation)
+            except Exception:
+                run.discard()
+                raise
+        if run.ours:
+            _say_finished(run, training, task, seconds, max_actions)
 
 
 def resume(
@@ -99,18 +103,33 @@ def resume(
     max_actions: int | None = None,
 ) -> None:
     """Go on with a run from its newest checkpoint, from its settings alone if it has none yet; to more `steps`."""
-    run = RunFolder(out)
-    chosen = resumption.extended(run, steps)
-    task = make_task(chosen)
-    training = make_training(chosen, task)
-    resumption.warn_of_changes(run)
-    with run.writing():
-        if run.complete():
-            resumption.restore(run, training, chosen)
-        resumption.record_extension(run, chosen)
-        console.print(f"resumed at step {training.step} of {chosen.steps}")
-        validation = Validation(run, task, evaluate_every, patience) if evaluate_every else None
-        _loop(run, training, task, save_every, resumption.identity_of(training, chosen), validation, max_actions)
+    device = resumption.settings_of(RunFolder(out)).model.device
+    with joined(device) as ranks:
+        run = _folder(out, ranks)
+        chosen = resumption.extended(run, steps)
+        task = make_task(chosen)
+        training = make_training(chosen, task, ranks=ranks)
+        resumption.warn_of_changes(run, ranks)
+        with run.writing():
+            if run.complete():
+                resumption.restore(run, training, chosen)
+            if ranks is not None:
+                ranks.wait()  # all have read what the first is going to change
+            resumption.record_extension(run, chosen)
+            console.print(f"resumed at step {training.step} of {chosen.steps}")
+            validation = Validation(run, task, evaluate_every, patience) if evaluate_every and run.ours else None
+            identity = resumption.identity_of(training, chosen)
+            seconds = carry_on(console, run, training, save_every, identity, validation)
+        if run.ours:
+            _say_finished(run, training, task, seconds, max_actions)
+
+
+def _folder(out: Path, ranks: Ranks | None) -> RunFolder:
+    """The folder of a run; ranks but the first neither write there nor speak."""
+    if ranks is None or ranks.rank == 0:
+        return RunFolder(out)
+    console.quiet = True
+    return WatchedFolder(out)
 
 
 def sample(
@@ -216,65 +235,21 @@ def evaluate(
             replace_file(json_file, (strict_json.dumps(numbers, indent=1) + "\n").encode())
 
 
-def _loop(
-    run: RunFolder,
-    training: Training,
-    task: Task,
-    save_every: int,
-    identity: dict[str, Any],
-    validation: Validation | None = None,
-    max_actions: int | None = None,
+def _say_finished(
+    run: RunFolder, training: Training, task: Task, seconds: float, max_actions: int | None = None
 ) -> None:
-    total, saved = training.agent.steps, training.step
-    before = run.rewind(training.step).get("seconds")
-    began = time.perf_counter() - (before if isinstance(before, float | int) and math.isfinite(before) else 0)
-
-    def save() -> int:
-        run.save(training.step, training.policy, {"identity": identity, "training": training.state_dict()})
-        return training.step
-
-    def take_over(number: int) -> None:
-        with training.unchanging:
-            if training.step > 0:
-                save()
-            _say_stopped(run, training.step, total)
-
-    with progress(console, training.step, total) as told, stoppable(take_over) as stop:
-        for step, metrics in training.run():
-            due = validation is not None and validation.due(step, total)
-            if validation is not None and due:
-                metrics |= validation.measured(step, training.policy)
-            if step % 10 == 0 or step == total or due:
-                run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
-            told(step, metrics["loss"])
-            with training.unchanging:
-                if stop.number:
-                    stop.handled()
-                over = validation is not None and due and validation.over(step)
-                if step % save_every == 0 or step == total or stop.number or over:
-                    saved = save()
-            if stop.number or over:
-                break
     best = run.best()
     if best is not None:
         console.print(f"best on held-out items: step {best['step']}, {best[MEASURE]:.4f} nats per token")
-    if saved < total and stop.number:
-        _say_stopped(run, saved, total)
-        raise SystemExit(128 + stop.number)
     costs = training.costs()
     console.print(
         f"trained on {costs['training_positions']:,.0f} positions, sampled {costs['rollout_positions']:,}, "
-        f"in {time.perf_counter() - began:.0f} s"
+        f"in {seconds:.0f} s"
     )
     prompts = training.demonstrations.select(slice(0, 64)).prompts
     written = _rollout(task, training.policy, prompts, 1.0, 0, max_actions=max_actions)
     _print_cost(written, task.budget(max_actions))
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
-
-
-def _say_stopped(run: RunFolder, step: int, total: int) -> None:
-    remedy = f"go on with: seqil train --out {run.path} --resume"
-    console.print(f"stopped at step {step} of {total}; {remedy}", soft_wrap=True)
 
 
 def _print_cost(trajectories: Trajectories, budget: int, rules: Sequence[decoding.Rule] = ()) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ..errors import InvalidInputError, SeqilError, first_line
+from . import together
 
 app = typer.Typer(
     add_completion=False,
@@ -106,6 +107,9 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Updates; with --resume, to how many to go on.")] = 600,
     batch_size: Annotated[int, typer.Option(min=1, help="Demonstrations per update.")] = 32,
+    microbatch: Annotated[
+        int | None, typer.Option(min=1, help="So many of them in memory at once; all by default.", show_default=False)
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
     noise: Annotated[
         str, typer.Option(help=f"Where wrong tokens come from: {_known('noise')}, or my_noise.py:mine.")
@@ -155,7 +159,7 @@ def train(
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
         **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype, "lora": lora},
-        **{"demonstrations": demonstrations, "steps": steps, "batch_size": batch_size},
+        **{"demonstrations": demonstrations, "steps": steps, "batch_size": batch_size, "microbatch": microbatch},
         **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
         **{"memory": memory, "mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
         "task_options": parse_pairs(task_option, "--task-option"),
@@ -317,6 +321,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # text may hold what a terminal cannot show
     try:
+        together.refuse_other_commands(sys.argv[1] if sys.argv[1:] else "")
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "seqil"
@@ -335,5 +340,6 @@ def main() -> None:
 
 
 def _fail(reason: str) -> NoReturn:
-    print("seqil:", " ".join(reason.splitlines()), file=sys.stderr)
+    if together.speaks():
+        print("seqil:", " ".join(reason.splitlines()), file=sys.stderr)
     sys.exit(2)

@@ -15,9 +15,10 @@ from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
+from ..policy.refusals import refuse_wrapped
 from ..policy.token_policy import TokenPolicy
-from . import objectives
 from .accumulation import Division, Loss, Part, backpropagate, summed
+from .loss import TrajectoryLoss, cloned, wrapped_loss
 
 
 class Agent:
@@ -39,6 +40,9 @@ class Agent:
             discriminator) learn at the full rate, and their gradient is clipped by itself.
     """
 
+    policy: TokenPolicy
+    loss: LossModule
+    """A module that wraps it may be put in its place: it is what updates call then, and `loss` stays what it wraps."""
     uses_rollouts = False
     """Whether updates after the warm-up want trajectories of the policy itself."""
     fresh = False
@@ -92,6 +96,19 @@ class Agent:
             [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay, fused=True
         )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Wrappers are honoured around the loss, and refused around the policy."""
+        if name == "policy":
+            refuse_wrapped(value)
+            if value is not getattr(self, "policy", value):
+                raise InvalidInputError(
+                    f"{type(self).__name__}: loss and optimizer hold the first policy; make an agent of the other one"
+                )
+        if name == "loss":
+            self._door = value
+            value = wrapped_loss(value, getattr(self, "loss", None))
+        super().__setattr__(name, value)
+
     @property
     def optimizer(self) -> torch.optim.Optimizer:
         """What steps the parameters; another one is scheduled as the first was, its rates taken as peaks."""
@@ -143,19 +160,32 @@ class Agent:
         `rollouts` is given when `needs_rollouts` was true.
         """
         if self.warming:
-            return self._counted(self._step(self._cloning, demonstrations, None))
+            return self._cloned(demonstrations)
         if self.updates == math.ceil(self.warm_up * self.steps):
             self.end_warm_up()
         if self.undropped:
             self.policy.eval()
         for _ in range(self.passes - 1):
-            self._step(self.loss, demonstrations, rollouts)
-        return self._counted(self._step(self.loss, demonstrations, rollouts))
+            self._step(self._door, demonstrations, rollouts)
+        return self._counted(self._step(self._door, demonstrations, rollouts))
+
+    def _cloned(self, demonstrations: Trajectories) -> dict[str, float]:
+        if not isinstance(self.loss, TrajectoryLoss):
+            return self._counted(self._step(self._cloning, demonstrations, None))
+        self.loss.only_cloning = True
+        try:
+            return self._counted(self._step(self._door, demonstrations, None))
+        finally:
+            self.loss.only_cloning = False
 
     def _cloning(self, data: TensorDictBase) -> dict[str, Tensor]:
+        if self._door is not self.loss:
+            raise InvalidInputError(
+                f"{type(self).__name__}: what wraps the loss cannot wrap the warm-up of a loss that is no "
+                "TrajectoryLoss; leave out warm_up, or the wrapper"
+            )
         demonstrations = Trajectories.from_tensordict(self.policy.vocabulary, data["demonstrations"])
-        cloning, _ = objectives.behavior_cloning(self.policy.step_values(demonstrations))
-        return {"loss_behavior_cloning": cloning}
+        return {"loss_behavior_cloning": cloned(self.policy, demonstrations)}
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Cells that one update trains on; a forward without a backward counts a third of one."""

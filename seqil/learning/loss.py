@@ -9,11 +9,14 @@ from typing import Any, ClassVar, Literal
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import dispatch
 from tensordict.utils import NestedKey
-from torch import Tensor
+from torch import Tensor, nn
 from torchrl.objectives import LossModule
 
+from ..errors import UnsupportedModelError
 from ..mdp.trajectory import FIELDS, Trajectories
+from ..policy.refusals import refuse_wrapped
 from ..policy.token_policy import TokenPolicy
+from . import objectives
 
 
 class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
@@ -38,7 +41,11 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
     so that outputs and gradients of microbatches and of ranks add up to those of the batch; values of the policy too,
     so that those of ranks do; or None, where neither is known to. Outputs named `*_max` are largest values instead."""
 
+    only_cloning = False
+    """Whether `forward` only clones the demonstrations: `loss_behavior_cloning` alone, during a warm-up."""
+
     def __init__(self, policy: TokenPolicy) -> None:
+        refuse_wrapped(policy)
         super().__init__()
         self.policy = policy
 
@@ -55,6 +62,8 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
         """A TensorDict of scalars, `out_keys`."""
         demonstrations = self._read(tensordict, self.tensor_keys.demonstrations)
         assert demonstrations is not None
+        if self.only_cloning:
+            return TensorDict({"loss_behavior_cloning": cloned(self.policy, demonstrations)})
         return TensorDict(self.losses(demonstrations, self._read(tensordict, self.tensor_keys.rollouts)))
 
     @abstractmethod
@@ -64,3 +73,37 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
     def _read(self, tensordict: TensorDictBase, key: NestedKey) -> Trajectories | None:
         data = tensordict.get(key, None)
         return None if data is None else Trajectories.from_tensordict(self.policy.vocabulary, data)
+
+
+def cloned(policy: TokenPolicy, demonstrations: Trajectories) -> Tensor:
+    """The loss of behavior cloning."""
+    return objectives.behavior_cloning(policy.step_values(demonstrations))[0]
+
+
+def wrapped_loss(door: Any, before: LossModule | None) -> LossModule:
+    """The loss in a module that an agent is to call: itself, or what it wraps.
+
+    Args:
+        door: the module.
+        before: the loss that the agent has had.
+
+    Raises:
+        UnsupportedModelError: it averages over processes, or has no loss in it.
+    """
+    averaging = next((cls.__name__ for cls in type(door).__mro__ if cls.__name__ in _AVERAGING), None)
+    if averaging:
+        raise UnsupportedModelError(
+            f"{averaging} averages the gradients of processes, and a loss here is a ratio over the whole batch, not a "
+            "mean of the ratios of its parts; leave the loss bare, and give Training ranks=Ranks()"
+        )
+    if isinstance(door, nn.Module) and before is not None and any(module is before for module in door.modules()):
+        return before
+    if isinstance(door, LossModule):
+        return door
+    inside = [m for m in door.modules() if isinstance(m, LossModule)] if isinstance(door, nn.Module) else []
+    if not inside:
+        raise UnsupportedModelError(f"{type(door).__name__} is no LossModule of TorchRL, and wraps none")
+    return inside[0]
+
+
+_AVERAGING = ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "FSDPModule", "DeepSpeedEngine")

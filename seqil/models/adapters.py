@@ -33,7 +33,7 @@ def bare(model: Any) -> tuple[nn.Module, Any]:
     if hasattr(model, "_orig_mod") or isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         raise UnsupportedModelError(
             f"{type(model).__name__} works through the forward of the model that it wraps, which a policy does not "
-            "call; wrap the loss of the agent instead: agent.loss = wrapper(agent.loss)"
+            "call; compile the loss of the agent instead, and for several devices give Training ranks"
         )
     return model, None
 

@@ -8,6 +8,7 @@ import torch
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
+from ..errors import UnsupportedModelError
 from ..mdp.memory import Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import bare
@@ -41,7 +42,12 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
     counting = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """A model that is put in place of another may wear adapters."""
+        """A model that is put in place of another may wear adapters; `forward` is not what training calls."""
+        if name == "forward":
+            raise UnsupportedModelError(
+                "another forward of a policy changes nothing of its training, which does not call it; for mixed "
+                "precision give it dtype='bfloat16', or prepare the loss: agent.loss = accelerator.prepare(agent.loss)"
+            )
         if name != "model" or not isinstance(value, nn.Module):
             super().__setattr__(name, value)
             return

@@ -15,6 +15,16 @@ from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
 from ..models.windows import FULL, SLIDING
+from .language_model import LanguageModel
+
+
+def refuse_wrapped(policy: Any) -> None:
+    """Refuse a module around a policy: it would act on its `forward`, which training does not call."""
+    if isinstance(policy, nn.Module) and not isinstance(policy, LanguageModel):
+        raise UnsupportedModelError(
+            f"{type(policy).__name__} is no TokenPolicy: it works through the forward of the one that it wraps, which "
+            "training does not call; make the agent of the bare policy, and wrap agent.loss instead"
+        )
 
 
 @contextmanager

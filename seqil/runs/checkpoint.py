@@ -42,6 +42,9 @@ class RunFolder:
         path: the folder; it need not exist.
     """
 
+    ours = True
+    """Whether this process writes."""
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
@@ -212,6 +215,34 @@ class RunFolder:
     def _named(self, pattern: str) -> list[Path]:
         folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
         return sorted(p for p in folders if re.fullmatch(pattern, p.name) and p.is_dir() and not p.is_symlink())
+
+
+class WatchedFolder(RunFolder):
+    """The folder of a run that another process writes; what would change it does nothing."""
+
+    ours = False
+
+    @contextmanager
+    def writing(self) -> Iterator[RunFolder]:
+        """Without a lock."""
+        yield self
+
+    def start(self, settings: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def save(self, step: int, policy: TokenPolicy, state: Any) -> Path:
+        """Where the other process does."""
+        return self.checkpoints / f"{step:09d}"
+
+    def rewind(self, step: int) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def discard(self) -> None:
+        """Nothing."""
 
 
 def verify(folder: Path) -> None:

@@ -15,6 +15,7 @@ from ..capacity import check_memory
 from ..errors import InvalidInputError
 from ..learning import divergences, experts, noise
 from ..learning.agent import Agent
+from ..learning.processes import Ranks
 from ..learning.training import Corruption, Training
 from ..mdp.memory import Memory
 from ..mdp.task import Task
@@ -54,13 +55,14 @@ def located(settings: Settings) -> Settings:
     )
 
 
-def make_training(settings: Settings, task: Task, spare: int = 0) -> Training:
+def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks | None = None) -> Training:
     """The run of the settings, before its first step.
 
     Args:
         settings: of the run.
         task: `make_task(settings)`.
         spare: positions of a new model beyond those that the task needs, for texts longer than it trains on.
+        ranks: the processes that share it; None: this one alone.
     """
     s = settings
     check_memory(
@@ -83,6 +85,8 @@ def make_training(settings: Settings, task: Task, spare: int = 0) -> Training:
         corrupt=make_corruption(s, task, policy),
         sampling=s.sampling,
         average=s.average,
+        microbatch=s.microbatch,
+        ranks=ranks,
     )
     if s.noise.source == "model":
         _count_noise(training)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from ..durable import naming
 from ..errors import CheckpointError, InvalidInputError, first_line
+from ..learning.processes import Ranks
 from ..learning.training import Training
 from .checkpoint import RunFolder, versions, write_json
 from .settings import Settings
@@ -94,24 +96,27 @@ def extended(run: RunFolder, steps: int | None) -> Settings:
 
 def record_extension(run: RunFolder, chosen: Settings) -> None:
     """Write down to how many steps a run goes on."""
-    if settings_of(run).steps != chosen.steps:
+    if run.ours and settings_of(run).steps != chosen.steps:
         with naming(run.path / "settings.json", "free some space and try again"):
             write_json(run.path / "settings.json", {**run.settings, "settings": chosen.to_json()})
 
 
-def made_with() -> dict[str, Any]:
+def made_with(ranks: Ranks | None = None) -> dict[str, Any]:
     """What else decides the bits of a run."""
-    return {"versions": versions(), "threads": torch.get_num_threads()}
+    size = 1 if ranks is None else ranks.size
+    return {"versions": versions(), "threads": torch.get_num_threads(), "ranks": size}
 
 
-def warn_of_changes(run: RunFolder) -> None:
+def warn_of_changes(run: RunFolder, ranks: Ranks | None = None) -> None:
     """Say what may keep the bits from being those of an undisturbed run."""
-    before, now = run.settings, made_with()
+    before, now = {"ranks": 1, **run.settings}, made_with(ranks)
     changed = [f"{name} {before.get(name)!r} -> {now[name]!r}" for name in now if before.get(name) != now[name]]
     if changed:
-        warn(f"{run.path} was started with other versions or threads ({'; '.join(changed)}); its bits may differ")
+        what = "; ".join(changed)
+        warn(f"{run.path} was started with other versions, threads or ranks ({what}); its bits may differ")
 
 
 def warn(message: str) -> None:
-    """One line on stderr."""
-    print(f"seqil: warning: {message}", file=sys.stderr)
+    """One line on stderr; of processes that work together the first says it."""
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        print(f"seqil: warning: {message}", file=sys.stderr)

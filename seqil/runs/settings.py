@@ -27,7 +27,7 @@ _PLACES = {
     "model": "model.path",
     **{name: f"model.{name}" for name in ("layers", "width", "heads", "backspace", "backspace_row", "dtype", "lora")},
     "memory": "model.memory",
-    **{name: name for name in ("demonstrations", "steps", "batch_size", "learning_rate")},
+    **{name: name for name in ("demonstrations", "steps", "batch_size", "microbatch", "learning_rate")},
     "noise": "noise.source",
     "noise_rate": "noise.rate",
     "burst": "noise.burst",
@@ -121,6 +121,7 @@ class Settings:
         demonstrations: number of training items.
         steps: updates.
         batch_size: demonstrations per update.
+        microbatch: how many of them are in memory at once, or None: all; see `Training`.
         learning_rate: peak.
         average: decay of the average of the weights, or None.
         seed: of everything, in [0, 2^63).
@@ -137,6 +138,7 @@ class Settings:
     demonstrations: int = 4000
     steps: int = 600
     batch_size: int = 32
+    microbatch: int | None = None
     learning_rate: float = 2e-3
     average: float | None = None
     seed: int = 0
