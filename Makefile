@@ -24,9 +24,9 @@ study-memory: install  ## cloning and SequenceMatch under three memories, five s
 verify: install  ## make every number of README and docs again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify
 
-docs: install  ## the reference, made from the docstrings of what is public; writes site
+docs: install  ## the site: tutorials, guides and the reference, offline; writes site
 	.venv/bin/pip install -q -c constraints.txt -e ".[docs]"
-	.venv/bin/mkdocs build -q --strict
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q --strict
 
 test: install  ## format, lint, types and the test suite
 	.venv/bin/ruff format --check .

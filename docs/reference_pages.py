@@ -1,14 +1,9 @@
-"""A hook of mkdocs: the pages of the reference, one per public module of `seqil` and one of all other public names.
-
-Figures of committed studies are on the site where the pages that show them look for them, without the `../`.
-"""
+"""A hook of mkdocs: the pages of the reference, one per public module of `seqil` and one of all other public names."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import re
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -43,21 +38,9 @@ def _place(name: str, value: Any) -> str:
     return f"{getattr(value, '__module__', 'seqil')}.{getattr(value, '__qualname__', name)}"
 
 
-FIGURES = "benchmarks/compounding_error/results"
-
-
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Figures where the site has them."""
-    return re.sub(rf"(!\[.*?\]\()\.\./({FIGURES}/)", r"\1\2", markdown)
-
-
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages and the figures."""
+    """Add the pages."""
     from mkdocs.structure.files import File
-
-    root = Path(config.config_file_path).parent
-    for figure in sorted((root / FIGURES).glob("*/*.png")):
-        files.append(File.generated(config, figure.relative_to(root).as_posix(), abs_src_path=str(figure)))
 
     for path, content in pages().items():
         files.append(File.generated(config, path, content=content))

@@ -20,6 +20,8 @@ from seqil.runs import plugins
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Reward = Callable[[Sequence[int], Sequence[int]], float]
+StepReward = Callable[[Sequence[int], Sequence[int], Sequence[int]], float]
+"""(prompt, text before an action, text after it) -> what the action is paid."""
 Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 _POOL = 1000  # training prompts that are drawn from a task, if it has so many
@@ -47,7 +49,11 @@ class Episodes:
         backspace: bool = True,
         fixed_horizon: bool = False,
         memory: Memory | str = PREFIX,
+        step_reward: StepReward | None = None,
     ) -> None:
+        for name, given in (("reward", reward), ("step_reward", step_reward)):
+            if not (given is None or callable(given)):
+                raise InvalidInputError(f"{name}={given!r} is not a function; give one of the prompt and the text")
         self.task: Task | None = plugins.construct("tasks", task) if isinstance(task, str) else task
         if not (self.task is None or isinstance(self.task, Task)):
             raise InvalidInputError(f"task={self.task!r} is not a task: subclass seqil.Task")
@@ -64,7 +70,7 @@ class Episodes:
         self.max_length, self.min_length = max_length, min_length
         self.backspace, self.fixed_horizon = backspace, fixed_horizon
         self.num_actions = v.num_actions if backspace else v.size
-        self.reward = reward
+        self.reward, self.step_reward = reward, step_reward
         self.tokens = np.full((rows, self.width), v.size, dtype=np.int64)
         self.length, self.prompt_length, self.taken, self.illegal = (np.zeros(rows, dtype=np.int64) for _ in range(4))
         self.memory = memory = Memory.of(memory)
@@ -124,6 +130,7 @@ class Episodes:
             InvalidInputError: not one integer in range per row; nothing has changed then.
         """
         running, actions = self.running, self._checked(actions)
+        before = {row: self.text(row)[1] for row in self._paid(running)}
         legal = self._move(actions)
         self.illegal += ~legal & running
         self.taken += running
@@ -133,8 +140,23 @@ class Episodes:
         rewards = np.zeros(len(actions))
         for row in np.flatnonzero(over).tolist():
             rewards[row] = self._finish(row)
+        rewards += self._shaped(before)
         self.running = running & ~over
         return rewards, terminated, truncated
+
+    def _paid(self, running: Bools) -> list[int]:
+        """The rows whose actions are paid one by one."""
+        rows: list[int] = np.flatnonzero(running).tolist()
+        return rows if self.step_reward is not None else []
+
+    def _shaped(self, before: Mapping[int, list[int]]) -> NDArray[np.float64]:
+        """What the rows that ran are paid for their actions, float64 [rows]; `before` are their texts until then."""
+        paid = np.zeros(len(self.running))
+        if self.step_reward is not None:
+            for row, text in before.items():
+                prompt, tokens = self.text(row)
+                paid[row] = self.step_reward(prompt, text, tokens)
+        return paid
 
     def _move(self, actions: Ints) -> Bools:
         """Change the states of the rows that run, and say which actions were legal."""

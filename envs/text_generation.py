@@ -16,7 +16,8 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.rendering import Decode, spans, struck
 
-from .episodes import Episodes, Reward, known_options
+from .episodes import Episodes, Reward, StepReward, known_options
+from .frames import Frame, frame
 
 
 class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
@@ -36,20 +37,23 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         task: a task, or the id of one: prompts (its first 1,000 of training), success and rendering come from it.
         max_prompt_length: P; None: the longest prompt.
         reward: `(prompt, tokens) -> float`, paid once at the end; None: the task's success, else 0.
+        step_reward: `(prompt, before, after) -> float`, paid for every action, what makes `after` of the text `before`,
+            beside the reward of the end; of an illegal action both are the same.
         backspace: whether there is a deletion; if not, actions are the tokens.
         memory: `prefix`, `tried` or `history` (see `seqil.mdp.memory`). Under `tried` the mask lacks what was deleted
             there. Under `history` the observation is the prompt and all that was done, the backspace too (as
             `vocabulary.size`), in `P + max_actions` cells, of which empty ones hold `vocabulary.size + 1`.
         fixed_horizon: after `eos` the episode goes on, with `eos` as the only legal action, until the budget is spent.
         render_mode: `ansi`: `render()` returns the text with deletions struck out; `human`: text is printed as it is
-            written, as `seqil.DeletionStreamer` does.
+            written, as `seqil.DeletionStreamer` does; `rgb_array`: `render()` returns it as a picture, uint8
+            [240, 640, 3], for videos (extra `render`).
 
     Raises:
         InvalidInputError: bad settings, an unknown option, or an action that is not an integer in range.
         ResetNeeded: a step before `reset` or after the end.
     """
 
-    metadata = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
+    metadata = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
     @known_options
     def __init__(
@@ -66,14 +70,15 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         backspace: bool = True,
         fixed_horizon: bool = False,
         memory: Memory | str = PREFIX,
+        step_reward: StepReward | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "ansi", "human"):
-            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi', 'human'")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi', 'human', 'rgb_array'")
         self.render_mode = render_mode
         self._episodes = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
-            *(max_prompt_length, reward, backspace, fixed_horizon, memory),
+            *(max_prompt_length, reward, backspace, fixed_horizon, memory, step_reward),
         )
         self._episodes.alone = True
         self._history: list[int] = []
@@ -110,13 +115,18 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         legal: NDArray[np.bool_] = self._episodes.mask()[0].astype(bool)
         return legal
 
-    def render(self) -> str | None:
-        """Prompt and text in the order of writing, deleted tokens struck out."""
-        if self.render_mode != "ansi":
+    def render(self) -> str | Frame | None:
+        """Prompt and text in the order of writing, deleted tokens struck out: a string, or a picture [H, W, 3]."""
+        if self.render_mode not in ("ansi", "rgb_array"):
             return None
         e, decode = self._episodes, self._decode
         prompt = e.text(0)[0]
-        return decode(prompt) + struck(spans(e.vocabulary, self._history, decode, prompt))
+        shown, runs = decode(prompt), spans(e.vocabulary, self._history, decode, prompt)
+        return shown + struck(runs) if self.render_mode == "ansi" else frame(shown, runs)
+
+    def text(self) -> tuple[list[int], list[int]]:
+        """Ids of the prompt and of the text that stands."""
+        return self._episodes.text(0)
 
     def close(self) -> None:
         """End the line of a text that is being shown."""

@@ -89,11 +89,14 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
         actions = self._checked(tensordict["action"])
         running = ~torch.logical_or(*self._ends())
         legal, moved = self._moved(actions)
+        before = self._texts() if self._rules.step_reward is not None else None
         self._state = _chosen(running, moved, self._state)
         self._taken = self._taken + running.long()
         self._illegal = self._illegal + (~legal & running).long()
         reward, success = self._judged(torch.logical_or(*self._ends()) & running)
         self._success = self._success | success
+        if before is not None:
+            reward = reward + self._shaped(running, before)
         return self._observed().set("reward", reward.reshape(*self.batch_size, 1))
 
     def _checked(self, actions: Tensor) -> Tensor:
@@ -179,6 +182,20 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
         task, reward = self._rules.task, self._rules.reward
         success = task is not None and bool(task.success(prompt, tokens))
         return (float(success) if reward is None else float(reward(prompt, tokens))), success
+
+    def _texts(self) -> list[tuple[list[int], list[int]]]:
+        """Prompt and text of every row."""
+        state = self._state
+        cells, lengths = state.tokens.tolist(), zip(state.prompt_length.tolist(), state.length.tolist(), strict=True)
+        return [(row[:at], row[at:end]) for row, (at, end) in zip(cells, lengths, strict=True)]
+
+    def _shaped(self, rows: Tensor, before: Sequence[tuple[list[int], list[int]]]) -> Tensor:
+        """What some rows (bool [all rows]) are paid for their actions, 0 elsewhere: float32 [all rows]."""
+        paid, after = torch.zeros(len(rows), device=self.device), self._texts()
+        if self._rules.step_reward is not None:
+            for row in rows.nonzero()[:, 0].tolist():
+                paid[row] = self._rules.step_reward(before[row][0], before[row][1], after[row][1])
+        return paid
 
     def _seen(self) -> Tensor:
         """What is observed of the states: int64 [rows, cells], fresh."""

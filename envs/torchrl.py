@@ -17,7 +17,7 @@ from seqil.mdp.bans import states_before
 from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward, known_options
+from .episodes import Episodes, Reward, StepReward, known_options
 from .revisions import Revision, RevisionEpisodes
 from .torch_episodes import OF_STATE, TorchEpisodes, tensors, with_tensors
 from .transitions import Transitions
@@ -59,11 +59,12 @@ class TorchTextGenerationEnv(TorchEpisodes):
         backspace: bool = True,
         fixed_horizon: bool = False,
         memory: Memory | str = PREFIX,
+        step_reward: StepReward | None = None,
         seed: int = 0,
     ) -> None:
         rules = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
-            *(max_prompt_length, reward, backspace, fixed_horizon, memory),
+            *(max_prompt_length, reward, backspace, fixed_horizon, memory, step_reward),
         )
         super().__init__(rules, batch_size, device, seed)
 
@@ -132,6 +133,8 @@ class TorchTextGenerationEnv(TorchEpisodes):
         return self._replayed(trajectories, steps)
 
     def _replayed(self, trajectories: Trajectories, steps: int) -> TensorDict:
+        if self._rules.step_reward is not None:
+            raise InvalidInputError("step_reward is paid action by action; use rollout, or leave it out here")
         t = trajectories.to(self.device)
         found = Transitions.of(t, self._rules, steps)
         before, after = found.cells()

@@ -18,7 +18,7 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.edits import KINDS
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward, known_options
+from .episodes import Episodes, Reward, StepReward, known_options
 from .revisions import Revision, RevisionEpisodes
 from .text_generation import make_spaces
 
@@ -54,13 +54,14 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         backspace: bool = True,
         fixed_horizon: bool = False,
         memory: Memory | str = PREFIX,
+        step_reward: StepReward | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: None = None,
     ) -> None:
         _check_rows(num_envs, render_mode)
         episodes = Episodes(
             *(num_envs, vocabulary, max_length, min_length, max_actions, prompts, task),
-            *(max_prompt_length, reward, backspace, fixed_horizon, memory),
+            *(max_prompt_length, reward, backspace, fixed_horizon, memory, step_reward),
         )
         self._adopt(episodes, num_envs, autoreset_mode)
 

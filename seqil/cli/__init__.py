@@ -1,6 +1,6 @@
 """The command `seqil`."""
 
-from . import exporting
-from .options import main
+from . import exporting, inspecting
+from .options import app, main
 
-__all__ = ["exporting", "main"]
+__all__ = ["app", "exporting", "inspecting", "main"]

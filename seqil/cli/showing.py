@@ -48,7 +48,7 @@ def show(console: Console, task: Task, prompts: Sequence[Sequence[int]], written
         if number and apart:
             console.print(_BETWEEN)
         if form == "ansi":
-            _print_styled(console, prompt, runs)
+            print_styled(console, prompt, runs)
         elif console.is_terminal:  # which control characters would confuse
             console.print(f"{prompt}{_END_OF_PROMPT}{marked(runs)}", soft_wrap=True)
         else:
@@ -60,7 +60,8 @@ def _as_json(prompt: str, runs: Sequence[Span], ended: bool) -> str:
     return json.dumps({"prompt": prompt, "text": text, "spans": [list(run) for run in runs], "ended": ended})
 
 
-def _print_styled(console: Console, prompt: str, runs: Sequence[Span]) -> None:
+def print_styled(console: Console, prompt: str, runs: Sequence[Span]) -> None:
+    """A line with its beginning dim and deleted text struck out."""
     line = Text(prompt, style="dim")
     for text, deleted in runs:
         line.append(text, style="strike red" if deleted else "not dim")

@@ -44,7 +44,7 @@ DIRECTIONS = {
         {"torchrl", "vector"},
         {"text_revision", "torch_episodes"},
         {"text_generation", "transitions", "revisions"},
-        {"episodes"},
+        {"episodes", "frames"},
         {"tasks"},
     ),
     "envs/tasks": (

@@ -1,0 +1,35 @@
+"""The tutorials run, as they stand but for the length of training; as they stand they show what they promise."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
+SHORT = {"STEPS": "2", "BUDGET": "2e3", "N": "8"}
+
+
+def run(name, monkeypatch, folder, short=True):
+    """The names that a tutorial leaves."""
+    script = TUTORIALS / f"{name}.py"
+    text = script.read_text(encoding="utf-8")
+    if short:
+        text, n = re.subn(r"^(STEPS|BUDGET|N) = \S+", lambda m: f"{m[1]} = {SHORT[m[1]]}", text, flags=re.MULTILINE)
+        assert n
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(TUTORIALS.parents[1]))
+    names = {"__name__": "__main__", "__file__": str(script)}
+    exec(compile(text, script.name, "exec"), names)
+    return names
+
+
+NAMES = [script.stem for script in sorted(TUTORIALS.glob("*.py"))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tutorial_runs(name, monkeypatch, tmp_path):
+    names = run(name, monkeypatch, tmp_path)
+    if name.startswith("101"):
+        assert "<svg" in (tmp_path / "runs" / "101" / "inspection.html").read_text(encoding="utf-8")
+    if name.startswith("102"):
+        assert names["agreement"](names["prompt"], names["tokens"]) == pytest.approx(names["total"])
