@@ -21,7 +21,7 @@ from .mdp.prefix import Prompts, pad_prompts
 from .mdp.trajectory import Trajectories
 from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_lists
 from .metrics.positions import final_texts
-from .policy.modes import evaluating
+from .models.modes import evaluating
 from .policy.token_policy import TokenPolicy
 from .rollouts.rollouts import rollout
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqil import TokenPolicy, rollout
-from seqil.decoding import Warp
+from seqil import rollout
+from seqil.decoding import Policy, Warp
 from seqil.mdp.prefix import Prefixes
 
 from .subjects.measure import Ratio, interleaved, ratio, timed
@@ -24,7 +24,7 @@ class EndAt:
 
     lengths: Tensor
 
-    def begin(self, policy: TokenPolicy) -> Warp:
+    def begin(self, policy: Policy) -> Warp:
         """As of every rule."""
         eos = policy.vocabulary.eos
 

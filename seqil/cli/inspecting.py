@@ -79,14 +79,8 @@ def _show(console: Console, runs: list[Inspected], how: Sampling, texts: int) ->
     differences = inspection.comparison_table(runs)
     if differences:
         _table(console, f"Compared with {runs[0].name}, text by text", differences)
-        console.print(OF_RUNS, soft_wrap=True)
+        console.print(inspection.OF_RUNS, soft_wrap=True)
     _texts(console, runs, min(texts, len(runs[0].sample.rollouts)))
-
-
-OF_RUNS = (
-    "Differences after the same prompts, p by the t test over texts, uncorrected: of these runs, in which chance has a "
-    "part, and not of their agents. What is claimed of an agent takes several seeds, which is what a study is for."
-)
 
 
 def _table(console: Console, title: str, rows: Rows) -> None:

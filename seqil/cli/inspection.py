@@ -32,6 +32,11 @@ from . import exports
 Rows = list[list[str]]
 _CURVES = ("loss", "valid_nll_per_token", "grad_norm")
 
+OF_RUNS = (
+    "Differences after the same prompts, p by the t test over texts, uncorrected: of these runs, in which chance has a "
+    "part, and not of their agents. What is claimed of an agent takes several seeds, which is what a study is for."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Inspected:

@@ -6,8 +6,8 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from .inspecting import OF_RUNS
 from .inspection import (
+    OF_RUNS,
     Inspected,
     Rows,
     Sampling,

@@ -2,7 +2,8 @@
 
 from .automata import Automaton
 from .constraints import Standing
-from .interface import NamedRule, Rule, Warp
+from .interface import Policy, Rule, Warp
+from .named_rules import NamedRule
 from .rules import (
     RULES,
     backspace_bias,
@@ -24,6 +25,7 @@ __all__ = [
     "RULES",
     "Automaton",
     "NamedRule",
+    "Policy",
     "Rule",
     "Standing",
     "Values",

@@ -7,7 +7,7 @@ it was at the shorter text.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,10 +15,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..mdp.memory import choices_at_prompt
 from ..mdp.prefix import Prefixes
-from ..policy.token_policy import TokenPolicy
-
-if TYPE_CHECKING:
-    from .interface import Rule
+from .interface import Policy, Rule
 
 
 class Standing(NamedTuple):
@@ -44,7 +41,7 @@ class Standing(NamedTuple):
 class Constraint(Protocol):
     """A rule that has this beside `begin` is applied before all others, together with those of its kind."""
 
-    def allows(self, policy: TokenPolicy, /) -> Callable[[Standing], Tensor]:
+    def allows(self, policy: Policy, /) -> Callable[[Standing], Tensor]:
         """What gives the tokens, `eos` among them, that may follow a text: bool [V]. A deletion is not its business."""
 
 
@@ -68,7 +65,7 @@ class Constrained:
         rules: `Constraint`s.
     """
 
-    def __init__(self, policy: TokenPolicy, rules: Sequence[Rule]) -> None:
+    def __init__(self, policy: Policy, rules: Sequence[Rule]) -> None:
         self.vocabulary, self.rules = policy.vocabulary, rules
         self.each = [rule.allows(policy) for rule in rules]  # type: ignore[attr-defined]  # `split` saw it
 

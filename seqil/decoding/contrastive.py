@@ -7,14 +7,14 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
-from ..policy.cache import additive
-from ..policy.token_policy import TokenPolicy
+from ..models.masks import additive
+from .interface import Policy
 
 
 class Contrast:
     """The warp of `seqil.decoding.contrastive_search`, which says what it does."""
 
-    def __init__(self, policy: TokenPolicy, k: int, alpha: float) -> None:
+    def __init__(self, policy: Policy, k: int, alpha: float) -> None:
         if k > policy.vocabulary.num_actions:
             raise InvalidInputError(f"contrastive_search: k={k}, but there are {policy.vocabulary.num_actions} actions")
         self.policy, self.k, self.alpha = policy, k, alpha

@@ -13,7 +13,7 @@ from transformers import LogitsProcessor
 
 from ..errors import InvalidInputError, first_line, suggested
 from ..mdp.prefix import Prefixes
-from ..policy.token_policy import TokenPolicy
+from .interface import Policy
 
 _PROBES = 6  # lengths of the texts that a processor is tried on
 _SAME = 1e-4
@@ -41,7 +41,7 @@ class Processed:
     Rows of one length are shown together, for it knows nothing of padding.
     """
 
-    def __init__(self, policy: TokenPolicy, processor: Any, name: str) -> None:
+    def __init__(self, policy: Policy, processor: Any, name: str) -> None:
         self.processor, self.name = processor, name
         self._prove(policy)
 
@@ -62,7 +62,7 @@ class Processed:
             raise InvalidInputError(f"{self.name} does not return scores of the shape that it was given")
         return made.to(scores.dtype)
 
-    def _prove(self, policy: TokenPolicy) -> None:
+    def _prove(self, policy: Policy) -> None:
         """What follows deletions is a function of the text and of the scores alone.
 
         Raises:

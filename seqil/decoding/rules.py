@@ -27,7 +27,7 @@ from ..mdp.vocabulary import Vocabulary
 from . import banned, processors
 from .automata import Automaton, Following
 from .contrastive import Contrast
-from .interface import NamedRule
+from .named_rules import NamedRule
 from .patterns import automaton_of
 from .spelling import pieces
 

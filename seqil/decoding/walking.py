@@ -10,8 +10,8 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes, legal_actions, transition
 from ..mdp.vocabulary import Vocabulary
-from ..policy.token_policy import TokenPolicy
-from .interface import NamedRule
+from .interface import Policy
+from .named_rules import NamedRule
 
 Values = Callable[[Prefixes], tuple[Tensor, Tensor]]
 """K states -> the value of each, float [K], and of the text after each of its tokens, [K, V]: not negative, on one
@@ -59,7 +59,7 @@ def value_walk(values: Values, name: str = "values") -> NamedRule:
 class _Walk:
     """The warp of one rollout."""
 
-    def __init__(self, policy: TokenPolicy, values: Values) -> None:
+    def __init__(self, policy: Policy, values: Values) -> None:
         if not policy.backspace:
             raise InvalidInputError("value_walk deletes, which this policy cannot; make it with backspace=True")
         self.values = values

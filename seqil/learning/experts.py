@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-from ..decoding.interface import NamedRule
+from ..decoding.named_rules import NamedRule
 from ..errors import InvalidInputError
 from ..mdp.bans import states_before
 from ..mdp.memory import PREFIX, Memory
@@ -21,7 +21,7 @@ from ..mdp.prefix import Prefixes, start
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from .edit_experts import edit_towards as edit_towards
 

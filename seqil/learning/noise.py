@@ -25,7 +25,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
 from ..mdp.vocabulary import Vocabulary
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 
 Weights = Callable[[Prefixes], Tensor]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from ..errors import InvalidInputError, MissingExtraError
-from .plain_rows import as_rows
+from .prefix import Prefixes
 from .rendering import continuation
-from .trajectory import Trajectories
 
 Form = Literal["rows", "text", "messages"]
 
 
-def as_dataset(trajectories: Trajectories, form: Form = "rows", reader: Any = None) -> Any:
+def as_dataset(
+    rows: Callable[[], list[dict[str, Any]]], final: Prefixes, form: Form = "rows", reader: Any = None
+) -> Any:
     """A `datasets.Dataset` of trajectories.
 
     Args:
-        trajectories: demonstrations or rollouts.
+        rows: of `as_rows`, made where they are asked for.
+        final: the states after the last actions.
         form: `rows`: `input_ids` and `labels` as of `as_rows`, deletions included, and `log_probs` where the
             trajectories have them, 0 where no token counts; `text`: `prompt` and `completion`, the text that stands in
             the end; `messages`: the same as one of a user and one of an assistant.
@@ -33,24 +36,24 @@ def as_dataset(trajectories: Trajectories, form: Form = "rows", reader: Any = No
         from datasets import Dataset
     except ImportError:
         raise MissingExtraError("to_dataset needs datasets; pip install -e '.[datasets]'") from None
-    rows = as_rows(trajectories, log_probs=True) if form == "rows" else _texts(trajectories, form, reader)
-    columns = sorted({name for row in rows for name in row})
-    return Dataset.from_dict({name: [row[name] for row in rows] for name in columns})
+    found = rows() if form == "rows" else _texts(final, form, reader)
+    columns = sorted({name for row in found for name in row})
+    return Dataset.from_dict({name: [row[name] for row in found] for name in columns})
 
 
-def _texts(trajectories: Trajectories, form: Form, reader: Any) -> list[dict[str, Any]]:
+def _texts(final: Prefixes, form: Form, reader: Any) -> list[dict[str, Any]]:
     if reader is None:
         raise InvalidInputError(f"form={form!r} is text: give reader=, the tokenizer or the task of the trajectories")
-    unfinished = int((~trajectories.ended).sum())
+    unfinished = int((~final.ended).sum())
     if unfinished:
         raise InvalidInputError(
-            f"{unfinished} of {len(trajectories)} texts are unfinished, which a completion cannot say; "
+            f"{unfinished} of {len(final)} texts are unfinished, which a completion cannot say; "
             "leave them out: trajectories.select(trajectories.ended)"
         )
-    size, texts = trajectories.vocabulary.size, trajectories.replay().texts(eos=False)
     found = []
-    for cells, text in zip(trajectories.prompts.tolist(), texts, strict=True):
-        prompt = [token for token in cells if token != size]
+    columns = final.tokens.tolist(), final.prompt_length.tolist(), final.texts(eos=False)
+    for cells, length, text in zip(*columns, strict=True):
+        prompt = cells[:length]
         pair = str(reader.decode(prompt)), continuation(reader.decode, prompt, text)
         found.append(_as_messages(*pair) if form == "messages" else {"prompt": pair[0], "completion": pair[1]})
     return found

@@ -16,6 +16,8 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from .data_sets import as_dataset
+from .plain_rows import as_rows
 from .prefix import Prefixes, Prompts, check_ids, check_lengths, legal_kinds, legal_mask, pad, pad_prompts, start
 from .vocabulary import Vocabulary
 
@@ -244,17 +246,14 @@ class Trajectories:
             data[name] = _widen(value, T, self.vocabulary.size if name == "labels" else 0.0)
         return TensorDict(data, batch_size=[len(self)])
 
-    def to_rows(self) -> list[dict[str, list[int]]]:
+    def to_rows(self, log_probs: bool = False) -> list[dict[str, list[Any]]]:
         """Rows of `input_ids` and `labels` of the same likelihood, for plain trainers: see `as_rows`."""
-        from .plain_rows import as_rows
-
-        return as_rows(self)
+        logs = self.log_prob if log_probs else None
+        return as_rows(self.vocabulary, self.prompts, self.actions, self.lengths, self.imitate, logs)
 
     def to_dataset(self, form: Any = "rows", reader: Any = None) -> Any:
         """A `datasets.Dataset` of rows, prompts and completions, or messages: see `as_dataset`."""
-        from .data_sets import as_dataset
-
-        return as_dataset(self, form, reader)
+        return as_dataset(lambda: self.to_rows(log_probs=True), self.replay(), form, reader)
 
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:

@@ -14,7 +14,7 @@ import torch
 from ..errors import InvalidInputError
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from .distances import kl
 from .lifetimes import Floats, Ints

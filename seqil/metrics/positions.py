@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
 from ..mdp.trajectory import Trajectories
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from ..statistics.estimates import Estimate, difference, mean
 from .distances import kl, token_log_probs

@@ -10,7 +10,7 @@ import torch
 from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from .costs import Cost
 from .costs import cost as cost_of

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError
-from ..mdp.vocabulary import Vocabulary
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "spiece.model", "tokenizer.model")
 
@@ -23,7 +22,7 @@ def with_tokenizer(options: Mapping[str, Any], known: Mapping[str, Any], model: 
     return {**options, "tokenizer": model} if own else dict(options)
 
 
-def refuse_other_vocabulary(folder: str | Path, vocabulary: Vocabulary) -> None:
+def refuse_other_vocabulary(folder: str | Path, size: int) -> None:
     """Refuse ids that mean something else to the model of a folder.
 
     Raises:
@@ -38,8 +37,8 @@ def refuse_other_vocabulary(folder: str | Path, vocabulary: Vocabulary) -> None:
     except Exception:  # of no known kind: the head will tell
         return
     own = max(tokenizer.get_vocab().values()) + 1
-    if own - vocabulary.size not in (0, 1):  # with a backspace, or without
+    if own - size not in (0, 1):  # with a backspace, or without
         raise InvalidInputError(
-            f"the tokenizer in {str(folder)!r} has {own} ids, the task a vocabulary of {vocabulary.size}: the model "
+            f"the tokenizer in {str(folder)!r} has {own} ids, the task a vocabulary of {size}: the model "
             "would read other tokens than were written; give the task the tokenizer of the model"
         )

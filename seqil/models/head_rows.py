@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInputError, UnsupportedModelError
-from ..mdp.vocabulary import Vocabulary
 
 MARK = "backspace_token_id"
 """Attribute of the config of a model that has a backspace: its row."""
@@ -33,14 +32,14 @@ def rows_of(model: Any) -> int:
     return int(head.weight.shape[0])
 
 
-def refuse_foreign_rows(model: Any, vocabulary: Vocabulary) -> None:
+def refuse_foreign_rows(model: Any, size: int) -> None:
     """Refuse a vocabulary that is not the model's, as far as the head can tell.
 
     Raises:
         InvalidInputError: more tokens than rows, far fewer than padding explains, or a row that is marked as the
             backspace and would be a token, or the other way round.
     """
-    rows, V, mark = rows_of(model), vocabulary.size, getattr(model.config, MARK, None)
+    rows, V, mark = rows_of(model), size, getattr(model.config, MARK, None)
     if rows < V:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens; "
@@ -58,14 +57,14 @@ def refuse_foreign_rows(model: Any, vocabulary: Vocabulary) -> None:
         )
 
 
-def behind_tokens(model: Any, vocabulary: Vocabulary, choice: Choice) -> Tensor | None:
-    """What the head holds in row `vocabulary.size`, [D], if that is a backspace; None: the mean of the tokens is meant.
+def behind_tokens(model: Any, size: int, choice: Choice) -> Tensor | None:
+    """What the head holds in row `size`, [D], if that is a backspace; None: the mean of the tokens is meant.
 
     Raises:
         InvalidInputError: the row is there unmarked, of a padded head or of a model that was trained elsewhere, and it
             is for the caller to choose.
     """
-    V, rows, marked = vocabulary.size, rows_of(model), getattr(model.config, MARK, None) is not None
+    V, rows, marked = size, rows_of(model), getattr(model.config, MARK, None) is not None
     if choice not in ("keep", "mean", None):
         raise InvalidInputError(f"backspace_row={choice!r} is neither 'keep' nor 'mean'")
     if rows > V and not marked and choice is None:
@@ -80,12 +79,12 @@ def behind_tokens(model: Any, vocabulary: Vocabulary, choice: Choice) -> Tensor 
 
 
 @torch.no_grad()
-def give_backspace(model: Any, vocabulary: Vocabulary, choice: Choice, row: Tensor | None = None) -> None:
-    """Make row `vocabulary.size` of the head, and of the embeddings, the backspace, and mark it as that.
+def give_backspace(model: Any, size: int, choice: Choice, row: Tensor | None = None) -> None:
+    """Make row `size` of the head, and of the embeddings, the backspace, and mark it as that.
 
     A new row is the mean of the token rows, or `row`. One that is marked is kept, else it is as `behind_tokens` says.
     """
-    V, kept = vocabulary.size, behind_tokens(model, vocabulary, choice)
+    V, kept = size, behind_tokens(model, size, choice)
     weight = model.get_output_embeddings().weight
     if len(weight) == V:
         with torch.random.fork_rng(devices=[weight.device] if weight.device.type == "cuda" else []):

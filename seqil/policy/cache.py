@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from ..models.masks import additive
+
 
 class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not followed
     """Keys and values of one attention layer side by side: [lanes, 2, heads, slots, the wider of both]."""
@@ -187,8 +189,3 @@ class PromptCache(Cache):  # type: ignore[misc]  # transformers is not followed
 
 
 KeyCache = SlotCache | PromptCache
-
-
-def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `seen`, else the most negative number: the one form of mask that every attention kernel reads alike."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, torch.finfo(dtype).min)

@@ -17,8 +17,9 @@ from ..capacity import read_bytes
 from ..errors import CheckpointError, first_line
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
-from ..models import adapters, seals, tokenizers
+from ..models import adapters
 from ..models.head_rows import MARK, MEMORY, name_of, rows_of
+from . import seals, tokenizers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .language_model import LanguageModel
 
 _ROW = "backspace_row.safetensors"
-_GENERATE = Path(seals.__file__).with_name("custom_generate.txt")
+_GENERATE = Path(__file__).with_name("custom_generate.txt")
 SETTINGS = seals.SETTINGS
 
 

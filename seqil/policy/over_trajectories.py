@@ -7,7 +7,7 @@ from torch import Tensor
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
-from .cache import additive
+from ..models.masks import additive
 from .shared_prompts import SharedPrompts
 from .trunk import Trunk
 

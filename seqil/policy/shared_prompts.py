@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree
-from .cache import PromptCache, additive
+from ..models.masks import additive
+from .cache import PromptCache
 from .trunk import Trunk
 
 _LEAST_PROMPT, _LEAST_SAVED, _LEAST_SHARE = 16, 256, 0.25

@@ -21,11 +21,11 @@ from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import bare
 from ..models.head_rows import MEMORY, Choice, behind_tokens, give_backspace, name_of, refuse_foreign_rows, rows_of
+from ..models.modes import evaluating
 from ..models.precision import DType, computed
 from .activations import fuse_gelu
 from .files import Saved
 from .language_model import LanguageModel
-from .modes import evaluating
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
 from .refusals import refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
 from .values import StepValues, step_values
@@ -112,17 +112,17 @@ class TokenPolicy(LanguageModel):
         model = copy.deepcopy(self.adapted[0]).merge_and_unload().requires_grad_(True)
         if self.row is not None:
             choice: Choice = "mean" if rows_of(model) > self.vocabulary.size else None
-            give_backspace(model, self.vocabulary, choice, self.row.detach())
+            give_backspace(model, self.vocabulary.size, choice, self.row.detach())
         return TokenPolicy.wrap(model, self.vocabulary, self.backspace, self.memory, dtype=self.computation)
 
     def _prove(self, choice: Choice) -> None:
-        refuse_foreign_rows(self.model, self.vocabulary)
+        refuse_foreign_rows(self.model, self.vocabulary.size)
         if self.row is not None:
-            held = behind_tokens(self.model, self.vocabulary, choice)
+            held = behind_tokens(self.model, self.vocabulary.size, choice)
             if held is not None:
                 self.row.data = held.to(self.row.dtype)
         elif self.backspace:
-            give_backspace(self.model, self.vocabulary, choice)
+            give_backspace(self.model, self.vocabulary.size, choice)
         elif choice is not None:
             raise InvalidInputError(f"backspace_row={choice!r} is of no use to a policy without a backspace")
         self.remember(self.memory)

@@ -15,8 +15,9 @@ from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2B
 from transformers.pytorch_utils import Conv1D
 
 from ..mdp.prefix import Prefixes
+from ..models.masks import additive
 from ..policy.activations import unchanged
-from ..policy.cache import SlotCache, additive
+from ..policy.cache import SlotCache
 from ..policy.token_policy import TokenPolicy
 
 Decoder = Callable[[Tensor, Tensor, SlotCache], Tensor]

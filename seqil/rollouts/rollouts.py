@@ -26,8 +26,8 @@ from ..mdp.prefix import (
 )
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
+from ..models.modes import evaluating
 from ..models.precision import computing
-from ..policy.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from .lanes import Lanes, reshaped
 from .lockstep import Lockstep

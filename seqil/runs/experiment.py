@@ -103,7 +103,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     except (RuntimeError, AssertionError) as error:
         raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
     if s.path is not None:
-        refuse_other_vocabulary(s.path, vocabulary)
+        refuse_other_vocabulary(s.path, vocabulary.size)
     if s.path is not None and (Path(s.path) / SETTINGS).exists():
         saved = TokenPolicy.from_pretrained(s.path, vocabulary, dtype=s.dtype)
         if s.lora is None and saved.backspace == s.backspace:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
 from ..mdp.prefix import start, transition
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

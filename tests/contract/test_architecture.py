@@ -12,29 +12,25 @@ FORBIDDEN = {"seqil": {"agents", "envs", "benchmarks", "gymnasium"}, "agents": {
              "envs": {"agents", "benchmarks"}}  # fmt: skip
 PROVES_ENVIRONMENTS = ROOT / "seqil" / "testing" / "envs.py"
 
+MOST_FLOORS = 8
 # Floors from the top down; folders and files of one floor do not know each other.
 DIRECTIONS = {
     "seqil": (
         {"__main__"},
         {"cli", "testing"},
         {"runs"},
-        {"learning"},
-        {"selection"},
+        {"learning", "selection"},
         {"metrics", "rollouts"},
-        {"theory", "decoding"},
-        {"policy"},
-        {"models"},
-        {"statistics", "mdp"},
-        {"randomness", "capacity", "durable"},
-        {"errors"},
+        {"theory", "decoding", "policy"},
+        {"models", "statistics", "mdp", "capacity", "durable"},
+        {"errors", "randomness"},
     ),
     "benchmarks/compounding_error": (
         {"__main__"},
         {"verification"},
-        {"statements"},
         {"studies"},  # each names its questions, so they stand on what answers them
         {"page"},
-        {"hypotheses"},
+        {"hypotheses", "statements"},
         {"analysis"},
         {"running"},
         {"study"},
@@ -97,12 +93,34 @@ def test_imports_within_a_package_are_relative(package):
 
 @pytest.mark.parametrize("package", DIRECTIONS)
 def test_imports_within_a_package_run_down(package):
+    assert len(DIRECTIONS[package]) <= MOST_FLOORS
     floor = {name: at for at, names in enumerate(DIRECTIONS[package]) for name in names}
     there = {path.stem for path in (ROOT / package).iterdir() if path.suffix == ".py" or list(path.glob("*.py"))}
     assert there - {"__init__", "data", "__pycache__"} == set(floor)
     found = arrows(package)
     assert found
     assert not {(a, b) for a, b in found if floor[a] >= floor[b]}
+
+
+def within(folder):
+    """What imports what at the level of modules, of the files of a folder; imports of type checkers count."""
+    stems = {file.stem for file in folder.glob("*.py")}
+    found = {}
+    for file in sorted(folder.glob("*.py")):
+        nodes = [n for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
+        named = {n.module.split(".")[0] for n in nodes if n.level == 1 and n.module}
+        named |= {alias.name for n in nodes if n.level == 1 and not n.module for alias in n.names}
+        found[file.stem] = named & stems - {file.stem}
+    return found
+
+
+@pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks"])
+def test_files_of_a_folder_do_not_import_in_circles(package):
+    for folder in {file.parent for file in (ROOT / package).rglob("*.py")}:
+        left = within(folder)
+        while free := {file for file, needs in left.items() if not needs & left.keys()}:
+            left = {file: needs for file, needs in left.items() if file not in free}
+        assert not left, folder
 
 
 @pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks"])

@@ -12,7 +12,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from seqil import TokenPolicy, Vocabulary, legal_actions, rollout, start, transition
 from seqil.errors import NonFiniteError
-from seqil.policy.cache import SlotCache, additive
+from seqil.models.masks import additive
+from seqil.policy.cache import SlotCache
 from seqil.randomness import seeded
 from seqil.rollouts import rollout_reference
 from seqil.testing.strategies import trajectories

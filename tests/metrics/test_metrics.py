@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from seqil import TokenPolicy, Trajectories, Vocabulary, metrics
 from seqil.mdp import rendering
-from seqil.policy.cache import additive
+from seqil.models.masks import additive
 from seqil.randomness import seeded
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from tests import tiny_models as models

@@ -11,8 +11,7 @@ from small_llama import V, llama
 
 from seqil import TokenPolicy
 from seqil.errors import CheckpointError
-from seqil.models import seals
-from seqil.policy import load_model
+from seqil.policy import load_model, seals
 
 
 @pytest.fixture

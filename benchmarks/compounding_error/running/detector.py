@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqil import Prefixes, Task, TokenPolicy
-from seqil.decoding import Warp
+from seqil import Prefixes, Task
+from seqil.decoding import Policy, Warp
 from seqil.errors import InvalidInputError
 
 
@@ -31,7 +31,7 @@ class PlantedDetector:
         if not 0 < self.chance < 1:
             raise InvalidInputError(f"a planted detector deletes with a probability in (0, 1), not {self.chance}")
 
-    def begin(self, policy: TokenPolicy) -> Warp:
+    def begin(self, policy: Policy) -> Warp:
         """The warp of one rollout.
 
         Raises:

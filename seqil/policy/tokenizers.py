@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from ..mdp.vocabulary import BACKSPACE, Vocabulary
-from .folders import has_tokenizer
+from ..models.folders import has_tokenizer
 
 
 def with_backspace(tokenizer: Any, vocabulary: Vocabulary) -> Any:
