@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .learning.agent import Agent as Agent
     from .learning.loss import TrajectoryLoss as TrajectoryLoss
     from .learning.noise import mistype as mistype
+    from .learning.processes import Ranks as Ranks
     from .learning.training import Sampling as Sampling
     from .learning.training import Training as Training
     from .learning.training import train as train
@@ -76,6 +77,7 @@ _HOME = {
     "StepValues": "policy",
     "Task": "mdp.task",
     "TokenPolicy": "policy",
+    "Ranks": "learning.processes",
     "Training": "learning.training",
     "Trajectories": "mdp.trajectory",
     "TrajectoryLoss": "learning.loss",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInputError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ..learning.processes import Ranks
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_PATIENCE = 5.0  # seconds
 _silent = False
 
 
@@ -22,7 +24,9 @@ def launched() -> bool:
 
 
 def refuse_other_commands(command: str) -> None:
-    """Training alone is shared between processes."""
+    """Training alone is shared between processes; torch's own words on those that are lost are left out."""
+    if launched():
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if launched() and command != "train":
         raise InvalidInputError(f"several processes train together, none else; start seqil {command} without torchrun")
 
@@ -62,14 +66,22 @@ def joined(device: str) -> Iterator[Ranks | None]:
         torch.cuda.set_device(local)
     store, rank, size = next(iter(rendezvous("env://")))
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=size)
-    _met = True
+    _met, failed = True, False
     try:
         yield Ranks()
     except BaseException:
-        try:
-            _silent = store.add("ended", 1) > 1
-        except RuntimeError:  # it ended with the rank that held it
-            _silent = False
+        failed, _silent = True, _ended(store, 1) > 1
         raise
     finally:
         dist.destroy_process_group()
+        deadline = time.monotonic() + _PATIENCE
+        while failed and rank == 0 and _ended(store, 0) < size and time.monotonic() < deadline:
+            time.sleep(0.05)  # the others ask this rank's store whether somebody has spoken
+
+
+def _ended(store: Any, more: int) -> int:
+    """How many ranks have ended, with so many more; 0 where the store has ended with the rank that held it."""
+    try:
+        return int(store.add("ended", more))
+    except RuntimeError:
+        return 0

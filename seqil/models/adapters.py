@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from ..errors import CheckpointError, InvalidInputError, MissingExtraError, Unsu
 
 SETTINGS = "adapter_config.json"
 _BASE = "base"
+MERGED = "has_merged_adapters"
+"""Attribute of a model whose weights are no longer those of the folder that it came from."""
 
 
 def bare(model: Any) -> tuple[nn.Module, Any]:
@@ -52,15 +57,25 @@ def with_lora(model: nn.Module, rank: int) -> nn.Module:
     except ImportError:
         raise MissingExtraError("LoRA needs peft; pip install -e '.[peft]'") from None
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    adapted: nn.Module = get_peft_model(model, config)
+    with _without_its_question():
+        adapted: nn.Module = get_peft_model(model, config)
     return adapted
 
 
+@contextmanager
+def _without_its_question() -> Iterator[None]:
+    """peft asks every model for a property that transformers has renamed, which then warns the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        yield
+
+
 def save(adapted: Any, folder: Path) -> None:
-    """Write adapters, and their base model too where it lies in no folder of its own."""
+    """Write adapters, and their base model too where it lies in no folder of its own, as it is now."""
     base = Path(str(adapted.get_base_model().name_or_path or "."))
     config = adapted.peft_config[adapted.active_adapter]
-    if not base.is_absolute() or not (base / "config.json").exists():
+    merged = getattr(adapted.get_base_model(), MERGED, False)
+    if merged or not base.is_absolute() or not (base / "config.json").exists():
         with torch.random.fork_rng(devices=[]):
             copy.deepcopy(adapted).unload().save_pretrained(folder / _BASE)
         config.base_model_name_or_path = _BASE
@@ -84,7 +99,7 @@ def load(base: nn.Module, folder: Path) -> nn.Module:
     except ImportError:
         raise MissingExtraError(f"{folder} holds adapters, which need peft; pip install -e '.[peft]'") from None
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _without_its_question():
             adapted: nn.Module = PeftModel.from_pretrained(base, str(folder), is_trainable=True)
     except Exception as error:  # whatever a file may hold breaks peft anywhere
         raise CheckpointError(f"the adapters in {folder} cannot be loaded: {first_line(error)}") from None

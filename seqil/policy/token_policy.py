@@ -19,7 +19,7 @@ from ..mdp.prefix import Prefixes, legal_actions
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
-from ..models.adapters import bare
+from ..models.adapters import MERGED, bare
 from ..models.head_rows import MEMORY, Choice, behind_tokens, give_backspace, name_of, refuse_foreign_rows, rows_of
 from ..models.modes import evaluating
 from ..models.precision import DType, computed
@@ -110,6 +110,7 @@ class TokenPolicy(LanguageModel):
         if not self.adapted:
             return copy.deepcopy(self)
         model = copy.deepcopy(self.adapted[0]).merge_and_unload().requires_grad_(True)
+        setattr(model, MERGED, True)
         if self.row is not None:
             choice: Choice = "mean" if rows_of(model) > self.vocabulary.size else None
             give_backspace(model, self.vocabulary.size, choice, self.row.detach())

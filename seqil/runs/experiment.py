@@ -110,7 +110,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
             if s.backspace_row is not None:
                 raise InvalidInputError(f"{s.path} has a backspace of its own; leave out backspace_row")
             return cast("TokenPolicy", saved.remember(s.memory).to(device))
-        model = saved.model
+        model = (saved.merged() if saved.adapted else saved).model
     elif s.path is not None:
         model = load_model(s.path)
     else:

@@ -4,12 +4,15 @@ import contextlib
 import io
 import json
 import os
+import re
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from command_line import ENVIRONMENT, SMALL, refused
@@ -18,6 +21,7 @@ from two_ranks import apart_in_two
 import seqil.cli.commands  # noqa: F401  # before processes are forked
 from seqil.cli.options import main
 
+TINY = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "40", "--task-option", "horizon=8"]
 ASKED = [*SMALL, "--agent-option", "warm_up=0", "--save-every", "3", "--seed", "1"]
 
 
@@ -99,6 +103,38 @@ def test_what_ranks_are_told_wrongly_is_one_line(tmp_path, monkeypatch):
     found = apart_in_two(partial(told, "train", *ASKED, "--out", "run"))  # of which the first alone hears
     wanted = "seqil: run already holds a run; add --resume to go on, or choose another --out\n"
     assert found == [(2, wanted), (2, "")]
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+
+
+def block(of, number):
+    """The n-th piece of code on the page in one language."""
+    return re.findall(rf"^```{of}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)[number]
+
+
+def test_the_page_on_devices_is_right(tmp_path, monkeypatch):
+    """Its commands run, its script trains in two processes, and its batch script is one."""
+    monkeypatch.chdir(tmp_path)
+    small, together = (block("bash", number).split() for number in range(2))
+    typed(monkeypatch, *small[1:], *TINY)
+    assert together[:6] == ["torchrun", "--nproc-per-node", "2", "-m", "seqil", "train"]
+    assert apart_in_two(partial(told, *together[5:], *TINY)) == [(0, ""), (0, "")]
+    assert logged(tmp_path / "runs" / "small")[-1]["step"] == logged(tmp_path / "runs" / "together")[-1]["step"] == 20
+    for microbatches, ranks in zip(*(logged(tmp_path / "runs" / run) for run in ("small", "together")), strict=True):
+        assert ranks == pytest.approx(microbatches, rel=1e-3)
+    (tmp_path / "script.py").write_text(block("python", 0))
+    one, other = apart_in_two(partial(printed, tmp_path / "script.py"))
+    assert one == other
+    assert len(one.splitlines()) == 4
+    subprocess.run(["bash", "-n", "-c", block("bash", 2)], check=True)
+    assert "--engine slurm" in block("bash", 3)
+
+
+def printed(script):
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        runpy.run_path(str(script))
+    return said.getvalue()
 
 
 def ends(processes):

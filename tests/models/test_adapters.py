@@ -1,15 +1,19 @@
 """LoRA on the trunk with a backspace row of its own: trained, saved, reloaded, merged; and what wrappers hide."""
 
+import warnings
+
 import pytest
 import torch
 from small_llama import V, demonstrations, generator, llama
 
 from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
-from seqil import TokenPolicy, rollout, train
+from seqil import TokenPolicy, Trajectories, rollout, train
 from seqil.errors import InvalidInputError, UnsupportedModelError
 from seqil.policy import evaluating
 from seqil.randomness import seeded
+from seqil.runs.experiment import make_policy
+from seqil.runs.settings import ModelSettings, Settings
 
 peft = pytest.importorskip("peft", reason="needs the extra `peft`")
 
@@ -62,6 +66,31 @@ def test_adapters_of_a_model_in_a_folder_leave_it_there(tmp_path):
     assert not list((tmp_path / "lora").glob("model*"))
     assert not (tmp_path / "lora" / "base").exists()
     same(policy, TokenPolicy.from_pretrained(tmp_path / "lora"))
+
+
+def test_new_adapters_go_on_from_old_ones_and_keep_their_backspace(tmp_path):
+    """A checkpoint of adapters as the model of a run with adapters of its own: nothing of it is lost."""
+    old = TokenPolicy(adapted(), V)
+    with torch.no_grad():
+        old.row += torch.linspace(-1, 1, len(old.row))
+    old.save_pretrained(tmp_path / "old")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        settings = Settings(model=ModelSettings(path=str(tmp_path / "old"), lora=2))
+        new = make_policy(settings, V, 8)
+        same(old, new, 1e-5)
+        for _ in train(BehaviorCloning(new, steps=3), demonstrations(), generator=generator()):
+            pass
+        new.save_pretrained(tmp_path / "new")
+        same(new, TokenPolicy.from_pretrained(tmp_path / "new"))
+    assert not warned
+    assert (values(new).q - values(old).q).abs().max() > 1e-3
+    without = make_policy(Settings(model=ModelSettings(path=str(tmp_path / "old"), backspace=False)), V, 8)
+    plain = Trajectories.from_actions(V, [[0]] * 4, [[1, 2, 3, 27]] * 4, max_length=8)
+    with torch.no_grad(), evaluating(old), evaluating(without):
+        torch.testing.assert_close(
+            without.step_values(plain).log_prob, old.step_values(plain, backspace=False).log_prob, rtol=0, atol=1e-5
+        )
 
 
 def test_rollouts_are_those_of_the_merged_policy():

@@ -1,7 +1,8 @@
-"""Who runs the cells: processes of this machine, or a Ray cluster."""
+"""Who runs the cells: processes of this machine, a Ray cluster, or SLURM."""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from seqil.errors import MissingExtraError, SeqilError, first_line
 
@@ -67,7 +69,45 @@ def on_ray(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
         ray.shutdown()
 
 
-ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray}
+def on_slurm(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
+    """Jobs of a SLURM cluster by submitit, `workers` of them at a time.
+
+    The environment variable SEQIL_SLURM names another cluster of submitit's, `local` or `debug`.
+
+    Partition, account and time are those of SLURM's own variables, SBATCH_PARTITION and so on. Every node needs this
+    installation and this working directory, where the folder `submitit` keeps what jobs write.
+    """
+    try:
+        import submitit
+    except ImportError:
+        raise MissingExtraError("--engine slurm needs submitit; pip install -e '.[slurm]'") from None
+    executor = _executor(submitit)
+    executor.update_parameters(name="seqil", cpus_per_task=1, gpus_per_node=math.ceil(max(c.gpus for c in cells)))
+    if executor.cluster == "slurm":
+        executor.update_parameters(slurm_array_parallelism=workers)
+    submitted = dict(zip(executor.map_array(attempt, list(cells)), cells, strict=True))
+    try:
+        for job in submitit.helpers.as_completed(list(submitted), poll_frequency=_POLL):
+            try:
+                yield submitted[job], job.result()
+            except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError) as error:
+                yield submitted[job], SeqilError(f"job {job.job_id}: {first_line(error)}")
+    finally:
+        for job in submitted:
+            if not job.done():
+                job.cancel(check=False)
+
+
+def _executor(submitit: Any) -> Any:
+    cluster = os.environ.get("SEQIL_SLURM", "slurm")
+    try:
+        return submitit.AutoExecutor(folder=Path("submitit") / "%j", cluster=cluster)
+    except (RuntimeError, ValueError) as error:
+        raise SeqilError(f"--engine slurm: {first_line(error)}; start it where sbatch is") from None
+
+
+_POLL = 1  # seconds; what has changed is asked of the cluster less often
+ENGINES: dict[str, Engine] = {"local": local, "ray": on_ray, "slurm": on_slurm}
 
 
 def attempt(cell: Cell) -> Record | SeqilError:

@@ -15,7 +15,7 @@ from small_studies import ARM, PLACE, STUDY, spelt, stored, synthetic
 from benchmarks.compounding_error.__main__ import main
 from benchmarks.compounding_error.running import progress
 from benchmarks.compounding_error.running.cells import Cell, cells_of, data_of, run
-from benchmarks.compounding_error.running.engines import attempt, local, on_ray
+from benchmarks.compounding_error.running.engines import attempt, local, on_ray, on_slurm
 from benchmarks.compounding_error.running.records import appending, being_written, read
 from benchmarks.compounding_error.running.runner import duration, missing, seconds_left, strangers
 from benchmarks.compounding_error.studies import PRESETS
@@ -200,6 +200,37 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
     assert theirs == {cell.key: stored(run(cell)) | timed for cell in two}
 
 
+def test_without_submitit_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[slurm\]'"):
+        list(on_slurm(cells(1), 1))
+
+
+def test_where_there_is_no_slurm_it_is_said(monkeypatch, tmp_path):
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SeqilError, match=r"--engine slurm: .*; start it where sbatch is"):
+        list(on_slurm(cells(1), 1))
+
+
+@pytest.mark.filterwarnings("ignore")  # submitit leaves the files of its log open
+@pytest.mark.parametrize("cluster", ["debug", pytest.param("local", marks=pytest.mark.slow)])
+def test_jobs_of_submitit_give_the_same_records(cluster, tmp_path, monkeypatch):
+    """In this process, and in processes of this machine, as on the nodes of a cluster; a cell that fails is named."""
+    pytest.importorskip("submitit", reason="needs the extra `slurm`")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEQIL_SLURM", cluster)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[3]))
+    (cell,), before = cells(1), random.getstate()
+    broken = Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, 0)
+    found = {str(asked): outcome for asked, outcome in on_slurm([cell, broken], 2)}
+    random.setstate(before)  # submitit draws from it
+    assert "unknown noise 'loud'" in str(found[str(broken)])
+    timed = {"seconds_training": 0, "seconds_evaluation": 0}
+    assert spelt(found[str(cell)]) | timed == spelt(run(cell)) | timed
+
+
 # -- the command line
 
 
@@ -207,7 +238,7 @@ def test_a_local_ray_cluster_gives_the_same_records(tmp_path):
     ("arguments", "culprit"),
     [
         (["run", "--preset", "huge"], "unknown preset 'huge'; known: quick; agents; gail; noise"),
-        (["run", "--engine", "slurm"], "unknown engine 'slurm'"),
+        (["run", "--engine", "slum"], "unknown engine 'slum'; known: local, ray, slurm"),
         (["run", "--device", "foo"], "unknown device 'foo'; known: cpu, cuda"),
         (["status", "--device", "foo"], "unknown device 'foo'"),
         (["run", "--budget", "0"], "--budget 0 must be positive and at most 1000"),
