@@ -35,9 +35,7 @@ def positions(trunk: Trunk, trajectories: Trajectories, memory: Memory = PREFIX)
 
 
 def _shared(trunk: Trunk, trajectories: Trajectories, memory: Memory) -> SharedPrompts | None:
-    if not trunk.cached:
-        return None
-    return SharedPrompts.where_worthwhile(trajectories, _written(trajectories, memory))
+    return SharedPrompts.where_worthwhile(trajectories, _written(trajectories, memory), trunk.cached)
 
 
 def _written(trajectories: Trajectories, memory: Memory) -> Tensor:

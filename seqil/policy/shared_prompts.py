@@ -3,6 +3,9 @@
 Keys and values of a prompt do not depend on what comes after it, so rows may read those of one forward. One forward
 over the distinct prompts and one over what the rows pushed take the place of one over whole prefix trees: hidden
 states and gradients are the same up to rounding.
+
+Layers that are checkpointed take no keys from another forward. There one forward is over one tree per distinct prompt,
+with all of its rows as branches.
 """
 
 from __future__ import annotations
@@ -45,9 +48,11 @@ class SharedPrompts:
         return cls(tokens, (tokens != empty).sum(1), of_row, empty)
 
     @classmethod
-    def where_worthwhile(cls, trajectories: Trajectories, written: Tensor | None = None) -> SharedPrompts | None:
-        """Those of batches that gain by a second forward, or None; `written` are cells behind the prompts, int64 [B],
-        or None: the pushes.
+    def where_worthwhile(
+        cls, trajectories: Trajectories, written: Tensor | None = None, cached: bool = True
+    ) -> SharedPrompts | None:
+        """Those of batches that gain by them, or None; `written` are cells behind the prompts, int64 [B], or None: the
+        pushes; `cached` as in `Trunk`.
 
         They are those whose longest prompt has 16 tokens or more, where sharing saves a quarter of the cells that are
         fed, padding included, and 256 at least: the second forward costs as much as some ten cells of a wide model
@@ -58,13 +63,17 @@ class SharedPrompts:
             return None
         found, pushes = cls.of(t), t.pushes if written is None else written
         apart = len(t) * int((t.prompt_lengths + pushes).max())
-        saved = apart - found.tokens.numel() - len(t) * int(pushes.max())
+        behind = len(t) if cached else len(found.tokens) * int(found.of_row.bincount().max())
+        saved = apart - found.tokens.numel() - behind * int(pushes.max())
         return found if saved >= max(_LEAST_SAVED, _LEAST_SHARE * apart) else None
 
     def hidden(self, trunk: Trunk, tree: PrefixTree) -> Tensor:
         """What `tree_hidden(trunk, tree)` is, for the tree of the same rows: [B, N, D]; padding is arbitrary."""
+        return self._by_two_forwards(trunk, tree) if trunk.cached else self._by_branches(trunk, tree)
+
+    def _by_two_forwards(self, trunk: Trunk, tree: PrefixTree) -> Tensor:
         cache = PromptCache(trunk.layers)
-        (G, P), (B, N), device = self.tokens.shape, tree.tokens.shape, tree.tokens.device
+        (G, P), B, device = self.tokens.shape, len(tree.tokens), tree.tokens.device
         place = torch.arange(P, device=device)
         causal = additive(place <= place[:, None], trunk.dtype).expand(G, 1, -1, -1)
         cells = trunk.hidden(self.tokens, place.expand(G, -1), causal, cache).flatten(0, 1)
@@ -78,8 +87,38 @@ class SharedPrompts:
             pushed = trunk.hidden(tokens, depth, additive(seen, trunk.dtype)[:, None], cache)
             cells = torch.cat([cells, pushed.flatten(0, 1)])
 
-        node, row = torch.arange(N, device=device), torch.arange(B, device=device)[:, None]
-        cell = torch.where(node < p, self.of_row[:, None] * P + node, G * P + row * S + node - p)
+        row = torch.arange(B, device=device)
+        return self._of_nodes(tree, cells, self.of_row * P, G * P + row * S)
+
+    def _by_branches(self, trunk: Trunk, tree: PrefixTree) -> Tensor:
+        (G, P), device = self.tokens.shape, tree.tokens.device
+        p, branch = self.lengths[self.of_row, None], self._branches()
+        K, S = int(branch.max()) + 1, int((tree.lengths[:, None] - p).max())
+        M, place = P + K * S, torch.arange(P, device=device)
+        tokens, depth = self.tokens.new_full((2, G, M), self.empty)
+        depth.zero_()
+        tokens[:, :P], depth[:, :P] = self.tokens, place
+        seen = torch.zeros(G, M, M, dtype=torch.bool, device=device)
+        seen[:, :P, :P], seen[:, P:, :P] = place <= place[:, None], (place < self.lengths[:, None])[:, None]
+        if S:
+            pushed, below, among = _pushed(tree, p, S, self.empty)
+            tokens[:, P:].unflatten(1, (K, S))[self.of_row, branch] = pushed
+            depth[:, P:].unflatten(1, (K, S))[self.of_row, branch] = below
+            seen[:, P:, P:].unflatten(2, (K, S)).unflatten(1, (K, S))[self.of_row, branch, :, branch] = among
+        cells = trunk.hidden(tokens, depth, additive(seen, trunk.dtype)[:, None], None).flatten(0, 1)
+        return self._of_nodes(tree, cells, self.of_row * M, self.of_row * M + P + branch * S)
+
+    def _branches(self) -> Tensor:
+        """Which of the rows of its prompt each row is: int64 [B]."""
+        order, counts = self.of_row.argsort(stable=True), self.of_row.bincount()
+        first = (counts.cumsum(0) - counts)[self.of_row[order]]
+        return torch.empty_like(order).index_copy(0, order, torch.arange(len(order), device=order.device) - first)
+
+    def _of_nodes(self, tree: PrefixTree, cells: Tensor, prompts: Tensor, pushes: Tensor) -> Tensor:
+        """[B, N, D] from [cells, D], and the cells where the prompt and the pushes of each row begin, int64 [B]."""
+        (B, N), p = tree.tokens.shape, self.lengths[self.of_row, None]
+        node = torch.arange(N, device=cells.device)
+        cell = torch.where(node < p, prompts[:, None] + node, pushes[:, None] + node - p)
         cell = torch.where(node < tree.lengths[:, None], cell, 0)
         return cells.index_select(0, cell.view(-1)).view(B, N, -1)
 

@@ -1,6 +1,7 @@
 """A prompt that is fed once says the same as one that every row feeds."""
 
 import copy
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -32,26 +33,27 @@ def batches(draw):
     return Trajectories.from_actions(V, chosen, t.actions, lengths=t.lengths, imitate=t.imitate, **limits)
 
 
-def both(made, t):
-    """Hidden states of all nodes [nodes, D], of rows apart and with shared prompts."""
+def both(made, t, cached):
+    """Hidden states of all nodes [nodes, D], of rows apart and with shared prompts, in two forwards or as branches."""
     tree = pack(V, t)
     real = torch.arange(tree.tokens.shape[1]) < tree.lengths[:, None]
-    return made.tree_hidden(tree)[real], SharedPrompts.of(t).hidden(made.trunk, tree)[real]
+    trunk = replace(made.trunk, cached=cached)
+    return made.tree_hidden(tree)[real], SharedPrompts.of(t).hidden(trunk, tree)[real]
 
 
 @every
-@given(t=batches())
-def test_hidden_states_are_those_of_rows_apart(family, t):
-    apart, shared = both(policy(family), t)
+@given(t=batches(), cached=st.booleans())
+def test_hidden_states_are_those_of_rows_apart(family, t, cached):
+    apart, shared = both(policy(family), t, cached)
     torch.testing.assert_close(shared, apart, **CLOSE)
 
 
 @every
-@given(t=batches(), seed=st.integers(0, 9))
-def test_gradients_are_those_of_rows_apart(family, t, seed):
+@given(t=batches(), seed=st.integers(0, 9), cached=st.booleans())
+def test_gradients_are_those_of_rows_apart(family, t, seed, cached):
     made = copy.deepcopy(policy(family)).requires_grad_(True)
     trunk = list(made.model.base_model.parameters())
-    found = both(made, t)
+    found = both(made, t, cached)
     weight = torch.randn(found[0].shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     apart, shared = (torch.autograd.grad((weight * hidden).sum(), trunk) for hidden in found)
     for a, b in zip(apart, shared, strict=True):
@@ -116,14 +118,22 @@ def test_positions_are_the_cells_that_are_fed(batch):
     assert made.positions(t) == sum(fed) == SAVED[batch]
 
 
-def test_layers_that_are_checkpointed_feed_every_prompt():
-    made, t = copy.deepcopy(policy("gpt2")).requires_grad_(True), samples()
-    expected = made.step_values(t).q.detach()
+@every
+def test_layers_that_are_checkpointed_feed_a_prompt_once(family):
+    """Values and gradients are those of layers that keep their activations."""
+    made, t, fed = copy.deepcopy(policy(family)).requires_grad_(True), samples(), []
+    expected = made.step_values(t).q
+    wanted = torch.autograd.grad(expected.square().sum(), list(made.model.base_model.parameters()))
     enable = getattr(made.model, "activation_checkpointing_enable", None) or made.model.gradient_checkpointing_enable
     enable()
     made.train()
     for module in made.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    assert made.positions(t) == t.positions
-    torch.testing.assert_close(made.step_values(t).q.detach(), expected)
+    made.model.get_input_embeddings().register_forward_hook(lambda module, inputs, _: fed.append(inputs[0].numel()))
+    found = made.step_values(t).q
+    assert made.positions(t) == sum(fed) == 2 * 24 + 16 * 6
+    torch.testing.assert_close(found, expected, **CLOSE)
+    gradients = torch.autograd.grad(found.square().sum(), list(made.model.base_model.parameters()))
+    for a, b in zip(wanted, gradients, strict=True):
+        torch.testing.assert_close(b, a, **CLOSE)
