@@ -21,8 +21,9 @@ Path("runs/202.txt").write_text(
     "It was the best of times, it was the worst of times, it was the age of wisdom.\n" * 40
 )
 options = {"path": "runs/202.txt", "prompt_length": 8, "max_length": 48}
-settings = Settings(
-    task="text", task_options=options, agent="bc", steps=STEPS, batch_size=16, learning_rate=5e-3, demonstrations=60
+settings = Settings.of(
+    {"task": "text", "task_options": options, "agent": "bc", "steps": STEPS, "demonstrations": 60}
+    | {"batch_size": 16, "learning_rate": 5e-3}
 )
 task = Text(**options)
 training = make_training(settings, task)

@@ -145,8 +145,14 @@ def sample(
     stream: bool = False,
     best: bool = False,
     max_actions: int | None = None,
+    record: Path | None = None,
 ) -> None:
-    """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for."""
+    """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for.
+
+    A file to `record` gets them as an animated picture.
+    """
+    if record is not None and (record.is_dir() or not record.parent.is_dir()):
+        raise InvalidInputError(f"--record {record}: name a file in a folder that exists")
     form = showing.shown_as(form, console)
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
@@ -162,8 +168,18 @@ def sample(
     else:
         trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
         showing.show(console, task, prompts, trajectories, form)
+    if record is not None:
+        _record(record, f"seqil sample {out}", task, prompts, trajectories)
     if form != "json":
         _print_cost(trajectories, task.budget(max_actions, max_length), chosen)
+
+
+def _record(file: Path, command: str, task: Task, prompts: Sequence[Sequence[int]], trajectories: Trajectories) -> None:
+    from ..rollouts import recording
+
+    rows = zip(prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True)
+    texts = [recording.characters(task.vocabulary, prompt, acts[:n], task.decode) for prompt, acts, n in rows]
+    file.write_text(recording.svg(command, texts), encoding="utf-8")
 
 
 def _streamed(

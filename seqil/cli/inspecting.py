@@ -47,7 +47,6 @@ def inspect(
 ) -> None:
     """Show one run, or several side by side: settings, curves, costs, numbers with intervals, and texts."""
     from ..errors import InvalidInputError
-    from ..runs import plugins
     from . import commands, inspection, inspection_page
 
     commands.quiet()
@@ -55,8 +54,7 @@ def inspect(
         raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
     if page is not None and (page.is_dir() or not page.parent.is_dir()):
         raise InvalidInputError(f"--page {page}: name a file in a folder that exists")
-    rules = [plugins.rule(one) for one in rule or ()]
-    how = inspection.Sampling(n, split, temperature, rules, max_actions, seed, best)
+    how = inspection.Sampling(n, split, temperature, rule or (), max_actions, seed, best)
     found = inspection.inspected(runs, how)
     _show(commands.console, found, how, texts)
     if page is not None:

@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 
-from .. import decoding, metrics
+from .. import metrics
 from ..capacity import read_bytes
 from ..errors import InvalidInputError
 from ..mdp.rendering import Span, spans
@@ -22,7 +22,7 @@ from ..metrics.positions import negative_log_likelihood
 from ..metrics.reported import evaluation
 from ..metrics.samples import Sample
 from ..rollouts.rollouts import rollout
-from ..runs import known_metrics
+from ..runs import known_metrics, plugins
 from ..runs.checkpoint import RunFolder
 from ..runs.settings import Settings
 from ..statistics import Estimate
@@ -78,7 +78,7 @@ class Sampling:
     n: int
     split: str
     temperature: float
-    rules: Sequence[decoding.Rule]
+    rules: Sequence[str]
     max_actions: int | None
     seed: int
     best: bool
@@ -107,7 +107,7 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
     n = task.at_most(how.n, how.split)
     if n < 2:
         raise InvalidInputError(f"the {how.split} split of {task.name} has {n} items, too few; take another --split")
-    demonstrations = task.demonstrations(n, how.split, how.seed)
+    demonstrations, rules = task.demonstrations(n, how.split, how.seed), [plugins.rule(r, task) for r in how.rules]
     written = rollout(
         policy,
         task.prompts(n, how.split, how.seed),
@@ -115,10 +115,10 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
         min_length=task.min_length,
         max_actions=task.budget(how.max_actions),
         temperature=how.temperature,
-        rules=how.rules,
+        rules=rules,
         generator=torch.Generator().manual_seed(how.seed),
     ).to("cpu")
-    cost = metrics.cost(written, how.rules)
+    cost = metrics.cost(written, rules)
     measured = evaluation(task, policy, demonstrations, written, cost, known_metrics.metrics())
     sample = Sample.of(task, policy, demonstrations, written, cost)
     return Inspected(str(folder), settings.to_json(), updates, _log(RunFolder(folder).metrics), sample, measured)

@@ -238,21 +238,22 @@ def sample(
     stream: Annotated[
         bool, typer.Option("--stream", help="Show text as it is written; where nothing can be struck out, ⌫ deletes.")
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write them into an SVG file too, animated.", metavar="PATH", parser=parse_path, show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Write text and show what was deleted on the way."""
+    from ..rollouts.completion import prompt_of_file
     from . import commands
 
     commands.quiet()
-    asked = [*(prompt or ()), *map(_prompt_of, prompt_file or ())]
-    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, max_actions)
-
-
-def _prompt_of(file: Path) -> str:
-    """Its text without the line break at its end."""
-    try:
-        return file.read_text(encoding="utf-8").removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None
+    asked = [*(prompt or ()), *map(prompt_of_file, prompt_file or ())]
+    commands.sample(
+        run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, max_actions, record
+    )
 
 
 @app.command(epilog="Example:\n\n  seqil evaluate runs/first -n 1000 --json result.json")

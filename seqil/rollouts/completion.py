@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,3 +52,15 @@ def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:
         raise InvalidInputError(f"prompt {prompt!r:.60} holds the id {beyond[0]}, the vocabulary {vocabulary.size} ids")
     start = getattr(reader, "bos_token_id", None)
     return ids or [vocabulary.eos if start is None else start]
+
+
+def prompt_of_file(file: Path) -> str:
+    """The text of a file that is a prompt as a whole, without the line break at its end.
+
+    Raises:
+        InvalidInputError: it cannot be read as UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None

@@ -1,6 +1,8 @@
 """`seqil sample`: prompts of one's own, forms of showing, text as it is written."""
 
+import html
 import json
+import re
 import sys
 
 import pytest
@@ -82,3 +84,16 @@ def test_a_stream_ends_as_the_sample(novel, monkeypatch, capsys):
     expected = "".join(row["prompt"] + row["text"] + "\n" for row in rows)
     assert "".join(standing).startswith(expected)
     refused(monkeypatch, capsys, ["sample", str(novel), "--stream", "--format", "json"], "--stream shows text as it is")
+
+
+def test_a_recording_is_of_the_sample(novel, monkeypatch, capsys, tmp_path):
+    same = ["sample", novel, "-n", 2, "--split", "train"]
+    rows = parsed(typed(monkeypatch, capsys, *same, "--format", "json", "--record", tmp_path / "text.svg"))
+    picture = (tmp_path / "text.svg").read_text(encoding="utf-8")
+    assert picture.startswith("<svg")
+    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
+    texts = html.unescape(re.search(r'aria-label="[^:]+: (.*?)">', picture, re.DOTALL)[1])
+    kept = re.sub(r"\[-.*?-\]", "", texts, flags=re.DOTALL)
+    assert kept == " / ".join(row["prompt"] + row["text"] for row in rows)
+    assert kept != texts
+    refused(monkeypatch, capsys, ["sample", str(novel), "--record", str(tmp_path / "no" / "x.svg")], "--record")

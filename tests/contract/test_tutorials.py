@@ -26,7 +26,10 @@ def run(name, monkeypatch, folder, short=True):
 NAMES = [script.stem for script in sorted(TUTORIALS.glob("*.py"))]
 
 
-@pytest.mark.parametrize("name", NAMES)
+LONG = {"105_a_study_of_ones_own": pytest.mark.slow}  # it starts processes
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in NAMES])
 def test_a_tutorial_runs(name, monkeypatch, tmp_path):
     names = run(name, monkeypatch, tmp_path)
     if name.startswith("101"):

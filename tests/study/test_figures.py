@@ -19,6 +19,7 @@ from benchmarks.compounding_error.study import Arm, Questions
 BLINDNESS = {
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
     "none": np.eye(3),
 }
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
@@ -34,8 +35,16 @@ def lab(colour, blindness):
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
 def test_colours_are_told_apart(blindness):
-    for a, b in [*combinations(COLOURS, 2), (GOOD, BAD)]:
-        assert np.linalg.norm(lab(a, blindness) - lab(b, blindness)) > 12, (a, b)
+    assert len(COLOURS) == 12
+    for a, b in combinations(COLOURS, 2):
+        assert np.linalg.norm(lab(a, blindness) - lab(b, blindness)) > 20, (a, b)
+    assert np.linalg.norm(lab(GOOD, blindness) - lab(BAD, blindness)) > 20
+
+
+def test_colours_are_seen_on_white_and_on_black():
+    for colour in COLOURS:
+        lightness = lab(colour, "none")[0]
+        assert 30 < lightness < 82, colour
 
 
 def test_the_test_finds_colours_that_are_not_told_apart():

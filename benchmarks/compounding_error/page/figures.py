@@ -16,8 +16,12 @@ from ..running.records import Record
 from ..study import Place
 from .panels import INK, PANELS, Panel, Style, plain_numbers
 
-# Okabe and Ito (2008), which the colour-blind tell apart; a row has a dash and a marker of its own as well.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Twelve that are told apart by normal eyes and under each of the three colour-blindnesses, found by a search; a row has
+# dashes and a marker of its own as well.
+COLOURS = (
+    *("#8e0eea", "#e57135", "#1e8a9e", "#a8120f", "#eab509", "#4f489b"),
+    *("#d941e8", "#977b62", "#773e56", "#4cd4c6", "#9fbff5", "#c3bf8b"),
+)
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1.5, 1.5)), (0, (8, 2)), (0, (3, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 GOOD, BAD = "#0072b2", "#d55e00"  # readable on white and on black
@@ -39,7 +43,7 @@ def styles(results: Results) -> dict[str, Style]:
     found: dict[str, Style] = {}
     families: dict[str, int] = {}
     runs = {name: run[0] for place in results.places for name, run in results.runs(place).items()}
-    few = len(results.study.rows) <= len(COLOURS)
+    few = len(runs) <= len(COLOURS)
     for row in results.study.rows:
         if row not in runs:
             continue

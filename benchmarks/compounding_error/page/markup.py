@@ -47,7 +47,7 @@ def folded(summary: str, body: str) -> str:
 
 
 def table(rows: Table) -> str:
-    """Header and rows; cells that end in a mark are coloured."""
+    """Header and rows, which a press on a heading sorts; cells that end in a mark are coloured."""
     head, *body = rows
     first = "".join(f"<th scope=col>{escaped(cell)}</th>" for cell in head)
     return (

@@ -14,6 +14,37 @@ for (const button of document.querySelectorAll(".legend button")) {
   });
 }
 
+/* tables: a press on a heading sorts by the number that a cell begins with, else by its text; once more turns it round */
+const weight = (cell) => {
+  const text = cell.textContent.trim().replaceAll("−", "-").replace(/^[×<]\s*/, "");
+  if (text.startsWith("∞")) return Infinity;
+  const value = Number.parseFloat(text);
+  return Number.isNaN(value) ? (text === "–" || text === "" ? null : text) : value;
+};
+const before = (a, b) =>
+  a === null || b === null ? (a === null) - (b === null) : typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
+
+for (const table of document.querySelectorAll("main table")) {
+  const body = table.tBodies[0];
+  if (body.rows.length < 3) continue;
+  for (const heading of table.tHead.rows[0].cells) {
+    const press = document.createElement("button");
+    press.type = "button";
+    press.append(...heading.childNodes);
+    if (!press.textContent) press.setAttribute("aria-label", "Sort by name");
+    heading.append(press);
+    press.addEventListener("click", () => {
+      const falls = heading.getAttribute("aria-sort") === "ascending";
+      for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", falls ? "descending" : "ascending");
+      const at = heading.cellIndex;
+      const rows = [...body.rows].map((row) => [weight(row.cells[at]), row]);
+      rows.sort(([a], [b]) => (a === null || b === null || !falls ? before(a, b) : before(b, a)));
+      body.append(...rows.map(([, row]) => row));
+    });
+  }
+}
+
 /* viewer */
 const viewer = { rollout: null, step: 0 };
 

@@ -203,6 +203,13 @@ def _by_budget(axes: Any, runs: Sequence[Record], style: Style) -> None:
     line(axes, budgets, shares.mean(0), style, marker=style.marker, ms=3.5)
 
 
+def _course(axes: Any, runs: Sequence[Record], style: Style) -> None:
+    for r in runs:
+        stages = [*r["course"], r]
+        at = [(float(s["cost"]) / 1e6, float(s["estimates"]["nll_per_token"]["value"])) for s in stages]
+        line(axes, [x for x, _ in at], [y for _, y in at], style, marker=style.marker, ms=3.5)
+
+
 def _axes(xlabel: str, ylabel: str, **options: Any) -> Callable[[Any], None]:
     return lambda axes: axes.set(xlabel=xlabel, ylabel=ylabel, **options)
 
@@ -293,6 +300,14 @@ PANELS = {
         _has("by_budget"),
         _by_budget,
         _axes("actions per text", "right texts", xscale="log"),
+    ),
+    "course": Panel(
+        "Training curves",
+        "Held-out nats per token at the stages of the training that were measured, and at its end: a line per seed. "
+        "Look for curves that still fall where the budget ends.",
+        _has("course"),
+        _course,
+        _axes("cost (M forward positions)", "held-out nats per token"),
     ),
     "profile": Panel(
         "Detection profile",

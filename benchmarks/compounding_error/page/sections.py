@@ -47,7 +47,7 @@ def panels(*names: str) -> Callable[[Results, Drawings], str]:
             if name in drawings:
                 panel = PANELS[name]
                 parts += [heading(panel.title)] if len(names) > 1 else []
-                parts += [note(panel.note), figure(drawings, name, panel.title)]
+                parts += [figure(drawings, name, f"{panel.title}. {panel.note}")]
         return "".join(parts)
 
     return body
@@ -158,6 +158,7 @@ BEFORE = (
     Section("comparisons", "Compared seed by seed", statistics_sections.comparisons),
     Section("hypotheses", "Hypotheses", hypotheses),
     Section("budget", "Success against actions spent", panels("by_budget")),
+    Section("course", "Training curves", panels("course")),
     Section("horizon", "Errors over the horizon", growth),
     Section("backspaces", "What the backspace does", panels("profile", "ever_deleted", "guesses", "cost")),
     Section("entropy", "Entropy drift", panels("entropy")),
