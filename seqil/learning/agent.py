@@ -194,6 +194,11 @@ class Agent:
     def divide(self, division: Division) -> None:
         """Divide the rows of the next updates so; refused where the loss of parts is not that of the whole."""
         division.check(type(self).__name__, getattr(self.loss, "divides_by", None))
+        if not division.whole and hasattr(self._door, "_orig_mod"):
+            raise InvalidInputError(
+                f"{type(self).__name__}: a compiled loss does not hear of the other parts of its batch; leave out "
+                "microbatch and ranks, or torch.compile"
+            )
         self.division = division
 
     def parts(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> list[Part]:

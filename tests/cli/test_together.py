@@ -145,9 +145,12 @@ def ends(processes):
 def running(cwd):
     """Two of them that would go on for long, past their first steps."""
     processes = two("train", *ASKED, "--steps", "100000", "--out", "run", cwd=cwd)
-    deadline = time.monotonic() + 100
-    while not (cwd / "run" / "checkpoints" / "000000003").exists():
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + 300
+    while not any(int(found.name) for found in (cwd / "run" / "checkpoints").glob("0*")):
+        if time.monotonic() > deadline:
+            for process in processes:
+                process.kill()
+            raise AssertionError("they have not come to their first checkpoint")
         time.sleep(0.1)
     return processes
 

@@ -91,6 +91,21 @@ def test_what_averages_over_processes_is_refused(tmp_path):
     assert len(losses(made, steps=1)) == 1  # what was refused has changed nothing
 
 
+class Compiled(torch.nn.Module):
+    """What torch.compile makes, whose import takes seconds: as far as it is looked at."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self._orig_mod = inner
+
+
+def test_a_compiled_loss_is_not_divided():
+    made = agent()
+    made.loss = Compiled(made.loss)
+    with pytest.raises(InvalidInputError, match=r"a compiled loss does not hear .* leave out microbatch"):
+        losses(made, microbatch=2)
+
+
 def test_what_is_neither_loss_nor_policy_is_named():
     made = agent()
     with pytest.raises(UnsupportedModelError, match="Identity is no LossModule of TorchRL, and wraps none"):
