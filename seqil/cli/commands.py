@@ -25,7 +25,7 @@ from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
 from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
-from ..runs import known_metrics, plugins, resumption, strict_json
+from ..runs import known_metrics, plugins, resumption, strict_json, trackers
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import located, make_task, make_training
 from ..runs.settings import Settings, merged, read_config
@@ -33,6 +33,7 @@ from ..runs.validation import MEASURE, Validation
 from . import showing
 from .together import joined
 from .training_loop import carry_on
+from .watching import watched
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -54,6 +55,7 @@ def train(
     evaluate_every: int | None = None,
     patience: int | None = None,
     max_actions: int | None = None,
+    track: Sequence[str] = (),
 ) -> None:
     """Start a run, once its settings have proved sound; its start is saved first, as its end will have to be.
 
@@ -66,7 +68,9 @@ def train(
         evaluate_every: steps between two measurements on held-out items; None: none.
         patience: measurements without a better one until the run ends.
         max_actions: of the texts that the last line is about.
+        track: names of trackers that are told the metrics.
     """
+    trackers.check(track)
     own = {name: settings[name] for name in given if name in settings}
     found = merged(settings, read_config(config) if config else {}, own, settings)
     asked = found["demonstrations"]
@@ -86,7 +90,8 @@ def train(
             try:
                 identity = resumption.identity_of(training, chosen)
                 run.save(0, training.policy, {"identity": identity, "training": training.state_dict()})
-                seconds = carry_on(console, run, training, save_every, identity, validation)
+                with watched(console, run, task, validation, max_actions, track, 0):
+                    seconds = carry_on(console, run, training, save_every, identity, validation)
             except Exception:
                 run.discard()
                 raise
@@ -101,8 +106,10 @@ def resume(
     evaluate_every: int | None = None,
     patience: int | None = None,
     max_actions: int | None = None,
+    track: Sequence[str] = (),
 ) -> None:
     """Go on with a run from its newest checkpoint, from its settings alone if it has none yet; to more `steps`."""
+    trackers.check(track)
     device = resumption.settings_of(RunFolder(out)).model.device
     with joined(device) as ranks:
         run = _folder(out, ranks)
@@ -119,7 +126,8 @@ def resume(
             console.print(f"resumed at step {training.step} of {chosen.steps}")
             validation = Validation(run, task, evaluate_every, patience) if evaluate_every and run.ours else None
             identity = resumption.identity_of(training, chosen)
-            seconds = carry_on(console, run, training, save_every, identity, validation)
+            with watched(console, run, task, validation, max_actions, track, training.step):
+                seconds = carry_on(console, run, training, save_every, identity, validation)
         if run.ours:
             _say_finished(run, training, task, seconds, max_actions)
 

@@ -125,7 +125,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Steps between two measurements of the likelihood of held-out items; the best checkpoint is kept.",
+            help="Steps between two measurements on held-out items, which show samples; the best checkpoint is kept.",
             show_default=False,
         ),
     ] = None,
@@ -143,6 +143,10 @@ def train(
         ),
     ] = None,
     max_actions: MaxActions = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="Tell metrics to csv, tensorboard, wandb, mlflow or trackio, too.", show_default=False),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train an agent on a task."""
@@ -154,7 +158,7 @@ def train(
     if resume:
         _refuse_settings(ctx)
         more = steps if "steps" in _given(ctx) else None
-        commands.resume(out, save_every, more, evaluate_every, patience, max_actions)
+        commands.resume(out, save_every, more, evaluate_every, patience, max_actions, track or ())
         return
     settings = {
         **{"task": task, "agent": agent, "model": model, "layers": layers, "width": width, "heads": heads},
@@ -165,7 +169,7 @@ def train(
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }
-    commands.train(out, settings, save_every, _given(ctx), config, evaluate_every, patience, max_actions)
+    commands.train(out, settings, save_every, _given(ctx), config, evaluate_every, patience, max_actions, track or ())
 
 
 def _show_version(asked: bool) -> None:
@@ -300,7 +304,8 @@ def _given(ctx: typer.Context) -> list[str]:
 
 def _refuse_settings(ctx: typer.Context) -> None:
     """A run goes on as what it was: name the options that say otherwise."""
-    asked = set(_given(ctx)) - {"out", "resume", "save_every", "steps", "evaluate_every", "patience", "max_actions"}
+    free = "out resume save_every steps evaluate_every patience max_actions track"
+    asked = set(_given(ctx)) - set(free.split())
     given = [option.opts[0] for option in ctx.command.params if option.name in asked]
     if given:
         raise InvalidInputError(f"--resume goes on with the settings of the run; leave out {', '.join(given)}")

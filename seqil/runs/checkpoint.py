@@ -2,6 +2,7 @@
 
     run/settings.json              what the run is, and the versions it was started with
     run/metrics.jsonl              one line per logged step
+    run/tracked/                   what trackers of metrics write, if there are any
     run/best/                      the checkpoint that was best on held-out items, if these were measured
     run/checkpoints/000000500/     a Hugging Face checkpoint, seqil.json, state.safetensors, state.json, manifest.json
 
@@ -16,7 +17,7 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.metrics = self.path / "metrics.jsonl"
+        self.listeners: list[Callable[[Mapping[str, Any]], None]] = []
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -93,9 +95,11 @@ class RunFolder:
             write_json(self.path / "settings.json", settings)
 
     def log(self, metrics: Mapping[str, Any]) -> None:
-        """Append one line of metrics."""
+        """Append one line of metrics, and tell it to the `listeners`."""
         with naming(self.metrics, self._remedy), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(metrics)) + "\n")
+        for listener in self.listeners:
+            listener(metrics)
 
     @property
     def _remedy(self) -> str:
@@ -204,6 +208,7 @@ class RunFolder:
             shutil.rmtree(start)
         for file in ("settings.json", ".lock"):
             (self.path / file).unlink(missing_ok=True)
+        shutil.rmtree(self.path / "tracked", ignore_errors=True)
         with suppress(OSError):  # other files lie there
             self.checkpoints.rmdir()
             self.path.rmdir()

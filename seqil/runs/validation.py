@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..metrics.positions import negative_log_likelihood
@@ -10,6 +12,8 @@ from .checkpoint import RunFolder
 
 _ITEMS = 256
 MEASURE = "valid_nll_per_token"
+
+Show = Callable[[int, TokenPolicy], None]
 
 
 class Validation:
@@ -20,16 +24,19 @@ class Validation:
         task: its first 256 items of the split valid, or what there is, are measured.
         every: steps between two measurements.
         patience: measurements without a better one until the run is over; None: it goes on to its end.
+        show: called with step and policy after each measurement.
 
     Raises:
         InvalidInputError: the split is empty.
     """
 
-    def __init__(self, run: RunFolder, task: Task, every: int, patience: int | None = None) -> None:
+    def __init__(
+        self, run: RunFolder, task: Task, every: int, patience: int | None = None, show: Show | None = None
+    ) -> None:
         n = task.at_most(_ITEMS, "valid")
         if not n:
             raise InvalidInputError(f"the valid split of {task.name} is empty: --evaluate-every needs more data")
-        self.run, self.every, self.patience = run, every, patience
+        self.run, self.every, self.patience, self.show = run, every, patience, show
         self.items = task.demonstrations(n, "valid", 0)
 
     def due(self, step: int, total: int) -> bool:
@@ -42,6 +49,8 @@ class Validation:
         best = self.run.best()
         if best is None or value < best[MEASURE]:
             self.run.keep(policy, {"step": step, MEASURE: value})
+        if self.show is not None:
+            self.show(step, policy)
         return {MEASURE: value}
 
     def over(self, step: int) -> bool:

@@ -17,7 +17,7 @@ MOST_FLOORS = 8
 DIRECTIONS = {
     "seqil": (
         {"__main__"},
-        {"cli", "testing"},
+        {"cli", "testing", "integrations"},
         {"runs"},
         {"learning", "selection"},
         {"metrics", "rollouts"},

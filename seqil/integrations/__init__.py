@@ -1,0 +1,1 @@
+"""Models of seqil in the programs of others."""

@@ -1,0 +1,96 @@
+"""Numbers of a run in the programs that people watch runs with, by the loggers of TorchRL."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import InvalidInputError, MissingExtraError, first_line, suggested
+from .checkpoint import RunFolder
+
+KINDS = {"csv": "csv", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow", "trackio": "trackio"}
+"""Of trackers, and the packages that they need."""
+
+
+class Trackers:
+    """Some of them, told the same.
+
+    Args:
+        run: the files of `csv`, `tensorboard`, `wandb` and `mlflow` are below `tracked` in its folder.
+        kinds: names among `KINDS`.
+        step: from which the run goes on; it is part of the name, so that what is done again is told apart.
+
+    Raises:
+        InvalidInputError: a tracker that cannot be opened.
+    """
+
+    def __init__(self, run: RunFolder, kinds: Sequence[str], step: int) -> None:
+        check(kinds)
+        self.loggers = [_opened(run, kind, step) for kind in dict.fromkeys(kinds)]
+
+    def log(self, metrics: Mapping[str, Any]) -> None:
+        """One line of metrics, `step` among them."""
+        for logger in self.loggers:
+            for name, value in metrics.items():
+                if name != "step" and isinstance(value, int | float):
+                    logger.log_scalar(name, float(value), step=metrics["step"])
+
+    def say(self, text: str, step: int) -> None:
+        """Samples; `mlflow` takes none."""
+        for logger in self.loggers:
+            if hasattr(logger, "log_str"):
+                logger.log_str("samples", text, step=step)
+            elif hasattr(logger.experiment, "add_text"):
+                logger.experiment.add_text("samples", text, step)
+
+    def close(self) -> None:
+        """Write out what is left."""
+        for logger in self.loggers:
+            for name in ("finish", "close", "flush"):
+                if hasattr(logger.experiment, name):
+                    getattr(logger.experiment, name)()
+                    break
+
+
+def check(kinds: Sequence[str]) -> None:
+    """Refuse trackers that are not to be had.
+
+    Raises:
+        InvalidInputError: an unknown one.
+        MissingExtraError: its package is not installed.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise InvalidInputError(f"unknown tracker {kind!r}; known: {', '.join(KINDS)}{suggested(kind, KINDS)}")
+        if importlib.util.find_spec(KINDS[kind]) is None:
+            raise MissingExtraError(f"the tracker {kind} needs its package; pip install -e '.[{kind}]'")
+
+
+@contextmanager
+def tracking(run: RunFolder, kinds: Sequence[str], step: int) -> Iterator[Trackers]:
+    """Tell trackers what the run logs, from a step on."""
+    told = Trackers(run, kinds, step)
+    run.listeners.append(told.log)
+    try:
+        yield told
+    finally:
+        run.listeners.remove(told.log)
+        told.close()
+
+
+def _opened(run: RunFolder, kind: str, step: int) -> Any:
+    from torchrl.record.loggers.utils import get_logger
+
+    more = {"project": "seqil"}
+    try:
+        return get_logger(
+            kind,
+            str(run.path / "tracked"),
+            f"{run.path.name}-{step:09d}",
+            wandb_kwargs=dict(more),
+            trackio_kwargs=dict(more),
+        )
+    except Exception as error:  # a tracker of others may raise anything
+        raise InvalidInputError(f"the tracker {kind} cannot be opened: {first_line(error)}") from None
