@@ -13,7 +13,7 @@ from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError, first_line
 
 from .base.corpus import read_corpus
-from .base.documents import Chat
+from .base.documents import Chat, refuse_field
 from .base.excerpts import Windows, check_lengths
 
 
@@ -66,6 +66,7 @@ class Text(Task):
         self.tokenizer = _tokenizer(tokenizer)
         self._encoding: Bytes | Tokens = Bytes() if self.tokenizer is None else Tokens(self.tokenizer)
         self.vocabulary = self._encoding.vocabulary
+        refuse_field(Path(path), field)
         corpus = read_corpus(Path(path), field, self._encoding)
         if not len(corpus.documents):
             raise InvalidInputError(f"{path} is empty; give a file with text in it")

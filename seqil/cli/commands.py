@@ -16,6 +16,7 @@ from .. import decoding, metrics
 from ..durable import naming
 from ..durable import replace as replace_file
 from ..errors import InvalidInputError
+from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
@@ -25,7 +26,7 @@ from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
 from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
-from ..runs import known_metrics, plugins, resumption, strict_json, trackers
+from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import located, make_task, make_training
 from ..runs.settings import Settings, merged, read_config
@@ -33,7 +34,6 @@ from ..runs.validation import MEASURE, Validation
 from . import showing
 from .together import joined
 from .training_loop import carry_on
-from .watching import watched
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -90,7 +90,7 @@ def train(
             try:
                 identity = resumption.identity_of(training, chosen)
                 run.save(0, training.policy, {"identity": identity, "training": training.state_dict()})
-                with watched(console, run, task, validation, max_actions, track, 0):
+                with showing.watched(console, run, task, validation, max_actions, track, 0):
                     seconds = carry_on(console, run, training, save_every, identity, validation)
             except Exception:
                 run.discard()
@@ -126,7 +126,7 @@ def resume(
             console.print(f"resumed at step {training.step} of {chosen.steps}")
             validation = Validation(run, task, evaluate_every, patience) if evaluate_every and run.ours else None
             identity = resumption.identity_of(training, chosen)
-            with watched(console, run, task, validation, max_actions, track, training.step):
+            with showing.watched(console, run, task, validation, max_actions, track, training.step):
                 seconds = carry_on(console, run, training, save_every, identity, validation)
         if run.ours:
             _say_finished(run, training, task, seconds, max_actions)

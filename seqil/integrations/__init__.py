@@ -1,1 +1,1 @@
-"""Models of seqil in the programs of others."""
+"""Models and runs of seqil in the programs of others."""

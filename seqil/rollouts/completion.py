@@ -43,8 +43,10 @@ def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:
     """Ids of a prompt, by a task or a tokenizer; an empty one is the start token, or `eos`.
 
     Raises:
-        InvalidInputError: a prompt that is no text of the task, or a reader of other ids.
+        InvalidInputError: a prompt that is no text, or none of the task, or a reader of other ids.
     """
+    if not prompt.isascii() and any("\ud800" <= character <= "\udfff" for character in prompt):
+        raise InvalidInputError(f"prompt {prompt!r:.60} holds a character that is none; give UTF-8 text")
     callable_ = callable(reader)
     ids: list[int] = reader(prompt, verbose=False)["input_ids"] if callable_ else reader.encode(prompt)
     beyond = [i for i in ids if not 0 <= i < vocabulary.size]
@@ -61,6 +63,6 @@ def prompt_of_file(file: Path) -> str:
         InvalidInputError: it cannot be read as UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8").removesuffix("\n")
+        return file.read_text(encoding="utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None

@@ -17,8 +17,8 @@ MOST_FLOORS = 8
 DIRECTIONS = {
     "seqil": (
         {"__main__"},
-        {"cli", "testing", "integrations"},
-        {"runs"},
+        {"cli", "testing"},
+        {"runs", "integrations"},
         {"learning", "selection"},
         {"metrics", "rollouts"},
         {"theory", "decoding", "policy"},

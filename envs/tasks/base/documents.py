@@ -13,9 +13,21 @@ from seqil.errors import InvalidInputError, MissingExtraError, first_line
 from .requests import SPLITS
 
 _PIECE = 1 << 20  # characters of plain text that are read at once
+_LONGEST_CELL = 1 << 30  # characters of a table, where Python's own limit is that of a line in a log
 _PLACE = "give a text file or a folder of them"
 _DATASET = ("state.json", "dataset_dict.json")
 _OWN_SPLITS = {**{split: split for split in SPLITS}, "validation": "valid", "dev": "valid"}
+
+_OTHER_FORMS = {
+    b"\x1f\x8b": "compressed by gzip; unpack it",
+    b"BZh": "compressed by bzip2; unpack it",
+    b"\xfd7zXZ": "compressed by xz; unpack it",
+    b"(\xb5/\xfd": "compressed by zstd; unpack it",
+    b"PK": "a ZIP archive; unpack it",
+    b"PAR1": "Parquet; give it the suffix .parquet",
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
+}
 
 Chat = list[Mapping[str, str]]
 """Messages, each with a `role` and a `content`."""
@@ -76,6 +88,12 @@ def parts_of(path: Path, field: str | None, eos: str | None) -> Iterator[Part]:
         )
 
 
+def refuse_field(path: Path, field: str | None) -> None:
+    """Say of a single file of plain text that it has no fields."""
+    if field is not None and path.is_file() and _records(path) is None:
+        raise InvalidInputError(f"field={field!r}: {path} is plain text, which has no fields; leave it out")
+
+
 def _is_dataset(path: Path) -> bool:
     return any((path / name).is_file() for name in _DATASET)
 
@@ -110,7 +128,17 @@ def _blocks(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8-sig") as file:
             yield from iter(lambda: file.read(_PIECE), "")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {error}") from None
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {_reason(path, error)}") from None
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file is no text, and what to do."""
+    if not isinstance(error, UnicodeDecodeError):
+        return str(error)
+    with path.open("rb") as file:
+        begin = file.read(8)
+    known = next((form for magic, form in _OTHER_FORMS.items() if begin.startswith(magic)), None)
+    return f"it is {known} first" if known else f"{error}; save it as UTF-8 first"
 
 
 # -- records
@@ -133,7 +161,7 @@ def _lines(path: Path) -> Iterator[Any]:
                 if line.strip():
                     yield _parsed(line, f"{path}, line {number}")
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {error}") from None
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {_reason(path, error)}") from None
 
 
 def _array(path: Path) -> Iterator[Any]:
@@ -151,11 +179,29 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def _table(path: Path) -> Iterator[Any]:
+    before = csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            rows = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+            yield from _named(path, rows)
+    except (OSError, csv.Error) as error:
         raise InvalidInputError(f"{path} cannot be read as a table: {first_line(error)}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {_reason(path, error)}") from None
+    finally:
+        csv.field_size_limit(before)
+
+
+def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[dict[str, str]]:
+    """Rows by the names in the first; empty ones are left out."""
+    names = next(rows, [])
+    for number, row in enumerate(filter(None, rows), 1):
+        if len(row) != len(names):
+            raise InvalidInputError(
+                f"record {number} of {path} has {len(row)} cells, the first line names {len(names)}; "
+                "put a text with a separator in it into quotes"
+            )
+        yield dict(zip(names, row, strict=True))
 
 
 def _parquet(path: Path) -> Iterator[Any]:

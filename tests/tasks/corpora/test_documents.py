@@ -1,8 +1,12 @@
 """Text of one's own: documents that end, records, prompts with completions, splits, and files of any size."""
 
+import bz2
+import csv
+import gzip
 import itertools
 import json
 import logging
+import lzma
 import sys
 import tracemalloc
 from importlib.util import find_spec
@@ -186,6 +190,10 @@ def test_messages_go_through_the_template(tmp_path):
         ("a.json", '{"text": "a"}', "a.json holds no list of records"),
         pytest.param("a.parquet", "no table", "a.parquet cannot be read as Parquet", marks=NEEDS_PARQUET),
         ("a.jsonl", "\n\n", "a.jsonl is empty"),
+        ("a.csv", "id,text\n1,hello\n2,to, all\n", "record 2 of .*a.csv has 3 cells, the first line names 2"),
+        ("a.csv", "id,text\n1\n", "record 1 of .*a.csv has 1 cells, the first line names 2; put .* into quotes"),
+        ("a.tsv", 'text\n"open\n', "a.tsv cannot be read as a table: unexpected end of data"),
+        ("a.csv", 'text\n"a"b\n', "a.csv cannot be read as a table"),
         ("a.jsonl", '{"text": " "}\n{"text": null}\n', "a.jsonl is empty"),
     ],
 )
@@ -193,6 +201,37 @@ def test_what_is_no_record_is_named(tmp_path, name, content, complaint):
     (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInputError, match=complaint):
         Text(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json", ".csv", ".gz"])
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (gzip.compress(b"some text"), "as UTF-8 text: it is compressed by gzip; unpack it first$"),
+        (lzma.compress(b"some text"), "it is compressed by xz; unpack it first$"),
+        (bz2.compress(b"some text" * 99), "it is compressed by bzip2; unpack it first$"),
+        (b"PK\x03\x04\xff\xfe", "it is a ZIP archive; unpack it first$"),
+        ("Text".encode("utf-16"), "it is UTF-16; save it as UTF-8 first$"),
+        ("café au lait".encode("latin-1"), r"can't decode byte 0xe9 .*; save it as UTF-8 first$"),
+    ],
+)
+def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint):
+    (tmp_path / f"a{suffix}").write_bytes(content)
+    with pytest.raises(InvalidInputError, match=complaint):
+        Text(tmp_path / f"a{suffix}")
+
+
+def test_a_field_of_plain_text_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("some text " * 99)
+    with pytest.raises(InvalidInputError, match=r"field='body': .*a.txt is plain text, which has no fields; leave it"):
+        Text(tmp_path / "a.txt", field="body")
+
+
+def test_a_cell_of_a_table_may_be_long_and_the_limit_of_others_stays(tmp_path):
+    before = csv.field_size_limit()
+    (tmp_path / "a.csv").write_text("text\n" + "word and another " * 9000 + "\n")
+    assert sum(map(Text(tmp_path / "a.csv").available, SPLITS)) > 9
+    assert csv.field_size_limit() == before
 
 
 @given(st.integers(3, 400), st.text("abc", min_size=1, max_size=6), st.booleans())

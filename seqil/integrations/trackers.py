@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInputError, MissingExtraError, first_line, suggested
-from .checkpoint import RunFolder
 
 KINDS = {"csv": "csv", "tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow", "trackio": "trackio"}
 """Of trackers, and the packages that they need."""
+
+Listener = Callable[[Mapping[str, Any]], None]
 
 
 class Trackers:
     """Some of them, told the same.
 
     Args:
-        run: the files of `csv`, `tensorboard`, `wandb` and `mlflow` are below `tracked` in its folder.
+        folder: of the run; the files of `csv`, `tensorboard`, `wandb` and `mlflow` are below `tracked` there.
         kinds: names among `KINDS`.
         step: from which the run goes on; it is part of the name, so that what is done again is told apart.
 
@@ -26,9 +28,9 @@ class Trackers:
         InvalidInputError: a tracker that cannot be opened.
     """
 
-    def __init__(self, run: RunFolder, kinds: Sequence[str], step: int) -> None:
+    def __init__(self, folder: Path, kinds: Sequence[str], step: int) -> None:
         check(kinds)
-        self.loggers = [_opened(run, kind, step) for kind in dict.fromkeys(kinds)]
+        self.loggers = [_opened(folder, kind, step) for kind in dict.fromkeys(kinds)]
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         """One line of metrics, `step` among them."""
@@ -69,26 +71,26 @@ def check(kinds: Sequence[str]) -> None:
 
 
 @contextmanager
-def tracking(run: RunFolder, kinds: Sequence[str], step: int) -> Iterator[Trackers]:
-    """Tell trackers what the run logs, from a step on."""
-    told = Trackers(run, kinds, step)
-    run.listeners.append(told.log)
+def tracking(folder: Path, listeners: list[Listener], kinds: Sequence[str], step: int) -> Iterator[Trackers]:
+    """Tell trackers what a run tells its listeners, from a step on."""
+    told = Trackers(folder, kinds, step)
+    listeners.append(told.log)
     try:
         yield told
     finally:
-        run.listeners.remove(told.log)
+        listeners.remove(told.log)
         told.close()
 
 
-def _opened(run: RunFolder, kind: str, step: int) -> Any:
+def _opened(folder: Path, kind: str, step: int) -> Any:
     from torchrl.record.loggers.utils import get_logger
 
     more = {"project": "seqil"}
     try:
         return get_logger(
             kind,
-            str(run.path / "tracked"),
-            f"{run.path.name}-{step:09d}",
+            str(folder / "tracked"),
+            f"{folder.name}-{step:09d}",
             wandb_kwargs=dict(more),
             trackio_kwargs=dict(more),
         )

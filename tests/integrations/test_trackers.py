@@ -9,8 +9,7 @@ import pytest
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil.cli.options import main
 from seqil.errors import InvalidInputError, MissingExtraError
-from seqil.runs import trackers
-from seqil.runs.checkpoint import RunFolder
+from seqil.integrations import trackers
 
 TRAIN = ["train", "--task", "sudoku4", "--agent", "bc", "--width", "8", "--layers", "1", "--heads", "1"]
 TRAIN += ["--demonstrations", "64", "--batch-size", "4"]
@@ -79,7 +78,6 @@ def test_a_tracker_that_fails_to_open_is_named(tmp_path, monkeypatch):
         raise RuntimeError("no network\nat all")
 
     monkeypatch.setattr("torchrl.record.loggers.utils.get_logger", get_logger)
-    run = RunFolder(tmp_path)
     with pytest.raises(InvalidInputError, match=r"the tracker csv cannot be opened: no network$"):
-        trackers.Trackers(run, ["csv"], 0)
+        trackers.Trackers(tmp_path, ["csv"], 0)
     assert "torchrl" in sys.modules
