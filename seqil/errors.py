@@ -39,5 +39,6 @@ def suggested(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What another library complained of, in one line."""
-    return (str(error).strip() or repr(error)).splitlines()[0]
+    """What another library complained of, in one line; of a line that announces more, the next one, too."""
+    lines = [line.strip() for line in (str(error).strip() or repr(error)).splitlines()]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -143,10 +143,7 @@ def train(
         ),
     ] = None,
     max_actions: MaxActions = None,
-    track: Annotated[
-        list[str] | None,
-        typer.Option(help="Tell metrics to csv, tensorboard, wandb, mlflow or trackio, too.", show_default=False),
-    ] = None,
+    track: Annotated[list[str] | None, typer.Option(help="Tracker: csv, tensorboard, wandb, mlflow, trackio.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train an agent on a task."""

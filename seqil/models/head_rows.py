@@ -86,6 +86,7 @@ def give_backspace(model: Any, size: int, choice: Choice, row: Tensor | None = N
     """
     V, kept = size, behind_tokens(model, size, choice)
     weight = model.get_output_embeddings().weight
+    _untie(model)
     if len(weight) == V:
         with torch.random.fork_rng(devices=[weight.device] if weight.device.type == "cuda" else []):
             model.resize_token_embeddings(V + 1, mean_resizing=False)
@@ -97,6 +98,15 @@ def give_backspace(model: Any, size: int, choice: Choice, row: Tensor | None = N
         weight = model.get_output_embeddings().weight
         weight[V] = row.to(weight.dtype)
     setattr(model.config, MARK, V)
+
+
+def _untie(model: Any) -> None:
+    """A head of its own stays one, though the config calls it tied: a file that holds both is loaded so, and another
+    row would tie them.
+    """
+    head, table = model.get_output_embeddings(), model.get_input_embeddings()
+    if head.weight.data_ptr() != table.weight.data_ptr():
+        model.config.get_text_config().tie_word_embeddings = model.config.tie_word_embeddings = False
 
 
 def _tables(model: Any) -> list[Tensor]:

@@ -42,6 +42,7 @@ def load_model(folder: str | Path) -> PreTrainedModel:
 
     if not (Path(folder) / "config.json").exists():
         raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
+    _refuse_unreadable(Path(folder))
     how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         with torch.random.fork_rng(devices=[]):  # what is missing is drawn, before it is refused
@@ -57,6 +58,23 @@ def load_model(folder: str | Path) -> PreTrainedModel:
             )
     _refuse_whole_numbers(Path(folder), model)
     return model
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Weights that would be unpickled, and settings that transformers passes over where it cannot read them."""
+    pickled = sorted(folder.glob("*.bin"))
+    if pickled and not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{pickled[0]} holds pickled weights, which could run code and are not read; load them with transformers "
+            "where you trust them, and save_pretrained writes safetensors"
+        )
+    settings = folder / "generation_config.json"
+    try:
+        found = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{settings} is damaged ({first_line(error)}); restore or remove it") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{settings} holds no JSON object; restore or remove it")
 
 
 def _refuse_whole_numbers(folder: Path, model: PreTrainedModel) -> None:
