@@ -34,8 +34,8 @@ class AddInBase(RightAnswerTask):
     - **Confusions**: the other digits of the base and the sign.
 
     Args:
-        low: least entropy.
-        high: largest entropy; answers have at most `3.33 high + 3` characters, in base 2.
+        low: least entropy of the numbers of a request.
+        high: largest entropy of them; answers have at most `3.33 high + 3` characters, in base 2.
     """
 
     name = "add_in_base"

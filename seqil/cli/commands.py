@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from .. import decoding, metrics
 from ..durable import naming
@@ -32,6 +31,7 @@ from ..runs.experiment import located, make_task, make_training
 from ..runs.settings import Settings, merged, read_config
 from ..runs.validation import MEASURE, Validation
 from . import showing
+from .described import show_rows
 from .together import joined
 from .training_loop import carry_on
 
@@ -227,28 +227,28 @@ def evaluate(
     json_file: Path | None,
     best: bool = False,
     max_actions: int | None = None,
+    own: Sequence[str] = (),
+    explain: bool = False,
 ) -> None:
-    """Print the metrics of a run on one split."""
+    """Print the metrics of a run on one split, those of the files `own` among them."""
     if json_file is not None and not json_file.parent.is_dir():
         raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
+    entries = known_metrics.metrics(tuple(own))
     task, policy = _load(out, best)
     chosen = [plugins.rule(rule, task) for rule in rules]
     n = _number(task, split, n, 500, least=2)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
     written = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
-    entries, budget = known_metrics.metrics(), task.budget(max_actions)
+    budget = task.budget(max_actions)
     measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen), entries)
     how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {budget} actions a text"])
-    table = Table(title=f"{out} on {task.name}/{split}, {n} samples, {how}", box=None)
-    table.add_column("metric")
-    table.add_column("value [95 % interval]", justify="right")
-    table.add_column("unit, which way is better")
-    table.add_column("what it is")
-    for one in entries:
-        if one.name in measured:
-            table.add_row(one.title, str(measured[one.name]), f"{one.unit} {one.arrow}".strip(), one.about)
-    console.print(table)
+    console.print(f"{out} on {task.name}/{split}, {n} samples, {how}\n", soft_wrap=True)
+    columns = ("metric", "value [95 % interval]", "unit, which way is better", "what it is")
+    shown = [one for one in entries if one.name in measured]
+    rows = [(e.title, str(measured[e.name]), f"{e.unit} {e.arrow}".strip(), e.about) for e in shown]
+    last = len(columns) - (not explain)
+    show_rows(console, columns[:last], [row[:last] for row in rows])
     if json_file is not None:
         sampled = {"split": split, "samples": n, "temperature": temperature, "rules": list(map(str, chosen))}
         numbers = {

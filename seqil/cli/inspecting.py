@@ -1,4 +1,4 @@
-"""`seqil inspect`: runs side by side, in the terminal and as a page."""
+"""`seqil evaluate` and `seqil inspect`: one run in numbers; runs side by side, in the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Best, MaxActions, Rules, Seed, app, parse_path
+from .options import Best, MaxActions, Rules, Run, Seed, app, parse_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +17,47 @@ if TYPE_CHECKING:
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 40
 _NARROW = 34  # of a column with a number and its interval
+
+
+@app.command(
+    epilog="Examples:\n\n"
+    "  seqil evaluate runs/first -n 1000 --json result.json\n\n"
+    "  seqil evaluate runs/first --metric my_metric.py:no_token_twice --explain"
+)
+def evaluate(
+    run: Run,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", "--number", min=2, max=100_000, help="Number of samples: 500, or all there are."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split that is measured: train, valid or test.")] = "test",
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
+    ] = 1.0,
+    rule: Rules = None,
+    max_actions: MaxActions = None,
+    seed: Seed = 0,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write the numbers to this file too.", metavar="PATH", parser=parse_path),
+    ] = None,
+    best: Best = False,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="A metric of your own beside those of `seqil list metrics`. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say in a sentence what every number is.")] = False,
+) -> None:
+    """Measure a run: errors, backspaces and cost, with intervals."""
+    from . import commands
+
+    commands.quiet()
+    own = metric or ()
+    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions, own, explain)
 
 
 @app.command(
@@ -35,7 +76,9 @@ def inspect(
     ] = 200,
     texts: Annotated[int, typer.Option(min=0, max=1000, help="Number of texts that are shown.")] = 3,
     split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
-    temperature: Annotated[float, typer.Option(min=0, help="Of the sampling; 0 is greedy.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
+    ] = 1.0,
     rule: Rules = None,
     max_actions: MaxActions = None,
     seed: Seed = 0,

@@ -1,4 +1,4 @@
-"""`seqil train | sample | evaluate | list`, and what `exporting` adds; nothing heavy is imported until one runs."""
+"""`seqil train | sample`; other files add commands. Nothing heavy is imported until one runs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from ..errors import InvalidInputError, SeqilError, first_line
 from . import together
+from .described import Explained
 
 app = typer.Typer(
     add_completion=False,
@@ -41,7 +42,10 @@ Run = Annotated[
     Path,
     typer.Argument(help="Folder of a run, as written by `seqil train --out`.", parser=parse_path, show_default=False),
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is random.")]
+Temperature = Annotated[
+    float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
+]
 Best = Annotated[
     bool, typer.Option("--best", help="Take the checkpoint that was best on held-out items, not the newest.")
 ]
@@ -72,45 +76,53 @@ def _pairs(help_text: str) -> Any:
 
 
 @app.command(
+    cls=Explained,
     epilog="Examples:\n\n"
     "  seqil train --out runs/first\n\n"
     "  seqil train --task pydoc --agent bc --no-backspace --out runs/mle\n\n"
     "  seqil train --task text --task-option path=novel.txt --model ./my-gpt2 --out runs/novel\n\n"
     "  seqil train --agent-option divergence=jensen_shannon --agent-option alpha=0.1 --out runs/js\n\n"
-    "  seqil train --out runs/first --resume"
+    "  seqil train --out runs/first --resume\n\n"
+    "  seqil train --agent gail --task text --help",
 )
 def train(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder of the run.", metavar="PATH", parser=parse_path)] = Path("runs/run"),
-    task: Annotated[str, typer.Option(help="Id of a task.")] = "automaton",
-    agent: Annotated[str, typer.Option(help="Id of an agent.")] = "sequence_match",
-    task_option: Annotated[list[str] | None, _pairs("For the task's constructor.")] = None,
-    agent_option: Annotated[list[str] | None, _pairs("For the agent's: divergence, alpha, gamma …")] = None,
+    task: Annotated[str, typer.Option(help="The task, by its id or its file; see `seqil list tasks`.")] = "automaton",
+    agent: Annotated[
+        str, typer.Option(help="The agent, by its id or its file; see `seqil list agents`.")
+    ] = "sequence_match",
+    task_option: Annotated[list[str] | None, _pairs("An option of the task; see --task NAME --help.")] = None,
+    agent_option: Annotated[list[str] | None, _pairs("An option of the agent; see --agent NAME --help.")] = None,
     model: Annotated[str | None, typer.Option(help="Folder of a causal LM or checkpoint; else a new GPT-2.")] = None,
-    layers: Annotated[int, typer.Option(min=0, help="Of the new model; 0: it sees the last token alone.")] = 2,
-    width: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 64,
-    heads: Annotated[int, typer.Option(min=1, help="Of the new model.")] = 4,
+    layers: Annotated[int, typer.Option(min=0, help="Layers of the new model; with 0 it sees one token.")] = 2,
+    width: Annotated[int, typer.Option(min=1, help="Width of the new model's layers.")] = 64,
+    heads: Annotated[int, typer.Option(min=1, help="Heads of attention of the new model.")] = 4,
     backspace: Annotated[bool, typer.Option(help="Whether the policy may delete.")] = True,
     memory: Annotated[
         str, typer.Option(help="What a state holds beside the text: prefix, tried or history.")
     ] = "prefix",
     backspace_row: Annotated[
         str | None,
-        typer.Option(help="keep or mean: what row V of a padded head is.", show_default=False),
+        typer.Option(
+            help="What the row behind the tokens of a padded head is to be: keep or mean.",
+            show_default=False,
+        ),
     ] = None,
     lora: Annotated[
         int | None, typer.Option(min=1, help="Train adapters of this rank, not the model.", show_default=False)
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Of computation: float32 or bfloat16.")] = "float32",
+    dtype: Annotated[str, typer.Option(help="Numbers to compute with: float32 or bfloat16.")] = "float32",
     demonstrations: Annotated[
         int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Updates; with --resume, to how many to go on.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, help="Number of updates; with --resume the number to go on to.")] = 600,
     batch_size: Annotated[int, typer.Option(min=1, help="Demonstrations per update.")] = 32,
     microbatch: Annotated[
-        int | None, typer.Option(min=1, help="So many of them in memory at once; all by default.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Demonstrations in memory at once; all by default.", show_default=False),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Peak of the schedule.")] = 2e-3,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate at the peak of the schedule.")] = 2e-3,
     noise: Annotated[
         str, typer.Option(help=f"Where wrong tokens come from: {_known('noise')}, or my_noise.py:mine.")
     ] = "uniform",
@@ -119,8 +131,8 @@ def train(
     mask_noise: Annotated[bool, typer.Option(help="Leave the wrong tokens out of the loss.")] = True,
     average: Annotated[float | None, typer.Option(help="Decay of an average of the weights, 0.99 say.")] = None,
     seed: Seed = 0,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
+    device: Annotated[str, typer.Option(help="Where the model is trained, cpu or cuda.")] = "cpu",
+    save_every: Annotated[int, typer.Option(min=1, help="Updates between two checkpoints.")] = 200,
     evaluate_every: Annotated[
         int | None,
         typer.Option(
@@ -203,7 +215,11 @@ def sample(
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", "--number", min=1, max=10_000, help="Number of samples; 5, or all. Of each prompt of your own: 1."
+            "-n",
+            "--number",
+            min=1,
+            max=10_000,
+            help="Number of samples: 5, or 1 after each prompt of your own.",
         ),
     ] = None,
     prompt: Annotated[
@@ -221,9 +237,11 @@ def sample(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
+    ] = 1.0,
     rule: Rules = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens; the task's by default.")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens of a text; the task's by default.")] = None,
     max_actions: MaxActions = None,
     seed: Seed = 0,
     form: Annotated[
@@ -255,41 +273,6 @@ def sample(
     commands.sample(
         run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, max_actions, record
     )
-
-
-@app.command(epilog="Example:\n\n  seqil evaluate runs/first -n 1000 --json result.json")
-def evaluate(
-    run: Run,
-    n: Annotated[
-        int | None, typer.Option("-n", "--number", min=2, max=100_000, help="Number of samples; 500, or all.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "test",
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 1.0,
-    rule: Rules = None,
-    max_actions: MaxActions = None,
-    seed: Seed = 0,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the numbers here too.", metavar="PATH", parser=parse_path)
-    ] = None,
-    best: Best = False,
-) -> None:
-    """Measure a run: errors, backspaces and cost, with intervals."""
-    from . import commands
-
-    commands.quiet()
-    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions)
-
-
-Kind = StrEnum("Kind", "agents tasks rules experts noise metrics studies")
-
-
-@app.command(name="list", epilog="Examples:\n\n  seqil list agents\n\n  seqil list rules")
-def list_(kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)]) -> None:
-    """Show what is installed of a kind, and which of them cannot be used, and why."""
-    from . import commands, listing
-
-    commands.quiet()
-    listing.show_plugins(commands.console, kind)
 
 
 def _given(ctx: typer.Context) -> list[str]:

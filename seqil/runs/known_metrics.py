@@ -12,14 +12,17 @@ from ..metrics.reported import METRICS
 from . import plugins
 
 
-@lru_cache(maxsize=1)
-def metrics() -> tuple[Metric, ...]:
+@lru_cache(maxsize=8)
+def metrics(own: tuple[str, ...] = ()) -> tuple[Metric, ...]:
     """In the order of tables: by group, the built-in ones first.
 
+    Args:
+        own: others, by their file, `my_metric.py:no_token_twice`.
+
     Raises:
-        InvalidInputError: what a distribution registers is no metric, or has the name of another one.
+        InvalidInputError: what a distribution registers or a file names is no metric, or has the name of another one.
     """
-    found = tuple(_all())
+    found = tuple(_all(own))
     groups = ("quality", "sampling", "further", "")
     return tuple(sorted(found, key=lambda metric: groups.index(metric.group)))
 
@@ -36,10 +39,10 @@ def listed() -> list[plugins.Plugin]:
     return built_in + plugins.registered("metrics")
 
 
-def _all() -> Iterator[Metric]:
+def _all(own: tuple[str, ...]) -> Iterator[Metric]:
     yield from METRICS
     taken = {one.name for one in METRICS}
-    for point in plugins.names("metrics"):
+    for point in (*plugins.names("metrics"), *own):
         one: Metric = plugins.load("metrics", point)
         if one.name in taken:
             raise InvalidInputError(f"two metrics have the name {one.name!r}; give that of {point!r} another")

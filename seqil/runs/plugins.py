@@ -204,21 +204,24 @@ def _built_in(kind: str) -> Mapping[str, Callable[..., Any]]:
 
 def _plugin(kind: str, point: EntryPoint) -> Plugin:
     try:
-        about = _about(kind, point.name, load(kind, point.name))
+        said = about(kind, point.name, load(kind, point.name))
     except InvalidInputError as error:
         return Plugin(point.name, *_package(point), str(error), usable=False)
-    return Plugin(point.name, *_package(point), about, usable=True)
+    return Plugin(point.name, *_package(point), said, usable=True)
 
 
-def _about(kind: str, name: str, loaded: Any) -> str:
-    """First line of what it says of itself; of a rule how it is written, too."""
+def about(kind: str, name: str, loaded: Any, whole: bool = False) -> str:
+    """What it says of itself: its first line, or the `whole` before its arguments; of a rule how it is written, too."""
     said = getattr(loaded, {"metrics": "about", "studies": "question"}.get(kind, "__doc__"), None)
     lines = inspect.cleandoc(said).splitlines() if isinstance(said, str) else []
+    ends = [i for i, line in enumerate(lines) if line in ("Args:", "Attributes:", "Raises:", "Returns:")]
+    lines = lines[: ends[0] if ends else len(lines)] if whole else lines[:1]
+    text = "\n".join(lines).strip()
     if kind != "rules":
-        return lines[0] if lines else ""
+        return text
     from ..decoding.written import form
 
-    return ": ".join([form(name, loaded), *lines[:1]])
+    return ": ".join([form(name, loaded), *[text] * bool(text)])
 
 
 def _package(point: EntryPoint) -> tuple[str, str]:

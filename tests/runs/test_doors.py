@@ -211,7 +211,7 @@ def test_every_kind_is_listed(kind, monkeypatch, capsys):
 def test_studies_are_listed_by_their_question(monkeypatch, capsys):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     assert typed(monkeypatch, "list", "studies") == 0
-    assert "none is installed" in capsys.readouterr().out
+    assert "How does the error grow" in capsys.readouterr().out  # those of the repository
     point = EntryPoint("theirs", "small_studies:STUDY", "seqil.studies")
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     assert typed(monkeypatch, "list", "studies") == 0
