@@ -2,6 +2,7 @@ PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
 
 .PHONY: study study-agents study-noise study-cpu study-referee study-memory verify docs test test-slow test-gpu test-clients mutate install
+.PHONY: reliability audit
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/quick
 	.venv/bin/python -m benchmarks.compounding_error run
@@ -36,6 +37,14 @@ test: install  ## format, lint, types and the test suite
 
 test-slow: install  ## tests of minutes
 	.venv/bin/python -m pytest -q -m slow
+
+reliability: install  ## kill, refuse, damage, cut the power and feed nonsense by the hundred; hours; writes docs/reliability.md
+	.venv/bin/pip install -q -c constraints.txt -e ".[audit]"
+	.venv/bin/python tests/reliability/measure.py
+
+audit: install  ## known faults of what constraints.txt pins; needs a network
+	.venv/bin/pip install -q -c constraints.txt -e ".[audit]"
+	.venv/bin/python tests/reliability/measure.py --audit
 
 test-gpu: install  ## tests that need CUDA
 	.venv/bin/python -m pytest -q -m gpu

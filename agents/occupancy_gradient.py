@@ -93,7 +93,9 @@ class OccupancyGradient(Agent):
         pace: float = 0.1,
         **options: Any,
     ) -> None:
-        loss = OccupancyGradientLoss(policy, divergence or divergences.chi2_mixture(), gamma, trace)
+        loss = OccupancyGradientLoss(
+            policy, divergences.chi2_mixture() if divergence is None else divergence, gamma, trace
+        )
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
         self.check_shares(trace=trace)
 

@@ -107,7 +107,7 @@ class SequenceMatch(Agent):
         next_value: bool = True,
         **options: Any,
     ) -> None:
-        chosen = divergence or divergences.chi2_mixture()
+        chosen = divergences.chi2_mixture() if divergence is None else divergence
         loss = SequenceMatchLoss(policy, chosen, gamma=gamma, next_value=next_value)
         super().__init__(policy, loss, warm_up=warm_up, **options)
         self.check_shares(anneal=anneal, beta=beta, rollout_share=rollout_share)

@@ -19,6 +19,7 @@ from rich.console import Console
 from seqil.errors import InvalidInputError, SeqilError
 from seqil.runs import results_file
 
+from ..reliability import page as reliability
 from . import statements
 from .analysis.results import Results, estimate
 from .analysis.tables import WIDTH, markdown, markdown_table, show
@@ -28,6 +29,7 @@ from .study import Study
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = (ROOT / "README.md", ROOT / "docs")
 RESULTS = Path(__file__).resolve().parent / "results"
+RELIABILITY = ROOT / "docs" / "reliability.md"
 
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/([\w-]+)/([^/>]+)/(\w+) -->)")
@@ -60,6 +62,8 @@ def verify(texts: Sequence[Path], results: Path, write: bool = False) -> list[st
         drifted += _claims(file, list(said.values()), load, write)
     for file in tables:
         drifted += _drift_of_table(load(file.parent.name), file, write)
+    if RELIABILITY in said:
+        drifted += _differences(RELIABILITY, said[RELIABILITY], reliability.markdown(), write)
     _refuse(drifted)
     counted = [f"{file}: {blocks} blocks and {numbers} numbers" for file, (blocks, numbers) in marked.items()]
     return [*counted, f"{results}: {len(tables)} tables"]

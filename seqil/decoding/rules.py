@@ -252,6 +252,8 @@ def _count(rule: str, name: str, value: Any, least: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise InvalidInputError(f"{rule}: {name}={value!r} is not an integer") from None
+    if isinstance(value, bool):
+        raise InvalidInputError(f"{rule}: {name}={value!r} is not an integer")
     if number < least:
         raise InvalidInputError(f"{rule}: {name}={number} must be at least {least}")
     return number

@@ -11,6 +11,7 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.objectives import LossModule
 
+from ..arguments import typed
 from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
 from ..mdp.trajectory import Trajectories
@@ -62,6 +63,12 @@ class Agent:
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of the constructor's options by name, for settings that fit into a file: option -> name -> value."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = typed(cls.__init__)  # type: ignore[method-assign]
+
+    @typed
     def __init__(
         self,
         policy: TokenPolicy,

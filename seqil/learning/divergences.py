@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..arguments import check_fields
 from ..errors import InvalidInputError
 
 Function = Callable[[Tensor], Tensor]
@@ -46,6 +47,7 @@ class Divergence:
     _slope: Callable[[float], float]
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 1e-8 <= self.alpha <= 1e8:  # beyond, float32 overflows
             raise InvalidInputError(f"{self.name}: alpha={self.alpha} must lie in [1e-8, 1e8]; 0.01 say")
 

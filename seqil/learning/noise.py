@@ -18,6 +18,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..arguments import typed
 from ..errors import InvalidInputError
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, start
@@ -96,6 +97,7 @@ SOURCES: dict[str, Callable[[Task, TokenPolicy], Weights | None]] = {
 `seqil.noise`."""
 
 
+@typed
 def mistype(
     vocabulary: Vocabulary,
     trajectories: Trajectories,

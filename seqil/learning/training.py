@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
+from ..arguments import check_fields, typed
 from ..errors import InvalidInputError
 from ..mdp.prefix import within_budget
 from ..mdp.trajectory import Trajectories
@@ -52,9 +53,12 @@ class Sampling:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("every", "rows", "capacity"):
             if getattr(self, name) < 1:
                 raise InvalidInputError(f"Sampling: {name}={getattr(self, name)} must be at least 1")
+        if self.max_actions is not None and self.max_actions < 1:
+            raise InvalidInputError(f"Sampling: max_actions={self.max_actions} must be at least 1, or None")
         check_temperature(self.temperature)
 
 
@@ -104,6 +108,7 @@ class Training:
         InvalidInputError: bad settings, or demonstrations over another vocabulary than the policy's.
     """
 
+    @typed
     def __init__(
         self,
         agent: Agent,
@@ -117,6 +122,7 @@ class Training:
         microbatch: int | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        _check_parts(demonstrations, corrupt, sampling)
         if batch_size < 1 or not len(demonstrations):
             raise InvalidInputError(f"cannot train on {len(demonstrations)} demonstrations in batches of {batch_size}")
         demonstrations.check_vocabulary(agent.policy.vocabulary)
@@ -324,3 +330,14 @@ class Training:
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
     copied: dict[str, Any] = pytree.tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), state)
     return copied
+
+
+def _check_parts(demonstrations: Any, corrupt: Any, sampling: Any) -> None:
+    if not isinstance(demonstrations, Trajectories):
+        raise InvalidInputError(f"Training: demonstrations={demonstrations!r:.60} is not a seqil.Trajectories")
+    if corrupt is not None and not callable(corrupt):
+        raise InvalidInputError(
+            f"Training: corrupt={corrupt!r:.60} is not a function of demonstrations and a generator"
+        )
+    if sampling is not None and not isinstance(sampling, Sampling):
+        raise InvalidInputError(f"Training: sampling={sampling!r:.60} is not a seqil.Sampling")

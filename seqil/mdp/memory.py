@@ -36,7 +36,7 @@ class Memory:
         """Accept a memory or its name."""
         if isinstance(value, Memory):
             return value
-        if value not in MEMORIES:
+        if not isinstance(value, str) or value not in MEMORIES:
             raise InvalidInputError(f"unknown memory {value!r}; known: {', '.join(MEMORIES)}")
         return MEMORIES[value]
 

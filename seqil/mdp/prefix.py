@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..arguments import typed
+from ..capacity import check_memory
 from ..errors import InvalidInputError
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
@@ -93,6 +95,7 @@ def _each(record: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return replace(record, **changed)
 
 
+@typed
 def start(
     vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length: int = 0, memory: Memory | str = PREFIX
 ) -> Prefixes:
@@ -110,6 +113,7 @@ def start(
     """
     check_lengths(max_length, min_length)
     cells, prompt_length = pad_prompts(vocabulary, prompts)
+    check_memory(8 * len(cells) * max_length, f"states of {max_length:,} tokens", "lower max_length")
     room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
     ended = torch.zeros_like(prompt_length, dtype=torch.bool)
     begun = Prefixes(torch.cat([cells, room], 1), prompt_length.clone(), prompt_length, ended, max_length, min_length)
@@ -136,7 +140,11 @@ def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> P
         InvalidInputError: an action out of range, or that is no integer.
     """
     p = prefixes
-    actions = check_actions(torch.as_tensor(actions, device=p.tokens.device), len(p), vocabulary.num_actions)
+    try:
+        actions = torch.as_tensor(actions, device=p.tokens.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InvalidInputError(f"transition: actions={actions!r:.60} are no ids") from None
+    actions = check_actions(actions, len(p), vocabulary.num_actions)
     legal = legal_actions(vocabulary, p).gather(1, actions[:, None])[:, 0]
     push = legal & ~p.ended & (actions != vocabulary.backspace)
     pop = legal & (actions == vocabulary.backspace)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..arguments import typed
 from ..errors import InvalidInputError
 from .prefix import Prefixes, within_budget
 from .trajectory import Trajectories
@@ -43,6 +44,9 @@ class Task(ABC):
         super().__init_subclass__(**options)
         if "judged" not in vars(cls):
             cls.judged = cls.first_error is not Task.first_error
+        for name in ("__init__", "prompts", "demonstrations"):
+            if name in vars(cls):
+                setattr(cls, name, typed(vars(cls)[name]))
 
     @abstractmethod
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:

@@ -15,6 +15,7 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
+from ..arguments import typed
 from ..errors import InvalidInputError
 from .data_sets import as_dataset
 from .plain_rows import as_rows
@@ -56,6 +57,7 @@ class Trajectories:
     labels: Tensor | None = None
 
     @classmethod
+    @typed
     def from_actions(
         cls,
         vocabulary: Vocabulary,
@@ -90,7 +92,7 @@ class Trajectories:
             cells = actions.long().to(device).clone()
             listed = torch.full((cells.shape[0],), cells.shape[1])
         else:
-            cells, listed = pad([*actions], -1, "action list")
+            cells, listed = pad(actions, -1, "action list")
             cells = cells.to(device)
         B, T = cells.shape
         lengths = torch.as_tensor(listed if lengths is None else lengths, device=device)
@@ -274,6 +276,8 @@ class Trajectories:
     @classmethod
     def cat(cls, parts: Sequence[Trajectories]) -> Trajectories:
         """All rows of several batches of one vocabulary and one pair of length limits."""
+        if not isinstance(parts, Sequence) or not parts or not all(isinstance(part, Trajectories) for part in parts):
+            raise InvalidInputError(f"Trajectories.cat joins a list of at least one, not {parts!r:.60}")
         first = parts[0]
         for part in parts[1:]:
             if part.vocabulary != first.vocabulary:

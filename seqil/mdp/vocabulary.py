@@ -27,8 +27,10 @@ class Vocabulary:
     def __post_init__(self) -> None:
         for name in ("size", "eos"):
             try:
+                if isinstance(getattr(self, name), bool):
+                    raise TypeError
                 object.__setattr__(self, name, operator.index(getattr(self, name)))
-            except TypeError:
+            except (TypeError, ValueError):
                 raise InvalidInputError(f"Vocabulary: {name}={getattr(self, name)!r} is not an integer") from None
         if self.size < 2:
             raise InvalidInputError(

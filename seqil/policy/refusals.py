@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import NonFiniteError, SeqilError, UnsupportedModelError, first_line
+from ..errors import InvalidInputError, NonFiniteError, SeqilError, UnsupportedModelError, first_line
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
@@ -38,6 +38,15 @@ def refusing(model: nn.Module) -> Iterator[None]:
         raise UnsupportedModelError(
             f"{name_of(model)} cannot be tried ({type(error).__name__}: {first_line(error)}); use GPT-2 or Llama say"
         ) from None
+
+
+def refuse_no_model(model: object) -> None:
+    """Refuse what is no module at all: a name, a config, a folder."""
+    if not isinstance(model, nn.Module):
+        raise InvalidInputError(
+            f"TokenPolicy: model={model!r:.60} is not a model; give a causal language model of transformers, or load a "
+            "folder by TokenPolicy.from_pretrained"
+        )
 
 
 def refuse_stateful(model: Any) -> None:

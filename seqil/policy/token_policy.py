@@ -11,6 +11,7 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
+from ..arguments import typed
 from ..durable import naming
 from ..errors import CheckpointError, InvalidInputError
 from ..mdp.bans import Bans, legal_along
@@ -27,7 +28,7 @@ from .activations import fuse_gelu
 from .files import Saved
 from .language_model import LanguageModel
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
-from .refusals import refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
+from .refusals import refuse_no_model, refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
 from .values import StepValues, step_values
 
 
@@ -67,6 +68,7 @@ class TokenPolicy(LanguageModel):
         NonFiniteError: a model whose logits are NaN or infinite.
     """
 
+    @typed
     def __init__(
         self,
         model: nn.Module,
@@ -78,12 +80,14 @@ class TokenPolicy(LanguageModel):
         dtype: DType = None,
     ) -> None:
         super().__init__()
+        refuse_no_model(model)
         refuse_stateful(bare(model)[0])
         self._adopt(copy.deepcopy(model), Vocabulary.of(vocabulary), backspace, memory, dtype)
         fuse_gelu(self.model)
         self._prove(backspace_row)
 
     @classmethod
+    @typed
     def wrap(
         cls,
         model: nn.Module,
@@ -98,6 +102,7 @@ class TokenPolicy(LanguageModel):
 
         Arguments are those of the constructor.
         """
+        refuse_no_model(model)
         refuse_stateful(bare(model)[0])
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
@@ -241,6 +246,7 @@ class TokenPolicy(LanguageModel):
 
     # -- files -------------------------------------------------------------------------------------
 
+    @typed
     def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
         """Write an ordinary Hugging Face checkpoint (safetensors) and `seqil.json` beside it.
 
@@ -258,6 +264,7 @@ class TokenPolicy(LanguageModel):
             Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder), tokenizer)
 
     @classmethod
+    @typed
     def from_pretrained(
         cls, folder: str | Path, vocabulary: Vocabulary | None = None, *, dtype: DType = None, verify: bool = True
     ) -> TokenPolicy:

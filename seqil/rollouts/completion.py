@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..arguments import typed
 from ..errors import InvalidInputError
 from ..mdp.rendering import continuation
 from ..mdp.vocabulary import Vocabulary
@@ -15,6 +16,7 @@ from ..policy.token_policy import TokenPolicy
 from .rollouts import rollout
 
 
+@typed
 def complete(policy: TokenPolicy, prompts: Sequence[str], reader: Any, *, max_length: int, **options: Any) -> list[str]:
     """What the policy writes after each prompt, in words.
 
@@ -33,6 +35,8 @@ def complete(policy: TokenPolicy, prompts: Sequence[str], reader: Any, *, max_le
     """
     if isinstance(prompts, str):
         raise InvalidInputError("complete takes a list of prompts; put the prompt into brackets")
+    if not isinstance(prompts, Sequence) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise InvalidInputError(f"complete takes a list of texts as prompts, not {prompts!r:.80}")
     ids = [read_prompt(reader, policy.vocabulary, prompt) for prompt in prompts]
     with torch.no_grad():
         texts = rollout(policy, ids, max_length=max_length, **options).replay().texts(eos=False)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..arguments import typed
 from ..capacity import check_memory
 from ..decoding.constraints import Constrained, split
 from ..errors import InvalidInputError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..decoding.interface import Rule, Warp
 
 
+@typed
 @torch.no_grad()
 def rollout(
     policy: TokenPolicy,
@@ -84,6 +86,7 @@ def rollout(
         InvalidInputError: bad prompts or limits, or more positions than the model has.
         NonFiniteError: NaN or infinity in the logits.
     """
+    _refuse_no_rules(rules)
     max_actions, memory = within_budget(max_actions, max_length), _memory(policy, rules)
     check_lengths(max_length, min_length)
     cells, _ = pad_prompts(policy.vocabulary, prompts)
@@ -143,6 +146,12 @@ def rollout_reference(
             lengths += running.long()
             state = transition(v, state, action)
     return _finish(initial, v, actions, lengths, log_prob)
+
+
+def _refuse_no_rules(rules: Sequence[Rule]) -> None:
+    wrong = [rules] if not isinstance(rules, Sequence) else [rule for rule in rules if not hasattr(rule, "begin")]
+    if wrong or isinstance(rules, str):
+        raise InvalidInputError(f"rollout: {wrong[0]!r:.60} is no rule; give a list of them, [decoding.top_k(5)] say")
 
 
 def _memory(policy: TokenPolicy, rules: Sequence[Rule]) -> Memory:

@@ -5,15 +5,17 @@ It stands here and not beside the studies, because whoever has the file shall re
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..capacity import reading
 from ..errors import InvalidInputError, MissingExtraError
 from ..statistics import Estimate
-from . import strict_json
+from . import sealed_lines, strict_json
 
 if TYPE_CHECKING:
     import pandas
@@ -34,7 +36,7 @@ class Found:
 
     Attributes:
         records: the lines that are records, in the order of the file.
-        faults: of the others that bear the names of a record: line, field, and what is wrong with it.
+        faults: of the others: line, field, and what is wrong with it.
     """
 
     records: list[Record]
@@ -44,7 +46,7 @@ class Found:
 def read(file: Path) -> Found:
     """All records of a file; none where there is no file.
 
-    Lines that a crash cut short, or that do not name a record, are left out.
+    A last line that a crash cut short is left out.
 
     Raises:
         InvalidInputError: it is no regular file, a pipe say.
@@ -54,13 +56,12 @@ def read(file: Path) -> Found:
     if not file.is_file():
         raise InvalidInputError(f"{file} is no regular file; name a folder with the records of a study")
     found = Found([], [])
-    with file.open("rb") as lines:
+    with reading(file), file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            record = _parsed(line)
-            if record is None:
+            wrong, record = _judged(line)
+            if record is None and not line.endswith(b"\n"):
                 continue
-            wrong = _RECORD(record)
-            if wrong:
+            if wrong or record is None:
                 found.faults.append(f"{file}, line {number}: {wrong.lstrip('. ')}; remove that line")
             else:
                 found.records.append(record)
@@ -87,6 +88,8 @@ def results(folder: str | Path) -> pandas.DataFrame:
         import pandas as pd
     except ImportError:
         raise MissingExtraError("a frame needs pandas; pip install pandas, or seqil with its extra `frames`") from None
+    if not isinstance(folder, str | os.PathLike):
+        raise InvalidInputError(f"results: folder={folder!r:.60} is not a path")
     file = Path(folder)
     file = file / NAME if file.is_dir() else file
     found = read(file)
@@ -119,12 +122,23 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
             yield {**who, "horizon": horizon, "metric": metric, **vars(Estimate.of(estimate)), **of}
 
 
-def _parsed(line: bytes) -> Record | None:
+def is_record(line: bytes) -> bool:
+    """Whether a line holds a whole record."""
+    return _judged(line)[1] is not None
+
+
+def _judged(line: bytes) -> tuple[str, Record | None]:
+    """What is wrong with a line, and the record that it holds, if it is one at all."""
+    text = sealed_lines.unsealed(line)
+    if text is None:
+        return "it was changed: its SHA-256 differs", None
     try:
-        record = strict_json.loads(line.decode())
+        record = strict_json.loads(text.decode())
     except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and record.keys() >= set(_NAMES) else None
+        return "it is no record", None
+    if not isinstance(record, dict) or not record.keys() >= set(_NAMES):
+        return "it is no record", None
+    return _RECORD(record), record
 
 
 # -- the schema

@@ -165,6 +165,8 @@ class Settings:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
         """From values by flat names, refusing what is not a setting; what is not there is the default."""
+        if not isinstance(values, Mapping):
+            raise InvalidInputError(f"settings are a mapping by name, not {values!r:.60}")
         for name in values:
             if name not in _PLACES:
                 raise InvalidInputError(f"unknown setting {name!r}; known: {', '.join(sorted(_PLACES))}")

@@ -41,9 +41,18 @@ class Estimate:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Estimate:
-        """From its JSON form; what is not finite may be a float, `{"float": "inf"}` or, as it once was, `"inf"`."""
-        value, low, high = (float(x["float"] if isinstance(x := row[k], dict) else x) for k in ("value", "low", "high"))
-        return cls(value, low, high, n=int(row["n"]), unit=str(row["unit"]))
+        """From its JSON form; what is not finite may be a float, `{"float": "inf"}` or, as it once was, `"inf"`.
+
+        Raises:
+            InvalidInputError: it is none.
+        """
+        try:
+            value, low, high = (
+                float(x["float"] if isinstance(x := row[k], dict) else x) for k in ("value", "low", "high")
+            )
+            return cls(value, low, high, n=int(row["n"]), unit=str(row["unit"]))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InvalidInputError(f"{row!r:.60} is not an Estimate in its JSON form ({error!r:.60})") from None
 
 
 def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:

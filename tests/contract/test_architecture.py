@@ -22,7 +22,8 @@ DIRECTIONS = {
         {"learning", "selection"},
         {"metrics", "rollouts"},
         {"theory", "decoding", "policy"},
-        {"models", "statistics", "mdp", "capacity", "durable"},
+        {"models", "statistics", "mdp"},
+        {"capacity", "durable", "arguments"},
         {"errors", "randomness"},
     ),
     "benchmarks/compounding_error": (

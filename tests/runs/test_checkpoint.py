@@ -1,5 +1,6 @@
 """Checkpoints: whole, checked, and never lost."""
 
+import hashlib
 import json
 import os
 
@@ -141,3 +142,55 @@ def test_what_is_not_a_run_is_named(tmp_path):
         _ = RunFolder(tmp_path).settings
     with pytest.raises(CheckpointError, match="no checkpoint yet"):
         RunFolder(tmp_path).latest()
+
+
+def test_settings_that_hold_none_and_a_run_that_ended_early_are_seen(run):
+    (run.path / "settings.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="holds no settings"):
+        _ = run.settings
+    run.save(0, tiny_policy(), {"identity": {"a": 1}})
+    assert run.identity() == {"a": 1}
+    run.discard()
+    assert not run.complete()
+    assert not run.path.exists()
+
+
+def test_a_run_that_measured_something_is_not_discarded(run):
+    run.save(0, tiny_policy(), {})
+    run.log({"step": 1})
+    run.discard()
+    assert [p.name for p in run.complete()] == ["000000000"]
+
+
+@pytest.mark.parametrize(
+    ("content", "culprit"),
+    [
+        ('{"step": true, "files": []}', "names no step and files"),
+        ('{"step": 2, "files": {}}', "it was renamed"),
+        ('{"step": 1, "files": {"nothing": "x"}}', "foreign|missing"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(run, content, culprit):
+    (run.save(1, tiny_policy(), {}) / "manifest.json").write_text(content)
+    with pytest.raises(CheckpointError, match=culprit):
+        run.latest()
+
+
+def test_a_folder_in_place_of_a_file_is_seen(run):
+    folder = run.save(1, tiny_policy(), {})
+    (folder / "state.json").unlink()
+    (folder / "state.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"state\.json is not a regular file"):
+        run.latest()
+
+
+def test_a_state_that_fits_no_tensor_is_refused(run):
+    folder = run.save(1, tiny_policy(), {"a": torch.zeros(2)})
+    content = (folder / "state.json").read_bytes().replace(b'"__tensor__": "0"', b'"__tensor__": "7"')
+    (folder / "state.json").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["state.json"] = hashlib.sha256(content).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="holds no state to go on from"):
+        run.load()
+    assert run.identity() is None

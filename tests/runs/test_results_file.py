@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_studies import STUDY, stored, synthetic
 
 import seqil
 from benchmarks.compounding_error.__main__ import main
+from benchmarks.compounding_error.running.records import appending
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.verification import RESULTS
-from seqil.errors import InvalidInputError, MissingExtraError
+from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
+from seqil.runs import sealed_lines
 from seqil.runs.results_file import read
 
 RECORD, *_ = (stored(record) for record in synthetic(STUDY))
@@ -65,7 +69,10 @@ def test_a_damaged_line_is_named_and_the_good_ones_are_kept(record, fault, tmp_p
     file.write_bytes(b"\n".join(lines))
     found = read(file)
     assert found.records == [RECORD, RECORD]
-    assert found.faults == [f"{file}, line {len(NOT_READ) + 2}: {fault}; remove that line"]
+    *others, last = found.faults
+    assert last == f"{file}, line {len(NOT_READ) + 2}: {fault}; remove that line"
+    assert others == [f"{file}, line {n}: it is no record; remove that line" for n in range(2, len(NOT_READ) + 2)]
+    file.write_bytes(b"\n".join([lines[0], lines[-2], b'{"key": "cut']))
     monkeypatch.setitem(PRESETS, "small", STUDY)
     with pytest.raises(SystemExit, match="0"):
         main(["table", "--preset", "small", "--out", str(tmp_path)])
@@ -118,3 +125,55 @@ def test_a_frame_of_nothing_and_without_pandas_is_one_line(tmp_path, monkeypatch
     pytest.importorskip("pandas", reason="needs the extra `frames`")
     with pytest.raises(InvalidInputError, match="holds no record"):
         seqil.results(tmp_path)
+
+
+# -- sums
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text() | st.floats(allow_nan=False)), st.data())
+def test_a_sealed_line_is_read_back_and_no_other_one_is(record, data):
+    text = json.dumps(record or {"a": 1})
+    line = sealed_lines.sealed(text).encode()
+    assert json.loads(line)["sha256"]
+    assert sealed_lines.unsealed(line + b"\n") == text.encode()
+    assert sealed_lines.unsealed(text.encode()) == text.encode()
+    at = data.draw(st.integers(0, len(text) - 2))
+    changed = bytearray(line)
+    changed[at] ^= 1 << data.draw(st.integers(0, 7))
+    assert sealed_lines.unsealed(bytes(changed)) is None
+
+
+def test_a_record_that_was_changed_is_named(tmp_path):
+    file = tmp_path / "results.jsonl"
+    with appending(file) as append:
+        append(RECORD)
+        append(RECORD)
+    assert read(file).records == [RECORD, RECORD]
+    file.write_bytes(file.read_bytes().replace(b'"seed": 0', b'"seed": 1', 1))
+    assert read(file).records == [RECORD]
+    assert read(file).faults == [f"{file}, line 1: it was changed: its SHA-256 differs; remove that line"]
+
+
+@pytest.mark.parametrize(
+    ("end", "whole"), [(b'{"key": "cut', 1), (sealed_lines.sealed(json.dumps(RECORD)).encode(), 2)]
+)
+def test_what_a_crash_cut_short_goes_and_a_record_without_its_end_stays(tmp_path, end, whole):
+    file = tmp_path / "results.jsonl"
+    file.write_bytes(json.dumps(RECORD).encode() + b"\n" + end)
+    with appending(file) as append:
+        append(RECORD)
+    assert read(file).records == [RECORD] * (whole + 1)
+    assert read(file).faults == []
+
+
+def test_a_record_that_the_disk_refuses_leaves_the_others(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "results.jsonl"
+    with appending(file) as append:
+        append(RECORD)
+        monkeypatch.setattr(os, "fsync", refuse)
+        with pytest.raises(SeqilError, match=r"cannot write .*No space left on device .*run again to go on"):
+            append(RECORD)
+    assert read(file).records == [RECORD]

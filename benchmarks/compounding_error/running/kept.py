@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 from seqil import Task, TokenPolicy, Trajectories, metrics
+from seqil.durable import naming
 from seqil.mdp.prefix import Prompts, pad_prompts
-from seqil.runs import strict_json
+from seqil.models.seals import sha256
+from seqil.runs import sealed_lines, strict_json
 
 from ..study import Decoding
 from .measurement import Draw, sampled
@@ -48,7 +49,7 @@ class Kept:
     """The folder of one training run; without a folder nothing is kept.
 
     Weights are a file of safetensors; a sample is a compressed file of prompts, actions (int16 where the vocabulary
-    allows) and costs. A file that cannot be read counts as lacking.
+    allows) and costs. A file that cannot be read, or is not what was written, counts as lacking.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -59,7 +60,9 @@ class Kept:
         if self.folder is None:
             return None
         try:
-            found = strict_json.loads((self.folder / _FACTS).read_bytes())
+            found = strict_json.loads(sealed_lines.unsealed((self.folder / _FACTS).read_bytes()) or b"")
+            if found.get("weights", sum_ := sha256(self.folder / _WEIGHTS)) != sum_:
+                return None
             flat = load_file(self.folder / _WEIGHTS)
         except Exception:  # cut short, or of another format: safetensors raises an exception of its own
             return None
@@ -76,8 +79,9 @@ class Kept:
         self.folder.mkdir(parents=True, exist_ok=True)
         flat = {f"{i}/{name}": x for i, weights in enumerate(trained.weights) for name, x in weights.items()}
         _replaced(self.folder / _WEIGHTS, lambda file: save_file(flat, file))
-        text = strict_json.dumps({"facts": trained.facts, "stages": trained.stages})
-        _replaced(self.folder / _FACTS, lambda file: file.write_text(text, encoding="utf-8"))
+        weights = sha256(self.folder / _WEIGHTS)
+        text = strict_json.dumps({"facts": trained.facts, "stages": trained.stages, "weights": weights})
+        _replaced(self.folder / _FACTS, lambda file: file.write_text(sealed_lines.sealed(text), encoding="utf-8"))
 
     def draw(self, stage: int) -> Draw:
         """Like `sampled`, but texts of the weights of a stage that have been drawn before are read."""
@@ -118,7 +122,7 @@ def _read(file: Path, task: Task, prompts: Prompts) -> tuple[Trajectories, metri
         same = torch.equal(held["prompts"], pad_prompts(v, prompts)[0])
         lengths: dict[str, Any] = {"min_length": task.min_length, "max_length": task.max_length}
         texts = Trajectories.from_actions(v, prompts, held["actions"], lengths=held["lengths"], **lengths)
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except Exception:  # a damaged archive breaks zlib, zipfile and numpy in many ways
         return None
     return (texts, cost) if same else None
 
@@ -142,5 +146,9 @@ def _write(file: Path, texts: Trajectories, cost: metrics.Cost) -> None:
 def _replaced(file: Path, write: Callable[[Path], Any]) -> None:
     """Nobody finds half of it."""
     part = file.with_name(f".{file.name}.{os.getpid()}")
-    write(part)
-    os.replace(part, file)
+    try:
+        with naming(file, "mend the disk and run again to go on"):
+            write(part)
+            os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)

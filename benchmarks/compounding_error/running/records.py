@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from seqil.capacity import read_bytes
+from seqil.durable import flush, make_folder, naming
 from seqil.errors import InvalidInputError
-from seqil.runs import results_file, strict_json
+from seqil.runs import results_file, sealed_lines, strict_json
 from seqil.runs.results_file import Record as Record
 
 
@@ -29,20 +34,34 @@ def appending(results: Path) -> Iterator[Callable[[Record], None]]:
     Raises:
         InvalidInputError: another process holds it.
     """
-    results.parent.mkdir(parents=True, exist_ok=True)
-    with lock_of(results).open("w") as lock, results.open("ab") as file:
+    with naming(results, "choose another --out"):
+        make_folder(results.parent)
+        lock = lock_of(results).open("w")
+    with lock:
         if not _locked(lock):
             raise InvalidInputError(
                 f"{results} is being written by another process; wait for it, or choose another --out"
             )
-        _end_last_line(results, file)
+        with naming(results, "choose another --out"):
+            results.touch()
+            _end_last_line(results)
+            flush(results.parent)
+            file = results.open("ab", buffering=0)
+        with file:
+            yield partial(_append, results, file)
 
-        def append(record: Record) -> None:
-            file.write(strict_json.dumps(record).encode() + b"\n")
-            file.flush()
+
+def _append(results: Path, file: FileIO, record: Record) -> None:
+    """Whole, or the file is as before."""
+    line, before = sealed_lines.sealed(strict_json.dumps(record)).encode() + b"\n", results.stat().st_size
+    with naming(results, "mend the disk and run again to go on"):
+        try:
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
-
-        yield append
+        except OSError:
+            os.truncate(results, before)
+            raise
 
 
 def being_written(results: Path) -> bool:
@@ -66,10 +85,12 @@ def _locked(lock: Any) -> bool:
     return True
 
 
-def _end_last_line(results: Path, file: Any) -> None:
-    """What a crash cut short must not swallow the next record."""
-    if results.stat().st_size:
-        with results.open("rb") as read_back:
-            read_back.seek(-1, os.SEEK_END)
-            if read_back.read() != b"\n":
-                file.write(b"\n")
+def _end_last_line(results: Path) -> None:
+    """What a crash cut short was no record yet, and must not swallow the next one."""
+    content = read_bytes(results)
+    last = content.rfind(b"\n") + 1
+    if results_file.is_record(content[last:]):
+        with results.open("ab") as file:
+            file.write(b"\n")
+    elif last < len(content):
+        os.truncate(results, last)

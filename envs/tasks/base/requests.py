@@ -19,7 +19,7 @@ def split_of(task: str, item: str) -> str:
 
 def check_request(n: int, split: str) -> None:
     """Refuse a split that does not exist, and fewer items than one."""
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise InvalidInputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     if n < 1:
         raise InvalidInputError(f"{n} items were asked for; ask for at least one")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from functools import cached_property
 from pathlib import Path
 
-from .forks import KILL, Fault
+from .forks import COUNT, KILL, Fault
 
 SMALL = ["--layers", "1", "--width", "8", "--heads", "1", "--demonstrations", "8", "--batch-size", "4"]
 SMALL += ["--task-option", "horizon=4", "--average", "0.9", "--evaluate-every", "3"]
@@ -18,10 +19,11 @@ NOT_SAID = ("seconds",)  # times differ from run to run
 STUDY = """
 from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
 
-SMALL = {"task": "automaton", "task_options": {"horizon": 4}, "demonstrations": 16, "width": 8, "layers": 1}
-PLACE = Place("automaton", SMALL, budget=2e3, samples=8)
+SMALL = {"task": "automaton", "task_options": {"horizon": 4}, "demonstrations": 16, "width": 8, "layers": 1,
+         "batch_size": 4}
+PLACE = Place("automaton", SMALL, budget=600, samples=4)
 CLONING = Arm("cloning", {"agent": "bc"}, (Decoding("greedy", ("top_k=1",)),))
-STUDY = Study("small", "Which?", (CLONING, Arm("without", {"agent": "bc", "backspace": False})), (PLACE,), seeds=2)
+STUDY = Study("small", "Which?", (CLONING, Arm("without", {"agent": "bc", "backspace": False})), (PLACE,), seeds=1)
 """
 RUN_STUDY = ["run", "--study", "small.py", "--out", "study", "--workers", "1"]
 
@@ -66,19 +68,17 @@ class Subjects:
 
     Attributes:
         whole: folder of the run to its end.
-        half: the same, killed after step 2.
         state: of the run to its end.
     """
 
     def __init__(self, forks, folder):
         self.folder = Path(folder)
-        self.whole, self.half = self.folder / "whole", self.folder / "half"
+        self.forks, self.whole = forks, self.folder / "whole"
         self.study, self.empty = self.folder / "studies", self.folder / "empty"
-        for place in (self.whole, self.half, self.study, self.empty):
+        for place in (self.whole, self.study, self.empty):
             place.mkdir(parents=True)
         self._made(forks.seqil(TRAIN, cwd=self.whole))
         self.state = state(self.whole / "run")
-        self._kill_halfway(forks)
         self._made(forks.seqil(["export", "run", "model"], cwd=self.whole))
 
     def with_study(self, forks):
@@ -88,14 +88,19 @@ class Subjects:
             self._made(forks.study(RUN_STUDY, cwd=self.study))
         return records(self.study / "study" / "results.jsonl")
 
-    def _kill_halfway(self, forks):
-        """At the call that begins the checkpoint of step 4."""
-        for nth in range(300, 3000, 30):
-            shutil.rmtree(self.half)
-            self.half.mkdir()
-            forks.seqil(TRAIN, cwd=self.half, fault=Fault(str(self.half), KILL, nth))
-            if (self.half / "run/checkpoints/000000002/manifest.json").exists():
-                return
+    @cached_property
+    def half(self):
+        """The folder of the same run, killed after step 2."""
+        half = self.folder / "half"
+        half.mkdir()
+        calls = self.forks.seqil(TRAIN, cwd=half, fault=Fault(str(half), COUNT)).calls
+        for part in (40, 45, 50, 35, 55, 60, 30):
+            shutil.rmtree(half)
+            half.mkdir()
+            self.forks.seqil(TRAIN, cwd=half, fault=Fault(str(half), KILL, calls * part // 100))
+            there = [(half / f"run/checkpoints/00000000{n}/manifest.json").exists() for n in (2, 4)]
+            if there == [True, False]:
+                return half
         raise AssertionError("the run was never at step 2")
 
     @staticmethod

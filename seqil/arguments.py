@@ -1,0 +1,119 @@
+"""Arguments of what is public, checked against their annotations where a user calls.
+
+Only what everybody gets wrong is looked at: numbers, switches and texts, a generator, a policy and a vocabulary. An
+integer is whatever has `__index__`, numpy's and torch's among them; a float is what has `__float__`; a bool is neither.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+import sys
+import types
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import torch
+
+from .errors import InvalidInputError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _has(method: str) -> Callable[[Any], bool]:
+    return lambda value: hasattr(type(value), method) and not isinstance(value, bool | str | bytes)
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kind)
+
+
+_KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    int: ("an int", lambda value: _has("__index__")(value) and _whole(value)),
+    float: ("a float", _has("__float__")),
+    bool: ("a bool", lambda value: isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")),
+    str: ("a str", _is(str)),
+    type(None): ("None", _is(type(None))),
+    Path: ("a path", lambda value: isinstance(value, str | os.PathLike)),
+    torch.Generator: ("a torch.Generator", _is(torch.Generator)),
+}
+
+
+_OF_OURS = ("policy", "vocabulary")
+
+
+def _whole(value: Any) -> bool:
+    """A tensor has `__index__` whatever it holds."""
+    return not isinstance(value, torch.Tensor) or (value.numel() == 1 and not value.is_floating_point())
+
+
+def typed(function: F) -> F:
+    """Refuse arguments of another kind than their annotations, by name.
+
+    Raises:
+        InvalidInputError: when called, `max_length='3' is not an int`.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            return function(*args, **kwargs)  # which says what is missing
+        known = _checks(function)
+        for name, value in given.items():
+            if name in known:
+                _refuse(function, name, value, known[name])
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def check_fields(record: Any) -> None:
+    """The same of the fields of a dataclass, once they are set."""
+    for name, kinds in _checks(cast(Hashable, type(record))).items():
+        _refuse(type(record), name, getattr(record, name), kinds)
+
+
+@functools.cache
+def _checks(function: Any) -> dict[str, tuple[Any, ...]]:
+    """Kinds of the arguments that are looked at."""
+    own = inspect.unwrap(function)
+    scope = vars(sys.modules[own.__module__])
+    parts = {name: _parts(_resolved(hint, scope)) for name, hint in own.__annotations__.items() if name != "return"}
+    return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or all(kind in _KINDS for kind in kinds)}
+
+
+def _resolved(hint: Any, scope: dict[str, Any]) -> Any:
+    """What an annotation says; nothing where its names are imported for type checkers only."""
+    try:
+        return get_type_hints(types.SimpleNamespace(__annotations__={"hint": hint}), scope)["hint"]
+    except (NameError, TypeError, AttributeError):
+        return Any
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
+    place = where.__qualname__.removesuffix(".__init__")
+    if name == "policy":
+        if not hasattr(value, "vocabulary"):
+            raise InvalidInputError(f"{place}: policy={value!r:.60} is not a TokenPolicy")
+    elif name == "vocabulary":
+        if (
+            not hasattr(value, "size")
+            and not isinstance(value, Mapping)
+            and not (value is None and type(None) in kinds)
+        ):
+            raise InvalidInputError(f"{place}: vocabulary={value!r:.60} is not a Vocabulary")
+    elif not any(_KINDS[kind][1](value) for kind in kinds):
+        said = " or ".join(_KINDS[kind][0] for kind in kinds)
+        fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
+        what = "is not a whole number" if fraction else f"is not {said}"
+        raise InvalidInputError(f"{place}: {name}={value!r:.80} {what}")

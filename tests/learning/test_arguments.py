@@ -1,0 +1,59 @@
+"""Arguments of another kind than their annotations are refused by name, and whatever is a number is one."""
+
+import numpy as np
+import pytest
+import torch
+
+from seqil import Sampling, rollout
+from seqil.arguments import typed
+from seqil.errors import InvalidInputError
+from seqil.testing.agents import tiny_policy
+
+
+@typed
+def echo(n: int, share: float = 0.5, name: str | None = None, on: bool = True, more: object = None) -> tuple:
+    return n, share, name, on, more
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(3,), (np.int64(3), np.float32(0.5)), (torch.tensor(3), torch.tensor(0.5)), (3, 1, "x", np.bool_(True), object())],
+)
+def test_what_is_meant_passes(values):
+    assert echo(*values)[: len(values)] == values
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"n": "3"}, "echo: n='3' is not an int"),
+        ({"n": 1.5}, "echo: n=1.5 is not a whole number"),
+        ({"n": float("nan")}, "echo: n=nan is not an int"),
+        ({"n": True}, "echo: n=True is not an int"),
+        ({"n": torch.tensor(1.5)}, "n=tensor"),
+        ({"n": torch.tensor([1, 2])}, "n=tensor"),
+        ({"n": 3, "share": "x"}, "share='x' is not a float"),
+        ({"n": 3, "share": True}, "share=True is not a float"),
+        ({"n": 3, "name": 3}, "name=3 is not a str or None"),
+        ({"n": 3, "on": "no"}, "on='no' is not a bool"),
+        ({"n": 3, "on": 1}, "on=1 is not a bool"),
+    ],
+)
+def test_what_is_not_is_named(values, said):
+    with pytest.raises(InvalidInputError) as caught:
+        echo(**values)
+    assert said in str(caught.value)
+
+
+def test_what_is_missing_is_pythons_to_say():
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'n'"):
+        echo()
+
+
+def test_the_public_surface_is_checked():
+    with pytest.raises(InvalidInputError, match="rollout: max_actions=nan is not an int or None"):
+        rollout(tiny_policy(), [[0]], max_length=3, max_actions=float("nan"))
+    with pytest.raises(InvalidInputError, match=r"rollout: generator=0 is not a torch\.Generator or None"):
+        rollout(tiny_policy(), [[0]], max_length=3, generator=0)
+    with pytest.raises(InvalidInputError, match=r"Sampling: every=1\.5 is not a whole number"):
+        Sampling(every=1.5)

@@ -1,0 +1,18 @@
+"""One process that forks, and the undisturbed runs, for all harnesses."""
+
+import pytest
+from harness.forks import Forks, available
+from harness.subjects import Subjects
+
+
+@pytest.fixture(scope="session")
+def forks():
+    if not available():
+        pytest.skip("the shim needs Linux and a C compiler")
+    with Forks() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def subjects(forks, tmp_path_factory):
+    return Subjects(forks, tmp_path_factory.mktemp("subjects"))
