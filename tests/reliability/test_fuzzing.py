@@ -14,7 +14,7 @@ def test_the_corpus_is_read_or_refused(name, tmp_path):
     taken = [target.feed(seed, tmp_path) for seed in target.seeds]
     assert len(taken) >= 2
     assert name in ("manifest", "state") or any(taken)
-    assert not all(taken)
+    assert name == "records" or not all(taken)  # which names its faults and goes on
 
 
 def test_changes_of_the_corpus_are_read_or_refused():

@@ -53,7 +53,7 @@ class Target:
 
 
 def _settings(path):
-    from seqil.runs.configuration import read_config
+    from seqil.runs.settings import read_config
 
     return read_config(path)
 
@@ -76,6 +76,8 @@ def _lines(path):
 def _tokenizer(path):
     text = path.parent / "text.txt"
     text.write_text("some words of a text. " * 20)
+    about = {"eos_token": "<eos>", "unk_token": "<unk>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (path.parent / "tokenizer_config.json").write_text(json.dumps(about))
     return _task(path=str(text), tokenizer=str(path.parent))
 
 
