@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -26,15 +27,13 @@ def main():
     name = sys.argv.pop(1)
     folder = tempfile.mkdtemp()
     with atheris.instrument_imports(include=["seqil", "envs"]):
-        import seqil.runs.configuration
+        for module in ("seqil.cli.commands", "seqil.runs.results_file", "envs.tasks.text"):
+            import_module(module)
 
-        import envs.tasks.text  # noqa: F401
-        import seqil.cli.commands
-        import seqil.runs.results_file  # noqa: F401
-    atheris.Setup(
-        [*sys.argv, tempfile.mkdtemp(), str(CORPUS / name)],
-        lambda content: TARGETS[name].feed(content, folder) and None,
-    )
+    def one(content):
+        TARGETS[name].feed(content, folder)
+
+    atheris.Setup([*sys.argv, tempfile.mkdtemp(), str(CORPUS / name)], one)
     atheris.Fuzz()
 
 

@@ -38,11 +38,11 @@ def test_a_study_that_is_killed_or_damaged_has_every_record_once(forks, subjects
 
 
 def test_malformed_input_is_refused_in_one_line(forks, subjects, tmp_path):
-    subjects.with_study(forks)
     cases = malformed.cases(json.loads((subjects.whole / "run/settings.json").read_text()))
     assert len(cases) > 900
     assert len({(case.family, case.name) for case in cases}) == len(cases)
-    all_fine((malformed.judged(forks, subjects, tmp_path / "place", case) for case in cases[3::45]), 20)
+    chosen = [case for case in cases if case.family == "Python"][::12]
+    all_fine((malformed.judged(forks, subjects, tmp_path / "place", case) for case in chosen), 20)
 
 
 def test_hash_seeds_locales_time_zones_and_optimisation_change_no_bit(subjects, tmp_path):

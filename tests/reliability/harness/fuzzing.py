@@ -114,12 +114,6 @@ def _saved(path):
     return Saved.read(path.parent)
 
 
-def _seal(path):
-    from seqil.models.seals import seal
-
-    return seal(path.parent)
-
-
 TARGETS = {
     "settings-json": Target("settings.json", _settings),
     "settings-toml": Target("settings.toml", _settings),

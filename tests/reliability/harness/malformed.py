@@ -159,7 +159,7 @@ SHARES = {
     "gold": {"gamma": "2", "floor": "2", "warm_up": "2"}, "occupancy_gradient": {"gamma": "2", "trace": "2", "warm_up": "2"},
     "on_policy_distillation": {"share": "2", "warm_up": "2"}, "scheduled_sampling": {"rate": "2", "warm_up": "2"},
     "sequence_match": {"gamma": "2", "warm_up": "2", "anneal": "2", "beta": "2", "rollout_share": "2"},
-    "slic": {"samples": "0", "margin": "nan", "weight": "-1", "warm_up": "2"}, "sqil": {"gamma": "0", "warm_up": "2"},
+    "slic": {"samples": "0", "margin": "inf", "weight": "-1", "warm_up": "2"}, "sqil": {"gamma": "0", "warm_up": "2"},
     "unlikelihood": {"alpha": "-1"},
 }  # fmt: skip
 
