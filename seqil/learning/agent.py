@@ -11,9 +11,9 @@ from tensordict import TensorDictBase
 from torch import Tensor
 from torchrl.objectives import LossModule
 
-from ..arguments import typed
 from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
+from ..errors.arguments import typed
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
 from ..policy.refusals import refuse_wrapped

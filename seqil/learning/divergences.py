@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..arguments import check_fields
 from ..errors import InvalidInputError
+from ..errors.arguments import check_fields
 
 Function = Callable[[Tensor], Tensor]
 

@@ -18,8 +18,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..arguments import typed
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, start
 from ..mdp.task import Task

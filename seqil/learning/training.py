@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
-from ..arguments import check_fields, typed
 from ..errors import InvalidInputError
+from ..errors.arguments import check_fields, typed
 from ..mdp.prefix import within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy

@@ -18,9 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..arguments import typed
-from ..capacity import check_memory
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
 
@@ -113,8 +112,10 @@ def start(
     """
     check_lengths(max_length, min_length)
     cells, prompt_length = pad_prompts(vocabulary, prompts)
-    check_memory(8 * len(cells) * max_length, f"states of {max_length:,} tokens", "lower max_length")
-    room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
+    try:
+        room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
+    except RuntimeError:
+        raise InvalidInputError(f"max_length={max_length:,}: states of so many tokens fit into no memory") from None
     ended = torch.zeros_like(prompt_length, dtype=torch.bool)
     begun = Prefixes(torch.cat([cells, room], 1), prompt_length.clone(), prompt_length, ended, max_length, min_length)
     return remembering(begun, Memory.of(memory))

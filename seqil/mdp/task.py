@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..arguments import typed
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from .prefix import Prefixes, within_budget
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary

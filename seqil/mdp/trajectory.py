@@ -15,8 +15,8 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from ..arguments import typed
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from .data_sets import as_dataset
 from .plain_rows import as_rows
 from .prefix import Prefixes, Prompts, check_ids, check_lengths, legal_kinds, legal_mask, pad, pad_prompts, start

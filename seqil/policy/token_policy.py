@@ -11,9 +11,9 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
-from ..arguments import typed
 from ..durable import naming
 from ..errors import CheckpointError, InvalidInputError
+from ..errors.arguments import typed
 from ..mdp.bans import Bans, legal_along
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, legal_actions

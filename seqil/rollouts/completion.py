@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ..arguments import typed
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from ..mdp.rendering import continuation
 from ..mdp.vocabulary import Vocabulary
 from ..policy.token_policy import TokenPolicy

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..arguments import typed
 from ..capacity import check_memory
 from ..decoding.constraints import Constrained, split
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import (
     Prefixes,

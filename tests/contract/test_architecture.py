@@ -22,8 +22,7 @@ DIRECTIONS = {
         {"learning", "selection"},
         {"metrics", "rollouts"},
         {"theory", "decoding", "policy"},
-        {"models", "statistics", "mdp"},
-        {"capacity", "durable", "arguments"},
+        {"models", "statistics", "mdp", "capacity", "durable"},
         {"errors", "randomness"},
     ),
     "benchmarks/compounding_error": (

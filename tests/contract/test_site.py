@@ -77,7 +77,7 @@ def test_links_of_a_page_lead_to_what_is_there(place):
 
 
 def test_a_link_to_nothing_ends_the_build_and_one_to_source_is_left_as_its_words():
-    turned = repository_pages.rewritten("See [this](../seqil/errors.py), [that](speed.md#x).", "docs/index.md", ROOT)
+    turned = repository_pages.rewritten("See [this](../seqil/capacity.py), [that](speed.md#x).", "docs/index.md", ROOT)
     assert turned == "See this, [that](speed.md#x)."
     turned = repository_pages.rewritten("[a](tutorials/101_first_run.py) `[b](c)`", "docs/index.md", ROOT)
     assert turned == "[a](tutorials/101_first_run.md) `[b](c)`"

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from seqil import Sampling, rollout
-from seqil.arguments import typed
 from seqil.errors import InvalidInputError
+from seqil.errors.arguments import typed
 from seqil.testing.agents import tiny_policy
 
 

@@ -53,7 +53,7 @@ def _judged(forks, subjects, name, place, before, ended):
         return "hang"
     if ended.code != 0 and not ended.one_line:
         return "traceback"
-    if ended.code and "run" not in ended.err and "model" not in ended.err and "numbers" not in ended.err:
+    if ended.code and not any(place in ended.err for place in ("run", "model", "numbers", "other")):
         return "names nothing"
     if name in ("train", "resume"):
         return _of_training(forks, subjects, place, ended)

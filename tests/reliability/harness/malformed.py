@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .misuse import CALLS, HEAD
 from .subjects import copied, tree
 
 Prepare = Callable[[Path], object]
@@ -97,7 +98,7 @@ def options():
     }
     for option, least in whole.items():
         for text in (*NO_WHOLE, least):
-            yield Case("option", f"--{option} {text[:9]!r}", [*TRAIN, f"--{option}", text], f"--{option}'")
+            yield Case("option", f"--{option} {text[:9]!r}", [*TRAIN, f"--{option}", text], option.replace("-", "."))
     for option, texts in {
         "learning-rate": ("nan", "inf", "0", "-1"),
         "noise-rate": ("nan", "-.1", "1", "inf"),
@@ -110,7 +111,12 @@ def options():
             yield Case("option", f"--{option} {text!r}", [*TRAIN, f"--{option}", text], option)
     for option in ("agent", "noise"):
         for text in ("x", "", "None", ":", "a:b", "nowhere.py:x", "os:nothing", ".py:x"):
-            yield Case("option", f"--{option} {text!r}", [*TRAIN, f"--{option}", text], f"{option}|{re.escape(text)}")
+            yield Case(
+                "option",
+                f"--{option} {text!r}",
+                [*TRAIN, f"--{option}", text],
+                f"{option}|{re.escape(text.partition(':')[0])}",
+            )
     for text in ("x", "", "keep "):
         yield Case("option", f"--backspace-row {text!r}", [*TRAIN, "--backspace-row", text], "backspace.row")
     for text in ("x", "", "=", "=3", "horizon"):
@@ -372,7 +378,7 @@ def tokenizers():
 
 def models():
     from_model = ["train", "--out", "new", *SMALL, "--task-option", "horizon=4", "--model", "model"]
-    loads = "from seqil import TokenPolicy; TokenPolicy.from_pretrained('model')"
+    loads = HEAD + "attempt(lambda: TokenPolicy.from_pretrained('model'))"
     for name in ("config.json", "model.safetensors", "seqil.json", "generation_config.json"):
         bad = {"empty": b"", "nul": b"\0" * 300, "null": b"null", "list": b"[1]", "text": b'"x"', "deep": b"[" * 10**5, "binary": bytes(range(256))}  # fmt: skip
         for kind, content in bad.items():
@@ -582,8 +588,6 @@ def evaluations():
 
 def misuse():
     """Python at the public surface; `HEAD` says what is at hand."""
-    from .misuse import CALLS, HEAD
-
     for call, culprit in CALLS:
         code = HEAD + f"attempt(lambda: {call})\n"
         yield Case("Python", call, code, culprit, "python")

@@ -70,7 +70,7 @@ def resident():
 def handles():
     return len(os.listdir("/proc/self/fd"))
 
-env, policy, generator = TextGenerationEnv(Automaton(horizon=8)), tiny_policy(), torch.Generator().manual_seed(0)
+env, policy, generator = TextGenerationEnv(task=Automaton(horizon=8)), tiny_policy(), torch.Generator().manual_seed(0)
 agent = SequenceMatch(policy, steps=10**9)
 sampling = Sampling(every=2, rows=2, capacity=8)
 training = Training(agent, tiny_demonstrations(), generator=generator, batch_size=2, sampling=sampling)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 import torch
 
-from .errors import InvalidInputError
+from . import InvalidInputError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
