@@ -94,8 +94,7 @@ class Trajectories:
         else:
             cells, listed = pad(actions, -1, "action list")
             cells = cells.to(device)
-        B, T = cells.shape
-        lengths = torch.as_tensor(listed if lengths is None else lengths, device=device)
+        (B, T), lengths = cells.shape, torch.as_tensor(listed if lengths is None else lengths, device=device)
         if prompt_cells.shape[0] != B or lengths.shape != (B,):
             raise InvalidInputError(
                 f"{prompt_cells.shape[0]} prompts, {B} rows of actions and lengths of shape {tuple(lengths.shape)} "
@@ -276,7 +275,7 @@ class Trajectories:
     @classmethod
     def cat(cls, parts: Sequence[Trajectories]) -> Trajectories:
         """All rows of several batches of one vocabulary and one pair of length limits."""
-        if not isinstance(parts, Sequence) or not parts or not all(isinstance(part, Trajectories) for part in parts):
+        if not isinstance(parts, Sequence) or not parts or not all(isinstance(part, cls) for part in parts):
             raise InvalidInputError(f"Trajectories.cat joins a list of at least one, not {parts!r:.60}")
         first = parts[0]
         for part in parts[1:]:

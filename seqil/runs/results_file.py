@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..capacity import reading
 from ..errors import InvalidInputError, MissingExtraError
 from ..statistics import Estimate
-from . import sealed_lines, strict_json
+from . import strict_json
 
 if TYPE_CHECKING:
     import pandas
@@ -129,7 +129,7 @@ def is_record(line: bytes) -> bool:
 
 def _judged(line: bytes) -> tuple[str, Record | None]:
     """What is wrong with a line, and the record that it holds, if it is one at all."""
-    text = sealed_lines.unsealed(line)
+    text = strict_json.unsealed(line)
     if text is None:
         return "it was changed: its SHA-256 differs", None
     try:

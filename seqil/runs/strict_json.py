@@ -1,17 +1,21 @@
 """Strict JSON of values that JSON has no word for: infinity, minus infinity and NaN.
 
 Such a float becomes the object `{"float": "inf"}` (`"-inf"`, `"nan"`), which every reader of JSON takes and no text of
-a record can be mistaken for; `loads` makes it a float again.
+a record can be mistaken for; `loads` makes it a float again. An object on a line of its own may bear the SHA-256 of its
+bytes at its end, so that a line that was changed is known.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from ..errors import InvalidInputError
 
+_SEAL = re.compile(rb'(.*), "sha256": "([0-9a-f]{64})"\}\s*', re.DOTALL)
 _KEY, _NAMES = "float", ("inf", "-inf", "nan")
 
 
@@ -58,3 +62,17 @@ def _is_float(item: dict[str, Any]) -> bool:
 
 def _refuse(word: str) -> NoReturn:
     raise json.JSONDecodeError(f"{word} is no JSON", word, 0)
+
+
+def sealed(text: str) -> str:
+    """The text of a JSON object with the sum of its bytes as one more field, `sha256`, the last."""
+    return f'{text[:-1]}, "sha256": "{hashlib.sha256(text.encode()).hexdigest()}"}}'
+
+
+def unsealed(line: bytes) -> bytes | None:
+    """The text that was sealed, or as it is where it bears no sum; None: it is not what was sealed."""
+    found = _SEAL.fullmatch(line)
+    if found is None:
+        return line
+    text = found[1] + b"}"
+    return text if hashlib.sha256(text).hexdigest().encode() == found[2] else None

@@ -16,7 +16,7 @@ from benchmarks.compounding_error.running.records import appending
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError
-from seqil.runs import sealed_lines
+from seqil.runs import strict_json
 from seqil.runs.results_file import read
 
 RECORD, *_ = (stored(record) for record in synthetic(STUDY))
@@ -133,14 +133,14 @@ def test_a_frame_of_nothing_and_without_pandas_is_one_line(tmp_path, monkeypatch
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.floats(allow_nan=False)), st.data())
 def test_a_sealed_line_is_read_back_and_no_other_one_is(record, data):
     text = json.dumps(record or {"a": 1})
-    line = sealed_lines.sealed(text).encode()
+    line = strict_json.sealed(text).encode()
     assert json.loads(line)["sha256"]
-    assert sealed_lines.unsealed(line + b"\n") == text.encode()
-    assert sealed_lines.unsealed(text.encode()) == text.encode()
+    assert strict_json.unsealed(line + b"\n") == text.encode()
+    assert strict_json.unsealed(text.encode()) == text.encode()
     at = data.draw(st.integers(0, len(text) - 2))
     changed = bytearray(line)
     changed[at] ^= 1 << data.draw(st.integers(0, 7))
-    assert sealed_lines.unsealed(bytes(changed)) is None
+    assert strict_json.unsealed(bytes(changed)) is None
 
 
 def test_a_record_that_was_changed_is_named(tmp_path):
@@ -154,9 +154,7 @@ def test_a_record_that_was_changed_is_named(tmp_path):
     assert read(file).faults == [f"{file}, line 1: it was changed: its SHA-256 differs; remove that line"]
 
 
-@pytest.mark.parametrize(
-    ("end", "whole"), [(b'{"key": "cut', 1), (sealed_lines.sealed(json.dumps(RECORD)).encode(), 2)]
-)
+@pytest.mark.parametrize(("end", "whole"), [(b'{"key": "cut', 1), (strict_json.sealed(json.dumps(RECORD)).encode(), 2)])
 def test_what_a_crash_cut_short_goes_and_a_record_without_its_end_stays(tmp_path, end, whole):
     file = tmp_path / "results.jsonl"
     file.write_bytes(json.dumps(RECORD).encode() + b"\n" + end)

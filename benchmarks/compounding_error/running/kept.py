@@ -19,7 +19,7 @@ from seqil import Task, TokenPolicy, Trajectories, metrics
 from seqil.durable import naming
 from seqil.mdp.prefix import Prompts, pad_prompts
 from seqil.policy.seals import sha256
-from seqil.runs import sealed_lines, strict_json
+from seqil.runs import strict_json
 
 from ..study import Decoding
 from .measurement import Draw, sampled
@@ -60,7 +60,7 @@ class Kept:
         if self.folder is None:
             return None
         try:
-            found = strict_json.loads(sealed_lines.unsealed((self.folder / _FACTS).read_bytes()) or b"")
+            found = strict_json.loads(strict_json.unsealed((self.folder / _FACTS).read_bytes()) or b"")
             if found.get("weights", sum_ := sha256(self.folder / _WEIGHTS)) != sum_:
                 return None
             flat = load_file(self.folder / _WEIGHTS)
@@ -81,7 +81,7 @@ class Kept:
         _replaced(self.folder / _WEIGHTS, lambda file: save_file(flat, file))
         weights = sha256(self.folder / _WEIGHTS)
         text = strict_json.dumps({"facts": trained.facts, "stages": trained.stages, "weights": weights})
-        _replaced(self.folder / _FACTS, lambda file: file.write_text(sealed_lines.sealed(text), encoding="utf-8"))
+        _replaced(self.folder / _FACTS, lambda file: file.write_text(strict_json.sealed(text), encoding="utf-8"))
 
     def draw(self, stage: int) -> Draw:
         """Like `sampled`, but texts of the weights of a stage that have been drawn before are read."""

@@ -15,7 +15,7 @@ from typing import Any
 from seqil.capacity import read_bytes
 from seqil.durable import flush, make_folder, naming
 from seqil.errors import InvalidInputError
-from seqil.runs import results_file, sealed_lines, strict_json
+from seqil.runs import results_file, strict_json
 from seqil.runs.results_file import Record as Record
 
 
@@ -53,7 +53,7 @@ def appending(results: Path) -> Iterator[Callable[[Record], None]]:
 
 def _append(results: Path, file: FileIO, record: Record) -> None:
     """Whole, or the file is as before."""
-    line, before = sealed_lines.sealed(strict_json.dumps(record)).encode() + b"\n", results.stat().st_size
+    line, before = strict_json.sealed(strict_json.dumps(record)).encode() + b"\n", results.stat().st_size
     with naming(results, "mend the disk and run again to go on"):
         try:
             if file.write(line) != len(line):
