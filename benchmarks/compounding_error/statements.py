@@ -42,12 +42,12 @@ MARK = re.compile(r"<!-- claim:([\w-]+) -->")
 SOURCE = re.compile(r"<!-- by ([\w./-]+) -->")
 """What makes or tests a number that no record holds."""
 
-_RECORD = re.compile(r"<!-- \w+/[\w-]+/[^/>]+/\w+ -->")
+_RECORD = re.compile(r"<!-- [\w-]+/[\w-]+/[^/>]+/\w+ -->")
 _CAUSE = re.compile(
     r"\b(because|due to|thanks to|owing to|therefore|that is why|the reason|explains?|carr(?:y|ies)|comes? from)\b",
     re.I,
 )
-_MARKED = re.compile(r"-?\d+(?:\.\d+)?<!-- \w+/.*?-->")
+_MARKED = re.compile(r"-?\d+(?:\.\d+)?<!-- [\w-]+/.*?-->")
 _NO_PROSE = re.compile(
     r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b(?:Python|torch) \d[\w.+]*|\b\d+(?:\.\d+){2,}|\b95 %", re.DOTALL
 )

@@ -32,7 +32,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 RELIABILITY = ROOT / "docs" / "reliability.md"
 
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- (\w+)/([\w-]+)/([^/>]+)/(\w+) -->)")
+_NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- ([\w-]+)/([\w-]+)/([^/>]+)/(\w+) -->)")
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
 
 
