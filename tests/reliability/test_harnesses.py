@@ -20,7 +20,7 @@ def test_a_disk_that_refuses_is_named_and_costs_nothing(forks, subjects, tmp_pat
 
 
 def test_a_loss_of_power_costs_no_checkpoint(forks, subjects, tmp_path):
-    all_fine(power.losses(forks, subjects, tmp_path / "run", 250), 3)
+    all_fine(power.losses(forks, subjects, tmp_path / "run", 60), 3)
 
 
 def test_damage_is_seen(forks, subjects, tmp_path):

@@ -87,6 +87,7 @@ class Forks:
 
     def __exit__(self, *_):
         self.server.stdin.close()
+        self.server.stdout.close()
         self.server.wait()
         shutil.rmtree(self.folder)
 
