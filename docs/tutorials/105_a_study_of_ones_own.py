@@ -2,7 +2,7 @@
 # # 105: A study of one's own
 #
 # A comparison takes more than two runs: equal cost of training, several seeds, the same prompts for all, and a test. A study
-# is that, in one short file. This page reads best as a notebook, for its results are a pandas frame. It takes half a minute
+# is that, in one short file. This page reads best as a notebook, for its results are a pandas frame. It takes about a minute
 # on one core, and what it finds is about a toy of 8 tokens: read it for the form.
 #
 # ## The file

@@ -36,3 +36,14 @@ def test_a_tutorial_runs(name, monkeypatch, tmp_path):
         assert "<svg" in (tmp_path / "runs" / "101" / "inspection.html").read_text(encoding="utf-8")
     if name.startswith("102"):
         assert names["agreement"](names["prompt"], names["tokens"]) == pytest.approx(names["total"])
+
+
+@pytest.mark.slow
+def test_tutorials_show_what_they_promise(monkeypatch, tmp_path):
+    right = {}
+    for name in ("103_an_agent_of_ones_own", "104_a_task_with_an_exact_teacher"):
+        found = run(name, monkeypatch, tmp_path, short=False)["found"]
+        right[name[:3]] = {arm: measured["success"].value for arm, measured in found.items()}
+    assert right["103"]["GAIL"] < right["103"]["cloning"]
+    assert right["103"]["never seen"] > 0.3
+    assert right["104"]["DAgger"] > right["104"]["cloning"] + 0.1
