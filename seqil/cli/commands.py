@@ -23,6 +23,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
+from ..revision import WholeTextPolicy
 from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption, strict_json
@@ -173,13 +174,14 @@ def sample(
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
     if stream:
         trajectories = _streamed(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
+        cost = metrics.cost(trajectories, chosen)
     else:
-        trajectories = _rollout(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
+        trajectories, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
         showing.show(console, task, prompts, trajectories, form)
     if record is not None:
         _record(record, f"seqil sample {out}", task, prompts, trajectories)
     if form != "json":
-        _print_cost(trajectories, task.budget(max_actions, max_length), chosen)
+        _print_cost(trajectories, cost, task.budget(max_actions, max_length))
 
 
 def _record(file: Path, command: str, task: Task, prompts: Sequence[Sequence[int]], trajectories: Trajectories) -> None:
@@ -212,7 +214,7 @@ def _streamed(
             streamer.put([action])
 
         own = {"streams": torch.tensor([row]), "watch": watch}
-        parts.append(_rollout(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, own))
+        parts.append(_rollout(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, own)[0])
         streamer.end()
     return Trajectories.cat(parts)
 
@@ -239,9 +241,9 @@ def evaluate(
     n = _number(task, split, n, 500, least=2)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    written = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
+    written, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
     budget = task.budget(max_actions)
-    measured = evaluation(task, policy, demonstrations, written, metrics.cost(written, chosen), entries)
+    measured = evaluation(task, policy, demonstrations, written, cost, entries)
     how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {budget} actions a text"])
     console.print(f"{out} on {task.name}/{split}, {n} samples, {how}\n", soft_wrap=True)
     columns = ("metric", "value [95 % interval]", "unit, which way is better", "what it is")
@@ -271,13 +273,12 @@ def _say_finished(
         f"in {seconds:.0f} s"
     )
     prompts = training.demonstrations.select(slice(0, 64)).prompts
-    written = _rollout(task, training.policy, prompts, 1.0, 0, max_actions=max_actions)
-    _print_cost(written, task.budget(max_actions))
+    written, cost = _rollout(task, training.policy, prompts, 1.0, 0, max_actions=max_actions)
+    _print_cost(written, cost, task.budget(max_actions))
     console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
 
 
-def _print_cost(trajectories: Trajectories, budget: int, rules: Sequence[decoding.Rule] = ()) -> None:
-    cost = metrics.cost(trajectories, rules)
+def _print_cost(trajectories: Trajectories, cost: metrics.Cost, budget: int) -> None:
     net = max(cost.net.sum(), 1)
     console.print(
         f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
@@ -293,8 +294,8 @@ def _load(out: Path, best: bool) -> tuple[Task, TokenPolicy]:
         if run.best() is None:
             raise InvalidInputError(f"{out} holds no best checkpoint; train it with --evaluate-every")
         checkpoint = run.path / "best"
-    task = make_task(chosen)
-    return task, TokenPolicy.from_pretrained(checkpoint, task.vocabulary)
+    task, cls = make_task(chosen), plugins.load("agents", chosen.agent.name)
+    return task, cls.policy_class.from_pretrained(checkpoint, task.vocabulary)
 
 
 def _number(task: Task, split: str, asked: int | None, default: int, least: int = 1) -> int:
@@ -323,16 +324,25 @@ def _rollout(
     max_length: int | None = None,
     max_actions: int | None = None,
     more: Mapping[str, Any] | None = None,
-) -> Trajectories:
+) -> tuple[Trajectories, metrics.Cost]:
+    """One text per prompt, and what it took."""
     length = max_length or task.max_length
-    return rollout(
+    limits: dict[str, Any] = {"max_length": length, "min_length": min(task.min_length, length)}
+    g = torch.Generator().manual_seed(seed)
+    if isinstance(policy, WholeTextPolicy):
+        if rules or more:
+            raise InvalidInputError("decoding rules and --stream are for policies that write token by token")
+        found = policy.write(prompts, **limits, generator=g, temperature=temperature)
+        net = metrics.cost(found.trajectories).net
+        return found.trajectories, metrics.Cost(net, found.forwards.numpy(), net)
+    written = rollout(
         policy,
         prompts,
-        max_length=length,
-        min_length=min(task.min_length, length),
+        **limits,
         max_actions=task.budget(max_actions, max_length),
         temperature=temperature,
         rules=rules,
-        generator=torch.Generator().manual_seed(seed),
+        generator=g,
         **(more or {}),
     ).to("cpu")
+    return written, metrics.cost(written, rules)

@@ -15,6 +15,7 @@ from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
 from ..policy.token_policy import TokenPolicy
+from ..runs import plugins
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import make_task
 from ..runs.resumption import opened as settings_of_newest
@@ -32,6 +33,10 @@ def opened(path: Path, best: bool = False) -> tuple[TokenPolicy, Settings, Task,
             raise InvalidInputError(f"{path} holds no best checkpoint; train it with --evaluate-every")
         step, checkpoint = int(about["step"]), run.path / "best"
     task = make_task(settings)
+    if plugins.load("agents", settings.agent.name).policy_class is not TokenPolicy:
+        raise InvalidInputError(
+            f"{settings.agent.name} trains a policy of whole texts; its checkpoints are exported as they are"
+        )
     return TokenPolicy.from_pretrained(checkpoint, task.vocabulary), settings, task, step
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +14,7 @@ from torchrl.objectives import LossModule
 from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
 from ..errors.arguments import typed
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
 from ..policy.refusals import refuse_wrapped
@@ -60,6 +61,12 @@ class Agent:
     """Steps of the optimizer on the same data per update, once the warm-up is over."""
     division = Division()
     """How the rows of an update are divided over microbatches and ranks; `Training` sets it."""
+    policy_class: ClassVar[type[Any]] = TokenPolicy
+    """What it trains: `TokenPolicy`, or a policy of whole texts (`seqil.revision`)."""
+    policy_options: ClassVar[tuple[str, ...]] = ()
+    """Options of the agent that its policy is made with, too."""
+    from_task: ClassVar[Mapping[str, Callable[[Task, Any], Any]]] = {}
+    """Options that settings need not hold, for `(task, policy)` makes them: option -> maker."""
     choices: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of the constructor's options by name, for settings that fit into a file: option -> name -> value."""
 
@@ -133,6 +140,11 @@ class Agent:
         for name, value in shares.items():
             if not 0 <= value <= 1:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must lie in [0, 1]")
+
+    def refuse_warm_up(self) -> None:
+        """For agents that have nothing to clone first."""
+        if self.warm_up:
+            raise InvalidInputError(f"{type(self).__name__} has no warm-up, for it does not clone; leave out warm_up")
 
     def check_least(self, least: float, **values: float) -> None:
         """Refuse options of the constructor that are below `least`, or not finite."""

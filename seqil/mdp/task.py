@@ -30,6 +30,7 @@ class Task(ABC):
         judged: whether `first_error` is to be believed: so it is where a task defines it, unless the task says no.
         one_guess: whether a text holds one guess and all else can be read off what stands. Then first errors sit at its
             position, and errors per token at risk are the share of wrong texts under another name: not reported.
+        beyond_data: whether success asks for more than the demonstrations show, so that they have none themselves.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Task(ABC):
     max_actions: int | None = None
     judged: bool = False
     one_guess: bool = False
+    beyond_data: bool = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -112,6 +114,10 @@ class Task(ABC):
 
     def success(self, prompt: Sequence[int], tokens: Sequence[int]) -> bool | None:
         """Whether the generated text, `eos` included, is right; None where that is not defined."""
+        return None
+
+    def attribute(self, prefixes: Prefixes) -> Tensor | None:
+        """A number of each text that is to be high, float64 [B], for agents that improve texts; None: there is none."""
         return None
 
     def confusions(self, prefixes: Prefixes) -> Tensor | None:

@@ -62,6 +62,10 @@ def _success(s: Sample) -> Estimate | None:
     return None if s.successes is None else proportion(sum(s.successes), len(s.successes), "sequences")
 
 
+def _nll(s: Sample) -> Estimate | None:
+    return mean(negative_log_likelihood(s.policy, s.demonstrations), "sequences") if s.autoregressive else None
+
+
 def _hazard(s: Sample) -> Estimate | None:
     """None where all errors are of one guess, for there it is the share of wrong texts under another name."""
     return None if s.first_errors is None or s.task.one_guess else hazard(*s.first_errors)
@@ -97,7 +101,9 @@ def _mauve(s: Sample) -> Estimate | None:
     return mean([mauve(s.texts, s.references)], "samples") if same else None
 
 
-def _accuracy(s: Sample) -> Estimate:
+def _accuracy(s: Sample) -> Estimate | None:
+    if not s.autoregressive:
+        return None
     right = along(s.demonstrations.select(slice(_LAWS)), _agrees, s.policy)
     return ratio(np.nansum(right, axis=1), (~np.isnan(right)).sum(1), "sequences")
 
@@ -165,7 +171,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "nll_per_token",
         "Negative log-likelihood of held-out demonstrations.",
-        lambda s: mean(negative_log_likelihood(s.policy, s.demonstrations), "sequences"),
+        _nll,
         "nats per token",
         (),
         "lower",

@@ -12,6 +12,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
+from ..revision.whole_text import WholeTextPolicy
 from .costs import Cost
 from .costs import cost as cost_of
 from .deletions import Backspaces, backspaces
@@ -51,6 +52,11 @@ class Sample:
     ) -> Sample:
         """`cost` None: that of sampling without rules."""
         return cls(task, policy, demonstrations, rollouts, cost or cost_of(rollouts))
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether the policy has a law of the next token; one of whole texts has none."""
+        return not isinstance(self.policy, WholeTextPolicy)
 
     @cached_property
     def prompts(self) -> list[list[int]]:
@@ -93,15 +99,20 @@ class Sample:
         """Whether the task knows the law of the next token."""
         return self.task.next_distribution(self.demonstrations.replay()) is not None
 
+    @property
+    def comparable(self) -> bool:
+        """Whether both the task and the policy have a law of the next token."""
+        return self.autoregressive and self.has_teacher
+
     @cached_property
     def off_policy_step_errors(self) -> Floats | None:
         """Of the demonstrations: float64 [B]; see `step_errors`."""
-        return step_errors(self.task, self.policy, self.demonstrations) if self.has_teacher else None
+        return step_errors(self.task, self.policy, self.demonstrations) if self.comparable else None
 
     @cached_property
     def on_policy_step_errors(self) -> Floats | None:
         """Of the policy's own texts: float64 [B]; see `step_errors`."""
-        return step_errors(self.task, self.policy, self.rollouts) if self.has_teacher else None
+        return step_errors(self.task, self.policy, self.rollouts) if self.comparable else None
 
     @cached_property
     def taught(self) -> Floats | None:

@@ -31,14 +31,14 @@ _GENERATE = Path(__file__).with_name("custom_generate.txt")
 SETTINGS = seals.SETTINGS
 
 
-def load_model(folder: str | Path) -> PreTrainedModel:
-    """The Hugging Face causal LM of a local folder; safetensors only, nothing is unpickled, downloaded or run.
+def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
+    """The Hugging Face causal (or masked) LM of a local folder; safetensors only, nothing is unpickled or downloaded.
 
     Raises:
         CheckpointError: no such folder, no model in it, a damaged one, one that brings its own code, or weights that
             are not those of the model that its config describes.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     if not (Path(folder) / "config.json").exists():
         raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
@@ -46,7 +46,7 @@ def load_model(folder: str | Path) -> PreTrainedModel:
     how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         with torch.random.fork_rng(devices=[]):  # what is missing is drawn, before it is refused
-            model, report = AutoModelForCausalLM.from_pretrained(folder, **how)
+            model, report = (AutoModelForMaskedLM if masked else AutoModelForCausalLM).from_pretrained(folder, **how)
     except Exception as error:  # whatever a file may hold breaks transformers anywhere
         raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
     for what in ("missing", "unexpected", "mismatched"):

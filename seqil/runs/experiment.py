@@ -27,6 +27,7 @@ from ..models.head_rows import Choice
 from ..policy.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
+from ..revision import making
 from . import plugins
 from .option_types import argument_types, fits
 from .settings import Chosen, Settings
@@ -73,9 +74,10 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
     actions = max(_actions(s, task.max_length), task.budget())
     written = task.max_length + 1 if Memory.of(s.model.memory).rewinds else actions
     cells = demonstrations.prompts.shape[1] + written + spare
-    policy = make_policy(s, task.vocabulary, cells)
+    cls = plugins.load("agents", s.agent.name)
+    policy = (make_policy if cls.policy_class is TokenPolicy else make_whole_text)(s, task.vocabulary, cells)
     policy.check_positions(cells)
-    options = agent_options(plugins.load("agents", s.agent.name), s.agent.options, task, policy)
+    options = agent_options(cls, s.agent.options, task, policy)
     agent = plugins.construct("agents", s.agent.name, policy, steps=s.steps, learning_rate=s.learning_rate, **options)
     training = Training(
         agent,
@@ -91,6 +93,18 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
     if s.noise.source == "model":
         _count_noise(training)
     return training
+
+
+def make_whole_text(settings: Settings, vocabulary: Vocabulary, cells: int) -> Any:
+    """The untrained policy of an agent that is not autoregressive, of the class that it trains."""
+    s, cls = settings.model, plugins.load("agents", settings.agent.name)
+    for name, wanted in {"backspace_row": None, "memory": "prefix", "lora": None, "dtype": "float32"}.items():
+        if getattr(s, name) != wanted:
+            raise InvalidInputError(f"setting {name}={getattr(s, name)!r} is of no use to {settings.agent.name}")
+    own = {name: value for name, value in settings.agent.options.items() if name in cls.policy_options}
+    sizes = (s.layers, s.width, s.heads)
+    where: dict[str, Any] = {"path": s.path, "device": s.device}
+    return making.make(cls.policy_class, vocabulary, cells, sizes=sizes, seed=settings.seed, options=own, **where)
 
 
 def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:
@@ -152,7 +166,8 @@ def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corr
             f"setting burst={chosen.burst}: a text of {task.name} holds {task.max_length} tokens at most"
         )
     plugins.load("noise", chosen.source)
-    weights = plugins.made("noise", chosen.source, task, policy) if settings.model.backspace else None
+    deletes = settings.model.backspace and policy.backspace
+    weights = plugins.made("noise", chosen.source, task, policy) if deletes else None
     if weights is None:
         return None
     source = noise.Noise(weights, chosen.burst)
@@ -196,7 +211,9 @@ def _absolute(path: str) -> str:
 
 def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Task, policy: TokenPolicy) -> dict[str, Any]:
     """Options of an agent's constructor from their JSON form: values that have a name are given by it."""
-    given = dict(options)
+    given = {option: make(task, policy) for option, make in cls.from_task.items() if option not in options} | {
+        **options
+    }
     for setting in ("steps", "learning_rate"):
         if setting in given:
             raise InvalidInputError(f"{setting} is no option of the agent; give --{setting.replace('_', '-')}")

@@ -25,6 +25,8 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
+from ..revision import WholeTextPolicy
+from ..revision.making import small_bert
 from ..rollouts.rollouts import rollout
 from ..runs.checkpoint import RunFolder
 from .losses import check_loss, check_use_of_rollouts
@@ -34,7 +36,11 @@ _LENGTH = 6
 _UPDATES = 3
 
 
-def check_agent(make_agent: Callable[[TokenPolicy], Agent], memory: Memory | str = PREFIX) -> None:
+def check_agent(
+    make_agent: Callable[[Any], Agent],
+    memory: Memory | str = PREFIX,
+    make_policy: Callable[[], Any] | None = None,
+) -> None:
     """Prove that an agent keeps the contract of `seqil.Agent`; an AssertionError says in one line where it does not.
 
     Checked, on a tiny GPT-2, before and after updates:
@@ -55,8 +61,10 @@ def check_agent(make_agent: Callable[[TokenPolicy], Agent], memory: Memory | str
         make_agent: from a fresh policy to the agent, as `lambda policy: SequenceMatch(policy, steps=6)`; up to six
             updates are made.
         memory: of the policy.
+        make_policy: what makes a fresh policy, always the same: for agents that train one of whole texts, `partial(
+            tiny_whole_text, EditPolicy)`. Their rollouts are texts that the policy writes; all else is as above.
     """
-    make_policy = partial(tiny_policy, memory=memory)
+    make_policy = make_policy or partial(tiny_policy, memory=memory)
     with seeded(0):
         policy = make_policy()
         agent = make_agent(policy)
@@ -81,6 +89,13 @@ def tiny_policy(backspace: bool = True, memory: Memory | str = PREFIX) -> TokenP
     )  # fmt: skip
     with seeded(0):
         return TokenPolicy(GPT2LMHeadModel(config), vocabulary, backspace=backspace, memory=memory)
+
+
+def tiny_whole_text(policy_class: type[WholeTextPolicy], **options: Any) -> WholeTextPolicy:
+    """A policy over a BERT of 1 layer and width 16 over five tokens, always the same."""
+    vocabulary = Vocabulary(size=5, eos=4)
+    with seeded(0):
+        return policy_class(small_bert(vocabulary, 16, 1, 16, 2, 0, dropout=0.1), vocabulary, **options)
 
 
 def tiny_demonstrations(rows: int = 8, backspace: bool = True, memory: Memory | str = PREFIX) -> Trajectories:
@@ -190,7 +205,10 @@ def _rollouts(agent: Agent) -> Trajectories:
     """From the prompts of the demonstrations, as a fresh agent has them."""
     data = _demonstrations(agent).repeat(agent.samples)
     g = torch.Generator().manual_seed(0)
-    own = rollout(agent.policy, data.prompts, max_length=_LENGTH, generator=g, rules=agent.rules(data))
+    if isinstance(agent.policy, WholeTextPolicy):
+        own = agent.policy.write(data.prompts, max_length=_LENGTH, generator=g).trajectories
+    else:
+        own = rollout(agent.policy, data.prompts, max_length=_LENGTH, generator=g, rules=agent.rules(data))
     kept = agent.label(own, data, g)
     for name in ("prompts", "actions", "lengths"):
         assert torch.equal(getattr(kept, name), getattr(own, name)), f"label changes the {name} of its rollouts"

@@ -98,7 +98,9 @@ def _check_demonstrations(task: Task, t: Trajectories, split: str) -> None:
         assert task.first_error(list(prompt), list(text)) is None, (
             f"first_error finds one in a demonstration of {split}"
         )
-        assert _verdict(task, prompt, text) is not False, f"success is False for a demonstration of {split}"
+        assert task.beyond_data or _verdict(task, prompt, text) is not False, (
+            f"success is False for a demonstration of {split}"
+        )
         assert isinstance(task.decode([*prompt, *text]), str), "decode does not give a str"
         assert isinstance(task.decode(list(text[:1])), str), "decode does not give a str for the beginning of a text"
 

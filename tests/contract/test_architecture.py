@@ -21,6 +21,7 @@ DIRECTIONS = {
         {"runs", "integrations"},
         {"learning", "selection"},
         {"metrics", "rollouts"},
+        {"revision"},
         {"theory", "decoding", "policy"},
         {"models", "statistics", "mdp", "capacity", "durable"},
         {"errors", "randomness"},
@@ -45,7 +46,7 @@ DIRECTIONS = {
     ),
     "envs/tasks": (
         {"automaton", "graph_walk", "ngram", "hmm", "pcfg", "dyck", "add_in_base", "long_addition", "chains", "star"}
-        | {"sudoku4", "text", "pydoc_kn", "multiplication", "countdown"},
+        | {"sudoku4", "text", "pydoc_kn", "multiplication", "countdown", "potentials"},
         {"pydoc", "chain"},
         {"base"},
     ),

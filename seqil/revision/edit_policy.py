@@ -1,0 +1,190 @@
+"""A policy of edits over any masked language model (ICE, Schwarzer et al., arXiv 2303.04562)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from ..errors import InvalidInputError
+from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
+from ..mdp.prefix import Prefixes, Prompts, pad_prompts
+from ..mdp.vocabulary import Vocabulary
+from ..policy.modes import evaluating
+from .whole_text import WholeTextPolicy, Written, ended_trajectories
+
+Scorer = Callable[[Prefixes], Tensor]
+"""K states -> a number of each text that is to be raised: float [K]."""
+TAGS = ("raise", "lower")
+
+
+@dataclass(frozen=True)
+class Guide:
+    """How single edits are chosen.
+
+    Attributes:
+        steps: edits per text.
+        candidates: edits drawn at each step, of which the best by `scorer` is made; 1: the drawn one.
+        scorer: exact or learned; None: the likeliest of the drawn ones.
+    """
+
+    steps: int = 20
+    candidates: int = 1
+    scorer: Scorer | None = None
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.candidates < 1:
+            raise InvalidInputError(f"{self.steps} steps of {self.candidates} candidates; give 0 or more of at least 1")
+
+
+class EditPolicy(WholeTextPolicy):
+    """`pi(e|x)` over the legal edits of `seqil.Edits`, by one reading of the text.
+
+    Logits of a substitution are the model's own at its cell; inserts, deletions and `stop` are linear heads: a deletion
+    on the state of its cell, an insert on that of the cell before it, `stop` on that of the last cell of the prompt.
+
+    Args:
+        encoder: any Hugging Face masked language model; it is copied.
+        vocabulary: the ids.
+        kinds: of edits.
+        mask: of `WholeTextPolicy`.
+    """
+
+    kind = "edits"
+
+    def __init__(
+        self, encoder: nn.Module, vocabulary: Vocabulary, *, kinds: Sequence[str] = KINDS, mask: int | None = None
+    ) -> None:
+        super().__init__(encoder, vocabulary, mask=mask)
+        self.kinds = Edits(self.vocabulary, 1, tuple(kinds)).kinds
+        width = self.weight.shape[1]
+        self.heads = skip_init(nn.Linear, width, self.vocabulary.size + 2).to(self.weight)  # inserts, a deletion, stop
+        self.tags = skip_init(nn.Embedding, len(TAGS), width).to(self.weight)
+        nn.init.zeros_(self.heads.weight)
+        nn.init.zeros_(self.heads.bias)
+        nn.init.zeros_(self.tags.weight)
+
+    def edits(self, max_length: int, min_length: int = 0) -> Edits:
+        """The alphabet of texts of this length; where all have one length, of substitutions alone, if it has them."""
+        fixed = min_length == max_length and "substitute" in self.kinds
+        return Edits(self.vocabulary, max_length, ("substitute",) if fixed else self.kinds)
+
+    def log_probs(self, prefixes: Prefixes, tags: Tensor | None = None) -> Tensor:
+        """Log-probabilities of all edits: float [B, A], illegal ones -inf.
+
+        Args:
+            prefixes: texts that are being revised.
+            tags: int64 [B], places in `TAGS`; None: `raise`.
+        """
+        p, edits = prefixes, self.edits(prefixes.max_length, prefixes.min_length)
+        width = int(p.length.max())
+        inside = torch.arange(width, device=p.length.device) < p.length[:, None]
+        tags = torch.zeros_like(p.length) if tags is None else tags
+        hidden, own = self.read(p.tokens[:, :width], inside, self.tags(tags)[:, None])
+        heads = self.heads(hidden).to(own.dtype)
+        W, V = edits.max_length, self.vocabulary.size
+        place = p.prompt_length[:, None] + torch.arange(W, device=p.length.device)
+        rows = torch.arange(len(p), device=place.device)[:, None]
+        here, before = (at.clamp(max=width - 1) for at in (place, place - 1))
+        blocks = (heads[rows, before, :V].flatten(1), heads[rows, here, V], own[rows, here].flatten(1),
+                  heads[rows[:, 0], p.prompt_length - 1, V + 1][:, None])  # fmt: skip
+        return torch.cat(blocks, 1).masked_fill(~legal_edits(edits, p), -torch.inf).log_softmax(-1)
+
+    @torch.no_grad()
+    def improve(
+        self,
+        prefixes: Prefixes,
+        guide: Guide,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        stop: bool = True,
+    ) -> tuple[Prefixes, Tensor, list[list[tuple[int, int, int]]]]:
+        """Edit texts step by step.
+
+        Args:
+            prefixes: where to begin.
+            guide: how.
+            generator: on the CPU.
+            temperature: of the softmax; 0: the likeliest edit, and with several candidates the likeliest of them all.
+            stop: whether a text may stop of itself.
+
+        Returns:
+            The texts, as they stand; cells that were fed, int64 [B]; the edits of each row, in order.
+        """
+        edits, states = self.edits(prefixes.max_length, prefixes.min_length), prefixes
+        forwards = torch.zeros_like(states.length)
+        done: list[list[tuple[int, int, int]]] = [[] for _ in range(len(states))]
+        with evaluating(self):
+            for _ in range(guide.steps):
+                running = ~states.ended
+                if not bool(running.any()):
+                    break
+                laws = self.log_probs(states)
+                if not stop:
+                    laws = self._going_on(laws)
+                forwards += torch.where(running, states.length, 0)
+                chosen = self._chosen(states, laws, guide, generator, temperature)
+                for row, kind, place, token in _parts(edits, chosen, running):
+                    done[row].append((kind, place, token))
+                states = revise(edits, states, torch.where(running, chosen, edits.stop))
+        return states, forwards, done
+
+    def write(
+        self,
+        prompts: Prompts,
+        *,
+        max_length: int,
+        min_length: int = 0,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        guide: Guide | None = None,
+    ) -> Written:
+        """Begin with tokens at random, of any legal length, edit them, and stop."""
+        v = self.vocabulary
+        cells, _ = pad_prompts(v, prompts)
+        lengths = torch.randint(min_length, max_length + 1, (len(cells),), generator=generator).tolist()
+        drawn = (torch.randint(v.size - 1, (n,), generator=generator).tolist() for n in lengths)
+        texts = [[token + (token >= v.eos) for token in row] for row in drawn]
+        begun = begin_with(v, cells.cpu(), texts, max_length, min_length).to(self.device)
+        states, forwards, done = self.improve(begun, guide or Guide(), generator, temperature)
+        edits = self.edits(max_length, min_length)
+        stopped = revise(edits, states, torch.full_like(states.length, edits.stop))
+        return Written(ended_trajectories(stopped.to("cpu"), v, cells.cpu()), forwards.cpu(), done)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"kinds": list(self.kinds)}
+
+    def _going_on(self, laws: Tensor) -> Tensor:
+        """Without `stop`, where something else is legal."""
+        others = (laws[:, :-1] > -torch.inf).any(1)
+        return torch.cat([laws[:, :-1], laws[:, -1:].masked_fill(others[:, None], -torch.inf)], 1)
+
+    def _chosen(
+        self, states: Prefixes, laws: Tensor, guide: Guide, generator: torch.Generator, temperature: float
+    ) -> Tensor:
+        """One edit per row: int64 [B]."""
+        k = min(guide.candidates, laws.shape[1])
+        if temperature == 0:
+            drawn = laws.topk(k).indices
+        else:
+            weights = (laws / temperature).softmax(-1).cpu()
+            drawn = torch.multinomial(weights, k, replacement=True, generator=generator).to(laws.device)
+        if k == 1:
+            return drawn[:, 0]
+        if guide.scorer is None:
+            best = laws.gather(1, drawn).argmax(1)
+        else:
+            rows = torch.arange(len(states), device=drawn.device).repeat_interleave(k)
+            after = revise(self.edits(states.max_length, states.min_length), states.select(rows), drawn.flatten())
+            best = guide.scorer(after).reshape(-1, k).to(drawn.device).argmax(1)
+        return drawn.gather(1, best[:, None])[:, 0]
+
+
+def _parts(edits: Edits, actions: Tensor, running: Tensor) -> list[tuple[int, int, int, int]]:
+    """Row, kind, place and token of the edits of the rows that run."""
+    parts = zip(*(part.tolist() for part in edits.split(actions)), running.tolist(), strict=True)
+    return [(row, kind, place, token) for row, (kind, place, token, on) in enumerate(parts) if on]

@@ -1,0 +1,142 @@
+"""A masked language model as a policy: cells drawn given the rest (GMLM, arXiv 2407.21046; PRISM, 2510.01384)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from ..errors import InvalidInputError
+from ..mdp.prefix import Prefixes, Prompts, check_lengths, pad_prompts, start
+from ..mdp.vocabulary import Vocabulary
+from ..policy.modes import evaluating
+from .whole_text import WholeTextPolicy, Written, ended_trajectories
+
+Order = Literal["random", "confidence", "quality"]
+ORDERS = ("random", "confidence", "quality")
+
+
+class MaskedPolicy(WholeTextPolicy):
+    """`p(x_i | x_-S)` for the cells of a set S: one reading of the text with S masked.
+
+    A text is laid out on W cells behind its prompt: `max_length` of them where all texts have that length, else one
+    more, and cells behind `eos` hold `eos`. `eos` is illegal before `min_length` cells.
+
+    Args:
+        model: any Hugging Face masked language model; it is copied.
+        vocabulary: the ids.
+        quality: whether it has a head that says of every cell of a whole text how likely it is to be right (PRISM).
+        mask: of `WholeTextPolicy`.
+    """
+
+    kind = "masked"
+
+    def __init__(
+        self, model: nn.Module, vocabulary: Vocabulary, *, quality: bool = False, mask: int | None = None
+    ) -> None:
+        super().__init__(model, vocabulary, mask=mask)
+        self.quality_head: nn.Linear | None = None
+        if quality:
+            self.quality_head = skip_init(nn.Linear, self.weight.shape[1], 1).to(self.weight)
+            nn.init.zeros_(self.quality_head.weight)
+            nn.init.zeros_(self.quality_head.bias)
+
+    def conditionals(self, prefixes: Prefixes, masked: Tensor) -> Tensor:
+        """Log-probabilities of every cell's token, given all cells that are not masked: float [B, W, V].
+
+        Args:
+            prefixes: texts; what lies beyond one that has not ended must be masked.
+            masked: bool [B, W], the set S; of a cell outside it the row says what stood there if it were fed: nothing
+                that is of use.
+        """
+        cells, at, inside = self._laid_out(prefixes)
+        rows = torch.arange(len(cells), device=cells.device)[:, None]
+        fed = cells.clone()
+        fed[rows, at] = torch.where(masked, self.vocabulary.size, cells[rows, at])
+        _, logits = self.read(fed, inside)
+        return self._legal(prefixes, logits[rows, at]).log_softmax(-1)
+
+    def quality(self, prefixes: Prefixes) -> Tensor:
+        """Logits of each cell's being right, given the whole text: float [B, W].
+
+        Raises:
+            InvalidInputError: a policy that was made without `quality`.
+        """
+        if self.quality_head is None:
+            raise InvalidInputError("this policy has no head for quality; make it, and the agent, with quality=True")
+        cells, at, inside = self._laid_out(prefixes)
+        hidden, logits = self.read(cells, inside)
+        rows = torch.arange(len(cells), device=cells.device)[:, None]
+        found: Tensor = self.quality_head(hidden)[..., 0].to(logits.dtype)[rows, at]
+        return found
+
+    @torch.no_grad()
+    def write(
+        self,
+        prompts: Prompts,
+        *,
+        max_length: int,
+        min_length: int = 0,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        block: int = 1,
+        sweeps: int = 2,
+        order: Order | None = None,
+    ) -> Written:
+        """Fill an empty text cell by cell, the surest first, then resample it in blocks for some sweeps."""
+        from .resampling import filled, resample
+
+        v = self.vocabulary
+        cells, _ = pad_prompts(v, prompts)
+        empty = start(v, cells, max_length, min_length).to(self.device)
+        chosen: Order = order or ("random" if self.quality_head is None else "quality")
+        with evaluating(self):
+            begun, fed = filled(self, empty, generator, temperature)
+            found = resample(self, begun, block, sweeps, chosen, generator=generator, temperature=temperature)
+        texts = ended_trajectories(found.prefixes.to("cpu"), v, cells.cpu())
+        return Written(texts, (fed + found.forwards).cpu(), found.revisions)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"quality": self.quality_head is not None}
+
+    def _laid_out(self, prefixes: Prefixes) -> tuple[Tensor, Tensor, Tensor]:
+        """Cells [B, C], where those behind the prompt are [B, W], and which of them are inside [B, C]."""
+        p, v, W = prefixes, self.vocabulary, canvas(prefixes)
+        at = p.prompt_length[:, None] + torch.arange(W, device=p.length.device)
+        width = int(p.prompt_length.max()) + W
+        cells = nn.functional.pad(p.tokens, (0, max(0, width - p.tokens.shape[1])), value=v.size)[:, :width]
+        place = torch.arange(width, device=p.length.device)
+        beyond = (place >= p.length[:, None]) & p.ended[:, None]
+        return torch.where(beyond, v.eos, cells), at, place < p.prompt_length[:, None] + W
+
+    def _legal(self, prefixes: Prefixes, logits: Tensor) -> Tensor:
+        """Without `eos` where no text may end, and with nothing else in the last cell of one that must."""
+        p, v, W = prefixes, self.vocabulary, logits.shape[1]
+        place = torch.arange(W, device=logits.device)
+        eos = torch.arange(v.size, device=logits.device) == v.eos
+        wrong = (place < p.min_length)[:, None] & eos
+        wrong = wrong | ((place >= p.max_length)[:, None] & ~eos)
+        return logits.masked_fill(wrong, -torch.inf)
+
+
+def canvas(prefixes: Prefixes) -> int:
+    """W: cells that a text is laid out on."""
+    check_lengths(prefixes.max_length, prefixes.min_length)
+    return prefixes.max_length + (prefixes.min_length < prefixes.max_length)
+
+
+def put(vocabulary: Vocabulary, prefixes: Prefixes, tokens: Tensor) -> Prefixes:
+    """The ended texts of cells, int64 [B, W]: up to the first `eos`, which is added where there is none."""
+    p, v, W = prefixes, vocabulary, tokens.shape[1]
+    is_eos = tokens == v.eos
+    n = torch.where(is_eos.any(1), is_eos.int().argmax(1), W)
+    C = p.tokens.shape[1]
+    cell = torch.arange(C, device=tokens.device) - p.prompt_length[:, None]
+    padded = nn.functional.pad(tokens, (0, 1), value=v.eos)
+    text = padded.gather(1, cell.clamp(0, W))
+    written = torch.where(cell == n[:, None], v.eos, text)
+    cells = torch.where(cell < 0, p.tokens, torch.where(cell <= n[:, None], written, v.size))
+    return replace(p, tokens=cells, length=p.prompt_length + n + 1, ended=torch.ones_like(p.ended))

@@ -1,0 +1,217 @@
+"""Chains on texts: blocks of cells drawn anew given the rest, sweep after sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError
+from ..mdp.edits import SUBSTITUTE
+from ..mdp.prefix import Prefixes
+from ..mdp.vocabulary import Vocabulary
+from .masked_policy import ORDERS, Order, canvas, put
+
+
+class Conditionals(Protocol):
+    """What is resampled by: a `MaskedPolicy`, or exact conditionals."""
+
+    vocabulary: Vocabulary
+
+    def conditionals(self, prefixes: Prefixes, masked: Tensor, /) -> Tensor:
+        """Log-probabilities of every cell's token, given all cells that are not masked: float [B, W, V]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """Texts after some sweeps.
+
+    Attributes:
+        prefixes: the texts, ended.
+        forwards: int64 [B], cells that were fed, the prompt's among them.
+        revisions: per row the substitutions that changed something, in order: (kind, place, token), as of `Written`.
+    """
+
+    prefixes: Prefixes
+    forwards: Tensor
+    revisions: list[list[tuple[int, int, int]]]
+
+
+@torch.no_grad()
+def resample(
+    policy: Conditionals,
+    prefixes: Prefixes,
+    block: int,
+    sweeps: int,
+    order: Order = "random",
+    *,
+    generator: torch.Generator,
+    temperature: float = 1.0,
+    exact: bool = False,
+    span: bool = False,
+) -> Resampled:
+    """Draw every cell of a text anew, block by block, `sweeps` times.
+
+    A block that holds the end of a text holds all cells behind it.
+
+    Args:
+        policy: says the law of masked cells.
+        prefixes: ended texts.
+        block: cells that are drawn at once.
+        sweeps: over all cells.
+        order: `random`, or the cells that the model doubts most first: by the probability that it gives to what stands
+            there given all else (`confidence`, W more readings per sweep), or by the head that was trained for it
+            (`quality`, one more).
+        generator: on the CPU.
+        temperature: of the conditionals.
+        exact: whether the cells of a block are drawn from left to right, each given those before it, as their joint law
+            asks; else each on its own, which is one reading per block, and not the joint law.
+        span: whether a block is one of neighbours.
+
+    Raises:
+        InvalidInputError: texts that have not ended, an unknown order, or a block of no cells.
+    """
+    if block < 1 or sweeps < 0:
+        raise InvalidInputError(
+            f"block={block}, sweeps={sweeps}: give blocks of at least one cell, and no fewer than 0"
+        )
+    if order not in ORDERS:
+        raise InvalidInputError(f"order={order!r}; known: {', '.join(ORDERS)}")
+    if not bool(prefixes.ended.all()):
+        raise InvalidInputError("a text has not ended; fill it first, or end it")
+    state, W = prefixes, canvas(prefixes)
+    forwards = torch.zeros_like(state.length)
+    done: list[list[tuple[int, int, int]]] = [[] for _ in range(len(state))]
+    for _ in range(sweeps):
+        ranked, read = _ranked(policy, state, order, generator, span, block)
+        forwards += read * (state.prompt_length + W)
+        for masked in _blocks(ranked, block):
+            before = laid(policy.vocabulary, state, W)
+            state, fed = _redrawn(policy, state, masked, generator, temperature, exact)
+            forwards += fed * (state.prompt_length + W)
+            _note(done, before, laid(policy.vocabulary, state, W))
+    return Resampled(state, forwards, done)
+
+
+@torch.no_grad()
+def filled(
+    policy: Conditionals, prefixes: Prefixes, generator: torch.Generator, temperature: float = 1.0, at_once: int = 1
+) -> tuple[Prefixes, Tensor]:
+    """Texts written into empty cells, the surest of them first (mask-predict without going back).
+
+    Args:
+        policy: says the law of masked cells.
+        prefixes: prompts, with nothing behind them.
+        generator: on the CPU.
+        temperature: of the conditionals.
+        at_once: cells that are kept of one reading.
+
+    Returns:
+        The texts, ended, and the cells that were fed: int64 [B].
+    """
+    W = canvas(prefixes)
+    tokens = torch.full((len(prefixes), W), policy.vocabulary.size, device=prefixes.length.device)
+    forwards = torch.zeros_like(prefixes.length)
+    while bool((missing := tokens == policy.vocabulary.size).any()):
+        shown = _with_cells(prefixes, tokens)
+        laws = policy.conditionals(shown, missing)
+        drawn = sampled(laws, generator, temperature)
+        sure = laws.gather(2, drawn[..., None])[..., 0].masked_fill(~missing, -torch.inf)
+        kept = torch.zeros_like(missing).scatter(1, sure.topk(min(at_once, W)).indices, True) & missing
+        tokens = torch.where(kept, drawn, tokens)
+        forwards += prefixes.prompt_length + W
+    return put(policy.vocabulary, prefixes, tokens), forwards
+
+
+def sampled(laws: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+    """A token per cell of log-probabilities [B, W, V]: int64 [B, W]; at temperature 0 the likeliest."""
+    if temperature == 0:
+        return laws.argmax(-1)
+    weights = (laws / temperature).double().softmax(-1).flatten(0, 1).cpu()
+    return torch.multinomial(weights, 1, generator=generator).reshape(laws.shape[:2]).to(laws.device)
+
+
+def laid(vocabulary: Vocabulary, prefixes: Prefixes, W: int) -> Tensor:
+    """The W cells behind the prompt of ended texts, `eos` behind their end: int64 [B, W]."""
+    p = prefixes
+    at = p.prompt_length[:, None] + torch.arange(W, device=p.length.device)
+    cells = torch.nn.functional.pad(p.tokens, (0, W), value=vocabulary.size).gather(1, at)
+    return torch.where(cells == vocabulary.size, vocabulary.eos, cells)
+
+
+def _with_cells(prefixes: Prefixes, tokens: Tensor) -> Prefixes:
+    """Prompts with cells behind them, some of them empty: what `conditionals` is shown while a text is being filled."""
+    p, W = prefixes, tokens.shape[1]
+    cells = torch.nn.functional.pad(p.tokens, (0, max(0, int(p.prompt_length.max()) + W - p.tokens.shape[1])))
+    at = p.prompt_length[:, None] + torch.arange(W, device=tokens.device)
+    return replace(p, tokens=cells.scatter(1, at, tokens), length=p.prompt_length + W)
+
+
+def _ranked(
+    policy: Conditionals, state: Prefixes, order: Order, generator: torch.Generator, span: bool, block: int
+) -> tuple[Tensor, int]:
+    """Cells in the order of their drawing, int64 [B, W], and the readings that it took to say so."""
+    B, W = len(state), canvas(state)
+    chance = torch.rand(B, W, generator=generator, dtype=torch.float64).to(state.length.device)
+    if order == "quality":
+        return policy.quality(state).argsort(1), 1  # type: ignore[attr-defined]  # a MaskedPolicy has it
+    if order == "confidence":
+        return _given_others(policy, state, W).argsort(1), W
+    if not span:
+        return chance.argsort(1), 0
+    offset = (chance[:, :1] * W).long()  # spans begin somewhere else in each sweep, and go on at the beginning
+    group = torch.arange(W, device=chance.device) // block
+    key = chance[:, group].masked_fill(group == W // block, 2.0)  # the last may be shorter
+    return (key.argsort(dim=1, stable=True) + offset) % W, 0
+
+
+def _given_others(policy: Conditionals, state: Prefixes, W: int) -> Tensor:
+    """Log-probability of what stands in each cell, given all others, one reading per cell: [B, W]."""
+    standing = laid(policy.vocabulary, state, W)
+    found = []
+    for cell in range(W):
+        masked = torch.zeros(len(state), W, dtype=torch.bool, device=standing.device)
+        masked[:, cell] = True
+        law = policy.conditionals(state, masked)[:, cell]
+        found.append(law.gather(1, standing[:, cell, None])[:, 0])
+    return torch.stack(found, 1)
+
+
+def _blocks(ranked: Tensor, block: int) -> Iterator[Tensor]:
+    """Masks of the blocks, one after another: bool [B, W] each."""
+    for at in range(0, ranked.shape[1], block):
+        none = torch.zeros_like(ranked, dtype=torch.bool)
+        yield none.scatter(1, ranked[:, at : at + block], True)
+
+
+def _redrawn(
+    policy: Conditionals,
+    state: Prefixes,
+    masked: Tensor,
+    generator: torch.Generator,
+    temperature: float,
+    exact: bool,
+) -> tuple[Prefixes, int]:
+    """The texts with a block drawn anew, and how often they were read for it."""
+    v, W = policy.vocabulary, masked.shape[1]
+    tokens, place = laid(v, state, W), torch.arange(W, device=masked.device)
+    end = state.generated[:, None] - 1
+    if state.max_length < W:  # else the end is where it is
+        masked = masked | ((place >= end) & masked.gather(1, end.clamp(max=W - 1)))
+    if not exact:
+        drawn = sampled(policy.conditionals(state, masked), generator, temperature)
+        return put(v, state, torch.where(masked, drawn, tokens)), 1
+    left, reads = masked.clone(), 0
+    while bool(left.any()):
+        first = left & (left.long().cumsum(1) == 1)
+        drawn = sampled(policy.conditionals(_with_cells(state, tokens), left), generator, temperature)
+        tokens, left, reads = torch.where(first, drawn, tokens), left & ~first, reads + 1
+    return put(v, state, tokens), reads
+
+
+def _note(done: list[list[tuple[int, int, int]]], before: Tensor, after: Tensor) -> None:
+    for row, place in (before != after).nonzero().tolist():
+        done[row].append((SUBSTITUTE, place, int(after[row, place])))

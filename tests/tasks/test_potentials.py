@@ -1,0 +1,60 @@
+"""Potentials: law, maximum and teacher by enumeration."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+import seqil
+from envs.tasks.potentials import Potentials
+from seqil.errors import InvalidInputError
+from seqil.testing import check_task
+
+SMALL = Potentials(length=5, size=3, edge=0.5)
+TEXTS = [list(text) for text in product(range(3), repeat=5)]
+SCORES = np.array([SMALL.score(text) for text in TEXTS])
+
+
+def test_it_is_a_task():
+    check_task(SMALL)
+
+
+def test_the_score_is_standard_and_its_law_is_counted():
+    assert SCORES.mean() == pytest.approx(0, abs=1e-12)
+    assert SCORES.std() == pytest.approx(1)
+    z, p = SMALL.law()
+    expected = {round(s, 9): 0.0 for s in SCORES}
+    for s in SCORES:
+        expected[round(s, 9)] += 1 / len(SCORES)
+    assert {round(a, 9): b for a, b in zip(z.tolist(), p.tolist(), strict=True)} == pytest.approx(expected)
+    assert SMALL.best == pytest.approx(SCORES.max())
+    assert 4 < Potentials().best < 9
+
+
+def test_the_teacher_goes_on_like_the_data():
+    for text in ([], [1], [2, 0], [0, 1, 2], [1, 1, 2, 2]):
+        prefixes = seqil.begin_with(SMALL.vocabulary, [[3]], [text], 5, 5)
+        count = np.zeros(4)
+        for other, score in zip(TEXTS, SCORES, strict=True):
+            if other[: len(text)] == text and score <= SMALL.edge:
+                count[other[len(text)]] += 1
+        law = SMALL.next_distribution(prefixes)[0].numpy()
+        np.testing.assert_allclose(law, count / count.sum() if count.sum() else np.r_[np.ones(3) / 3, 0])
+
+
+def test_data_are_below_the_edge_and_success_is_far_above_it():
+    t = SMALL.demonstrations(200, "train", 0)
+    z = SMALL.attribute(t.replay())
+    assert z.tolist() == pytest.approx([SMALL.score(text) for text in t.replay().texts(eos=False)])
+    assert z.max() <= SMALL.edge
+    best = TEXTS[int(SCORES.argmax())]
+    low = Potentials(length=5, size=3, edge=SMALL.best - 2.1)
+    assert low.success([3], [*best, 3])
+    assert not SMALL.success([3], [*best[:4], 3])
+    assert not low.success([3], t.replay().texts()[0])
+    with pytest.raises(InvalidInputError, match="size"):
+        Potentials(size=40)
+    assert torch.equal(
+        z, SMALL.attribute(seqil.begin_with(SMALL.vocabulary, [[3]] * 200, t.replay().texts(eos=False), 5, 5))
+    )
