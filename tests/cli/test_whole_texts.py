@@ -1,7 +1,7 @@
 """Runs of agents whose policy sees whole texts: trained, resumed, sampled and measured from the command line."""
 
 import json
-
+import random
 import sys
 
 import pytest
@@ -16,12 +16,11 @@ SMALL = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "
     ("task", "option", "agent", "more"),
     [
         ("potentials", "length=5", "ice", ["--agent-option", "tag=true"]),
-        ("automaton", "horizon=5", "masked", ["--agent-option", "quality=true"]),
-        ("dyck", "length=6", "masked", []),
+        ("dyck", "length=6", "masked", ["--agent-option", "quality=true"]),
     ],
 )
 def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "run"
+    out, before = tmp_path / "run", random.getstate()
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["seqil", *map(str, arguments)])
@@ -38,6 +37,7 @@ def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more
     estimates = json.loads((tmp_path / "numbers.json").read_text())["estimates"]
     assert "success" in estimates
     assert "nll_per_token" not in estimates
+    random.setstate(before)  # which loading a masked model of transformers advances
 
 
 @pytest.mark.parametrize(
