@@ -12,7 +12,6 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
-from ..revision.whole_text import WholeTextPolicy
 from .costs import Cost
 from .costs import cost as cost_of
 from .deletions import Backspaces, backspaces
@@ -56,7 +55,7 @@ class Sample:
     @property
     def autoregressive(self) -> bool:
         """Whether the policy has a law of the next token; one of whole texts has none."""
-        return not isinstance(self.policy, WholeTextPolicy)
+        return bool(getattr(self.policy, "autoregressive", True))
 
     @cached_property
     def prompts(self) -> list[list[int]]:

@@ -14,7 +14,7 @@ from ..errors import InvalidInputError
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
 from ..mdp.prefix import Prefixes, Prompts, pad_prompts
 from ..mdp.vocabulary import Vocabulary
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Scorer = Callable[[Prefixes], Tensor]

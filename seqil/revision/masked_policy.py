@@ -12,7 +12,7 @@ from torch.nn.utils import skip_init
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes, Prompts, check_lengths, pad_prompts, start
 from ..mdp.vocabulary import Vocabulary
-from ..policy.modes import evaluating
+from ..models.modes import evaluating
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Order = Literal["random", "confidence", "quality"]

@@ -19,8 +19,8 @@ from ..mdp.memory import PREFIX
 from ..mdp.prefix import Prefixes, Prompts
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
-from ..models import seals
 from ..models.head_rows import name_of
+from ..policy import seals
 from ..policy.files import load_model
 from ..randomness import seeded
 
@@ -58,6 +58,7 @@ class WholeTextPolicy(nn.Module):
     """
 
     kind: ClassVar[str]
+    autoregressive = False
     backspace = False
     memory = PREFIX
     counting = False
