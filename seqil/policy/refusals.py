@@ -19,7 +19,12 @@ from .language_model import LanguageModel
 
 
 def refuse_wrapped(policy: Any) -> None:
-    """Refuse a module around a policy: it would act on its `forward`, which training does not call."""
+    """Refuse a module around a policy: it would act on its `forward`, which training does not call.
+
+    A policy of whole texts, which says of itself that it is not `autoregressive`, is none.
+    """
+    if getattr(policy, "autoregressive", True) is False:
+        return
     if isinstance(policy, nn.Module) and not isinstance(policy, LanguageModel):
         raise UnsupportedModelError(
             f"{type(policy).__name__} is no TokenPolicy: it works through the forward of the one that it wraps, which "
