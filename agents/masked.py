@@ -11,9 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from seqil import Agent, Prefixes, Trajectories, TrajectoryLoss
 from seqil.errors import InvalidInputError
 from seqil.revision import MaskedPolicy
+from seqil.revision.canvases import canvas, laid, put
 from seqil.revision.draws import uniforms
-from seqil.revision.masked_policy import canvas, put
-from seqil.revision.resampling import laid
 
 UNIFORM = "uniform"
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
-from ..mdp.prefix import Prefixes, Prompts, check_lengths, pad_prompts, start
+from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
+from .canvases import canvas
+from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
-
-Order = Literal["random", "confidence", "quality"]
-ORDERS = ("random", "confidence", "quality")
 
 
 class MaskedPolicy(WholeTextPolicy):
@@ -87,8 +85,6 @@ class MaskedPolicy(WholeTextPolicy):
         order: Order | None = None,
     ) -> Written:
         """Fill an empty text cell by cell, the surest first, then resample it in blocks for some sweeps."""
-        from .resampling import filled, resample
-
         v = self.vocabulary
         cells, _ = pad_prompts(v, prompts)
         empty = start(v, cells, max_length, min_length).to(self.device)
@@ -120,23 +116,3 @@ class MaskedPolicy(WholeTextPolicy):
         wrong = (place < p.min_length)[:, None] & eos
         wrong = wrong | ((place >= p.max_length)[:, None] & ~eos)
         return logits.masked_fill(wrong, -torch.inf)
-
-
-def canvas(prefixes: Prefixes) -> int:
-    """W: cells that a text is laid out on."""
-    check_lengths(prefixes.max_length, prefixes.min_length)
-    return prefixes.max_length + (prefixes.min_length < prefixes.max_length)
-
-
-def put(vocabulary: Vocabulary, prefixes: Prefixes, tokens: Tensor) -> Prefixes:
-    """The ended texts of cells, int64 [B, W]: up to the first `eos`, which is added where there is none."""
-    p, v, W = prefixes, vocabulary, tokens.shape[1]
-    is_eos = tokens == v.eos
-    n = torch.where(is_eos.any(1), is_eos.int().argmax(1), W)
-    C = p.tokens.shape[1]
-    cell = torch.arange(C, device=tokens.device) - p.prompt_length[:, None]
-    padded = nn.functional.pad(tokens, (0, 1), value=v.eos)
-    text = padded.gather(1, cell.clamp(0, W))
-    written = torch.where(cell == n[:, None], v.eos, text)
-    cells = torch.where(cell < 0, p.tokens, torch.where(cell <= n[:, None], written, v.size))
-    return replace(p, tokens=cells, length=p.prompt_length + n + 1, ended=torch.ones_like(p.ended))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +13,10 @@ from ..errors import InvalidInputError
 from ..mdp.edits import SUBSTITUTE
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
-from .masked_policy import ORDERS, Order, canvas, put
+from .canvases import canvas, laid, put
+
+Order = Literal["random", "confidence", "quality"]
+ORDERS = ("random", "confidence", "quality")
 
 
 class Conditionals(Protocol):
@@ -132,14 +135,6 @@ def sampled(laws: Tensor, generator: torch.Generator, temperature: float = 1.0) 
         return laws.argmax(-1)
     weights = (laws / temperature).double().softmax(-1).flatten(0, 1).cpu()
     return torch.multinomial(weights, 1, generator=generator).reshape(laws.shape[:2]).to(laws.device)
-
-
-def laid(vocabulary: Vocabulary, prefixes: Prefixes, W: int) -> Tensor:
-    """The W cells behind the prompt of ended texts, `eos` behind their end: int64 [B, W]."""
-    p = prefixes
-    at = p.prompt_length[:, None] + torch.arange(W, device=p.length.device)
-    cells = torch.nn.functional.pad(p.tokens, (0, W), value=vocabulary.size).gather(1, at)
-    return torch.where(cells == vocabulary.size, vocabulary.eos, cells)
 
 
 def _with_cells(prefixes: Prefixes, tokens: Tensor) -> Prefixes:

@@ -13,8 +13,8 @@ from envs.tasks.automaton import Automaton
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.revision import MaskedPolicy
-from seqil.revision.masked_policy import put
-from seqil.revision.resampling import filled, laid, resample
+from seqil.revision.canvases import laid, put
+from seqil.revision.resampling import filled, resample
 from seqil.testing.agents import tiny_whole_text
 from seqil.theory.conditionals import MarkovConditionals, communicating, gibbs
 
