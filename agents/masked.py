@@ -73,6 +73,7 @@ class Masked(Agent):
         policy: what is trained; with a head for quality if that is to be learned.
         block: cells that are hidden of a text, or `uniform`: any number of them.
         span: whether they are neighbours.
+        quality: whether to learn, too, whether a drawn cell is what stood there.
         options: of `Agent`; there is no warm-up.
     """
 

@@ -83,7 +83,8 @@ def check_fields(record: Any) -> None:
 def _checks(function: Any) -> dict[str, tuple[Any, ...]]:
     """Kinds of the arguments that are looked at."""
     own = inspect.unwrap(function)
-    scope = vars(sys.modules[own.__module__])
+    scope = vars(sys.modules.get(own.__module__, types))  # a module of one's own may be registered nowhere
+    scope = getattr(own, "__globals__", scope)
     parts = {name: _parts(_resolved(hint, scope)) for name, hint in own.__annotations__.items() if name != "return"}
     return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or all(kind in _KINDS for kind in kinds)}
 
@@ -103,17 +104,22 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     place = where.__qualname__.removesuffix(".__init__")
     if name == "policy":
-        if not hasattr(value, "vocabulary"):
-            raise InvalidInputError(f"{place}: policy={value!r:.60} is not a TokenPolicy")
+        if not hasattr(value, "vocabulary") and not isinstance(value, torch.nn.Module):  # which are refused by name
+            raise InvalidInputError(f"{place}: policy={_shown(value, 60)} is not a TokenPolicy")
     elif name == "vocabulary":
         if (
             not hasattr(value, "size")
             and not isinstance(value, Mapping)
             and not (value is None and type(None) in kinds)
         ):
-            raise InvalidInputError(f"{place}: vocabulary={value!r:.60} is not a Vocabulary")
+            raise InvalidInputError(f"{place}: vocabulary={_shown(value, 60)} is not a Vocabulary")
     elif not any(_KINDS[kind][1](value) for kind in kinds):
         said = " or ".join(_KINDS[kind][0] for kind in kinds)
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
         what = "is not a whole number" if fraction else f"is not {said}"
-        raise InvalidInputError(f"{place}: {name}={value!r:.80} {what}")
+        raise InvalidInputError(f"{place}: {name}={_shown(value, 80)} {what}")
+
+
+def _shown(value: Any, most: int) -> str:
+    """On one line."""
+    return " ".join(repr(value).split())[:most]

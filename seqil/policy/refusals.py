@@ -21,11 +21,11 @@ from .language_model import LanguageModel
 def refuse_wrapped(policy: Any) -> None:
     """Refuse a module around a policy: it would act on its `forward`, which training does not call.
 
-    A policy of whole texts, which says of itself that it is not `autoregressive`, is none.
+    A policy of another kind is none: it has a vocabulary of its own, and no language model in it that is a policy.
     """
-    if getattr(policy, "autoregressive", True) is False:
+    if not isinstance(policy, nn.Module) or isinstance(policy, LanguageModel):
         return
-    if isinstance(policy, nn.Module) and not isinstance(policy, LanguageModel):
+    if not hasattr(policy, "vocabulary") or any(isinstance(module, LanguageModel) for module in policy.modules()):
         raise UnsupportedModelError(
             f"{type(policy).__name__} is no TokenPolicy: it works through the forward of the one that it wraps, which "
             "training does not call; make the agent of the bare policy, and wrap agent.loss instead"

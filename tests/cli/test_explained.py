@@ -91,7 +91,7 @@ def test_help_shows_the_options_of_a_task_of_ones_own(typed, tmp_path, monkeypat
     own = (
         "from seqil import Task\n\n\nclass Own(Task):\n    '''Mine.\n\n    Args:\n        wide: how wide.\n    '''\n\n"
     )
-    own += "    prompts = demonstrations = next_distribution = first_error = success = None\n\n"
+    own += "    prompts = demonstrations = next_distribution = first_error = success = lambda self: None\n\n"
     own += "    def __init__(self, wide: float):\n        pass\n"
     Path("own.py").write_text(own)
     shown = words(typed("train", "--task", "own.py:Own", "--help", columns=100))

@@ -12,7 +12,7 @@ from tensordict import TensorDict
 
 from agents.behavior_cloning import BehaviorCloning
 from seqil import Agent, TrajectoryLoss, objectives
-from seqil.errors import NonFiniteError
+from seqil.errors import NonFiniteError, UnsupportedModelError
 from seqil.learning.accumulation import batch
 from seqil.mdp.trajectory import FIELDS
 from seqil.testing import check_agent
@@ -309,7 +309,6 @@ class Born(Cloner):
     ("make", "complaint"),
     [
         (lambda p: object(), "does not subclass"),
-        (lambda p: Agent(p, torch.nn.Linear(2, 2)), "not a TorchRL LossModule"),
         (Copier, "is not the policy that the agent was given"),
         (Unknown, "'colour', which is no option"),
         (Unnamed, "choices of policy are not all named"),
@@ -337,6 +336,11 @@ class Born(Cloner):
 def test_a_broken_agent_is_found(make, complaint):
     with pytest.raises(AssertionError, match=complaint):
         check_agent(make)
+
+
+def test_a_loss_that_is_none_is_refused_where_the_agent_is_made():
+    with pytest.raises(UnsupportedModelError, match="Linear is no LossModule of TorchRL"):
+        check_agent(lambda p: Agent(p, torch.nn.Linear(2, 2)))
 
 
 def test_what_the_broken_ones_are_made_of_is_sound():

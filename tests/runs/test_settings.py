@@ -24,8 +24,8 @@ from seqil.runs.checkpoint import RunFolder
 ELSEWHERE = {
     "task": "chain", "agent": "bc", "task_options": {"delay": 2}, "agent_options": {"gamma": 0.5}, "model": "lm",
     "layers": 0, "width": 8, "heads": 1, "backspace": False, "backspace_row": "mean", "dtype": "bfloat16", "lora": 2,
-    "memory": "tried", "demonstrations": 5, "steps": 6, "batch_size": 7, "learning_rate": 0.5, "noise": "task",
-    "noise_rate": 0.25, "burst": 3, "mask_noise": False, "sampling_every": 2, "sampling_rows": 9,
+    "memory": "tried", "demonstrations": 5, "steps": 6, "batch_size": 7, "microbatch": 3, "learning_rate": 0.5,
+    "noise": "task", "noise_rate": 0.25, "burst": 3, "mask_noise": False, "sampling_every": 2, "sampling_rows": 9,
     "sampling_capacity": 11, "sampling_actions": 13, "sampling_temperature": 0.75, "average": 0.9, "seed": 17,
     "device": "cuda",
 }  # fmt: skip
@@ -36,7 +36,7 @@ RECORDS = Settings(
                         device="cuda"),
     noise=NoiseSettings("task", 0.25, burst=3, masked=False),
     sampling=Sampling(2, 9, 11, 13, 0.75),
-    demonstrations=5, steps=6, batch_size=7, learning_rate=0.5, average=0.9, seed=17,
+    demonstrations=5, steps=6, batch_size=7, microbatch=3, learning_rate=0.5, average=0.9, seed=17,
 )  # fmt: skip
 WHEN_KEYS_BEGAN = {
     "task": "automaton", "agent": "sequence_match", "task_options": {}, "agent_options": {}, "model": None,

@@ -51,7 +51,7 @@ def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
     (again,) = missing(two, results, 1, here)
     assert {record["key"] for record in read(results)} == {cell.key for cell in two}
     lost = json.loads(whole.splitlines()[1])
-    timed = {"seconds_training": 0, "seconds_evaluation": 0}
+    timed = {"seconds_training": 0, "seconds_evaluation": 0, "sha256": ""}
     assert spelt(again | timed) == lost | timed
     assert list(missing(two, results, 1, here)) == []
 
