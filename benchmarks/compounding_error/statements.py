@@ -226,9 +226,10 @@ def _misstated(paragraph: str, known: dict[str, Statement], load: Load, root: Pa
 
 def _of_sentence(sentence: str, quoted: bool, known: dict[str, Statement], root: Path) -> Iterator[str]:
     prose, said = _NO_PROSE.sub("", _MARKED.sub("", sentence)), " ".join(_NO_PROSE.sub("", sentence).split())
-    ablated = any(known[mark].ablation for mark in MARK.findall(sentence) if mark in known)
+    marks = MARK.findall(sentence)
+    ablated = any(known[mark].ablation for mark in marks if mark in known)
     cause, number, sources = _CAUSE.search(prose), _NUMBER.search(prose), SOURCE.findall(sentence)
-    if quoted and cause and not ablated:
+    if (quoted or marks) and cause and not ablated:
         yield f"{said[:80]!r} states a cause ({cause[0]!r}) and refers to no claim with an ablation"
     if number and not sources:
         yield f"{said[:80]!r} states a number ({number[0]}) that nothing checks; mark its record or <!-- by file -->"

@@ -70,6 +70,11 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
             "states a cause ('because') and refers to no claim",
         ),
         (SAID + "  Values carry the news<!-- claim:better -->.\n", CLAIM, "states a cause ('carry')"),
+        (
+            "# Text\n\n- B is better of 24 actions per text, because it sees<!-- claim:better -->.\n\n" + SAID,
+            CLAIM,
+            "states a cause ('because')",
+        ),
         (SAID + "\nIt takes 3.5 minutes.\n", CLAIM, "states a number (3.5) that nothing checks"),
         (SAID + "\nIt is 12 % better.\n", CLAIM, "states a number (12 %)"),
         (SAID + "\nIt takes 3.5 minutes<!-- by nowhere.py -->.\n", CLAIM, "names nowhere.py, which is not there"),
