@@ -197,7 +197,7 @@ def test_bad_files_are_one_line_and_status_2(materials, monkeypatch, capsys, arg
         (["train", "--out", "run"], "run already holds a run; add --resume"),
         (
             ["sample", "run", "--rule", "beam"],
-            "unknown rule 'beam'; known: backspace_bias, contrastive_search, loop_guard",
+            "unknown rule 'beam'; known: backspace_bias, ban, contrastive_search",
         ),
         (["evaluate", "run", "--rule", "min_p"], "rule 'min_p' is not of the form min_p=P"),
         (["evaluate", "run", "--rule", "top_k=0"], "top_k: k=0 must be at least 1"),
