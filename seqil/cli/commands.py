@@ -29,8 +29,8 @@ from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import located, make_task, make_training
-from ..runs.settings import Settings, merged, read_config
-from ..runs.validation import MEASURE, Validation
+from ..runs.settings import Settings, merged, read_config, refuse_without_effect
+from ..runs.validation import MEASURE, validated
 from . import showing
 from .described import show_rows
 from .together import joined
@@ -74,6 +74,7 @@ def train(
     trackers.check(track)
     own = {name: settings[name] for name in given if name in settings}
     found = merged(settings, read_config(config) if config else {}, own, settings)
+    refuse_without_effect(found, [*own, *["max_actions"] * (max_actions is not None)])
     asked = found["demonstrations"]
     chosen = Settings.of({**found, "demonstrations": asked or Settings.demonstrations})
     with joined(chosen.model.device) as ranks:
@@ -85,7 +86,7 @@ def train(
             resumption.warn(
                 f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data"
             )
-        validation = Validation(run, task, evaluate_every, patience) if evaluate_every and run.ours else None
+        validation = validated(run, task, training.policy, evaluate_every, patience)
         with run.writing():
             run.start({"settings": chosen.to_json(), **resumption.made_with(ranks)})
             try:
@@ -125,7 +126,7 @@ def resume(
                 ranks.wait()  # all have read what the first is going to change
             resumption.record_extension(run, chosen)
             console.print(f"resumed at step {training.step} of {chosen.steps}")
-            validation = Validation(run, task, evaluate_every, patience) if evaluate_every and run.ours else None
+            validation = validated(run, task, training.policy, evaluate_every, patience)
             identity = resumption.identity_of(training, chosen)
             with showing.watched(console, run, task, validation, max_actions, track, training.step):
                 seconds = carry_on(console, run, training, save_every, identity, validation)

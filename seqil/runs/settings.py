@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -15,6 +15,7 @@ from ..capacity import read_bytes
 from ..errors import InvalidInputError, first_line
 from ..learning.training import Sampling
 from ..mdp.memory import Memory
+from ..policy.token_policy import TokenPolicy
 from . import plugins
 from .option_types import mismatch
 
@@ -245,3 +246,37 @@ def merged(
         own = plugins.read_options(f"{kind}s", chosen[kind], texts[f"{kind}_options"])
         chosen[f"{kind}_options"] = {**kept, **own}
     return chosen
+
+
+_NOISE = ("noise", "noise_rate", "burst", "mask_noise")
+_NEUTRAL = {"backspace": False, "noise": "none", "memory": "prefix"}
+"""Values that ask for nothing."""
+
+
+def refuse_without_effect(chosen: Mapping[str, Any], given: Collection[str]) -> None:
+    """Refuse options of a new run that another one makes meaningless; files may hold them, those of old runs do.
+
+    Args:
+        chosen: as `merged` returns them.
+        given: names of the options that stand on the command line.
+
+    Raises:
+        InvalidInputError: naming the options, and why they would do nothing.
+    """
+    whole = plugins.load("agents", chosen["agent"]).policy_class is not TokenPolicy
+    for applies, names, why in (
+        (
+            whole,
+            ("backspace", *_NOISE, "max_actions"),
+            f"{chosen['agent']} writes whole texts, and deletes nothing by a backspace",
+        ),
+        (not chosen["backspace"], (*_NOISE, "memory"), "a policy without a backspace has nothing to delete"),
+        (chosen["noise"] == "none", _NOISE[1:], "there are no mistakes without noise"),
+        (chosen["model"] is not None, ("layers", "width", "heads"), "a model that is given has its own"),
+        (chosen["model"] is None, ("backspace_row",), "a new model has no rows behind its tokens; give --model"),
+        (chosen["layers"] == 0, ("heads",), "a model without layers has no attention"),
+    ):
+        idle = [name for name in names if applies and name in given and chosen.get(name, True) != _NEUTRAL.get(name)]
+        if idle:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+            raise InvalidInputError(f"{options} would do nothing: {why}; leave {'them' if idle[1:] else 'it'} out")

@@ -58,3 +58,19 @@ class Validation:
         best = self.run.best()
         waited = 0 if best is None else (step - best["step"]) // self.every
         return self.patience is not None and waited >= self.patience
+
+
+def validated(
+    run: RunFolder, task: Task, policy: TokenPolicy, every: int | None, patience: int | None
+) -> Validation | None:
+    """What is asked for on the command line; None: nothing, or another process measures.
+
+    Raises:
+        InvalidInputError: a policy of whole texts, which has no likelihood of a text, or an empty split.
+    """
+    if every is not None and not isinstance(policy, TokenPolicy):
+        raise InvalidInputError(
+            f"--evaluate-every measures the likelihood of held-out texts, which a {type(policy).__name__} does not "
+            "have; leave it out"
+        )
+    return Validation(run, task, every, patience) if every is not None and run.ours else None

@@ -10,7 +10,7 @@ from agents.sequence_match import SequenceMatch
 from seqil.cli.options import main
 from seqil.errors import InvalidInputError
 from seqil.runs.checkpoint import RunFolder
-from seqil.runs.settings import Settings
+from seqil.runs.settings import Settings, refuse_without_effect
 from seqil.testing.agents import tiny_policy
 
 NO_INTEGERS = ("abc", "1.5", "null", "true", "[3]", "1e3", '"8"', "NaN", "9" * 5000)
@@ -59,6 +59,42 @@ def test_an_option_that_cannot_be_used(tmp_path, monkeypatch, capsys, arguments,
     monkeypatch.chdir(tmp_path)
     refused(monkeypatch, capsys, ["train", *SMALL[:-2], *arguments], culprit)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        (["--no-backspace", "--noise", "task"], "--noise would do nothing: a policy without a backspace"),
+        (["--no-backspace", "--noise-rate", "0.1", "--burst", "2"], "--noise-rate, --burst would do nothing: a policy"),
+        (["--no-backspace", "--no-mask-noise"], "--mask-noise would do nothing: a policy without"),
+        (["--no-backspace", "--memory", "tried"], "--memory would do nothing: a policy without a backspace"),
+        (["--noise", "none", "--burst", "2"], "--burst would do nothing: there are no mistakes without noise"),
+        (["--model", "m", "--layers", "3", "--heads", "1"], "--layers, --heads would do nothing: a model that is"),
+        (["--backspace-row", "mean"], "--backspace-row would do nothing: a new model"),
+        (["--layers", "0", "--heads", "2"], "--heads would do nothing: a model without layers"),
+        (["--agent", "masked", "--burst", "2"], "--burst would do nothing: masked writes whole texts"),
+        (["--agent", "ice", "--backspace", "--max-actions", "3"], "--backspace, --max-actions would do nothing: ice"),
+        (["--agent", "masked", "--evaluate-every", "2"], "the likelihood of held-out texts, which a MaskedPolicy"),
+    ],
+)
+def test_an_option_that_another_one_makes_meaningless(tmp_path, monkeypatch, capsys, arguments, culprit):
+    monkeypatch.chdir(tmp_path)
+    refused(monkeypatch, capsys, ["train", *arguments], culprit)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "given"),
+    [
+        ({"backspace": False}, ["noise", "memory", "backspace"]),  # they ask for nothing
+        ({"backspace": False, "noise": "task", "burst": 3}, ["backspace", "steps"]),  # they stand in a file
+        ({"noise": "task", "burst": 3}, ["noise", "burst", "noise_rate", "mask_noise"]),
+        ({"model": "m"}, ["model", "backspace_row"]),
+        ({"agent": "masked"}, ["agent", "noise"]),
+    ],
+)
+def test_an_option_that_asks_for_nothing_or_stands_in_a_file_is_no_error(chosen, given):
+    refuse_without_effect({**Settings().to_json(), "noise": "none", **chosen}, given)
 
 
 @pytest.mark.parametrize(
