@@ -15,6 +15,7 @@ from torchrl.objectives.value.functional import generalized_advantage_estimate
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives
 from seqil.errors import InvalidInputError
+from seqil.learning.accumulation import Division
 from seqil.learning.whole_batch import centre_and_spread, mean, share
 from seqil.metrics.distances import SMOOTHING, reverse_kl
 from seqil.policy.refusals import refuse_wrapped
@@ -193,6 +194,15 @@ class GAIL(Agent):
         loss = GAILLoss(policy, discriminator, reward, gamma=gamma, trace=trace, entropy=entropy, kl=kl)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
         self.passes = passes
+
+    def divide(self, division: Division) -> None:
+        """Refused where pairs of steps are judged: those of two parts would never meet."""
+        super().divide(division)
+        if self.loss.discriminator.relativistic and not division.whole:
+            raise InvalidInputError(
+                "GAIL: relativistic=True judges every step of the data against every one of the policy, so that parts "
+                "of a batch do not add up to it; leave it out, or train on one process"
+            )
 
     def end_warm_up(self) -> None:
         """Everyone begins where cloning ended, with a discriminator that cannot tell and a critic that expects 0."""

@@ -1,5 +1,6 @@
 """Two processes that share every batch do what one does."""
 
+import types
 from functools import partial
 
 import pytest
@@ -10,11 +11,13 @@ from two_ranks import in_two
 from agents.behavior_cloning import BehaviorCloning
 from seqil import mistype, noise
 from seqil.errors import InvalidInputError, LostRankError
+from seqil.learning.accumulation import Division
 from seqil.learning.training import Sampling, Training
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 KINDS = ("dagger", "gail, airl", "occupancy_gradient", "scheduled_sampling", "slic", "from the first step")
 STEPS = 20
+DIVISIBLE = tuple(name for name in MAKERS if name != "gail, relativistic")
 
 
 def made(name, ranks=None, seed=0, **options):
@@ -49,7 +52,7 @@ def all_trained(names, ranks):
 
 
 @pytest.mark.parametrize(
-    ("names", "updates"), [(KINDS, 6), pytest.param(tuple(MAKERS), 20, marks=pytest.mark.slow)], ids=["kinds", "all"]
+    ("names", "updates"), [(KINDS, 6), pytest.param(DIVISIBLE, 20, marks=pytest.mark.slow)], ids=["kinds", "all"]
 )
 def test_two_ranks_are_one(names, updates, tmp_path, monkeypatch):
     """Losses, metrics, costs and weights of some updates, with rollouts and noise, for every kind of agent."""
@@ -66,6 +69,14 @@ def test_two_ranks_are_one(names, updates, tmp_path, monkeypatch):
                 assert mine == pytest.approx(wanted, rel=1e-6, abs=1e-8), name
     losses = [metrics["loss"] for metrics in alone["microbatches"][0]]
     assert len(set(losses)) == updates
+
+
+def test_pairs_of_steps_are_not_divided_over_ranks():
+    agent, others = MAKERS["gail, relativistic"](tiny_policy()), MAKERS["gail, airl"](tiny_policy())
+    division = Division(ranks=types.SimpleNamespace(rank=0, size=2))
+    others.divide(division)
+    with pytest.raises(InvalidInputError, match="relativistic=True judges every step of the data against every one"):
+        agent.divide(division)
 
 
 def apart(ranks):
