@@ -102,8 +102,6 @@ def without_backspace(policy: TokenPolicy) -> TokenPolicy:
     for mark in (MARK, MEMORY):
         if hasattr(model.config, mark):
             delattr(model.config, mark)
-    config = model.generation_config
-    config.suppress_tokens = [token for token in config.suppress_tokens or () if token < V] or None
     return TokenPolicy.wrap(model, policy.vocabulary, backspace=False, dtype=policy.computation)
 
 

@@ -19,6 +19,7 @@ from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models import adapters
 from ..models.head_rows import MARK, MEMORY, name_of, rows_of
+from ..models.plain_generation import written_plainly
 from . import seals, tokenizers
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Saved:
     memory: Memory
 
     def write(self, policy: LanguageModel, folder: Path, tokenizer: Any = None) -> None:
-        """Write the model, with whatever is no token suppressed in its generation config, its tokenizer, and this.
+        """Write the model, with the generation config by which it writes tokens alone, its tokenizer, and this.
 
         Of a model with adapters, they and the row of the backspace are written, and the name of the model.
 
@@ -116,12 +117,14 @@ class Saved:
             tokenizer = tokenizers.beside(model, self.vocabulary, self.backspace)
         elif self.backspace:
             tokenizer = tokenizers.with_backspace(tokenizer, self.vocabulary)
-        self._prepare_generation(model)
+        if self.backspace:  # the code beside the model knows the memory by this
+            setattr(model.config, MEMORY, self.memory.name)
         try:
-            if policy.adapted:
-                adapters.save(policy.adapted[0], folder)
-            else:
-                model.save_pretrained(folder)
+            with written_plainly(model, self.vocabulary.eos, range(self.vocabulary.size, rows_of(model))):
+                if policy.adapted:
+                    adapters.save(policy.adapted[0], folder)
+                else:
+                    model.save_pretrained(folder)
         except (OSError, SafetensorError):
             raise
         except Exception as error:  # whatever a model brought along
@@ -135,16 +138,6 @@ class Saved:
             tokenizer.save_pretrained(folder)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
         seals.write_sealed(folder, said)
-
-    def _prepare_generation(self, model: Any) -> None:
-        """`generate` writes tokens alone, and ends where the policy does; the code beside it knows the memory."""
-        if self.backspace:
-            setattr(model.config, MEMORY, self.memory.name)
-        config, beyond = getattr(model, "generation_config", None), range(self.vocabulary.size, rows_of(model))
-        if config is not None and beyond:
-            config.suppress_tokens = sorted({*(config.suppress_tokens or ()), *beyond})
-        if config is not None and config.eos_token_id is None:
-            config.eos_token_id = self.vocabulary.eos
 
     @classmethod
     def read(cls, folder: Path, verify: bool = True) -> Saved:

@@ -102,6 +102,77 @@ def test_the_folder_deletes_once_its_code_is_trusted(policy, folder, monkeypatch
     assert text.split("w")[1:] == [f"{i} " for i in [1, 2]] + ["3"] + [f"{i} " for i in kept[:-1]] + [str(kept[-1])]
 
 
+HOSTILE = {
+    **{
+        "num_beams": 3,
+        "repetition_penalty": 1.7,
+        "no_repeat_ngram_size": 2,
+        "length_penalty": 0.3,
+        "penalty_alpha": 0.6,
+    },
+    **{
+        "eos_token_id": [3, 27, 5],
+        "max_length": 7,
+        "min_length": 5,
+        "max_new_tokens": 2,
+        "num_return_sequences": 2,
+        "num_beam_groups": 3,
+    },
+    **{"forced_eos_token_id": 4, "forced_bos_token_id": 10, "suppress_tokens": [1, 2], "begin_suppress_tokens": [3]},
+    **{"bad_words_ids": [[6], [7, 8]], "sequence_bias": [[[9], 5.0]], "stop_strings": ["w4"], "guidance_scale": 1.5},
+    **{"exponential_decay_length_penalty": [2, 1.5], "typical_p": 0.5, "diversity_penalty": 0.2},
+}
+
+
+@pytest.mark.parametrize(
+    ("past", "sampling"),
+    [
+        (HOSTILE, {}),
+        (
+            {**HOSTILE, "do_sample": True, "temperature": 0.7, "top_k": 5, "min_p": 0.1},
+            ["temperature", "top_k", "min_p"],
+        ),
+        ({**HOSTILE, "temperature": 0.7}, {}),  # of nothing that samples: transformers would refuse to save it
+        ({**HOSTILE, "do_sample": True, "temperature": 0.0}, {}),
+        ({"pad_token_id": 0, "bos_token_id": 1}, {}),
+    ],
+    ids=["greedy", "sampling", "idle", "wrong", "ids"],
+)
+def test_how_a_model_once_wrote_does_not_outlive_its_training(policy, tmp_path, past, sampling):
+    """Beams, penalties, forbidden tokens and other ends of its past are neither saved nor honoured, nor refused."""
+    trained = TokenPolicy(policy.model, V)
+    own = trained.model.generation_config = GenerationConfig(**past)
+    trained.save_pretrained(tmp_path, tokenizer(WORDS))
+    assert trained.model.generation_config is own
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    kept = {name: past[name] for name in sampling}
+    found = {k: v for k, v in model.generation_config.to_diff_dict().items() if k != "transformers_version"}
+    ids = {name: past[name] for name in ("pad_token_id", "bos_token_id") if name in past}
+    assert found == {
+        **ids,
+        "eos_token_id": 27,
+        "suppress_tokens": [28],
+        **kept,
+        **({"do_sample": True} if kept else {}),
+    }
+    draws = {"do_sample": True, "top_k": 0} | {"max_new_tokens": 9, "attention_mask": MASK} | kept
+    rules = [decoding.top_k(5), decoding.min_p(0.1)] if kept else []
+    for write, other in ((through_transformers, policy), (lambda model, ids, **o: model.generate(ids, **o), None)):
+        with seeded(3):
+            ids = write(model, IDS, **draws)
+        assert ids.shape[1] > 5
+        if other is not None:
+            wanted = drawn(other, temperature=kept.get("temperature", 1.0), rules=rules)
+            assert texts(ids) == wanted.replay().texts(eos=False)
+    greedy = model.generate(IDS, do_sample=False, max_new_tokens=9, attention_mask=MASK)
+    clean = policy.model.generate(
+        IDS,
+        GenerationConfig(eos_token_id=27, pad_token_id=27, suppress_tokens=[28], do_sample=False, max_new_tokens=9),
+        attention_mask=MASK,
+    )
+    assert texts(greedy) == texts(clean)
+
+
 def test_the_memory_of_a_policy_is_that_of_its_folder(policy, tmp_path):
     remembering = TokenPolicy(policy.model, V, memory="tried")
     remembering.save_pretrained(tmp_path)
