@@ -35,7 +35,8 @@ def written_plainly(model: Any, eos: int, beyond: Sequence[int]) -> Iterator[Non
 
 
 def _plain(own: Any, eos: int, beyond: Sequence[int]) -> Any:
-    ids = {name: value for name in ("bos_token_id", "pad_token_id") if isinstance(value := getattr(own, name), int)}
+    given = ((name, getattr(own, name, None)) for name in ("bos_token_id", "pad_token_id"))
+    ids: dict[str, Any] = {name: value for name, value in given if isinstance(value, int)}
     ids |= {"eos_token_id": eos, "suppress_tokens": sorted(beyond) or None}
     sampling = {"do_sample": True, **{name: getattr(own, name, None) for name in _SAMPLING}}
     try:
