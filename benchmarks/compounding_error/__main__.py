@@ -54,7 +54,9 @@ Arms = Annotated[list[str] | None, typer.Option("--arm", help="Only these arms."
 Budget = Annotated[float, typer.Option(help="Share of the budget, for a quick look.")]
 Texts = Annotated[
     list[Path] | None,
-    typer.Option(help="Texts whose numbers are checked; of a folder, its *.md.", show_default="README and docs"),
+    typer.Option(
+        help="Texts whose numbers are checked; of a folder, all pages below it.", show_default="README, docs and guides"
+    ),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes of one thread each.", show_default="all cores")]
 Device = Annotated[str, typer.Option(metavar="|".join(DEVICES), help="Where models are trained.")]

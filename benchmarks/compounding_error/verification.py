@@ -2,15 +2,17 @@
 
 A text marks what comes from records: `<!-- study:quick -->` … `<!-- /study -->` encloses the tables of a study as a
 terminal shows them, `<!-- table:agents/chain -->` … `<!-- /table -->` the table of one task in Markdown, and
-`0.0045<!-- quick/automaton/MLE/hazard -->` is one number, rounded as it stands there. Where `docs/claims.toml` stands
-beside a text, its claims and what all texts say around them are checked too, see `statements`.
+`0.0045<!-- quick/automaton/MLE/hazard -->` is one number, rounded as it stands there (see `prose.quotations` for more);
+`2<!-- verdicts:cpu/holds -->` counts the hypotheses of a study that have that status, and
+`2.00<!-- speed:FILE/NAME -->` is a measured ratio (`prose.speeds`). Where `docs/claims.toml` stands beside a text, its
+claims and what all texts say around them are checked too, see `prose.statements`.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -20,19 +22,27 @@ from seqil.errors import InvalidInputError, SeqilError
 from seqil.runs import results_file
 
 from ..reliability import page as reliability
-from . import statements
-from .analysis.results import Results, estimate
+from .analysis.results import Results
 from .analysis.tables import WIDTH, markdown, markdown_table, show
+from .hypotheses.claims import verdicts
+from .prose import pages, quotations, speeds, statements, wording
+from .prose.quotations import NUMBER, Load
+from .prose.speeds import SPEED
 from .studies import PRESETS
 from .study import Study
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = (ROOT / "README.md", ROOT / "docs")
+_GUIDES = ("agents", "envs/tasks", "seqil/metrics", "seqil/decoding", "benchmarks/compounding_error/studies")
+TEXTS = (
+    *(ROOT / "README.md", ROOT / "docs", ROOT / "CONTRIBUTING.md"),
+    *(ROOT / guide / "README.md" for guide in _GUIDES),
+)
 RESULTS = Path(__file__).resolve().parent / "results"
 RELIABILITY = ROOT / "docs" / "reliability.md"
 
 _BLOCK = re.compile(r"(<!-- (study|table):([^>]+?) -->\n)(.*?)(<!-- /\2 -->)", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\w.,−])(-?\d+(?:\.(\d+))?)(<!-- ([\w-]+)/([\w-]+)/([^/>]+)/(\w+) -->)")
+_VERDICTS = re.compile(r"\b(\d+)(<!-- verdicts:([\w-]+)/(\w+) -->)")
+_DECLARED = re.compile("<!-- metrics -->")  # the builder of the site puts something in its place
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
 
 
@@ -40,7 +50,8 @@ def verify(texts: Sequence[Path], results: Path, write: bool = False) -> list[st
     """What was checked, a line each.
 
     Args:
-        texts: files, and folders of which every `*.md` is one, but what is made of claims.
+        texts: files, and folders of which every page is one, those of folders below and tutorials too, but what is made
+            of claims.
         results: a folder with one folder per study: `results.jsonl` and the `table.md` that was made of it.
         write: bring both up to date instead.
 
@@ -50,7 +61,7 @@ def verify(texts: Sequence[Path], results: Path, write: bool = False) -> list[st
         SeqilError: at the end, if a number has drifted; one line names all.
     """
     load = lru_cache(partial(_load, results))
-    said = {file: _read(file) for text in texts for file in _files(text)}
+    said = {file: _read(file) for text in texts for file in pages.files(text)}
     renewed = {file: _renewed(file, text, load) for file, text in said.items()}
     marked = {file: counts for file, (_, *counts) in renewed.items() if any(counts)}
     if not marked:
@@ -69,12 +80,6 @@ def verify(texts: Sequence[Path], results: Path, write: bool = False) -> list[st
     return [*counted, f"{results}: {len(tables)} tables"]
 
 
-def _files(text: Path) -> list[Path]:
-    if not text.is_dir():
-        return [text]
-    return [file for file in sorted(text.glob("*.md")) if not file.with_suffix(".toml").exists()]
-
-
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
@@ -87,9 +92,11 @@ def _read(file: Path) -> str:
 def _renewed(file: Path, text: str, load: Load) -> tuple[str, int, int]:
     """A text as the records have it, and how many blocks and numbers it marks."""
     renewed, blocks = _BLOCK.subn(lambda m: m[1] + _BLOCKS[m[2]](load, m[3]) + m[5], text)
-    renewed, numbers = _NUMBER.subn(lambda m: _number(load, m), renewed)
+    renewed, numbers = NUMBER.subn(partial(quotations.renewed, load), renewed)
+    renewed, counts = _VERDICTS.subn(lambda m: f"{_statuses(load, m[3]).count(m[4])}{m[2]}", renewed)
+    renewed, ratios = SPEED.subn(speeds.renewed, renewed)
     _refuse_other_comments(file, text)
-    return renewed, blocks, numbers
+    return renewed, blocks, numbers + counts + ratios
 
 
 def _claimed(texts: Iterable[Path]) -> set[Path]:
@@ -101,7 +108,7 @@ def _claimed(texts: Iterable[Path]) -> set[Path]:
 def _claims(file: Path, texts: list[str], load: Load, write: bool) -> list[str]:
     """What the records do not bear out, and drift of the table that is made of the claims."""
     claims = statements.listed(file)
-    wrong = statements.faults(claims, load)
+    wrong = [*statements.faults(claims, load), *statements.misworded(claims)]
     wrong += [fault for text in texts for fault in statements.misstatements(text, claims, load, file.parents[1])]
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -150,9 +157,6 @@ def _differences(file: Path, before: str, after: str, write: bool) -> list[str]:
     return [f"{file}, line {at + 1} says {said!r}, the records {is_now!r}"]
 
 
-Load = Callable[[str], Results]
-
-
 def _load(folder: Path, name: str) -> Results:
     file = folder / name / "results.jsonl"
     if name not in PRESETS or not file.exists():
@@ -187,19 +191,14 @@ def _table(load: Load, which: str) -> str:
 _BLOCKS = {"study": _study, "table": _table}
 
 
-def _number(load: Load, found: re.Match[str]) -> str:
-    study, task, row, metric = found.group(4, 5, 6, 7)
-    results = load(study)
-    runs = next((results.runs(place).get(row) for place in results.places if place.name == task), None)
-    value = None if runs is None else estimate(runs, metric)
-    if value is None:
-        raise InvalidInputError(f"the records of {study} say nothing of {task}/{row}/{metric}")
-    return f"{value.value:.{len(found[2] or '')}f}{found[3]}"
+@lru_cache(maxsize=32)
+def _statuses(load: Load, name: str) -> list[str]:
+    return [verdict.status for verdict in verdicts(load(name))]
 
 
 def _refuse_other_comments(file: Path, text: str) -> None:
     """A marker that is none would leave its number unverified."""
-    known = (_NUMBER, _BLOCK, statements.MARK, statements.SOURCE)
+    known = (NUMBER, _BLOCK, _VERDICTS, SPEED, _DECLARED, statements.MARK, wording.SOURCE)
     spans = [match.span() for pattern in known for match in pattern.finditer(text)]
     for comment in _COMMENT.finditer(text):
         if not any(begin <= comment.start() < end for begin, end in spans):

@@ -53,7 +53,7 @@ seqil("sample runs/101/cloning -n 6")
 # ## Measure
 #
 # Every number has its unit, which way is better, and an interval. `success` is the share of texts that are right as a whole;
-# after 300 steps expect about 0.7 for both, which is far from 1 because the training was short. `hazard` is the rate of
+# after 300 steps expect about 0.7<!-- by docs/tutorials/101_first_run.py --> for both, which is far from 1 because the training was short. `hazard` is the rate of
 # first errors per token. Which metrics there are, and what is easily misread, stands in [metrics](../concepts/metrics.md).
 
 # %%

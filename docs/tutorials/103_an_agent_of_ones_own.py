@@ -95,7 +95,7 @@ class NeverSeen(Agent):
 # ## Against GAIL
 #
 # All have the same model, data, updates and mistakes in the data. The costs differ, and are said: `cost` counts positions
-# that the model computed, a trained one three times, so GAIL's discriminator and critic are in it.
+# that the model computed, a trained one counted as three, so GAIL's discriminator and critic are in it.
 
 # %%
 demonstrations = task.demonstrations(4000, "train", 0)
@@ -136,8 +136,8 @@ for name, make in ARMS.items():
 # ## What to expect
 #
 # Cloning and *never seen* at some 0.5 of right texts, not told apart with one seed and so few updates, and GAIL below both at
-# several times their cost: a discriminator and a critic have to be learned first, and 200 updates are few for that. Whether
-# *never seen* is worth anything is a question for a study with seeds. GAIL at its best, over a grid of settings, stands in
+# several times their cost<!-- by tests/contract/test_tutorials.py -->: a discriminator and a critic have to be learned first, and 200 updates are few for that. Whether
+# *never seen* is worth anything is a question for a study with seeds. GAIL beside its warm start stands in
 # [results](../results.md).
 #
 # `seqil train --agent my_agent.py:NeverSeen` takes the class from a file, and a study (see [105](105_a_study_of_ones_own.py))

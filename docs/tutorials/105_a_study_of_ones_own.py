@@ -8,7 +8,7 @@
 # ## The file
 #
 # Arms are what is trained, places are tasks at a budget, decodings are further ways to sample from the same weights. The
-# budget counts positions that the model computes, a trained one three times, and is the same for all arms. The second arm
+# budget counts positions that the model computes, a trained one counted as three, and is the same for all arms. The second arm
 # has the same loss without the mistakes in its data: the control of the claim that they help.
 
 # %%

@@ -59,7 +59,7 @@ streamer.end()
 # ## Rules
 #
 # Rules reshape the law of the next action, in the order given, after the temperature. `tabu` never writes again what was just
-# deleted; `min_p` drops what is far less likely than the likeliest; `backspace_bias` makes deletions more likely, or fewer,
+# deleted; `min_p` drops what has a small share of the likeliest's chance; `backspace_bias` makes deletions likelier, or rarer,
 # without training. Each has a cost that is counted.
 
 # %%

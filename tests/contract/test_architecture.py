@@ -30,7 +30,7 @@ DIRECTIONS = {
         {"verification"},
         {"studies"},  # each names its questions, so they stand on what answers them
         {"page"},
-        {"hypotheses", "statements"},
+        {"hypotheses", "prose"},
         {"analysis"},
         {"running"},
         {"study"},

@@ -22,6 +22,13 @@ CAUSE = CLAIM.replace("better", "why", 1) + 'ablation = "small/automaton/MLE, gr
 SAID = "# Text\n\n- B has 0.50<!-- small/automaton/B/success --> right of 24 actions per text<!-- claim:better -->.\n"
 
 
+def spent(record):
+    """After 8 actions nothing is right but with B, after 24 all that ever will be."""
+    right = round(1000 * record["estimates"]["success"]["value"])
+    right = [(300 + record["seed"]) * (record["arm"] == "B"), right]
+    return {"budgets": [8, 24], "right": right, "ended": [1000, 1000], "spent": [8.0, 9.0], "n": 1000}
+
+
 @pytest.fixture
 def check(tmp_path, monkeypatch):
     monkeypatch.setitem(verify.__globals__["PRESETS"], "small", STUDY)
@@ -30,7 +37,7 @@ def check(tmp_path, monkeypatch):
     (tmp_path / "docs").mkdir()
 
     def checked(text, claims=CLAIM, write=True, own=1e-6):
-        records = [record | {"max_actions": 24} for record in synthetic(STUDY, own=own)]
+        records = [record | {"max_actions": 24, "by_budget": spent(record)} for record in synthetic(STUDY, own=own)]
         (folder / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
         (folder / "table.md").write_text(markdown(Results(STUDY, records)))
         (tmp_path / "README.md").write_text(text)
@@ -75,6 +82,31 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
             CLAIM,
             "states a cause ('because')",
         ),
+        (SAID.replace("right of", "right, fewer than MLE, of"), CLAIM, "B has 0.50 right, fewer than MLE"),
+        (SAID.replace("right of", "right, no more than MLE, of"), CLAIM, "B has 0.50 right, no more than MLE"),
+        (SAID.replace("right of", "right, undecided against MLE, of"), CLAIM, "right, undecided against"),
+        (SAID + "  B is far behind<!-- claim:better -->.\n", CLAIM, "says 'B is far behind'"),
+        (
+            SAID + "\nCloning is better than maximum likelihood.\n",
+            CLAIM,
+            "compares arms ('Cloning is better than maximum",
+        ),
+        (SAID + "  SequenceMatch is worse.\n  Cloning beats SequenceMatch.\n", CLAIM, "compares arms ('Cloning beats"),
+        (SAID, CLAIM.replace("B is better", "B is worse"), "claim 'better' says 'B is worse.', and"),
+        (SAID, CLAIM.replace("B is better", "B is it"), "claim 'better' says no word of direction; that it is higher"),
+        (SAID.replace("has 0", "with five seeds has 0"), CLAIM, "says 5 seeds; its numbers are of 3"),
+        ("# Text\n\n| two seeds |\n|---|\n| 0.50<!-- small/automaton/B/success --> |\n", CLAIM, "says 2 seeds; its"),
+        (SAID + "\nIt halves the errors.\n", CLAIM, "states a number (halves) that nothing checks"),
+        (SAID + "\nOf three draws, none of three is best.\n", CLAIM, "states a number (none of three)"),
+        (SAID + "\n| a | 0.3 |\n", CLAIM, "the row '| a | 0.3 |' states a number (0.3) that nothing checks"),
+        (SAID.replace("B/success", "B/success@9"), CLAIM, "say nothing of automaton/B/success@9"),
+        (SAID.replace("B/success", "B/hazard@8"), CLAIM, "say nothing of automaton/B/hazard@8"),
+        (
+            SAID.replace("B/success -->", "B/success over small/automaton/D/success -->"),
+            CLAIM,
+            "nothing of automaton/D",
+        ),
+        (SAID, CLAIM.replace("success", "success@8"), "states no budget; its numbers are of 8 actions"),
         (SAID + "\nIt takes 3.5 minutes.\n", CLAIM, "states a number (3.5) that nothing checks"),
         (SAID + "\nIt is 12 % better.\n", CLAIM, "states a number (12 %)"),
         (SAID + "\nIt takes 3.5 minutes<!-- by nowhere.py -->.\n", CLAIM, "names nowhere.py, which is not there"),
@@ -111,9 +143,8 @@ def test_a_planted_falsehood_is_found(check, text, claims, complaint):
 
 def test_what_is_no_claim_is_left_alone(check):
     cause = "  That is because of it<!-- claim:why -->.\n"
-    rest = (
-        "\n```\n3.5 because\n```\n\n| 3.5 |\n\nPython 3.11, `0.5`, 95 % intervals, 3.5 minutes<!-- by README.md -->.\n"
-    )
+    rest = "\n```\n3.5 because\n```\n\n| 3.5<!-- by README.md --> |\n"
+    rest += "\nPython 3.11, `0.5`, 95 % intervals, 3.5 minutes<!-- by README.md -->.\n"
     check(SAID + cause + rest, CLAIM + CAUSE)
     with pytest.raises(SeqilError, match="drift"):
         check(SAID.replace("0.50<", "0.60<"), write=False)
@@ -132,6 +163,49 @@ def test_a_falsehood_in_a_page_of_the_docs_is_found(check, tmp_path):
         check(SAID)
 
 
+def test_pages_of_every_folder_are_read_and_scripts_of_prose(check, tmp_path):
+    folder = tmp_path / "docs" / "deep"
+    folder.mkdir(parents=True, exist_ok=True)
+    page, script, code = folder / "page.md", folder / "101.py", folder / "code.py"
+    code.write_text("# It takes 3.5 minutes.\n")
+    page.write_text("Well.\n\n<!-- metrics -->\n")
+    script.write_text("# %% [markdown]\n# # Title\n#\n# It runs.\n\n# %%\nx = 3.5  # beats 0.3 seconds\n")
+    check(SAID)
+    script.write_text(script.read_text().replace("It runs.", "It runs in\n# 3.5 minutes."))
+    with pytest.raises(SeqilError, match=r"3\.5.* that nothing checks"):
+        check(SAID)
+    script.write_text("# %% [markdown]\n# It runs.\n")
+    page.write_text("<!-- metric -->\n")
+    with pytest.raises(InvalidInputError, match="<!-- metric --> marks no number"):
+        check(SAID)
+
+
+def test_numbers_of_a_budget_ratios_and_verdicts_are_made_again(check, tmp_path):
+    more = (
+        "After 8 actions it is 0.3<!-- small/automaton/B/success@8 -->,"
+        " 9.99<!-- small/automaton/B/success over small/automaton/MLE/success --> times the other,"
+        " in 24 actions<!-- claim:better -->; 7<!-- verdicts:small/open --> are open.\n"
+    )
+    check(SAID + "\n" + more)
+    text = (tmp_path / "README.md").read_text()
+    assert "is 0.3<!-- small" in text
+    assert "2.50<!-- small" in text
+    assert "0<!-- verdicts" in text
+    (tmp_path / "README.md").write_text(text.replace("0.3<", "0.301<"))
+    lines, _ = check((tmp_path / "README.md").read_text(), write=False)
+    assert lines[0].endswith("0 blocks and 4 numbers")
+    with pytest.raises(SeqilError, match="drift"):
+        check(text.replace("0.3<", "0.1<"), write=False)
+
+
+def test_a_claim_at_a_budget_is_tested_there(check):
+    at_8 = CLAIM.replace("success", "success@8")
+    both = CLAIM.replace("better", "whole", 1) + at_8
+    _, table = check(SAID.replace("24", "8") + "\n- In 8 actions it is above MLE<!-- claim:better -->.\n", both)
+    assert "(small/automaton/B/success@8) |" in table.read_text().splitlines()[-1]
+    assert "| 8 | 3 |" in table.read_text().splitlines()[-1]
+
+
 def test_the_text_of_the_project_holds():
     verify(TEXTS, RESULTS)
 
@@ -146,12 +220,12 @@ def test_claims_of_a_difference_are_adjusted_for_their_number(check):
 
 def test_no_difference_of_a_margin_is_a_test_and_an_open_question_is_none(check):
     """B is above maximum likelihood by 0.300 in every seed."""
-    no_more = CLAIM.replace('"higher"', '"not higher"\nmargin = 0.31')
+    no_more = CLAIM.replace('"higher"', '"not higher"\nmargin = 0.31').replace("is better", "is no better")
     _, table = check(SAID, no_more)
     assert "0.300 [0.300, 0.300], not higher by 0.31 | < .001 |" in table.read_text()
     with pytest.raises(SeqilError, match=r"is not shown to be not higher by 0\.29"):
         check(SAID, no_more.replace("0.31", "0.29"))
-    undecided = CLAIM.replace('"higher"', '"undecided"')
+    undecided = CLAIM.replace('"higher"', '"undecided"').replace("is better", "is undecided")
     check(SAID, undecided, own=0.4)
     with pytest.raises(SeqilError, match=r"is not shown to be not higher by 0\.31"):
         check(SAID, no_more, own=0.4)

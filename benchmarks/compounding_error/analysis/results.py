@@ -29,7 +29,10 @@ class Results:
         latest = {(r["task"], r["arm"], r["seed"]): r for r in records if belongs(study, r)}
         self.study = study
         self.records = list(latest.values())
-        self._rows = [row for record in self.records for row in rows_of(record, arms[record["arm"]])]
+        self._rows: dict[tuple[str, str], list[Record]] = {}
+        for record in self.records:
+            for row in rows_of(record, arms[record["arm"]]):
+                self._rows.setdefault((row["task"], row["arm"]), []).append(row)
 
     @property
     def places(self) -> list[Place]:
@@ -44,10 +47,8 @@ class Results:
 
     def runs(self, place: Place) -> dict[str, list[Record]]:
         """Row name -> its runs, in the study's order; rows without runs are left out."""
-        found = {
-            name: [r for r in self._rows if (r["task"], r["arm"]) == (place.name, name)] for name in self.study.rows
-        }
-        return {name: runs for name, runs in found.items() if runs}
+        found = {name: self._rows.get((place.name, name), []) for name in self.study.rows}
+        return {name: list(runs) for name, runs in found.items() if runs}
 
     def budgets(self, place: Place) -> list[int]:
         """Most actions of a sampled text, those of all rows in order; older records do not say it, their task does."""

@@ -20,41 +20,25 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqil import Settings
 from seqil.errors import InvalidInputError
+from seqil.runs import known_metrics
 from seqil.statistics import holm
 from seqil.statistics.comparison import Comparison
 
-from .analysis.contrasts import FEWEST, compared
-from .analysis.results import Results, estimate
-from .analysis.tables import interval
-from .running.cells import budget_of
-from .running.records import Record
-from .study import Place
+from ..analysis.contrasts import FEWEST, compared
+from ..analysis.results import estimate
+from ..analysis.spending import split
+from ..analysis.tables import interval
+from . import directions, quotations, wording
+from .pages import is_table, paragraphs, sentences
+from .quotations import Found, Load
 
-Load = Callable[[str], Results]
 MARK = re.compile(r"<!-- claim:([\w-]+) -->")
-SOURCE = re.compile(r"<!-- by ([\w./-]+) -->")
-"""What makes or tests a number that no record holds."""
-
-_RECORD = re.compile(r"<!-- [\w-]+/[\w-]+/[^/>]+/\w+ -->")
-_CAUSE = re.compile(
-    r"\b(because|due to|thanks to|owing to|therefore|that is why|the reason|explains?|carr(?:y|ies)|comes? from)\b",
-    re.I,
-)
-_MARKED = re.compile(r"-?\d+(?:\.\d+)?<!-- [\w-]+/.*?-->")
-_NO_PROSE = re.compile(
-    r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b(?:Python|torch) \d[\w.+]*|\b\d+(?:\.\d+){2,}|\b95 %", re.DOTALL
-)
-_NUMBER = re.compile(r"(?<![\w/.])\d*\.\d+|\d+ %")
-_BLOCKS = re.compile(r"```.*?```|<!-- (study|table):.*?<!-- /\1 -->", re.DOTALL)
-_PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=- )|\n(?=#)")
-_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\[])")
 _SHOWN, _BOUNDED = ("higher", "lower"), ("not higher", "not lower")
 _DIRECTIONS = (*_SHOWN, *_BOUNDED, "undecided")
 _FIELDS = frozenset(("id", "says", "figure", "control", "is"))
@@ -77,6 +61,13 @@ class Statement:
     def controls(self) -> dict[str, str]:
         """What it is compared with, and what that is to it."""
         return {path: what for path, what in ((self.control, "control"), (self.ablation, "ablation")) if path}
+
+    @property
+    def verdict(self) -> directions.Verdict:
+        """Which way it goes."""
+        (ours, metric), theirs = self.figure.split("/")[2:], self.control.split("/")[2]
+        entry = known_metrics.metric(split(metric)[0])
+        return directions.Verdict(ours, theirs, self.direction, entry is not None and entry.better == "lower")
 
     @property
     def against(self) -> str:
@@ -123,21 +114,6 @@ def _fault_of(row: dict[str, Any]) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Found:
-    runs: list[Record]
-    place: Place
-    metric: str
-
-    @property
-    def budget(self) -> int | None:
-        """Actions per text, where the policy deletes."""
-        first = self.runs[0]
-        if not first["settings"]["backspace"]:
-            return None
-        return int(first.get("max_actions") or budget_of(self.place, Settings.of(first["settings"]))[0])
-
-
 def faults(statements: list[Statement], load: Load) -> list[str]:
     """What of the claims the records do not bear out."""
     return [
@@ -177,38 +153,58 @@ def _comparison(one: Statement, against: str, load: Load) -> Comparison:
     return found
 
 
-def _found(one: Statement, path: str, load: Load) -> _Found:
-    parts = path.split("/")
-    if len(parts) == 4:
-        study, task, row, metric = parts
-        results = load(study)
-        place = next((place for place in results.places if place.name == task), None)
-        runs = results.runs(place).get(row) if place else None
-        if place and runs and estimate(runs, metric):
-            return _Found(runs, place, metric)
-    raise InvalidInputError(f"claim {one.id!r}: there is no record of {path}; name study/task/row/metric")
+def _found(one: Statement, path: str, load: Load) -> Found:
+    known = quotations.found(path, load)
+    if known is None:
+        raise InvalidInputError(f"claim {one.id!r}: there is no record of {path}; name study/task/row/metric")
+    return known
 
 
 def misstatements(text: str, statements: list[Statement], load: Load, root: Path) -> list[str]:
-    """What is wrong with the prose: numbers, causes and budgets that nothing stands behind.
+    """What is wrong with the prose: numbers, causes, budgets and directions that nothing stands behind.
 
     Args:
-        text: Markdown. Code, tables and headings are no prose.
+        text: Markdown. Code and headings are no prose; tables are read for their numbers alone.
         statements: that it may refer to.
         load: a study's records.
         root: folder of the files that `<!-- by file -->` names.
     """
     known = {one.id: one for one in statements}
     found: list[str] = []
-    for paragraph in _PARAGRAPHS.split(_BLOCKS.sub("", text)):
-        if not paragraph.lstrip().startswith(("|", "#", "!")):
-            found += _misstated(paragraph, known, load, root)
+    for paragraph in paragraphs(text):
+        found += wording.unchecked_cells(paragraph, root) if is_table(paragraph) else []
+        found += _of_seeds(paragraph, known, load)
+        found += [] if is_table(paragraph) else _misstated(paragraph, known, load, root)
     return found
 
 
+def misworded(statements: list[Statement]) -> Iterator[str]:
+    """Claims whose sentence says another thing than their direction."""
+    for one in statements:
+        said = f"{one.says}<!-- claim:{one.id} -->"
+        for fault in directions.faults(said, {one.id: one.verdict}):
+            yield f"claim {one.id!r} {fault}"
+        if not directions.words(one.says):
+            yield f"claim {one.id!r} says no word of direction; that it is {one.direction} is to be read there"
+
+
+def _of_seeds(paragraph: str, known: dict[str, Statement], load: Load) -> Iterator[str]:
+    """Numbers of seeds that are not those of the records beside them."""
+    asked = quotations.paths(paragraph)
+    asked += [known[mark].figure for mark in MARK.findall(paragraph) if mark in known]
+    runs = {len(one.runs) for path in asked if (one := quotations.found(path, load))}
+    for number in wording.seeds(paragraph):
+        if runs and number not in runs:
+            yield f"{wording.start(paragraph)!r} says {number} seeds; its numbers are of {_listed(runs)}"
+
+
+def _listed(numbers: set[int]) -> str:
+    return " and ".join(map(str, sorted(numbers)))
+
+
 def _misstated(paragraph: str, known: dict[str, Statement], load: Load, root: Path) -> Iterator[str]:
-    marks, quoted = MARK.findall(paragraph), _RECORD.search(paragraph) is not None
-    start = " ".join(paragraph.split())[:60]
+    marks, quoted = MARK.findall(paragraph), bool(quotations.paths(paragraph))
+    start = wording.start(paragraph)
     for mark in marks:
         if mark not in known:
             yield f"{start!r} refers to a claim {mark!r}, which is not listed"
@@ -220,22 +216,12 @@ def _misstated(paragraph: str, known: dict[str, Statement], load: Load, root: Pa
     ):
         if not re.search(rf"\b(?:{budget}|{budget:,}) actions\b", paragraph):
             yield f"{start!r} states no budget; its numbers are of {budget} actions per text"
-    for sentence in _SENTENCES.split(paragraph):
-        yield from _of_sentence(sentence, quoted, known, root)
-
-
-def _of_sentence(sentence: str, quoted: bool, known: dict[str, Statement], root: Path) -> Iterator[str]:
-    prose, said = _NO_PROSE.sub("", _MARKED.sub("", sentence)), " ".join(_NO_PROSE.sub("", sentence).split())
-    marks = MARK.findall(sentence)
-    ablated = any(known[mark].ablation for mark in marks if mark in known)
-    cause, number, sources = _CAUSE.search(prose), _NUMBER.search(prose), SOURCE.findall(sentence)
-    if (quoted or marks) and cause and not ablated:
-        yield f"{said[:80]!r} states a cause ({cause[0]!r}) and refers to no claim with an ablation"
-    if number and not sources:
-        yield f"{said[:80]!r} states a number ({number[0]}) that nothing checks; mark its record or <!-- by file -->"
-    for source in sources:
-        if not (root / source).exists():
-            yield f"{said[:80]!r} names {source}, which is not there"
+    for sentence in sentences(paragraph):
+        ablated = any(known[mark].ablation for mark in MARK.findall(sentence) if mark in known)
+        yield from wording.faults(sentence, root, claimed=quoted or bool(marks), ablated=ablated)
+        if not wording.SOURCE.search(sentence):
+            verdicts = {name: one.verdict for name, one in known.items()}
+            yield from (f"{start!r} {fault}" for fault in directions.faults(sentence, verdicts))
 
 
 _HEAD = "| claim | figure | control | difference | p | ablation | actions per text | seeds |"
@@ -271,6 +257,6 @@ def _row(one: Statement, load: Load, p: float) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _value(found: _Found) -> str:
+def _value(found: Found) -> str:
     known = estimate(found.runs, found.metric)
     return "–" if known is None else interval(known)

@@ -1,0 +1,83 @@
+"""Numbers, in digits or words, and causes in a sentence, and what has to stand beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = re.compile(r"<!-- by ([\w./-]+) -->")
+"""What makes or tests a number that no record holds."""
+
+NUMERALS = (
+    *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+)
+_NUMERAL = rf"(?:{'|'.join(NUMERALS)})"
+RESULTS = re.compile(
+    r"\b(?:halv(?:e|es|ed)|half the|doubl(?:e|es|ed)|twice|thrice"
+    rf"|{_NUMERAL} times|{_NUMERAL} (?:draws |settings |seeds |runs )?of (?:the |its )?{_NUMERAL}"
+    rf"|{_NUMERAL} (?:thirds|quarters|fifths)|(?:none|all|most) of (?:the |its )?{_NUMERAL}"
+    rf"|{_NUMERAL} (?:hold|fail|win|lose|differ|beat))\b",
+    re.I,
+)
+"""Numbers as words where they state a result."""
+
+_CAUSE = re.compile(
+    r"\b(because|due to|thanks to|owing to|therefore|that is why|the reason|explains?|carr(?:y|ies)|comes? from)\b",
+    re.I,
+)
+_MARKED = re.compile(r"-?\d*\.?\d+<!-- [\w-]+[/:].*?-->")
+_NO_PROSE = re.compile(
+    r"`[^`]*`|\]\([^)]*\)|<!--.*?-->|\b[Mm]in-p \.\d+|\barXiv \d+\.\d+(?:, \d+\.\d+)*"
+    r"|\b(?:Python|torch) \d[\w.+]*|\b\d+(?:\.\d+){2,}|\b95 %",
+    re.DOTALL,
+)
+_NUMBER = re.compile(r"(?<![\w/.])\d*\.\d+|\d+ %|\b\d+e-?\d+\b")
+_QUOTED = re.compile(r"`([\w./-]+)`")
+_SEEDS = re.compile(rf"\b(\d+|{_NUMERAL}) seeds?\b", re.I)
+
+
+def start(text: str) -> str:
+    """By which a fault is found."""
+    return " ".join(text.split())[:60]
+
+
+def seeds(text: str) -> list[int]:
+    """The numbers of seeds that a text says."""
+    found = [said.lower() for said in _SEEDS.findall(text)]
+    return [int(said) if said.isdigit() else NUMERALS.index(said) + 1 for said in found]
+
+
+def faults(sentence: str, root: Path, *, claimed: bool, ablated: bool) -> Iterator[str]:
+    """Numbers that nothing checks, and causes that nothing bears out.
+
+    Args:
+        sentence: with its marks.
+        root: folder of the files that `<!-- by file -->` names.
+        claimed: whether records or claims stand beside it.
+        ablated: whether one of its claims has an ablation.
+    """
+    prose, said = _bare(_MARKED.sub("", sentence)), " ".join(_bare(sentence).split())[:80]
+    cause, number, sources = _CAUSE.search(prose), _NUMBER.search(prose), SOURCE.findall(sentence)
+    number = number or RESULTS.search(prose)
+    if claimed and cause and not ablated:
+        yield f"{said!r} states a cause ({cause[0]!r}) and refers to no claim with an ablation"
+    if number and not sources:
+        yield f"{said!r} states a number ({number[0]}) that nothing checks; mark its record or <!-- by file -->"
+    for source in sources:
+        if not (root / source).exists():
+            yield f"{said!r} names {source}, which is not there"
+
+
+def _bare(text: str) -> str:
+    return _NO_PROSE.sub("", text)
+
+
+def unchecked_cells(table: str, root: Path) -> Iterator[str]:
+    """Rows with numbers that no mark and no file stands beside, a test that the row names say."""
+    for row in table.splitlines():
+        number = _NUMBER.search(_bare(_MARKED.sub("", row)))
+        named = [*SOURCE.findall(row), *_QUOTED.findall(row)]
+        if number and not any((root / name).is_file() for name in named):
+            yield f"the row {start(row)!r} states a number ({number[0]}) that nothing checks"
