@@ -156,6 +156,19 @@ class Questions:
 
 
 @dataclass(frozen=True)
+class Highlight:
+    """A row of the main figure, which may bear other names on other tasks.
+
+    Attributes:
+        name: in the figure.
+        rows: of the study; they look the same.
+    """
+
+    name: str
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Study:
     """Every arm on every place with every seed.
 
@@ -166,6 +179,7 @@ class Study:
         places: the tasks.
         seeds: runs per arm and place.
         questions: its own; no other study's page shows them.
+        highlights: the rows that the figure of success against actions spent is of; empty: all.
     """
 
     name: str
@@ -174,6 +188,7 @@ class Study:
     places: tuple[Place, ...]
     seeds: int
     questions: Questions = Questions()
+    highlights: tuple[Highlight, ...] = ()
 
     @property
     def rows(self) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from scipy import stats
 from small_studies import PLACE, STUDY, synthetic
 
 from benchmarks.compounding_error.analysis.results import Results, next_run
-from benchmarks.compounding_error.page import report
+from benchmarks.compounding_error.page import figures, report
 from benchmarks.compounding_error.page.figures import BAD, COLOURS, GOOD, styles
+from benchmarks.compounding_error.page.panels import PANELS
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.training_curve import TRAINING, curves
-from benchmarks.compounding_error.study import Arm, Questions
+from benchmarks.compounding_error.study import Arm, Highlight, Questions
 
 # Machado, Oliveira and Fernandes (2009), full severity, for linear RGB.
 BLINDNESS = {
@@ -97,3 +98,48 @@ def test_the_referees_study_asks_of_rows_that_it_has():
         assert rest.rpartition(" (")[0] in rows
     biased = [arm for arm in PRESETS["referee"].arms if arm.settings.get("backspace", True)]
     assert all({"bias", "tabu", "restart"} <= {how.name for how in arm.decodings} for arm in biased)
+
+
+def with_budgets(study):
+    """Of the best of two draws nothing fits into 6 actions."""
+    records = synthetic(study)
+    for record in records:
+        for sample in (record, *record["decoded"]):
+            sample["by_budget"] = {"budgets": [4, 6, 12], "right": [0, 1, 2], "ended": [0, 3, 4], "spent": [], "n": 4}
+        if record["decoded"]:
+            record["decoded"][-1]["by_budget"] = sample["by_budget"] | {"right": [0, 0, 2], "ended": [0, 0, 4]}
+    return Results(study, records)
+
+
+def lines(results):
+    whole = figures.figure(results, PANELS["by_budget"])
+    drawn = [one for one in whole.axes[0].lines if one.get_drawstyle() == "steps-post"]
+    return {int(one.get_gid().split("-")[1]): one.get_xdata().tolist() for one in drawn}
+
+
+def test_success_is_drawn_from_the_first_budget_that_a_text_fits_into():
+    """Rows of `STUDY`: 0 is maximum likelihood, 2 the best of two of its draws."""
+    found = lines(with_budgets(STUDY))
+    assert found[0] == [6, 12]
+    assert found[2] == [12]
+
+
+def test_the_figure_of_success_is_of_the_highlights_and_names_them_so(tmp_path):
+    study = replace(STUDY, highlights=(Highlight("the first", ("MLE",)), Highlight("the other", ("B", "B elsewhere"))))
+    results = with_budgets(study)
+    assert set(lines(results)) == {STUDY.rows.index("MLE"), STUDY.rows.index("B")}
+    whole = figures.figure(results, PANELS["by_budget"])
+    figures.write({"by_budget": whole}, results, tmp_path)
+    assert [text.get_text() for text in whole.legends[0].get_texts()] == ["the first", "the other"]
+
+
+def test_the_highlights_of_the_memory_study_are_rows_of_it_and_look_alike_on_its_tasks():
+    memory = PRESETS["memory"]
+    assert {row for one in memory.highlights for row in one.rows} <= set(memory.rows)
+    arms = tuple(Arm(row, {"agent": "bc"}) for one in memory.highlights for row in one.rows)
+    looks = styles(
+        Results(replace(STUDY, arms=arms, highlights=memory.highlights), synthetic(replace(STUDY, arms=arms)))
+    )
+    for one in memory.highlights:
+        assert len({(looks[row].colour, str(looks[row].dashes), looks[row].marker) for row in one.rows}) == 1
+    assert len({looks[one.rows[0]].colour for one in memory.highlights}) == len(memory.highlights)

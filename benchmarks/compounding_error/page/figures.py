@@ -39,20 +39,24 @@ def canvas(**options: Any) -> Any:
 
 
 def styles(results: Results) -> dict[str, Style]:
-    """A look for every row: a colour per agent family, dashes within it; the first row in the colour of the text."""
+    """A look for every row: a colour per agent family, dashes within it; the first row in the colour of the text.
+
+    A highlight of the study has a colour of its own.
+    """
     found: dict[str, Style] = {}
+    names = {row: one.name for one in results.study.highlights for row in one.rows}
     families: dict[str, int] = {}
     runs = {name: run[0] for place in results.places for name, run in results.runs(place).items()}
     few = len(runs) <= len(COLOURS)
     for row in results.study.rows:
         if row not in runs:
             continue
-        kind = row if few else family(runs[row])
+        kind = names.get(row, row if few else family(runs[row]))
         if row == results.study.rows[0]:
             families[kind] = 0
             found[row] = Style(0, INK, "-")
             continue
-        nth = families[kind] = families.get(kind, -1) + 1
+        nth = families[kind] = 0 if row in names else families.get(kind, -1) + 1
         kinds = [k for k in families if k not in (results.study.rows[0], "MLE")]
         k = kinds.index(kind) if kind in kinds else 0
         colour = INK if kind == "MLE" else COLOURS[k % len(COLOURS)]
@@ -62,9 +66,16 @@ def styles(results: Results) -> dict[str, Style]:
     return found
 
 
+def shown(results: Results, panel: Panel, place: Place) -> dict[str, list[Record]]:
+    """The rows that a panel shows of a task: the study's highlights, if it is of those alone, else all that have it."""
+    names = [row for one in results.study.highlights for row in one.rows] if panel.highlights else []
+    runs = results.runs(place)
+    return {row: found for row, found in runs.items() if (not names or row in names) and panel.has(found)}
+
+
 def figure(results: Results, panel: Panel) -> Any | None:
     """One panel for every task that has what it shows; None where no task has."""
-    places = [place for place in results.places if any(map(panel.has, results.runs(place).values()))]
+    places = [place for place in results.places if shown(results, panel, place)]
     if not places:
         return None
     looks, columns = styles(results), min(_COLUMNS, len(places))
@@ -72,9 +83,8 @@ def figure(results: Results, panel: Panel) -> Any | None:
     whole = canvas(figsize=(1.2 + 3.4 * columns, panel.height * lines))
     grid = whole.subplots(lines, columns, squeeze=False)
     for axes, place in zip(grid.flat, places, strict=False):
-        for row, runs in results.runs(place).items():
-            if panel.has(runs):
-                panel.draw(axes, runs, looks[row])
+        for row, runs in shown(results, panel, place).items():
+            panel.draw(axes, runs, looks[row])
         axes.set_title(place.name, fontsize=10, color=INK, loc="left")
         panel.finish(axes)
         plain(axes)
@@ -151,10 +161,17 @@ def write(figures: dict[str, Any], results: Results, folder: Path) -> list[Path]
     for name, whole in figures.items():
         written += [folder / f"{name}.png", folder / f"{name}.svg"]
         if name in PANELS:
-            _legend(whole, looks)
+            _legend(whole, _named(results, PANELS[name], looks))
         whole.savefig(written[-2], dpi=130)
         written[-1].write_text(svg(name, whole), encoding="utf-8")
     return written
+
+
+def _named(results: Results, panel: Panel, looks: dict[str, Style]) -> dict[str, Style]:
+    """The looks of what a panel shows, by the names of the highlights where it is of those."""
+    rows = {row for place in results.places for row in shown(results, panel, place)}
+    names = {row: one.name for one in results.study.highlights for row in one.rows} if panel.highlights else {}
+    return {names.get(row, row): look for row, look in looks.items() if row in rows}
 
 
 def _legend(whole: Any, looks: dict[str, Style]) -> None:

@@ -47,6 +47,7 @@ class Panel:
         draw: draws one row.
         finish: scales and labels of the axes.
         height: of one set of axes, in inches.
+        highlights: whether it is of the study's highlights alone, where it has any.
     """
 
     title: str
@@ -55,12 +56,12 @@ class Panel:
     draw: Draw
     finish: Callable[[Any], None]
     height: float = 2.9
+    highlights: bool = False
 
 
 def line(axes: Any, x: Numbers, y: Numbers, style: Style, **options: Any) -> None:
     """A line that the page knows by its row; what is not finite is drawn at the rim."""
-    options = {"color": style.colour, "ls": style.dashes, "lw": 1.5} | options
-    axes.plot(x, y, gid=_name(axes, style), **options)
+    axes.plot(x, y, gid=_name(axes, style), **{"color": style.colour, "ls": style.dashes, "lw": 1.5, **options})
 
 
 def interval_points(axes: Any, x: Sequence[float], estimates: Sequence[Estimate], style: Style, **options: Any) -> None:
@@ -98,9 +99,6 @@ def _name(axes: Any, style: Style) -> str:
     return f"row-{style.row}-{len(axes.get_children())}"
 
 
-# -- panels --------------------------------------------------------------------------------------------
-
-
 def _survival(axes: Any, runs: Sequence[Record], style: Style) -> None:
     for curve, low, high in survival_curves(runs):
         t = np.arange(1, len(curve) + 1)
@@ -115,9 +113,8 @@ def survival_curves(runs: Sequence[Record]) -> list[Floats]:
     if len(found) < 3:
         return [curve + error * np.array([[0], [-1.96], [1.96]]) for curve, error in found]
     length = max(curve.shape[1] for curve in found)
-    same = [
-        np.pad(curve, (0, length - len(curve)), mode="edge") for curve, _ in found
-    ]  # they end where no text is left
+    # They end where no text is left.
+    same = [np.pad(curve, (0, length - len(curve)), mode="edge") for curve, _ in found]
     means = [mean(at, "seeds") for at in np.stack(same).T]
     return [np.array([[e.value, e.low, e.high] for e in means]).T]
 
@@ -196,11 +193,12 @@ def _likelihood(axes: Any, runs: Sequence[Record], style: Style) -> None:
 
 def _by_budget(axes: Any, runs: Sequence[Record], style: Style) -> None:
     curves = [r["by_budget"] for r in runs]
-    budgets = curves[0]["budgets"]
+    budgets = np.array(curves[0]["budgets"])
     shares = np.array([[right / c["n"] for right in c["right"]] for c in curves])
-    for one in shares:
-        line(axes, budgets, one, style, lw=0.6, alpha=0.35)
-    line(axes, budgets, shares.mean(0), style, marker=style.marker, ms=3.5)
+    enough = np.array([c["ended"] for c in curves]).any(0)  # for a text, or for all draws of the best of several
+    for one in shares[:, enough]:
+        line(axes, budgets[enough], one, style, ls="none", marker="_", ms=5, alpha=0.6)
+    line(axes, budgets[enough], shares.mean(0)[enough], style, marker=style.marker, ms=4.5, drawstyle="steps-post")
 
 
 def _course(axes: Any, runs: Sequence[Record], style: Style) -> None:
@@ -295,11 +293,13 @@ PANELS = {
     ),
     "by_budget": Panel(
         "Success against actions spent",
-        "Share of right texts after so many actions per text, deletions counted; thin lines are the seeds. Of the best "
-        "of several draws the actions of all count.",
-        _has("by_budget"),
+        "Right texts after so many actions per text, deletions counted, once a text, or all draws of the best of several, "
+        "have room. Measured at the markers, drawn between them as it was; ticks are the seeds.",
+        lambda runs: all(any(r["by_budget"]["ended"]) if r.get("by_budget") else False for r in runs),
         _by_budget,
-        _axes("actions per text", "right texts", xscale="log"),
+        _axes("actions per text", "right texts", xscale="log", ylim=(-0.02, 1.02)),
+        height=3.4,
+        highlights=True,
     ),
     "course": Panel(
         "Training curves",

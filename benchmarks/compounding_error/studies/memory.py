@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..hypotheses.over_controls import wins
-from ..study import Arm, Decoding, Place, Questions, Study
+from ..study import Arm, Decoding, Highlight, Place, Questions, Study
 from .parts import EXACT_PLACES, MASKED, MIN_P, MLE, TABU
 from .search import OWN_BURSTS
 
@@ -53,6 +53,21 @@ def roomy(place: Place, actions: int = 200) -> Place:
     return replace(place, settings=settings, max_actions=actions, budgets=budgets)
 
 
+_CLONED = {memory: (f"BC, {memory}", f"BC, uniform noise, {memory}") for memory in MEMORIES}
+_ALPHA = "SequenceMatch (JS, alpha .03), "
+HIGHLIGHTS = (
+    Highlight("maximum likelihood", ("MLE",)),
+    *(Highlight(f"cloning, {memory}", rows) for memory, rows in _CLONED.items()),
+    *(
+        Highlight(f"SequenceMatch, {memory}", (_ALPHA + memory, f"SequenceMatch (JS), uniform noise, {memory}"))
+        for memory in MEMORIES[1:]
+    ),
+    Highlight("cloning, prefix, a bias", ("BC, prefix, bias",)),
+    Highlight("cloning, prefix, restart", ("BC, prefix, restart",)),
+    Highlight("no backspace, min-p .1", ("MLE, min-p .1",)),
+)
+"""The rows of the table that the README shows."""
+
 AUTOMATON, _, CHAIN = EXACT_PLACES
 MEMORY = Study(
     "memory",
@@ -92,4 +107,5 @@ MEMORY = Study(
         ),
         "Written down after prototypes of one or two seeds, before these runs.",
     ),
+    HIGHLIGHTS,
 )
