@@ -293,7 +293,7 @@ PANELS = {
     ),
     "by_budget": Panel(
         "Success against actions spent",
-        "Right texts after so many actions per text, deletions counted, once a text, or all draws of the best of several, "
+        "Right texts after so many actions per text, deletions counted, once a text, or all draws of the best of k, "
         "have room. Measured at the markers, drawn between them as it was; ticks are the seeds.",
         lambda runs: all(any(r["by_budget"]["ended"]) if r.get("by_budget") else False for r in runs),
         _by_budget,
