@@ -120,7 +120,10 @@ class Bytes:
     def pair(self, prompt: str | Chat, completion: str | Chat) -> tuple[list[int], list[int]]:
         """Bytes of both; messages need a tokenizer's template."""
         if not (isinstance(prompt, str) and isinstance(completion, str)):
-            raise InvalidInputError("it holds messages; give the tokenizer whose chat template writes them out")
+            raise InvalidInputError(
+                "it holds messages; give the tokenizer whose chat template writes them out "
+                "(--task-option tokenizer=FOLDER)"
+            )
         return list(prompt.encode()) or [self.eos], list(completion.encode())
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -202,7 +205,7 @@ def _check_completions(path: str, documents: Any, max_length: int) -> None:
     if (length > max_length).any():
         raise InvalidInputError(
             f"{path}: {int((length > max_length).sum())} of {len(own)} completions are longer than "
-            f"max_length={max_length}; give max_length={int(length.max())}, or shorter ones"
+            f"max_length={max_length}; give max_length={int(length.max())} (by --task-option), or shorter ones"
         )
 
 
@@ -214,4 +217,7 @@ def _tokenizer(given: Any) -> Any:
     try:
         return AutoTokenizer.from_pretrained(given, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever a file may hold breaks transformers anywhere
-        raise InvalidInputError(f"tokenizer {given} cannot be loaded: {first_line(error)}") from None
+        raise InvalidInputError(
+            f"tokenizer {given} cannot be loaded: {first_line(error)}; restore its tokenizer.json and "
+            "tokenizer_config.json, or give another (--task-option tokenizer=FOLDER)"
+        ) from None

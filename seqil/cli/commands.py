@@ -28,7 +28,7 @@ from ..rollouts.completion import read_prompt
 from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
-from ..runs.experiment import located, make_task, make_training
+from ..runs.experiment import MEASURED, located, make_task, make_training, say_doubts
 from ..runs.settings import Settings, merged, read_config, refuse_without_effect
 from ..runs.validation import MEASURE, validated
 from . import showing
@@ -82,10 +82,7 @@ def train(
         task = make_task(chosen)
         chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
         training, chosen = make_training(chosen, task, ranks=ranks), located(chosen)
-        if task.available("test") == 0:
-            resumption.warn(
-                f"the test split of {task.name} is empty: sample and evaluate need --split train, or more data"
-            )
+        say_doubts(chosen, task)
         validation = validated(run, task, training.policy, evaluate_every, patience)
         with run.writing():
             run.start({"settings": chosen.to_json(), **resumption.made_with(ranks)})
@@ -239,7 +236,7 @@ def evaluate(
     entries = known_metrics.metrics(tuple(own))
     task, policy = _load(out, best)
     chosen = [plugins.rule(rule, task) for rule in rules]
-    n = _number(task, split, n, 500, least=2)
+    n = _number(task, split, n, 500, least=MEASURED)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
     written, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
@@ -308,7 +305,8 @@ def _number(task: Task, split: str, asked: int | None, default: int, least: int 
         return asked or default
     if there < least:
         raise InvalidInputError(
-            f"{task.name}: the {split} split has {there} items, too few; take another --split, or give more data"
+            f"{task.name}: the {split} split has {there} item{'s' * (there != 1)} and {least} are needed; take another "
+            "--split, or give more data"
         )
     if asked is not None and asked > there:
         resumption.warn(f"the {split} split of {task.name} has {there} items, not {asked}: all are taken")

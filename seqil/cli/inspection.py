@@ -106,7 +106,9 @@ def inspected(folders: Sequence[Path], how: Sampling) -> list[Inspected]:
 def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, updates: int, how: Sampling) -> Inspected:
     n = task.at_most(how.n, how.split)
     if n < 2:
-        raise InvalidInputError(f"the {how.split} split of {task.name} has {n} items, too few; take another --split")
+        raise InvalidInputError(
+            f"the {how.split} split of {task.name} has {n} items, 2 are needed; take another --split"
+        )
     demonstrations, rules = task.demonstrations(n, how.split, how.seed), [plugins.rule(r, task) for r in how.rules]
     written = rollout(
         policy,

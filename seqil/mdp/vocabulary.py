@@ -62,7 +62,8 @@ class Vocabulary:
         if getattr(tokenizer, "eos_token_id", None) is None:
             raise InvalidInputError(
                 f"tokenizer {getattr(tokenizer, 'name_or_path', '') or type(tokenizer).__name__!r} has no eos token; "
-                "set tokenizer.eos_token to the token that ends a text"
+                "set tokenizer.eos_token to the token that ends a text, in its folder the eos_token of "
+                "tokenizer_config.json"
             )
         ids = tokenizer.get_vocab()
         size, backspace = max(ids.values()) + 1, ids.get(BACKSPACE)

@@ -43,7 +43,8 @@ def refuse_foreign_rows(model: Any, size: int) -> None:
     if rows < V:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens; "
-            "resize_token_embeddings, or give the vocabulary of this model"
+            "resize_token_embeddings and save it, or give the vocabulary of this model, that of its tokenizer say "
+            "(--task-option tokenizer=FOLDER)"
         )
     if mark is not None and mark != V:
         raise InvalidInputError(
@@ -53,7 +54,7 @@ def refuse_foreign_rows(model: Any, size: int) -> None:
     if mark is None and rows - V > _PADDING:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens: more than padding explains; "
-            "give the vocabulary of this model, that of its tokenizer say"
+            "give the vocabulary of this model, that of its tokenizer say (--task-option tokenizer=FOLDER)"
         )
 
 
@@ -70,7 +71,7 @@ def behind_tokens(model: Any, size: int, choice: Choice) -> Tensor | None:
     if rows > V and not marked and choice is None:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows for {V} tokens; say whether row {V} is a backspace that was "
-            "trained (backspace_row='keep') or padding (backspace_row='mean')"
+            "trained (backspace_row='keep') or padding (backspace_row='mean'), on the command line by --backspace-row"
         )
     if rows == V and choice == "keep":
         raise InvalidInputError(f"backspace_row='keep': the head of {name_of(model)} has {V} rows, all of them tokens")

@@ -22,7 +22,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import with_lora
-from ..models.folders import refuse_other_vocabulary, with_tokenizer
+from ..models.folders import has_tokenizer, refuse_other_vocabulary, with_tokenizer
 from ..models.head_rows import Choice
 from ..policy.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
@@ -30,8 +30,11 @@ from ..randomness import seeded
 from ..revision import making
 from . import plugins
 from .option_types import argument_types, fits
+from .resumption import warn
 from .settings import Chosen, Settings
 
+MEASURED = 2
+"""Items that `seqil evaluate` needs at least, for an interval."""
 _SPARE_ACTIONS = 64
 _LAYER_BYTES = 2**18
 _COPIES = 3  # of the demonstrations, while they are made
@@ -43,6 +46,20 @@ def make_task(settings: Settings) -> Task:
     known = argument_types(plugins.load("tasks", chosen.name))
     options = with_tokenizer(chosen.options, known, settings.model.path)
     return cast("Task", plugins.construct("tasks", chosen.name, **options))
+
+
+def say_doubts(settings: Settings, task: Task) -> None:
+    """Warn of a test split too small to be evaluated, and of text that a model is given as bytes for want of better."""
+    path, there = settings.model.path, task.available("test")
+    if there is not None and there < MEASURED:
+        items = "is empty: sample and evaluate need" if not there else f"has {there} item, evaluate needs {MEASURED}:"
+        warn(f"the test split of {task.name} {items} --split train, or more data")
+    alphabet = "tokenizer" in argument_types(type(task)) and getattr(task, "tokenizer", task) is None
+    if path and alphabet and not has_tokenizer(path) and not (Path(path) / SETTINGS).exists():
+        warn(
+            f"there is no tokenizer in {path}: the model reads bytes as ids 0 to 255, and 256 as the end; if it was "
+            "trained on other ids give --task-option tokenizer=FOLDER"
+        )
 
 
 def located(settings: Settings) -> Settings:
@@ -76,7 +93,7 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
     cells = demonstrations.prompts.shape[1] + written + spare
     cls = plugins.load("agents", s.agent.name)
     policy = (make_policy if cls.policy_class is TokenPolicy else make_whole_text)(s, task.vocabulary, cells)
-    policy.check_positions(cells)
+    _refuse_longer(policy, task, cells)
     options = agent_options(cls, s.agent.options, task, policy)
     agent = plugins.construct("agents", s.agent.name, policy, steps=s.steps, learning_rate=s.learning_rate, **options)
     training = Training(
@@ -93,6 +110,17 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
     if s.noise.source == "model":
         _count_noise(training)
     return training
+
+
+def _refuse_longer(policy: Any, task: Task, cells: int) -> None:
+    """Refuse texts that the model has no positions for, with the length that it has room for."""
+    try:
+        policy.check_positions(cells)
+    except InvalidInputError as error:
+        room, known = task.max_length - (cells - policy.max_positions), argument_types(type(task))
+        if room < 1 or "max_length" not in known or not policy.memory.rewinds:
+            raise
+        raise InvalidInputError(f"{error} (--task-option max_length={room})") from None
 
 
 def make_whole_text(settings: Settings, vocabulary: Vocabulary, cells: int) -> Any:

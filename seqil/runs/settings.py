@@ -215,7 +215,9 @@ def read_config(path: Path) -> dict[str, Any]:
         text = read_bytes(path).decode()
         found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:  # what is not JSON, TOML or UTF-8 is a ValueError
-        raise InvalidInputError(f"--config {path} cannot be read: {first_line(error)}") from None
+        raise InvalidInputError(
+            f"--config {path} cannot be read: {first_line(error)}; give TOML, or JSON with the suffix .json"
+        ) from None
     if isinstance(found, dict) and isinstance(found.get("settings"), dict):  # of a run
         found = found["settings"]
     if not isinstance(found, dict):

@@ -176,10 +176,12 @@ def test_a_text_that_holds_fewer_items_than_the_defaults_ask_for(tmp_path, monke
     run = tmp_path / "[bold]run"
     done = command("train", *few, *small, "--out", run, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert not done.stderr
+    assert done.stderr == (
+        "seqil: warning: the test split of text has 1 item, evaluate needs 2: --split train, or more data\n"
+    )
     assert f"seqil sample {run} " in done.stdout
     assert RunFolder(run).settings["settings"]["demonstrations"] == 10
-    refused(monkeypatch, capsys, ["evaluate", str(run)], "the test split has 1 items, too few; take another --split")
+    refused(monkeypatch, capsys, ["evaluate", str(run)], "the test split has 1 item and 2 are needed; take another")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     measured = command("evaluate", run, "--split", "train", "-n", "13", cwd=elsewhere)
@@ -206,7 +208,7 @@ def test_a_split_without_items_is_said(tmp_path, monkeypatch, capsys):
         "seqil: warning: the test split of text is empty: sample and evaluate need --split train, or more data"
     ]
     monkeypatch.chdir(tmp_path)
-    refused(monkeypatch, capsys, ["sample", "run"], "the test split has 0 items, too few; take another --split")
+    refused(monkeypatch, capsys, ["sample", "run"], "the test split has 0 items and 1 are needed; take another")
 
 
 def test_text_that_the_terminal_cannot_show(tmp_path):

@@ -95,6 +95,7 @@ def test_settings_come_from_a_file_and_the_command_line_comes_first(tmp_path, mo
         ("a.json", "[1]", "--config a.json holds no settings by name"),
         ("a.json", "{", "--config a.json cannot be read"),
         ("b.toml", None, "--config b.toml cannot be read"),
+        ("c.txt", "steps 3", "give TOML, or JSON with the suffix .json"),
     ],
 )
 def test_a_file_that_holds_no_settings(tmp_path, monkeypatch, capsys, name, content, complaint):

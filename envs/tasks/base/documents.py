@@ -29,6 +29,9 @@ _OTHER_FORMS = {
     b"\xfe\xff": "UTF-16; save it as UTF-8",
 }
 
+_BINARY = (b"%PDF", b"\x89PNG", b"\xff\xd8", b"GIF8", b"\x7fELF")
+_BEGINNING = 4096  # bytes that are looked at where a file is no text
+
 Chat = list[Mapping[str, str]]
 """Messages, each with a `role` and a `content`."""
 
@@ -136,9 +139,13 @@ def _reason(path: Path, error: Exception) -> str:
     if not isinstance(error, UnicodeDecodeError):
         return str(error)
     with path.open("rb") as file:
-        begin = file.read(8)
+        begin = file.read(_BEGINNING)
     known = next((form for magic, form in _OTHER_FORMS.items() if begin.startswith(magic)), None)
-    return f"it is {known} first" if known else f"{error}; save it as UTF-8 first"
+    if known:
+        return f"it is {known} first"
+    if begin.startswith(_BINARY) or b"\0" in begin:
+        return "it holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or .parquet"
+    return f"{error}; save it as UTF-8 first"
 
 
 # -- records
@@ -248,7 +255,9 @@ def _of_record(place: str, record: Any, field: str | None) -> Iterator[Part]:
     if field is None or field not in record:
         wanted = f"field {field!r}" if field else "fields prompt and completion, messages or text"
         there = ", ".join(map(str, record))
-        raise InvalidInputError(f"record {place} has no {wanted}; it has: {there}; name the one to read with field=…")
+        raise InvalidInputError(
+            f"record {place} has no {wanted}; it has: {there}; name the one to read (--task-option field=NAME)"
+        )
     value = _readable(place, record, field)
     yield from [Part(0, value)] if isinstance(value, str) else _turns(place, value)
 
