@@ -14,7 +14,7 @@ from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError, first_line, suggested
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts, within_budget
-from seqil.rollouts.tried_stacks import TriedStacks
+from seqil.rollouts.tried_stacks import TriedStacks, choices_within
 from seqil.runs import plugins
 
 Ints = NDArray[np.int64]
@@ -80,7 +80,7 @@ class Episodes:
             self.observed = np.full((rows, cells), memory.empty(v.size), dtype=np.int64)
         self.tried = None
         if memory.forbids:
-            self.tried = TriedStacks(rows, min_length, self.max_actions, v.size)
+            self.tried = TriedStacks(rows, self.max_actions, choices_within(v.size, min_length, self.max_actions))
         self.done = np.zeros(rows, dtype=np.int64)  # actions that changed something
         self.ended = np.zeros(rows, dtype=bool)
         self.success = np.zeros(rows, dtype=np.int8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,6 +21,9 @@ from .trunk import Trunk
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+_WIDE = torch.float32, torch.float64
 
 
 class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict is untyped
@@ -151,6 +155,21 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
             logits = torch.cat([logits, (hidden.to(self.row.dtype) @ self.row)[..., None].to(logits.dtype)], -1)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
+
+    def steady_head(self) -> Callable[[Tensor], Tensor]:
+        """`head` for a loop in which the model does not change, inside `computing`: nothing is looked up again."""
+        if getattr(self.head, "__func__", None) is not LanguageModel.head or not self.fused:
+            return self.head
+        n = self.vocabulary.size + self.backspace
+        weight, bias = self.weight[:n], None if self.bias is None else self.bias[:n]
+
+        def steady(hidden: Tensor) -> Tensor:
+            logits = nn.functional.linear(hidden, weight, bias)
+            if logits.dtype not in _WIDE:
+                logits = logits.float()
+            return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
+
+        return steady
 
     @computed
     def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from ..policy.cache import SlotCache
 from ..policy.token_policy import TokenPolicy
 from .decoder import decoder_of, read_prompts
 from .sampler import FEW, SamplerAhead
-from .tried_stacks import Ints, TriedStacks
+from .tried_stacks import Ints, TriedStacks, choices_within
 
 if TYPE_CHECKING:
     from ..decoding.interface import Warp
@@ -38,12 +38,19 @@ class _Slots:
     def write(self, index: Tensor, vectors: Tensor) -> None:
         """At `lane * capacity + slot`, int64 [n]: [n, width]."""
         if self.flat is None:
-            self.flat = vectors.new_empty(self.lanes * self.capacity, vectors.shape[1])
+            self.width = vectors.shape[1]
+            self.flat = vectors.new_empty(self.lanes * self.capacity, self.width)
             self.values = self.flat.view(self.lanes, self.capacity, -1)
         self.flat.index_copy_(0, index, vectors)
 
-    def __getitem__(self, at: tuple[Tensor, Tensor]) -> Tensor:
-        return self.values[at]
+    def __getitem__(self, index: Tensor) -> Tensor:
+        assert self.flat is not None
+        return self.flat.index_select(0, index)
+
+    def strike(self, cells: Tensor) -> None:
+        """Put numbers at `(lane * capacity + slot) * width + column` (int64 [n]) at -inf."""
+        assert self.flat is not None
+        self.flat.view(-1).index_fill_(0, cells, -torch.inf)
 
     def move(self, source: Tensor, target: Tensor, extent: int) -> None:
         """Copy the first `extent` slots of some lanes (int64 [k]) over those of others."""
@@ -62,9 +69,9 @@ class Lanes:
     and where that does not serve (see `_keeps_laws`), or not alone, the last hidden state.
 
     Where what was tried is forbidden, the law after a deletion lacks more than it did before: of few actions logits are
-    kept, because most of a law may be what is left out; of many, sums of blocks, each without what was drawn from it
-    (what is drawn again from a state was deleted there). Where the policy does not rewind, what is fed is every action,
-    and each takes a forward.
+    kept, because most of a law may be what is left out, and lose what was deleted in place; of many, sums of blocks,
+    each without what was drawn from it (what is drawn again from a state was deleted there). Where the policy does not
+    rewind, what is fed is every action, and each takes a forward.
     """
 
     def __init__(
@@ -92,22 +99,25 @@ class Lanes:
             self.fed = np.pad(self.cells[:, : int(self.length.max())], ((0, 0), (0, max_actions)))
             self.fed_length = self.length.copy()
         v = policy.vocabulary
-        self.tried = None
-        if initial.tried is not None:
-            self.tried = TriedStacks(len(initial), initial.min_length, max_actions, v.size)
         self.capacity = -(-self.fed.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
         self.decoder = decoder_of(policy)
         self.device, self.many_actions = policy.weight.device, policy.vocabulary.num_actions > FEW
+        self.on_host = self.device.type == "cpu"
         self.states, self.laws = (_Slots(lanes, self.capacity) for _ in range(2))
-        self.with_laws = self._keeps_laws()
+        self.with_laws, self.head = self._keeps_laws(), policy.steady_head()
+        self.forbids, self.tried = initial.tried is not None, None
+        choices = choices_within(v.size, initial.min_length, max_actions)
+        # Of few actions the logits that are kept say what was tried, unless it may be forgotten where it was tried.
+        self.strikes = self.forbids and self.with_laws and not self.many_actions and choices is None
+        if self.forbids and not self.strikes:
+            self.tried = TriedStacks(len(initial), max_actions, choices)
         generated = torch.arange(initial.max_length + 1)
         limits = initial.max_length, initial.min_length
         kinds = legal_kinds(generated, torch.zeros_like(generated, dtype=torch.bool), *limits)
         token, eos, pop = (_array(~legal) for legal in kinds)
         self.illegal = 1 * token | 2 * eos | 4 * pop  # kinds of actions, by the number of generated tokens
-        columns = slice(0, v.eos), slice(v.eos + 1, v.size), slice(v.eos, v.eos + 1), slice(v.size, None)
-        self.columns = list(zip((1, 1, 2, 4), columns, strict=True))
+        self.columns = (1, 0, v.eos), (1, v.eos + 1, v.size - v.eos - 1), (2, v.eos, 1), (4, v.size, 1)
 
     def run(self) -> tuple[Tensor, Tensor, Tensor]:
         """Until every row has ended or spent its budget: actions and log-probabilities [R, T], lengths [R]."""
@@ -123,7 +133,8 @@ class Lanes:
         return self._tensor(actions), self._tensor(log_prob), self._tensor(self.taken)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        tensor = torch.from_numpy(array)
+        return tensor if self.on_host else tensor.to(self.device)
 
     def _begin(self, number: int) -> None:
         """Put the next rows on free lanes; the last token of their prompts is fed with the next forward."""
@@ -136,7 +147,7 @@ class Lanes:
         """Feed the last token of every row: last hidden states [lanes in use, D]."""
         length = self.fed_length[self.rows]
         top, longest = length - 1, int(length.max())
-        whole = bool((length == longest).all())
+        whole = longest == int(length.min())
         extent = longest if whole else -(-longest // _EXTENT) * _EXTENT
         self.cache.step(self._tensor(top), extent, whole)
         hidden = self.decoder(self._tensor(self.fed[self.rows, top]), self._tensor(length), self.cache)
@@ -146,8 +157,8 @@ class Lanes:
 
     def _act(self, hidden: Tensor) -> None:
         """Sample for every row until it has written a token or ended, and clear the lanes of those that ended."""
-        v, lanes = self.policy.vocabulary, np.arange(len(self.rows))
-        ended, rows = np.zeros(len(self.rows), dtype=np.bool_), self.rows.copy()
+        v, lanes, rows = self.policy.vocabulary, np.arange(len(self.rows)), self.rows
+        ended = np.zeros(len(rows), dtype=np.bool_)
         drawn = self._drawn(hidden, rows)
         if self.with_laws:
             self.laws.write(self.cache.index(heads=1), self.law)
@@ -159,28 +170,32 @@ class Lanes:
                 for row, one in zip(rows.tolist(), action.tolist(), strict=True):
                     self.watch(row, one)
             taken, deleting = taken + 1, action == v.backspace
-            ended[lanes] = over = (action == v.eos) | (taken == self.max_actions)
-            self._write(rows, length, action, deleting)
+            spent = taken == self.max_actions
+            ended[lanes] = (action == v.eos) | spent
+            deleted = self._write(rows, length, action, deleting)
             self.taken[rows] = taken
-            (again,) = (deleting & ~over).nonzero()
+            (again,) = (deleting & ~spent).nonzero()
             if not len(again) or self.appends:
                 break
             lanes, rows = lanes[again], rows[again]
-            drawn = self._drawn_again(lanes, rows)
+            drawn = self._drawn_again(lanes, rows, deleted[again])
         if ended.any():
             self._clear(ended)
 
-    def _write(self, rows: Ints, length: Ints, action: Ints, deleting: NDArray[np.bool_]) -> None:
-        """What these rows, of `length` cells, have done."""
+    def _write(self, rows: Ints, length: Ints, action: Ints, deleting: NDArray[np.bool_]) -> Ints:
+        """What these rows, of `length` cells, have done: what stood where they wrote, which they may have deleted."""
         cell = length - deleting
+        before: Ints = self.cells[rows, cell]
         if self.appends:
             self.fed[rows, self.fed_length[rows]] = action
             self.fed_length[rows] += 1
-        if self.tried is not None and deleting.any():
-            there, left = rows[deleting], cell[deleting]
-            self.tried.popped(there, left - self.prompt_length[there], self.cells[there, left])
+        if self.tried is not None:
+            (at,) = deleting.nonzero()
+            there = rows[at]
+            self.tried.popped(there, cell[at] - self.prompt_length[there], before[at])
         self.cells[rows, cell] = action  # the backspace is the empty cell
-        self.length[rows] = length + 1 - 2 * deleting
+        self.length[rows] = cell + ~deleting
+        return before
 
     def _drawn(self, hidden: Tensor, rows: Ints, again: bool = False) -> tuple[Tensor, Tensor]:
         """At states of these last hidden states; `again`: they were there before."""
@@ -189,19 +204,20 @@ class Lanes:
             self._bar(logits, rows)
         drawn = self.sampler(logits, rows, self.taken[rows], self._reshape(rows))
         if self.with_laws:
-            self.law = logits if self.tried is not None and not self.many_actions else self.sampler.law
+            self.law = logits if self.forbids and not self.many_actions else self.sampler.law
         return drawn
 
-    def _bar(self, logits: Tensor, rows: Ints, first: Tensor | int = 0) -> None:
+    def _bar(self, logits: Tensor, rows: Ints, first: Ints | None = None) -> None:
         """Put what was tried there at -inf, in place, in logits of the actions from `first` (int64 [n]) on."""
         if self.tried is None:
             return
-        at, tokens = (self._tensor(x) for x in self.tried.here(rows, self.length[rows] - self.prompt_length[rows]))
-        if isinstance(first, Tensor):
+        at, tokens = self.tried.here(rows, self.length[rows] - self.prompt_length[rows])
+        if first is not None:
             tokens = tokens - first[at]
-            inside = (tokens >= 0) & (tokens < logits.shape[1])
+            (inside,) = ((tokens >= 0) & (tokens < logits.shape[1])).nonzero()
             at, tokens = at[inside], tokens[inside]
-        logits[at, tokens] = -torch.inf
+        if len(at):
+            logits[self._tensor(at), self._tensor(tokens)] = -torch.inf
 
     def _keeps_laws(self) -> bool:
         """Not where rules look at more than the state, and not greedily. Of few actions a law must not be larger than
@@ -214,23 +230,30 @@ class Lanes:
             return getattr(policy.head, "__func__", None) is TokenPolicy.head
         return policy.vocabulary.num_actions <= 2 * len(self.cache.layers) * policy.weight.shape[1]
 
-    def _drawn_again(self, lanes: Ints, rows: Ints) -> tuple[Tensor, Tensor]:
-        """At states that these rows, on these lanes, were in before."""
-        at, taken = (self._tensor(lanes), self._tensor(self.length[rows] - 1)), self.taken[rows]
+    def _drawn_again(self, lanes: Ints, rows: Ints, deleted: Ints) -> tuple[Tensor, Tensor]:
+        """At states that these rows, on these lanes, were in before, and that they have deleted a token to."""
+        slots, taken = lanes * self.capacity + (self.length[rows] - 1), self.taken[rows]
+        at = self._tensor(slots)
         if not self.with_laws:
             return self._drawn(self.states[at], rows, again=True)
+        if self.strikes:
+            self.laws.strike(self._tensor(slots * self.laws.width + deleted))
+        law = self.laws[at]
         if not self.many_actions:
-            return self._drawn_of_few(self.laws[at], rows, taken)
-        if self.tried is not None and bool((self.laws[at].sum(1) < _LEAST).any()):
+            return self._drawn_of_few(law, rows, taken)
+        if not self.forbids:
+            return self.sampler.again(law, rows, taken, partial(self._some_logits, self.states[at], rows))
+        left = law.sum(1)
+        if left.min().item() < _LEAST:
             drawn = self._drawn(self.states[at], rows, again=True)
         else:
-            drawn = self.sampler.again(self.laws[at], rows, taken, partial(self._some_logits, self.states[at], rows))
-        if self.tried is not None:
-            self.laws.write(at[0] * self.capacity + at[1], self.sampler.law)
+            some = partial(self._some_logits, self.states[at], rows)
+            drawn = self.sampler.again(law, rows, taken, some, left)
+        self.laws.write(at, self.sampler.law)
         return drawn
 
     def _drawn_of_few(self, law: Tensor, rows: Ints, taken: Ints) -> tuple[Tensor, Tensor]:
-        if self.tried is None:
+        if not self.forbids:
             return self.sampler.again(law, rows, taken)
         self._bar(law, rows)
         return self.sampler(law, rows, taken)
@@ -240,18 +263,19 @@ class Lanes:
         v, illegal = self.policy.vocabulary, self._tensor(self.illegal[self.length[rows] - self.prompt_length[rows]])
         kind = 1 + (actions == v.eos).long() + 3 * (actions == v.backspace).long()
         logits = self.policy.logits_of(hidden, actions).masked_fill_((kind & illegal[:, None]) > 0, -torch.inf)
-        self._bar(logits, rows, actions[:, 0])
+        self._bar(logits, rows, _array(actions[:, 0]))
         return logits
 
     def _legal_logits(self, hidden: Tensor, generated: NDArray[Any]) -> Tensor:
         """Logits after `generated` tokens (int64 [n]), illegal actions at -inf: [n, A]."""
-        logits, illegal = self.policy.head(hidden), self.illegal[generated]
-        in_all, in_some = np.bitwise_and.reduce(illegal), np.bitwise_or.reduce(illegal)
-        for kind, columns in self.columns:
+        logits, illegal = self.head(hidden), self.illegal[generated]
+        in_all, in_some = int(np.bitwise_and.reduce(illegal)), int(np.bitwise_or.reduce(illegal))
+        for kind, first, number in self.columns:
             if in_all & kind:
-                logits[:, columns].fill_(-torch.inf)
+                logits.narrow(1, first, number).fill_(-torch.inf)
             elif in_some & kind:
-                logits[:, columns].masked_fill_(self._tensor(illegal & kind > 0)[:, None], -torch.inf)
+                there = self._tensor(illegal & kind > 0)[:, None]
+                logits.narrow(1, first, number).masked_fill_(there, -torch.inf)
         return logits
 
     def _reshape(self, rows: NDArray[Any]) -> Callable[[Tensor], Tensor] | None:
@@ -273,6 +297,7 @@ class Lanes:
         target, source = np.flatnonzero(ended[:left]), left + np.flatnonzero(~ended[left:])
         if len(source):
             extent = int(self.fed_length[self.rows[source]].max())
+            self.rows = self.rows.copy()  # what was recorded holds the old one
             self.rows[target] = self.rows[source]
             free, lanes = self._tensor(target), self._tensor(source)
             self.cache.move(lanes, free, extent)

@@ -139,14 +139,21 @@ class SamplerAhead(Sampler):
         self.once = once
         self.block, self.ahead = np.full(len(streams), -1), np.empty((len(streams), _AHEAD))
         self.device, self.keys = streams.device, self.keys.cpu()
+        self.on_host = self.device.type == "cpu"
 
     def again(
-        self, law: Tensor, rows: Ints, steps: Ints, logits_of: Callable[[Tensor], Tensor] | None = None
+        self,
+        law: Tensor,
+        rows: Ints,
+        steps: Ints,
+        logits_of: Callable[[Tensor], Tensor] | None = None,
+        left: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One more action per row from laws that were kept: int64 [B] and its log-probability [B].
 
         Of many actions the logits of one block are asked for: `logits_of` is given the actions of it, int64 [B, block
-        size], and returns their logits, -inf where they are illegal or beyond the last.
+        size], and returns their logits, -inf where they are illegal or beyond the last. Of a law of which something
+        was taken out `left` is the sum, [B], and what is drawn is taken out, too, in place.
         """
         uniform = self._uniforms(rows, steps)
         if logits_of is None:
@@ -155,11 +162,11 @@ class SamplerAhead(Sampler):
             chosen, share, cells = choose_block(law, uniform)
             weights = self._tempered(logits_of(cells)).softmax(-1)
             inside, whole = choose_inside(weights, share), law.gather(1, chosen)
-            action = cells.gather(1, inside)[:, 0]
-            probability = (weights.gather(1, inside) * whole)[:, 0]
-            if self.once:
-                self.law = law.scatter(1, chosen, weights.scatter(1, inside, 0).sum(1, keepdim=True) * whole)
-                probability = probability / law.sum(1)
+            action = cells.gather(1, inside).squeeze(1)
+            probability = (weights.gather(1, inside) * whole).squeeze(1)
+            if left is not None:
+                self.law = law.scatter_(1, chosen, weights.scatter_(1, inside, 0).sum(1, keepdim=True) * whole)
+                probability = probability / left
         log_prob = probability.log()
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob
@@ -177,21 +184,22 @@ class SamplerAhead(Sampler):
 
     def _less(self, logits: Tensor, action: Tensor, log_prob: Tensor) -> Tensor:
         """`law` of these logits without the action of each row: the rest of its block is summed again."""
-        block = action // _BLOCK
+        block, inside = action // _BLOCK, action % _BLOCK
         cells = block * _BLOCK + torch.arange(_BLOCK, device=logits.device)
-        left = (cells < logits.shape[1]) & (cells != action)
-        ratio = logits.gather(1, cells.clamp(max=logits.shape[1] - 1)) - logits.gather(1, action)
-        rest = torch.where(left, (ratio + log_prob).exp(), 0).sum(1, keepdim=True)
-        return self.law.scatter(1, block, rest)
+        beyond = cells >= logits.shape[1]
+        ratio = logits.gather(1, cells.clamp_(max=logits.shape[1] - 1)).sub_(logits.gather(1, action))
+        rest = ratio.add_(log_prob).exp_().masked_fill_(beyond, 0).scatter_(1, inside, 0).sum(1, keepdim=True)
+        return self.law.scatter_(1, block, rest)
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
-        block, cell = np.divmod(steps, _AHEAD)
+        block = steps // _AHEAD
         other = self.block[rows] != block
         if other.any():
             new, first = rows[other], torch.from_numpy(block[other]) * _AHEAD
             self.ahead[new] = uniforms(self.keys[new, None], first[:, None] + torch.arange(_AHEAD))
             self.block[new] = block[other]
-        return torch.from_numpy(self.ahead[rows, cell]).to(self.device)
+        found = torch.from_numpy(self.ahead[rows, steps % _AHEAD])
+        return found if self.on_host else found.to(self.device)
 
 
 def broken(row: int, step: int, reason: str = "") -> NonFiniteError:
@@ -214,13 +222,13 @@ def inverse_cdf(weights: Tensor, uniform: Tensor, sums: Tensor | None = None) ->
     N = weights.shape[1]
     if N <= FEW:
         cumulative = weights.cumsum(-1, dtype=torch.float64)
-        index = exceeding(cumulative, uniform[:, None] * cumulative[:, -1:])
+        index = exceeding(cumulative, cumulative.narrow(1, N - 1, 1) * uniform.unsqueeze(1))
     else:
         _, share, cells = choose_block(block_sums(weights) if sums is None else sums, uniform)
         inside = torch.where(cells < N, weights.gather(1, cells.clamp(max=N - 1)), 0)
         # Of weights that are not finite it may lie beyond.
         index = cells.gather(1, choose_inside(inside, share)).clamp_(max=N - 1)
-    return index[:, 0], weights.gather(1, index)[:, 0]
+    return index.squeeze(1), weights.gather(1, index).squeeze(1)
 
 
 def stream_keys(key: int, streams: Tensor) -> Tensor:
@@ -250,7 +258,7 @@ def _signed(number: int) -> int:
 
 
 def _check_finite(values: Tensor, rows: Ints, steps: Ints, reason: str) -> None:
-    if math.isfinite(float(values.sum())):  # one number says that all are finite
+    if math.isfinite(values.sum().item()):  # one number says that all are finite
         return
     where = (~torch.isfinite(values)).nonzero()
     if len(where):

@@ -11,18 +11,23 @@ from ..mdp.memory import Tried, choices_at_prompt
 Ints = NDArray[np.int64]
 
 
+def choices_within(size: int, min_length: int, max_actions: int) -> int | None:
+    """`choices_at_prompt`, or None if a budget of actions is too small to try all of them."""
+    choices = choices_at_prompt(size, min_length)
+    return None if choices is None or choices > max_actions // 2 else choices
+
+
 class TriedStacks:
     """A stack of deleted tokens per row, as in `Tried`: those of the present prefix on top, of its ancestors below.
 
     Args:
         rows: how many.
-        min_length: fewest generated tokens before `eos` is legal.
         max_actions: budget of a row, half of which are deletions at most.
-        size: of the vocabulary.
+        choices: `choices_within` it.
     """
 
-    def __init__(self, rows: int, min_length: int, max_actions: int, size: int) -> None:
-        self.choices = choices_at_prompt(size, min_length)
+    def __init__(self, rows: int, max_actions: int, choices: int | None) -> None:
+        self.choices = choices
         self.tokens = np.zeros((rows, max_actions // 2 + 1), dtype=np.int64)
         self.top = np.zeros(rows, dtype=np.int64)
         self.count = np.zeros((rows, max_actions + 2), dtype=np.int64)  # by the number of generated tokens
@@ -33,6 +38,8 @@ class TriedStacks:
 
     def popped(self, rows: Ints, generated: Ints, token: Ints) -> None:
         """These rows have deleted this token and hold so many."""
+        if not len(rows):
+            return
         count = self.count[rows, generated] + 1
         top = self.top[rows] - self.count[rows, generated + 1]  # what was deleted from the longer text is forgotten
         self.count[rows, generated + 1] = 0
@@ -44,12 +51,12 @@ class TriedStacks:
 
     def here(self, rows: Ints, generated: Ints) -> tuple[Ints, Ints]:
         """What was deleted from the present prefixes of these rows: indices into `rows`, and tokens, [K] each."""
-        count = self.count[rows, generated]
-        if (count == 1).all():  # as a rule, and much quicker
-            return np.arange(len(rows)), self.tokens[rows, self.top[rows] - 1]
-        at = np.repeat(np.arange(len(rows)), count)
-        before = np.repeat(np.cumsum(count) - count, count)
-        return at, self.tokens[rows[at], self.top[rows[at]] - 1 - (np.arange(len(at)) - before)]
+        count, at = self.count[rows, generated], np.arange(len(rows))
+        latest = rows * self.tokens.shape[1] + self.top[rows] - 1
+        if count.max() > 1 or count.min() < 1:
+            at = at.repeat(count)
+            latest = (latest + count.cumsum() - count).repeat(count) - np.arange(len(at))
+        return at, self.tokens.ravel()[latest]
 
     def state(self, rows: Ints, device: torch.device) -> Tried:
         """Of these rows."""
