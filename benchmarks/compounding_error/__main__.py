@@ -23,7 +23,7 @@ from .running import progress
 from .running.cells import cells_of
 from .running.engines import ENGINES
 from .running.records import read
-from .running.runner import cores, finished, strangers
+from .running.runner import cores, kept, settled, strangers
 from .studies import PRESETS, loading
 from .studies.quick import QUICK
 from .study import Arm, Place, Study
@@ -80,6 +80,9 @@ def run(
     budget: Budget = 1.0,
     engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="Who runs the cells.")] = "local",
     device: Device = "cpu",
+    again: Annotated[
+        bool, typer.Option("--again", help="Train again what was measured with other metrics and was not kept.")
+    ] = False,
 ) -> None:
     """Train every arm on every task, go on where an earlier run ended; write tables, figures and the page."""
     if engine not in ENGINES:
@@ -87,11 +90,11 @@ def run(
     study = _chosen(_study(preset, own), task, arm, seeds, budget)
     cells, file = cells_of(study, _device(device)), _file(study, out)
     try:
-        progress.run(cells, file, workers, ENGINES[engine], console)
+        progress.run(cells, file, workers, ENGINES[engine], console, again=again)
     except KeyboardInterrupt:
         print("compounding_error: interrupted; run again to go on", file=sys.stderr)
         os._exit(130)  # the workers end with this process, in the middle of their cells
-    results = Results(study, list(finished(cells, read(file)).values()))
+    results = Results(study, list(settled(cells, read(file), kept(file)).values()))
     tables.show(results, console)
     _write(results, file.parent)
 

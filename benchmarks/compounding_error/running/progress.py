@@ -9,21 +9,27 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from seqil.runs import known_metrics
 from seqil.statistics import Estimate
 
 from .cells import Cell
 from .engines import Engine
 from .records import Record, being_written, read
-from .runner import duration, finished, kept, measured_otherwise, missing, seconds_left, strangers
+from .runner import duration, finished, kept, missing, seconds_left, settled, strangers
 
 _NAMED = 3
 
 
-def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console: Console) -> None:
-    """Run what `results` lacks; a line per finished cell, a bar, and the time left."""
+def run(
+    cells: list[Cell], results: Path, workers: int, engine: Engine, console: Console, *, again: bool = False
+) -> None:
+    """Run what `results` lacks; a line per finished cell, a bar, and the time left.
+
+    With `again` also what was measured with other metrics, and has to be trained again for these.
+    """
     records = read(results)
-    done = finished(cells, records)
-    _say_again(cells, records, results, console)
+    done = finished(cells, records) if again else settled(cells, records, kept(results))
+    _say_measured_otherwise(cells, records, results, console, again=again)
     columns = (
         TextColumn("runs"),
         BarColumn(),
@@ -33,7 +39,7 @@ def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console:
     )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("", total=len(cells), completed=len(done), left=_left(cells, done, workers))
-        for record in missing(cells, results, workers, engine):
+        for record in missing(cells, results, workers, engine, again=again):
             done[record["key"]] = record
             left = _left(cells, done, workers)
             progress.console.print(f"{_line(record)}, {left}")
@@ -43,44 +49,57 @@ def run(cells: list[Cell], results: Path, workers: int, engine: Engine, console:
 def status(cells: list[Cell], results: Path, workers: int, console: Console) -> None:
     """Finished and missing cells by task, whether a process is at work, and the time that is left."""
     records = read(results)
-    done = finished(cells, records)
+    done, now = settled(cells, records, kept(results)), finished(cells, records)
     console.print(str(results), soft_wrap=True)
     shown = Table(box=None)
-    for head in ("task", "done", "of", "missing"):
-        shown.add_column(head, justify="right" if head in ("done", "of") else "left")
+    for head in ("task", "done", "with other metrics", "of", "missing"):
+        shown.add_column(head, justify="left" if head in ("task", "missing") else "right")
     for place in dict.fromkeys(cell.place.name for cell in cells):
         here = [cell for cell in cells if cell.place.name == place]
         lacking = [f"{cell.arm.name} {cell.seed}" for cell in here if cell.key not in done]
         more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
-        shown.add_row(place, str(len(here) - len(lacking)), str(len(here)), "; ".join(lacking[:_NAMED]) + more)
+        older = len([cell for cell in here if cell.key in done.keys() - now.keys()])
+        numbers = (len(here) - len(lacking), older, len(here))
+        shown.add_row(place, *map(str, numbers), "; ".join(lacking[:_NAMED]) + more)
     console.print(shown)
     others = strangers(cells, [r for r in records if r["key"] not in {one["key"] for one in done.values()}])
     if others:
         console.print(f"{names(others)}: of another budget, other settings or data; `run` makes them again")
-    _say_again(cells, records, results, console)
+    _say_measured_otherwise(cells, records, results, console)
     at_work = "a process is writing" if being_written(results) else "no process is writing"
     console.print(f"{len(done)} of {len(cells)} runs, {at_work}, {_left(cells, done, workers)} for {workers} workers")
 
 
-def _say_again(cells: list[Cell], records: Sequence[Record], results: Path, console: Console) -> None:
-    """Which records give way because other metrics, or other rules, are measured now."""
-    done = finished(cells, records)
-    here = {record["key"].partition("-")[0]: record for record in measured_otherwise(cells, records)}
-    waiting = {cell.trained: here[cell.trained] for cell in cells if cell.key not in done and cell.trained in here}
-    there = [key for key in waiting if (kept(results) / key).is_dir()]
+def _say_measured_otherwise(
+    cells: list[Cell], records: Sequence[Record], results: Path, console: Console, *, again: bool = False
+) -> None:
+    """Which records other metrics, or other rules, have been measured in: what becomes of them, and what they lack."""
+    done, now = settled(cells, records, kept(results)), finished(cells, records)
+    stay = [record for key, record in done.items() if key not in now]
+    waiting = [cell for cell in cells if cell.key not in done and (kept(results) / cell.trained).is_dir()]
     if waiting:
-        lost = len(waiting) - len(there)
-        trained = f"; {lost} are trained again, for nothing of them was kept" if lost else ""
-        console.print(
-            f"{names(list(waiting.values()))}: measured with other metrics or rules; of these {len(waiting)} runs "
-            f"{len(there)} are measured again from the weights and texts that were kept{trained}"
-        )
+        named = _first(list(map(str, waiting)))
+        console.print(f"{named}: {len(waiting)} runs are measured from the weights and texts that were kept")
+    if stay:
+        then = "are trained again, for nothing of them was kept" if again else "stay; `run --again` trains them again"
+        console.print(f"{names(stay)}: measured with other metrics{_lacking(stay)}; these {len(stay)} runs {then}")
+
+
+def _lacking(records: Sequence[Record]) -> str:
+    """The metrics of tables that none of them has."""
+    known = {name for record in records for name in record["estimates"]}
+    lacking = [metric.name for metric in known_metrics.metrics() if metric.group and metric.name not in known]
+    return f" (none has {', '.join(lacking)})" if lacking else ""
 
 
 def names(records: Sequence[Record]) -> str:
     """The first few, and how many more."""
-    first = "; ".join(f"{r['task']}, {r['arm']}, seed {r['seed']}" for r in records[:_NAMED])
-    return f"{first} and {len(records) - _NAMED} more" if len(records) > _NAMED else first
+    return _first([f"{r['task']}, {r['arm']}, seed {r['seed']}" for r in records])
+
+
+def _first(said: list[str]) -> str:
+    first = "; ".join(said[:_NAMED])
+    return f"{first} and {len(said) - _NAMED} more" if len(said) > _NAMED else first
 
 
 def _left(cells: list[Cell], done: dict[str, Record], workers: int) -> str:

@@ -43,6 +43,23 @@ def measured_otherwise(cells: Sequence[Cell], records: Sequence[Record]) -> list
     ]
 
 
+def settled(cells: Sequence[Cell], records: Sequence[Record], folder: Path) -> dict[str, Record]:
+    """What a run has not to make: the finished ones, and those that only a training would let measure again.
+
+    The latter were trained and asked as their cell says, with other metrics than there are now, and nothing is kept.
+
+    Returns:
+        Records by the key of the cell.
+    """
+    done = finished(cells, records)
+    older = {(r["task"], r["arm"], r["seed"]): r for r in measured_otherwise(cells, records)}
+    for cell in cells:
+        record = older.get((cell.place.name, cell.arm.name, cell.seed))
+        if record and cell.key not in done and not (folder / cell.trained).is_dir():
+            done[cell.key] = record
+    return done
+
+
 def kept(results: Path) -> Path:
     """Folder of the weights and texts behind these records."""
     return results.parent / "kept"
@@ -61,8 +78,17 @@ def _what(key: str) -> str:
     return key.rpartition("-")[0]
 
 
-def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine = local) -> Iterator[Record]:
+def missing(
+    cells: Sequence[Cell], results: Path, workers: int, engine: Engine = local, *, again: bool = False
+) -> Iterator[Record]:
     """Run the cells that `results` lacks, and append each record as it comes.
+
+    Args:
+        cells: of the study.
+        results: file of its records.
+        workers: processes.
+        engine: who runs them.
+        again: train again what was measured with other metrics and of which nothing was kept, too.
 
     Raises:
         InvalidInputError: another process writes there.
@@ -70,7 +96,8 @@ def missing(cells: Sequence[Cell], results: Path, workers: int, engine: Engine =
     """
     failed: dict[str, list[str]] = {}
     with appending(results) as append:
-        done = finished(cells, read(results))
+        records = read(results)
+        done = finished(cells, records) if again else settled(cells, records, kept(results))
         for cell, outcome in engine(_left(cells, done, kept(results)), workers):
             if not isinstance(outcome, SeqilError) and _made_by(outcome) != (cell.key, versions()):
                 outcome = SeqilError("it ran with other versions or data than here; install the same on every node")

@@ -1,5 +1,6 @@
 """Weights and texts of a run are kept: a metric that comes later, or a decoding, takes no training."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from benchmarks.compounding_error.running.cells import Cell, run
 from benchmarks.compounding_error.running.engines import attempt
 from benchmarks.compounding_error.running.kept import Kept
 from benchmarks.compounding_error.running.records import read
-from benchmarks.compounding_error.running.runner import finished, measured_otherwise, missing
+from benchmarks.compounding_error.running.runner import finished, measured_otherwise, missing, settled
 from benchmarks.compounding_error.study import Decoding
 from seqil import Metric
 from seqil.runs import known_metrics
@@ -68,7 +69,7 @@ def test_a_metric_that_comes_later_is_measured_without_training(results, no_trai
     assert measured_otherwise([WHOLE], before) == before[:1]
     progress.run([WHOLE], results, 1, here, Console(width=500))
     said = capsys.readouterr().out
-    assert "1 are measured again from the weights and texts that were kept" in said
+    assert "1 runs are measured from the weights and texts that were kept" in said
     assert "trained again" not in said
     record = read(results)[-1]
     assert len(read(results)) == len(before) + 1
@@ -77,16 +78,29 @@ def test_a_metric_that_comes_later_is_measured_without_training(results, no_trai
         sample["estimates"].pop("length")
     assert spelt(record | TIMED) == spelt(before[0] | TIMED | {"key": record["key"]})
     progress.run([WHOLE], results, 1, here, Console(width=500))
-    assert "measured again" not in capsys.readouterr().out
+    assert "measured from" not in capsys.readouterr().out
 
 
 def test_where_nothing_was_kept_that_is_said(results, monkeypatch, tmp_path, capsys):
-    (tmp_path / "results.jsonl").write_bytes(results.read_bytes())
-    monkeypatch.setattr(running, "MEASURING", -1)
-    progress.status([WHOLE], tmp_path / "results.jsonl", 1, Console(width=500))
+    """The record stays, is counted, and is trained again where that is asked for."""
+    file = tmp_path / "results.jsonl"
+    file.write_text(results.read_text().splitlines()[0] + "\n")
+    (before,) = read(file)
+    known = known_metrics.metrics()
+    monkeypatch.setattr(known_metrics, "metrics", lambda: (*known, replace(LENGTH, group="further")))
+    progress.status([WHOLE], file, 1, Console(width=500))
     said = capsys.readouterr().out
-    assert "0 are measured again" in said
-    assert "1 are trained again, for nothing of them was kept" in said
+    assert re.search(r"measured with other metrics \(none has .*length\); these 1 runs stay; `run --again`", said)
+    assert re.search(r"automaton +1 +1 +1\s", said)
+    assert "1 of 1 runs" in said
+    monkeypatch.setattr(running, "_train", None)
+    assert list(missing([WHOLE], file, 1, here)) == []
+    assert settled([WHOLE], read(file), file.parent / "kept") == {WHOLE.key: before}
+    progress.run([WHOLE], file, 1, lambda cells, _: iter(()), Console(width=500), again=True)
+    assert "these 1 runs are trained again, for nothing of them was kept" in capsys.readouterr().out
+    asked = []
+    assert list(missing([WHOLE], file, 1, lambda cells, _: asked.extend(cells) or [], again=True)) == []
+    assert [cell.key for cell in asked] == [WHOLE.key]
 
 
 def test_another_decoding_is_sampled_from_the_kept_weights(results, monkeypatch):
