@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from safetensors import safe_open
+from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, MissingExtraError, UnsupportedModelError, first_line
 
@@ -71,17 +73,55 @@ def _without_its_question() -> Iterator[None]:
 
 
 def save(adapted: Any, folder: Path) -> None:
-    """Write adapters, and their base model too where it lies in no folder of its own, as it is now."""
+    """Write adapters, and their base model too where no folder of its own holds it as it is now."""
     base = Path(str(adapted.get_base_model().name_or_path or "."))
     config = adapted.peft_config[adapted.active_adapter]
-    merged = getattr(adapted.get_base_model(), MERGED, False)
-    if merged or not base.is_absolute() or not (base / "config.json").exists():
+    if not base.is_absolute() or not _holds(base, adapted.get_base_model()):
         with torch.random.fork_rng(devices=[]):
             copy.deepcopy(adapted).unload().save_pretrained(folder / _BASE)
         config.base_model_name_or_path = _BASE
     else:
         config.base_model_name_or_path = str(base)
     adapted.save_pretrained(folder, save_embedding_layers=False)
+
+
+_HELD: WeakKeyDictionary[nn.Module, tuple[Any, ...]] = WeakKeyDictionary()
+"""Models whose folders have proved to hold their weights, with the sums of their bits then."""
+
+
+def _holds(folder: Path, model: nn.Module) -> bool:
+    """Whether the weights of a model below its adapters are those of a folder: it may have been trained before."""
+    if getattr(model, MERGED, False) or not (folder / "config.json").exists():
+        return False
+    own = {name.replace(".base_layer.", "."): p for name, p in model.named_parameters() if ".lora_" not in name}
+    state = (str(folder), *map(_bits, own.values()))
+    if _HELD.get(model) != state:
+        if not _equal(folder, own, f"{model.base_model_prefix}."):
+            return False
+        _HELD[model] = state
+    return True
+
+
+def _bits(parameter: Tensor) -> int:
+    """The sum of its numbers, read as whole ones: fused optimizers change weights without counting it as a version."""
+    flat = parameter.detach().contiguous()
+    return int(flat.view({1: torch.int8, 2: torch.int16, 4: torch.int32}.get(flat.element_size(), torch.int64)).sum())
+
+
+def _equal(folder: Path, own: Mapping[str, Tensor], prefix: str) -> bool:
+    """Whether the files of a folder hold these parameters; what was quantised when it was loaded cannot be told."""
+    found = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  # it is no mapping
+                there = own.get(name, own.get(f"{prefix}{name}", own.get(name.removeprefix(prefix))))
+                found += there is not None
+                if there is None or not there.is_floating_point():
+                    continue
+                value = opened.get_tensor(name)
+                if value.shape != there.shape or not torch.equal(value.to(there), there.detach()):
+                    return False
+    return found > 0
 
 
 def base_of(folder: Path) -> Path:

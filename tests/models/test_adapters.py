@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+import transformers
 from small_llama import V, demonstrations, generator, llama
 
 from agents.behavior_cloning import BehaviorCloning
@@ -66,6 +67,36 @@ def test_adapters_of_a_model_in_a_folder_leave_it_there(tmp_path):
     assert not list((tmp_path / "lora").glob("model*"))
     assert not (tmp_path / "lora" / "base").exists()
     same(policy, TokenPolicy.from_pretrained(tmp_path / "lora"))
+
+
+@pytest.mark.parametrize("saved_before", [False, True])
+def test_adapters_on_a_model_that_was_trained_since_bring_it_along(saved_before, tmp_path):
+    """The folder that it came from holds other weights by then, though it bears the same name."""
+    TokenPolicy(llama(), V).save_pretrained(tmp_path / "lm")
+    policy = TokenPolicy.from_pretrained(tmp_path / "lm")
+    if saved_before:
+        policy.model = adapted(policy.model)
+        policy.save_pretrained(tmp_path / "before")
+        assert not (tmp_path / "before" / "base").exists()
+        policy.model.requires_grad_(True)
+    for _ in train(BehaviorCloning(policy, steps=3), demonstrations(), generator=generator()):
+        pass
+    if not saved_before:
+        policy.model = adapted(policy.model)
+    policy.save_pretrained(tmp_path / "lora")
+    again = TokenPolicy.from_pretrained(tmp_path / "lora")
+    same(policy, again)
+    again.save_pretrained(tmp_path / "more")
+    same(policy, TokenPolicy.from_pretrained(tmp_path / "more"))
+
+
+def test_a_folder_of_fewer_bits_holds_the_weights_that_were_read_from_it(tmp_path):
+    llama().bfloat16().save_pretrained(tmp_path / "lm")
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "lm")
+    policy = TokenPolicy(adapted(model), V)
+    BehaviorCloning(policy)  # makes it float32
+    policy.save_pretrained(tmp_path / "lora")
+    assert not (tmp_path / "lora" / "base").exists()
 
 
 def test_new_adapters_go_on_from_old_ones_and_keep_their_backspace(tmp_path):
