@@ -4,7 +4,7 @@ from ..study import Study
 from .agents import AGENTS, GAIL
 from .cpu import CPU, FULL
 from .memory import MEMORY
-from .memory_elsewhere import MEMORY_PLACES, MEMORY_SEARCH
+from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH
 from .noise import NOISE
 from .quick import QUICK
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
@@ -12,6 +12,6 @@ from .search import CONFIRM, SCARCE, SEARCH
 
 _STUDIES = (
     *(QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL),
-    *(REFEREE, REFEREE_TRAINING, REFEREE_SMOKE, MEMORY, MEMORY_PLACES, MEMORY_SEARCH),
+    *(REFEREE, REFEREE_TRAINING, REFEREE_SMOKE, MEMORY, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_EXPERTS, MEMORY_INJECTION),
 )
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

@@ -1,4 +1,4 @@
-"""Memories on other tasks, and a search for settings of occupancy matching within each of them."""
+"""Memories on other tasks, under other agents and other mistakes, and a search for settings of occupancy matching."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..study import Arm, Decoding, Place, Study
-from .memory import CHAIN, MEMORY, cloned, roomy
-from .parts import MIN_P, MLE, NOT_THE_ANSWER
+from ..hypotheses.over_controls import wins
+from ..study import Arm, Decoding, Place, Questions, Study
+from .memory import CHAIN, MEMORIES, MEMORY, cloned, roomy
+from .parts import IMITATED, MASKED, MIN_P, MLE, NOT_THE_ANSWER, TABU, with_backspace
 from .search import OWN_BURSTS
 
 GRID: dict[str, tuple[Any, ...]] = {
@@ -66,6 +67,11 @@ def _answered(name: str, task: str, actions: int, budget: float = 3e6, **options
     return roomy(Place(name, settings, budget, samples=500, error=NOT_THE_ANSWER), actions)
 
 
+_ONE_ANSWER = (
+    _answered("sudoku4", "sudoku4", 100),
+    _answered("multiplication-2", "multiplication", 100, digits=2),
+    _answered("countdown-3", "countdown", 100, numbers=3),
+)
 MEMORY_PLACES = Study(
     "memory-places",
     "Where does a memory help?",
@@ -74,10 +80,82 @@ MEMORY_PLACES = Study(
         *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (2, 8)),
         _answered("chains-2x2", "chains", 200, links=2, delay=2),
         _answered("star", "star", 60, arms=2, length=2),
-        _answered("sudoku4", "sudoku4", 100),
-        _answered("multiplication-2", "multiplication", 100, digits=2),
-        _answered("countdown-3", "countdown", 100, numbers=3),
+        *_ONE_ANSWER,
     ),
     3,
     MEMORY.questions,
+)
+
+_TOLD: dict[str, tuple[str, dict[str, Any]]] = {
+    "DAgger": ("dagger", {"expert": "teacher", "warm_up": 0.5}),
+    "distillation": ("on_policy_distillation", {"expert": "teacher", "divergence": "forward_kl"}),
+}
+
+
+def _told(name: str, memory: str) -> Arm:
+    """An agent that asks the exact teacher at its own states, at the settings of the study `agents`."""
+    agent, options = _TOLD[name]
+    arm = with_backspace(f"{name}, {memory}", agent, **options)
+    return replace(arm, settings={**arm.settings, "memory": memory}, decodings=(MIN_P, *(TABU,) * (memory == "prefix")))
+
+
+def _against(name: str, memory: str) -> tuple[Any, ...]:
+    """Over the agent that forgets, over that with the memory at sampling alone, and over cloning in this memory."""
+    row = f"{name}, {memory}"
+    return (
+        wins(row, f"{name}, prefix", "success", "the same agent without the memory"),
+        wins(row, f"{name}, prefix, tabu", "success", "the memory at sampling alone"),
+        wins(row, f"BC, {memory}", "success", "cloning in that memory"),
+    )
+
+
+MEMORY_EXPERTS = Study(
+    "memory-experts",
+    "What is a memory worth to an agent that asks a teacher?",
+    (
+        replace(MLE, decodings=(MIN_P, Decoding("best of 4", best_of=4))),
+        *map(cloned, MEMORIES),
+        *(_told(name, memory) for name in _TOLD for memory in MEMORIES),
+    ),
+    (roomy(CHAIN),),
+    3,
+    Questions(
+        tuple(h for name in _TOLD for memory in _SEARCHED for h in _against(name, memory)),
+        "Written down before these runs; `agents` has the arms under `prefix`, with fewer actions per text.",
+    ),
+)
+
+
+def _injected(kind: Arm, imitated: str, memory: str) -> Arm:
+    """Cloning of texts with wrong tokens put in at random, and deleted."""
+    told = (MIN_P, *(TABU,) * (memory == "prefix"))
+    return Arm(f"BC, {imitated}, {memory}", {**kind.settings, "memory": memory}, told)
+
+
+MEMORY_INJECTION = Study(
+    "memory-injection",
+    "Is what was just deleted written again, and does a memory prevent it?",
+    (
+        replace(MLE, decodings=(MIN_P,)),
+        *(_injected(MASKED, "errors masked", memory) for memory in MEMORIES),
+        *(_injected(IMITATED, "errors imitated", memory) for memory in MEMORIES),
+    ),
+    _ONE_ANSWER,
+    3,
+    Questions(
+        (
+            *(
+                wins(f"BC, {kind}, {memory}", f"BC, {kind}, prefix", metric, "the same errors without the memory")
+                for kind in ("errors masked", "errors imitated")
+                for memory, metric in (("history", "repetition_rate"), ("history", "success"), ("tried", "success"))
+            ),
+            *(
+                wins(f"BC, errors masked, {memory}", f"BC, errors imitated, {memory}", "success", "errors not learned")
+                for memory in MEMORIES
+            ),
+            *(wins(f"BC, errors masked, {memory}", "MLE", "success", "no backspace") for memory in MEMORIES),
+        ),
+        "Errors are uniform wrong tokens; `memory-places` has these tasks with bursts of the policy's own. "
+        "Under `tried` nothing is repeated, by its law. Written down before these runs.",
+    ),
 )
