@@ -1,11 +1,14 @@
-"""Typing commands, in this process and in another one."""
+"""Typing commands, in this process, in a fork and in a process of their own."""
 
+import atexit
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+from forks import Forks
 
 from seqil.cli.options import main
 
@@ -16,7 +19,24 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[
 """So that a command is that of this checkout, whatever its working directory."""
 
 
-def command(*arguments, cwd, env=ENVIRONMENT):
+@cache
+def forks():
+    """The process whose forks run the commands of all tests of this process."""
+    found = Forks()
+    atexit.register(found.close)
+    return found
+
+
+def command(*arguments, cwd):
+    """`seqil …` in a fork of a process that has imported everything: the start of a new one takes seconds."""
+    if not hasattr(os, "fork"):
+        return typed(*arguments, cwd=cwd)
+    ended = forks().seqil(arguments, cwd=cwd, limit=120)
+    return subprocess.CompletedProcess(arguments, ended.code, ended.out, ended.err)
+
+
+def typed(*arguments, cwd, env=ENVIRONMENT):
+    """The same in a process of its own, as a user types it."""
     return subprocess.run(
         [sys.executable, "-m", "seqil", *map(str, arguments)],
         cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False,

@@ -1,7 +1,8 @@
 """One process that forks, and the undisturbed runs, for all harnesses."""
 
+import command_line
 import pytest
-from harness.forks import Forks, available
+from forks import available
 from harness.subjects import Subjects
 
 
@@ -9,8 +10,7 @@ from harness.subjects import Subjects
 def forks():
     if not available():
         pytest.skip("the shim needs Linux and a C compiler")
-    with Forks() as found:
-        yield found
+    return command_line.forks()
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,10 @@ from collections import Counter
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(CHECKOUT), str(Path(__file__).resolve().parent)]
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests"), str(CHECKOUT / "tests" / "reliability")]
 
+from forks import Forks  # noqa: E402
 from harness import damage, faults, fuzzing, killing, malformed, power, sameness  # noqa: E402
-from harness.forks import Forks  # noqa: E402
 from harness.subjects import Subjects  # noqa: E402
 
 from benchmarks.reliability import page  # noqa: E402

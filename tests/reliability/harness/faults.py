@@ -6,7 +6,8 @@ import errno
 import shutil
 from itertools import product
 
-from .forks import COUNT, FAIL, Fault
+from forks import COUNT, FAIL, Fault
+
 from .subjects import RESUME, TRAIN, copied, state, tree
 
 ERRORS = ((errno.ENOSPC, True), (errno.EIO, False), (errno.EACCES, False))

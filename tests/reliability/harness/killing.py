@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 
-from .forks import COUNT, KILL, Fault
+from forks import COUNT, KILL, Fault
+
 from .subjects import RESUME, RUN_STUDY, STUDY, TRAIN, copied, records, state
 
 

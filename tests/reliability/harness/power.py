@@ -14,7 +14,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .forks import JOURNAL, Fault
+from forks import JOURNAL, Fault
+
 from .subjects import RESUME, TRAIN, records, state
 
 

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 
-from .forks import CHECKOUT
+from forks import CHECKOUT
+
 from .subjects import TRAIN, state
 
 ONE_BY_ONE = {

@@ -8,7 +8,7 @@ import shutil
 from functools import cached_property
 from pathlib import Path
 
-from .forks import COUNT, KILL, Fault
+from forks import COUNT, KILL, Fault
 
 SMALL = ["--layers", "1", "--width", "8", "--heads", "1", "--demonstrations", "8", "--batch-size", "4"]
 SMALL += ["--task-option", "horizon=4", "--average", "0.9", "--evaluate-every", "3"]

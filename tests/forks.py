@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parents[2]
+CHECKOUT = HERE.parent
 COUNT, FAIL, KILL, JOURNAL = 1, 2, 3, 4
 
 
@@ -86,6 +86,10 @@ class Forks:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """End the process, and with it what it has written."""
         self.server.stdin.close()
         self.server.stdout.close()
         self.server.wait()
