@@ -1,7 +1,8 @@
 """What the objective is minimised by, where every state fits into a table and every expectation is exact."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import accumulate
 
 import pytest
 import torch
@@ -57,14 +58,19 @@ class Table:
             after[s, a] = self.index(self.states[s].take(self.v, a))
         return after
 
+    @cache  # noqa: B019  (the tables of this file are few)
+    def walk(self, actions: tuple) -> tuple[Trajectories, torch.Tensor]:
+        """The trajectories, and the state [B, T + 1] before every action and after the last."""
+        t = Trajectories.from_actions(self.v, [PROMPT] * len(actions), actions, max_length=self.max_length)
+        at, after = torch.zeros(len(actions), t.actions.shape[1] + 1, dtype=torch.int64), self.next.tolist()
+        for b, row in enumerate(actions):
+            states = list(accumulate(row, lambda s, a: after[s][a], initial=0))
+            at[b] = torch.tensor(states + states[-1:] * (at.shape[1] - len(states)))
+        return t, at
+
     def values(self, logits: torch.Tensor, actions: list, log_prob: torch.Tensor | None = None) -> StepValues:
         """Step values of trajectories under a table of logits [S, A]."""
-        t = Trajectories.from_actions(self.v, [PROMPT] * len(actions), actions, max_length=self.max_length)
-        at = torch.zeros(len(actions), t.actions.shape[1] + 1, dtype=torch.int64)
-        for b, row in enumerate(actions):
-            for i, a in enumerate(row):
-                at[b, i + 1] = self.next[at[b, i], a]
-            at[b, len(row) + 1 :] = at[b, len(row)]
+        t, at = self.walk(tuple(map(tuple, actions)))
         value = logits.masked_fill(~self.legal, -torch.inf).logsumexp(1)[at]
         q = logits[at[:, :-1], t.actions.clamp(max=self.v.num_actions - 1)]
         inside = t.inside
@@ -197,8 +203,8 @@ def test_the_mixture_with_rollouts_converges_to_its_fixed_point():
     divergence, L = chi2_mixture(alpha), table.legal
     D = table.occupancy_of(TINY_DATA, gamma)
     logits = torch.zeros(L.shape, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.SGD([logits], lr=2.0)
-    for _ in range(1500):
+    optimizer = torch.optim.SGD([logits], lr=2.0, momentum=0.8)
+    for _ in range(400):
         data, own = table.values(logits, TINY_DATA), table.values(logits, EVERY)
         probability = torch.where(own.mask, own.log_prob, 0).sum(1).exp().detach()
         # The objective weighs its rollouts alike: a row's share of the gradient is rescaled to the row's probability.
