@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,9 +26,9 @@ _V = Vocabulary(size=16, eos=15)
 _STEPS = 32
 
 
-def measure(repetitions: int) -> Iterator[Ratio]:
+def measure(repetitions: int, sizes: Sequence[int] = (1, 64, 1024)) -> Iterator[Ratio]:
     """The vector environment against Gymnasium's over single ones, and TorchRL's rollouts."""
-    for rows in (1, 64, 1024):
+    for rows in sizes:
         ours = TextGenerationVectorEnv(
             _V, num_envs=rows, max_length=32, prompts=[[0, 1]], autoreset_mode=AutoresetMode.SAME_STEP
         )
@@ -36,9 +36,9 @@ def measure(repetitions: int) -> Iterator[Ratio]:
         name = f"vector env / SyncVectorEnv, {rows} rows"
         ways = timed(partial(walk, ours, rows, 200)), timed(partial(walk, peer, rows, 20))
         yield compare(name, "steps/s", *ways, repetitions)
-    for rows in (1, 64, 1024):
+    for rows in sizes:
         yield from _torch(rows, repetitions)
-    for rows in (64, 1024):
+    for rows in sizes[1:]:
         yield from _fused(rows, repetitions)
 
 

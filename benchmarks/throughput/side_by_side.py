@@ -17,11 +17,11 @@ from ..compounding_error.running.runner import cores
 from .subjects.measure import Ratio, Timed, interleaved, ratio
 
 
-def measure(repetitions: int, runs: int = 4, steps: int = 64) -> Iterator[Ratio]:
+def measure(repetitions: int, runs: int = 4, steps: int = 64, start: str = "spawn") -> Iterator[Ratio]:
     """Seconds of the wall, maximum likelihood on `automaton`, in processes that have started."""
     workers, threads, seeds = cores(), torch.get_num_threads(), range(runs)
     counts = sorted({1, workers})
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context(start)) as pool:
         ways: list[Timed] = [partial(_rate, pool.map, seeds, steps, 1)]
         ways += [partial(_rate, map, seeds, steps, count) for count in counts]
         found, *others = interleaved(ways, repetitions)

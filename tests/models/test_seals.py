@@ -1,11 +1,10 @@
 """A folder says what its files were, and a policy believes no others."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
+from command_line import command
 from safetensors.torch import load_file, save_file
 from small_llama import V, llama
 
@@ -48,8 +47,7 @@ def test_who_edits_on_purpose_says_so(folder):
     weights["lm_head.weight"][3] += 1
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     assert torch.equal(TokenPolicy.from_pretrained(folder, verify=False).weight, weights["lm_head.weight"])
-    command = [sys.executable, "-m", "seqil", "seal", str(folder)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said = command("seal", folder, cwd=folder).stdout
     assert said == f"{len(written(folder))} files of {folder} are sealed\n"
     assert torch.equal(TokenPolicy.from_pretrained(folder).weight, weights["lm_head.weight"])
 

@@ -1,13 +1,12 @@
 """Agents and tasks of strangers: the examples, installed as another distribution, and some that are broken."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import forks
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil.cli.options import main
@@ -92,12 +91,10 @@ def strangers(site, monkeypatch):
 
 
 def command(site, *arguments, cwd):
-    root = str(EXAMPLES.parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), root]), "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", "seqil", *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    """`seqil …` where the distribution is on the path."""
+    code = f"import os, sys; sys.path.insert(0, {str(site)!r}); os.environ['COLUMNS'] = '200'\n"
+    code += f"from seqil.cli.options import main; sys.argv = {['seqil', *arguments]!r}; main()"
+    return forks().python(code, cwd=cwd)
 
 
 def test_the_examples_keep_the_contract(strangers):
@@ -109,14 +106,14 @@ def test_a_strangers_agent_trains_on_a_strangers_task(site, tmp_path):
     small = ["--steps", "6", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "20"]
     chosen = ["--agent", "focal", "--agent-option", "focus=2.0", "--task", "sorting", "--task-option", "length=3"]
     done = command(site, "train", *chosen, *small, "--out", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["loss_focal"] > 0
 
 
 def test_the_list_names_what_is_broken_and_why(site, tmp_path):
     done = command(site, "list", "agents", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert done.code == 0, done.err
+    rows = {line.split()[0]: line for line in done.out.splitlines()}
     assert {"name", "bc", "sequence_match", "focal"} <= set(rows)
     assert rows["bc"].split()[-2] == "seqil"
     for name, reason in REASONS.items():

@@ -1,12 +1,9 @@
 """The benchmarks run and say what they measured."""
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +14,7 @@ from typer.testing import CliRunner
 from agents.behavior_cloning import BehaviorCloningLoss
 from benchmarks.compounding_error.running.runner import cores
 from benchmarks.throughput import __main__ as command
-from benchmarks.throughput import generation, memories, sampling, side_by_side, updates
+from benchmarks.throughput import environments, generation, memories, sampling, side_by_side, updates
 from benchmarks.throughput.loss_memory import PEERS, ours
 from benchmarks.throughput.refilling import EndAt
 from benchmarks.throughput.subjects.lean import LeanGPT2
@@ -26,18 +23,22 @@ from benchmarks.throughput.subjects.models import Subject
 from seqil import Trajectories, rollout
 from seqil.learning.accumulation import batch
 
-ROOT = Path(__file__).resolve().parents[2]
+
+def test_environments():
+    rows = list(environments.measure(1, sizes=(1, 2)))
+    assert len(rows) == 8
+    assert all(row.low <= row.ratio <= row.high for row in rows)
 
 
-def test_environments(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.throughput", "environments", "--repetitions", "1", "--json", tmp_path / "r"],
-        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "r").read_text())["rows"]
-    assert len(rows) == 13
-    assert all(row["low"] <= row["ratio"] <= row["high"] for row in rows)
+def test_what_was_measured_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "measure", partial(sampling.measure, sizes=((17, 3),)))
+    app = typer.Typer()
+    app.command()(command.main)
+    done = CliRunner().invoke(app, ["sampling", "--repetitions", "1", "--json", str(tmp_path / "r")])
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "r").read_text())["rows"]
+    assert row["low"] <= row["ratio"] <= row["high"]
+    assert row["name"] in " ".join(done.output.split())
 
 
 def test_a_ratio_above_one_is_in_our_favour():
@@ -82,12 +83,12 @@ def test_memories():
 
 def test_runs_side_by_side_are_those_of_one_after_the_other():
     train = partial(side_by_side.train, steps=2)
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, get_context("fork")) as pool:
         assert list(pool.map(train, range(2))) == list(map(train, range(2)))
 
 
 def test_side_by_side():
-    rows = list(side_by_side.measure(1, runs=2, steps=1))
+    rows = list(side_by_side.measure(1, runs=2, steps=1, start="fork"))
     assert [row.name[-1] for row in rows] == sorted({"1", str(cores())})
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
     assert torch.get_num_threads() == 1  # as before

@@ -4,12 +4,12 @@ import json
 import math
 import random
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from command_line import forks
 from small_studies import ARM, PLACE, STUDY, spelt, stored, synthetic
 
 from benchmarks.compounding_error.__main__ import main
@@ -259,10 +259,7 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments, culprit, capsys):
 
 
 def test_a_pipe_shows_what_the_page_of_results_shows():
-    shown = subprocess.run(
-        [sys.executable, "-m", "benchmarks.compounding_error", "table", "--out", str(RESULTS / "quick")],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=True,
-    ).stdout  # fmt: skip
+    shown = forks().study(["table", "--out", RESULTS / "quick"], cwd=ROOT).out
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"<!-- study:quick -->\n```\n(.*?)\n```", page, re.DOTALL)
     assert block in "\n".join(line.rstrip() for line in shown.splitlines())
