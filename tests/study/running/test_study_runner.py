@@ -141,7 +141,8 @@ def test_time_left_is_that_of_the_likest_finished_cells():
     assert [duration(s) for s in (None, 20.4, 200, 3840)] == ["unknown", "20 s", "3 min", "1 h 04 min"]
 
 
-def test_status_counts_what_is_missing(tmp_path, capsys):
+def test_status_counts_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("benchmarks.compounding_error.running.cells._data", lambda *asked: repr(asked))  # not made
     main_status = ["status", "--task", "automaton", "--out", str(tmp_path), "--workers", "2"]
     with pytest.raises(SystemExit) as stopped:
         main(main_status)
