@@ -17,7 +17,7 @@ def bandit(logits, actions):
     return StepValues(q, v, torch.zeros_like(q), everywhere, everywhere, everywhere[:, 0])
 
 
-def descend(loss, parameters, steps=2000, rate=0.05):
+def descend(loss, parameters, steps=700, rate=0.1):
     optimizer = torch.optim.Adam(parameters, lr=rate)
     for _ in range(steps):
         optimizer.zero_grad()

@@ -59,6 +59,7 @@ def studentised(
     drawn = drawn[np.ptp(drawn, 1) > 0]
     t = drawn.mean(1) / drawn.std(1, ddof=1)
     low, high = x.mean() - np.quantile(t, [0.975, 0.025]) * x.std(ddof=1)
+    low, high = min(low, x.mean()), max(high, x.mean())  # rounding may put the mean a bit outside
     return Estimate(float(x.mean()), float(low), float(high), len(x), unit)
 
 

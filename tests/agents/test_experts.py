@@ -89,7 +89,7 @@ def test_a_guess_that_the_expert_deletes_half_the_time(make):
     """
     policy, g = tiny_policy(), torch.Generator().manual_seed(0)
     data = Trajectories.from_actions(V, [[0]] * 16, [[1 + i % 2, 3, 4] for i in range(16)], max_length=3)
-    agent = make(policy, steps=250, learning_rate=1e-2, warm_up=0.2)
+    agent = make(policy, steps=120, learning_rate=2e-2, warm_up=0.2)
     for _ in Training(agent, data, generator=g, batch_size=16, sampling=Sampling(1, 32, 256)).run():
         pass
     law = policy.eval().log_probs(Trajectories.from_actions(V, [[0]], [[1]], max_length=3).replay())[0].exp()

@@ -45,7 +45,7 @@ def test_malformed_input_is_refused_in_one_line(forks, subjects, tmp_path):
     all_fine((malformed.judged(forks, subjects, tmp_path / "place", case) for case in chosen), 20)
 
 
-def test_hash_seeds_locales_time_zones_and_optimisation_change_no_bit(subjects, tmp_path):
+def test_hash_seeds_locales_and_time_zones_change_no_bit(subjects, tmp_path):
     all_fine(sameness.equal_bits(subjects, tmp_path, {"all at once": sameness.TOGETHER}), 1)
 
 

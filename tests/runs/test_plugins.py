@@ -1,12 +1,13 @@
 """Agents and tasks of strangers: the examples, installed as another distribution, and some that are broken."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import forks
+from command_line import forks, typed
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil.cli.options import main
@@ -92,7 +93,7 @@ def strangers(site, monkeypatch):
 
 def command(site, *arguments, cwd):
     """`seqil …` where the distribution is on the path."""
-    code = f"import os, sys; sys.path.insert(0, {str(site)!r}); os.environ['COLUMNS'] = '200'\n"
+    code = f"import sys; sys.path.insert(0, {str(site)!r})\n"
     code += f"from seqil.cli.options import main; sys.argv = {['seqil', *arguments]!r}; main()"
     return forks().python(code, cwd=cwd)
 
@@ -111,9 +112,10 @@ def test_a_strangers_agent_trains_on_a_strangers_task(site, tmp_path):
 
 
 def test_the_list_names_what_is_broken_and_why(site, tmp_path):
-    done = command(site, "list", "agents", cwd=tmp_path)
-    assert done.code == 0, done.err
-    rows = {line.split()[0]: line for line in done.out.splitlines()}
+    paths = os.pathsep.join([str(site), str(EXAMPLES.parent)])
+    done = typed("list", "agents", cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"})
+    assert done.returncode == 0, done.stderr
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
     assert {"name", "bc", "sequence_match", "focal"} <= set(rows)
     assert rows["bc"].split()[-2] == "seqil"
     for name, reason in REASONS.items():

@@ -15,6 +15,7 @@ from benchmarks.compounding_error.hypotheses.written_down import HYPOTHESES
 from benchmarks.compounding_error.page import report
 from benchmarks.compounding_error.page.markup import note
 from benchmarks.compounding_error.running.cells import cells_of
+from benchmarks.compounding_error.running.engines import ENGINES, attempt
 from benchmarks.compounding_error.running.records import read
 from benchmarks.compounding_error.studies import PRESETS, loading
 from benchmarks.compounding_error.studies.loading import from_file
@@ -88,6 +89,7 @@ def command(*arguments):
 
 def test_a_file_with_classes_of_its_own_is_run_read_and_verified(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(ENGINES, "local", lambda cells, _: ((cell, attempt(cell)) for cell in cells))
     Path("pair.py").write_text(PYTHON)
     assert command("run", "--study", "pair.py", "--workers", "1") == 0
     records = read(Path("runs/pair/results.jsonl"))

@@ -21,7 +21,8 @@ ONE_BY_ONE = {
     "python -O": {"PYTHONOPTIMIZE": "1"},
     "UTF-8 mode off": {"PYTHONUTF8": "0"},
 }
-TOGETHER = {name: value for change in ONE_BY_ONE.values() for name, value in change.items()}
+TOGETHER = {k: v for name, change in ONE_BY_ONE.items() if name != "python -O" for k, v in change.items()}
+"""All but -O, for which the libraries are compiled anew."""
 
 
 def trained(folder, threads=1, **changes):
