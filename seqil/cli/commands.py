@@ -47,6 +47,7 @@ def quiet() -> None:
     disable_progress_bar()
 
 
+@showing.outlasting()
 def train(
     out: Path,
     settings: Mapping[str, Any],
@@ -98,6 +99,7 @@ def train(
             _say_finished(run, training, task, seconds, max_actions)
 
 
+@showing.outlasting()
 def resume(
     out: Path,
     save_every: int,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.console import Console
@@ -20,6 +21,7 @@ from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..rollouts.rollouts import rollout
 from ..runs.checkpoint import RunFolder
+from ..runs.resumption import warn
 from ..runs.validation import Validation
 
 _END_OF_PROMPT = "[|]"
@@ -79,6 +81,41 @@ def print_styled(console: Console, prompt: str, runs: Sequence[Span]) -> None:
         line.append(text, style="strike red" if deleted else "not dim")
     forced = Console(file=console.file, highlight=False, markup=False, force_terminal=True, color_system="standard")
     forced.print(line, soft_wrap=True)
+
+
+class _Outlasting:
+    """A stream whose reader may go away."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Into nothing, once nobody reads."""
+        self._kept(self.stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        self._kept(self.stream.flush)
+
+    def _kept(self, act: Callable[..., Any], *args: Any) -> None:
+        try:
+            act(*args)
+        except BrokenPipeError:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, self.stream.fileno())
+            os.close(nothing)
+            warn("nobody reads what is printed any more; the run goes on")
+
+
+@contextmanager
+def outlasting() -> Iterator[None]:
+    """What goes on for hours does not end because `head`, or the terminal at the other end of a pipe, has ended."""
+    with redirect_stdout(cast(Any, _Outlasting(sys.stdout))):
+        yield
 
 
 class Samples:

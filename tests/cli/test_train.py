@@ -1,6 +1,7 @@
 """`seqil train`: how far it is, more steps, settings from files, and what is best on held-out items."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -135,3 +136,16 @@ def test_without_measurements_there_is_no_best(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     typed(monkeypatch, capsys, "train", *SMALL, "--out", "run")
     refused(monkeypatch, capsys, ["sample", "run", "--best"], "run holds no best checkpoint")
+
+
+def test_a_run_outlasts_the_reader_of_its_output(tmp_path, monkeypatch, capsys):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as unread:
+        monkeypatch.setattr(sys, "stdout", unread)
+        monkeypatch.setattr(sys, "argv", ["seqil", "train", "--out", str(tmp_path / "run"), *SMALL])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    assert stopped.value.code == 0
+    assert RunFolder(tmp_path / "run").latest().name == "000000006"
+    assert capsys.readouterr().err == "seqil: warning: nobody reads what is printed any more; the run goes on\n"
