@@ -70,9 +70,11 @@ def export(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is there already; choose another folder")
-    written = card(settings, task, step=step, backspace=backspace and policy.backspace, evaluation=evaluation)
     policy = policy.merged() if merge else policy
     policy = policy if backspace else without_backspace(policy)
+    written = card(
+        settings, task, step=step, backspace=policy.backspace, adapted=bool(policy.adapted), evaluation=evaluation
+    )
     temporary = folder.with_name(f".{folder.name}.part")
     with naming(folder, "free some space, or choose another folder"), taken_back(temporary):
         make_folder(temporary.parent)
@@ -105,12 +107,20 @@ def without_backspace(policy: TokenPolicy) -> TokenPolicy:
     return TokenPolicy.wrap(model, policy.vocabulary, backspace=False, dtype=policy.computation)
 
 
-def card(settings: Settings, task: Task, *, step: int, backspace: bool, evaluation: Path | None = None) -> str:
+def card(
+    settings: Settings,
+    task: Task,
+    *,
+    step: int,
+    backspace: bool,
+    adapted: bool = False,
+    evaluation: Path | None = None,
+) -> str:
     """A model card in Markdown: what was trained, on what, how, and the numbers of an evaluation with intervals."""
     numbers = None if evaluation is None else _read(evaluation, task)
     agent, of = _named(settings.agent), _named(settings.task)
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
-    usage = _DELETING if backspace else _PLAIN
+    usage = _ADAPTED if adapted else _DELETING if backspace else _PLAIN
     known = [(name, value) for name, value in settings.to_json().items() if value not in (None, {}, [])]
     parts = [
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- seqil\n---\n",
@@ -129,6 +139,11 @@ def card(settings: Settings, task: Task, *, step: int, backspace: bool, evaluati
 
 _PLAIN = (
     '## Use\n\n```python\nfrom transformers import pipeline\n\nwrite = pipeline("text-generation", model=FOLDER)\n```\n'
+)
+_ADAPTED = (
+    "## Use\n\nIt holds adapters, which the package seqil loads with the model below them; transformers loads what "
+    "`seqil export --merge` writes.\n\n"
+    "```python\nfrom seqil import TokenPolicy\n\npolicy = TokenPolicy.from_pretrained(FOLDER)\n```\n"
 )
 _DELETING = (
     "## Use\n\nWith the package seqil, `generate` deletes; without it, it is the model without a backspace.\n\n"

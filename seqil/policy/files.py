@@ -47,7 +47,8 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
     how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     try:
         with torch.random.fork_rng(devices=[]):  # what is missing is drawn, before it is refused
-            model, report = (AutoModelForMaskedLM if masked else AutoModelForCausalLM).from_pretrained(folder, **how)
+            kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+            model, report = kind.from_pretrained(Path(folder).absolute(), **how)  # it is known by that ever after
     except Exception as error:  # whatever a file may hold breaks transformers anywhere
         raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
     for what in ("missing", "unexpected", "mismatched"):

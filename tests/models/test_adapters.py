@@ -69,6 +69,17 @@ def test_adapters_of_a_model_in_a_folder_leave_it_there(tmp_path):
     same(policy, TokenPolicy.from_pretrained(tmp_path / "lora"))
 
 
+def test_a_folder_is_known_from_any_working_directory(tmp_path, monkeypatch):
+    llama().save_pretrained(tmp_path / "lm")
+    monkeypatch.chdir(tmp_path)
+    policy = make_policy(Settings(model=ModelSettings(path="lm", lora=2)), V, 8)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    policy.save_pretrained("lora")
+    assert not (tmp_path / "elsewhere" / "lora" / "base").exists()
+    same(policy, TokenPolicy.from_pretrained("lora"))
+
+
 @pytest.mark.parametrize("saved_before", [False, True])
 def test_adapters_on_a_model_that_was_trained_since_bring_it_along(saved_before, tmp_path):
     """The folder that it came from holds other weights by then, though it bears the same name."""

@@ -88,7 +88,10 @@ def test_adapters_are_merged(tmp_path):
     with pytest.raises(InvalidInputError, match="add --merge"):
         exports.export(policy, settings, task, 3, tmp_path / "out", backspace=False)
     assert not list(tmp_path.iterdir())
+    exports.export(policy, settings, task, 3, tmp_path / "adapters")
+    assert "transformers loads what `seqil export --merge` writes" in (tmp_path / "adapters" / "README.md").read_text()
     exports.export(policy, settings, task, 3, tmp_path / "out", merge=True)
+    assert "trust_remote_code=True" in (tmp_path / "out" / "README.md").read_text()
     again, t = TokenPolicy.from_pretrained(tmp_path / "out"), demonstrations()
     assert not again.adapted
     torch.testing.assert_close(again.step_values(t).q, policy.step_values(t).q)
