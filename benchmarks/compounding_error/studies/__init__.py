@@ -8,10 +8,21 @@ from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, M
 from .noise import NOISE
 from .quick import QUICK
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
+from .scale import SCALE
 from .search import CONFIRM, SCARCE, SEARCH
 
 _STUDIES = (
     *(QUICK, AGENTS, GAIL, NOISE, SEARCH, CONFIRM, SCARCE, CPU, FULL),
-    *(REFEREE, REFEREE_TRAINING, REFEREE_SMOKE, MEMORY, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_EXPERTS, MEMORY_INJECTION),
+    *(
+        REFEREE,
+        REFEREE_TRAINING,
+        REFEREE_SMOKE,
+        MEMORY,
+        MEMORY_PLACES,
+        MEMORY_SEARCH,
+        MEMORY_EXPERTS,
+        MEMORY_INJECTION,
+        SCALE,
+    ),
 )
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

@@ -95,7 +95,9 @@ def test_where_nothing_was_kept_that_is_said(results, monkeypatch, tmp_path, cap
     assert "1 of 1 runs" in said
     monkeypatch.setattr(running, "_train", None)
     assert list(missing([WHOLE], file, 1, here)) == []
-    assert settled([WHOLE], read(file), file.parent / "kept") == {WHOLE.key: before}
+    stays = settled([WHOLE], read(file), file.parent / "kept")
+    assert {key: record["key"] for key, record in stays.items()} == {WHOLE.key: before["key"]}
+    assert WHOLE.key != before["key"]
     progress.run([WHOLE], file, 1, lambda cells, _: iter(()), Console(width=500), again=True)
     assert "these 1 runs are trained again, for nothing of them was kept" in capsys.readouterr().out
     asked = []

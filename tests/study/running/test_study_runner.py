@@ -148,7 +148,7 @@ def test_status_counts_what_is_missing(tmp_path, capsys, monkeypatch):
         main(main_status)
     assert stopped.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "automaton 0 8" in shown
+    assert "automaton 0 0 8" in shown
     assert "0 of 8 runs, no process is writing, time left: unknown" in shown
 
 
