@@ -12,8 +12,8 @@ from benchmarks.compounding_error.analysis.results import Results, next_run
 from benchmarks.compounding_error.page import figures, report
 from benchmarks.compounding_error.page.figures import BAD, COLOURS, GOOD, styles
 from benchmarks.compounding_error.page.panels import PANELS
+from benchmarks.compounding_error.page.training_curve import TRAINING, curves
 from benchmarks.compounding_error.studies import PRESETS
-from benchmarks.compounding_error.studies.training_curve import TRAINING, curves
 from benchmarks.compounding_error.study import Arm, Highlight, Questions
 
 # Machado, Oliveira and Fernandes (2009), full severity, for linear RGB.

@@ -7,11 +7,11 @@ from typing import Any
 from seqil.statistics import Estimate, over_runs
 
 from ..analysis.results import Results
-from ..page.figures import canvas, inlined, plain, styles
-from ..page.markup import Drawings, captioned, heading, note
-from ..page.panels import Style
 from ..running.records import Record
 from ..study import Place, Section
+from .figures import canvas, inlined, plain, styles
+from .markup import Drawings, captioned, heading, note
+from .panels import Style
 
 _APART = ", x "
 
