@@ -156,6 +156,6 @@ MEMORY_INJECTION = Study(
             *(wins(f"BC, errors masked, {memory}", "MLE", "success", "no backspace") for memory in MEMORIES),
         ),
         "Errors are uniform wrong tokens; `memory-places` has these tasks with bursts of the policy's own. "
-        "Under `tried` little can be repeated: only where a prefix before it was deleted too. Written down before these runs.",
+        "Under `tried` a token returns only once a prefix before it was deleted. Written down before these runs.",
     ),
 )
