@@ -276,7 +276,6 @@ def refuse_without_effect(chosen: Mapping[str, Any], given: Collection[str]) -> 
         (chosen["noise"] == "none", _NOISE[1:], "there are no mistakes without noise"),
         (chosen["model"] is not None, ("layers", "width", "heads"), "a model that is given has its own"),
         (chosen["model"] is None, ("backspace_row",), "a new model has no rows behind its tokens; give --model"),
-        (chosen["layers"] == 0, ("heads",), "a model without layers has no attention"),
     ):
         idle = [name for name in names if applies and name in given and chosen.get(name, True) != _NEUTRAL.get(name)]
         if idle:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Prepare = Callable[[Path], object]
-SMALL = ["--steps", "2", "--layers", "1", "--width", "8", "--heads", "1", "--demonstrations", "8", "--batch-size", "4"]
+FEW = ["--steps", "2", "--demonstrations", "8", "--batch-size", "4"]
+SMALL = ["--layers", "1", "--width", "8", "--heads", "1", *FEW]
 TRAIN = ["train", "--out", "new", *SMALL]
 SAMPLE = ["sample", "run", "-n", "2"]
 NO_WHOLE = ("abc", "", "1.5", "null", "[3]", "1e3", "9" * 30)

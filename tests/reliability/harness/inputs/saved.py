@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from ..misuse import CALLS, HEAD
-from .case import SAMPLE, SMALL, TRAIN, Case
+from .case import FEW, SAMPLE, TRAIN, Case
 from .spoiling import before, deep, every, in_record, no_files, put, with_value, without
 from .written import leaves
 
 
 def models():
-    from_model = ["train", "--out", "new", *SMALL, "--task-option", "horizon=4", "--model", "model"]
+    from_model = ["train", "--out", "new", *FEW, "--task-option", "horizon=4", "--model", "model"]
     loads = HEAD + "attempt(lambda: TokenPolicy.from_pretrained('model'))"
     for name in ("config.json", "model.safetensors", "seqil.json", "generation_config.json"):
         bad = {
@@ -86,7 +86,7 @@ def models():
             with_value("model/seqil.json", name, value),
         )
     for kind in ("nope", "run", "model/config.json"):
-        arguments = ["train", "--out", "new", *SMALL, "--model", kind]
+        arguments = ["train", "--out", "new", *FEW, "--model", kind]
         yield Case("model", f"--model {kind}", arguments, re.escape(kind), start="whole")
 
 
