@@ -44,6 +44,8 @@ def _global_random_states(request):
     random.setstate(before[0])
     np.random.set_state(before[1])
     torch.set_rng_state(before[2])
-    of_others = "contract" in request.node.path.parts or request.node.get_closest_marker("clients")
+    of_others = {"contract", "documentation"} & set(request.node.path.parts) or request.node.get_closest_marker(
+        "clients"
+    )
     if not of_others:
         assert all(unchanged.values()), f"the test changed the global random state of {unchanged}"

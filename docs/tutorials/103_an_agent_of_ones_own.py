@@ -136,7 +136,7 @@ for name, make in ARMS.items():
 # ## What to expect
 #
 # Cloning and *never seen* at some 0.5 of right texts, not told apart with one seed and so few updates, and GAIL below both at
-# several times their cost<!-- by tests/contract/test_tutorials.py -->: a discriminator and a critic have to be learned first, and 200 updates are few for that. Whether
+# several times their cost<!-- by tests/documentation/test_tutorials.py -->: a discriminator and a critic have to be learned first, and 200 updates are few for that. Whether
 # *never seen* is worth anything is a question for a study with seeds. GAIL beside its warm start stands in
 # [results](../results.md).
 #

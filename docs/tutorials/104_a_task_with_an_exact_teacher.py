@@ -111,7 +111,7 @@ for name, agent in {
 #
 # `regret` is KL(teacher || student) in nats, summed over the policy's own texts: exact, where one usually has a loss on
 # held-out data. After 150 updates some two thirds of cloning's texts are right, and more than four fifths of DAgger's, with a
-# third of the regret<!-- by tests/contract/test_tutorials.py -->: a digit that it sees to be wrong it deletes. It was told more, by the teacher at its own states, and
+# third of the regret<!-- by tests/documentation/test_tutorials.py -->: a digit that it sees to be wrong it deletes. It was told more, by the teacher at its own states, and
 # each of its deletions is an action that cloning has not.
 #
 # `seqil train --task my_task.py:Distinct --task-option length=3` takes the class from a file. What else tasks share, and how to

@@ -142,7 +142,7 @@ def test_no_two_modules_share_a_name():
     assert not [files for files in places.values() if len(files) > 1]
 
 
-@pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks"])
+@pytest.mark.parametrize("package", ["seqil", "envs", "agents", "benchmarks", "tests"])
 def test_files_and_folders_are_of_a_size_to_read(package):
     for folder in {file.parent for file in (ROOT / package).rglob("*.py")}:
         files = sorted(folder.glob("*.py"))

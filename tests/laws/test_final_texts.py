@@ -10,14 +10,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from table_policy import TablePolicy
+from tiny_models import FAMILIES, tiny_policy
 
 from seqil import Vocabulary, exact, rollout
 from seqil.errors import InvalidInputError
 from seqil.mdp.prefix import legal_actions
 from seqil.rollouts import rollout_reference
 from seqil.theory.enumeration import prefix_table
-from tests.table_policy import TablePolicy
-from tests.tiny_models import FAMILIES, tiny_policy
 
 V = Vocabulary(size=3, eos=2)
 LENGTHS = st.integers(1, 3).flatmap(lambda most: st.tuples(st.just(most), st.integers(0, most)))

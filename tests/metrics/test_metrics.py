@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import tiny_models as models
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import FAMILIES
 from torch.utils.flop_counter import FlopCounterMode
 
 from seqil import TokenPolicy, Trajectories, Vocabulary, metrics
@@ -14,8 +16,6 @@ from seqil.mdp import rendering
 from seqil.models.masks import additive
 from seqil.randomness import seeded
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
-from tests import tiny_models as models
-from tests.tiny_models import FAMILIES
 
 V = Vocabulary(size=4, eos=3)
 

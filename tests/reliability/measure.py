@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests"), str(CHECKOUT / "tests" / "reliability")]
+sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests" / "processes"), str(CHECKOUT / "tests" / "reliability")]
 
 from forks import Forks  # noqa: E402
 from harness import damage, faults, fuzzing, killing, malformed, power, sameness  # noqa: E402

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import LARGE, V, tiny_policy
 
 from seqil import Trajectories, rollout, start, transition
 from seqil.decoding import NamedRule, min_p, tabu
@@ -17,7 +18,6 @@ from seqil.rollouts.cuda_graphs import HostReads
 from seqil.rollouts.lockstep import Lockstep
 from seqil.rollouts.sampler import Sampler
 from seqil.testing.strategies import limits, prompts
-from tests.tiny_models import LARGE, V, tiny_policy
 
 BOTH = Memory("both", forbids=True, rewinds=False)
 every = pytest.mark.parametrize("memory", [TRIED, HISTORY, BOTH], ids=str)

@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from table_policy import TablePolicy
+from tiny_models import tiny_policy
 
 from seqil import Vocabulary, rollout
 from seqil.decoding import tabu
@@ -17,8 +19,6 @@ from seqil.rollouts import rollout_reference
 from seqil.theory.closed_forms import Guess
 from seqil.theory.enumeration import prefix_table
 from tests.laws.list_model import RememberingRow
-from tests.table_policy import TablePolicy
-from tests.tiny_models import tiny_policy
 
 PROMPT = [0]
 

@@ -31,7 +31,7 @@ if __name__ == "__main__":
 
 @contextmanager
 def started(folder, *options):
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "subjects")])
     process = subprocess.Popen(
         [sys.executable, "-c", SMALL_STUDY + AS_A_PROGRAM, "run", "--preset", "small", "--out", str(folder), *options],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
@@ -48,7 +48,7 @@ def started(folder, *options):
 
 def resumed(folder):
     """The source that goes on with it, in a process that has imported everything, where each run is a fork."""
-    paths = [str(ROOT), str(ROOT / "tests")]
+    paths = [str(ROOT), str(ROOT / "tests" / "subjects")]
     here = "engines.ENGINES['local'] = lambda cells, _: ((cell, engines.attempt(cell)) for cell in cells)"
     return f"""
 import sys

@@ -15,7 +15,7 @@ from seqil.cli.options import main
 SMALL = ["--steps", "6", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "20"]
 SMALL += ["--batch-size", "4", "--task-option", "horizon=8"]
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 """So that a command is that of this checkout, whatever its working directory."""
 
 

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CHECKOUT = HERE.parent
+CHECKOUT = HERE.parents[1]
 COUNT, FAIL, KILL, JOURNAL = 1, 2, 3, 4
 
 
