@@ -1,4 +1,4 @@
-"""Text of one's own: documents that end, records, prompts with completions, splits, and files of any size."""
+"""Text of one's own: documents that end, records, prompts with completions, and splits."""
 
 import bz2
 import csv
@@ -8,21 +8,16 @@ import json
 import logging
 import lzma
 import sys
-import tracemalloc
 from importlib.util import find_spec
 
-import numpy as np
 import pytest
+from byte_tokenizer import byte_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from tokenizers import processors
 
 from envs import TextGenerationEnv
-from envs.tasks.base import corpus, counters, documents
-from envs.tasks.base.excerpts import Windows
 from envs.tasks.text import Text
-from seqil import Vocabulary
 from seqil.errors import InvalidInputError, MissingExtraError
 from seqil.testing import check_task
 
@@ -33,17 +28,6 @@ CHAT = (
 )
 
 NEEDS_PARQUET = pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra datasets")
-
-
-def byte_tokenizer(template=None, bos=False):
-    """A token per byte, and `<|endoftext|>` = 256."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    inner = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
-    inner.pre_tokenizer, inner.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    special = {"eos_token": "<|endoftext|>"} | ({"bos_token": "<s>"} if bos else {})
-    made = PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=64, **special)
-    made.chat_template = template
-    return made
 
 
 def texts(task, split=None):
@@ -284,90 +268,3 @@ def test_a_start_token_begins_every_document(tmp_path):
     assert {p[0] for split in SPLITS if task.available(split) for p in task.prompts(1, split, 0)} == {bos}
     assert task.encode("") == [bos]
     assert Text(write(tmp_path, "b.jsonl", {"text": "abcdef"})).encode("") == [256]
-
-
-# -- files of any size
-
-
-@pytest.mark.parametrize("tokenizer", [None, byte_tokenizer()])
-def test_large_files_are_kept_as_ids_and_read_again(tmp_path, monkeypatch, tokenizer):
-    (tmp_path / "a.txt").write_text("".join(f"line {i} of a text\n" for i in range(5000)))
-    small = Text(tmp_path / "a.txt", tokenizer)
-    monkeypatch.setattr(corpus, "_KEPT", 1)
-    monkeypatch.setattr(documents, "_PIECE", 1000)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    large = Text(tmp_path / "a.txt", tokenizer)
-    kept = list(tmp_path.glob("seqil-text-*/*/ids"))
-    assert len(kept) == 1
-    assert isinstance(large.windows.ids, np.memmap)
-    for split in SPLITS:
-        assert large.windows.texts(split) == small.windows.texts(split)
-    monkeypatch.setattr(corpus, "_write", lambda *_: pytest.fail("written again"))
-    assert Text(tmp_path / "a.txt", tokenizer).windows.texts("test") == small.windows.texts("test")
-    assert not list(tmp_path.glob("seqil-text-*/.*"))
-
-
-def test_what_cannot_be_read_leaves_nothing(tmp_path, monkeypatch):
-    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n' * 50 + "{")
-    monkeypatch.setattr(corpus, "_KEPT", 1)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(InvalidInputError, match="line 51 is not JSON"):
-        Text(tmp_path / "a.jsonl")
-    assert not list(tmp_path.glob("seqil-text-*/*"))
-    assert not list(tmp_path.glob("seqil-text-*/.*"))
-
-
-@pytest.mark.slow
-def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    line = "a line of a text that goes on, number "
-    with (tmp_path / "a.txt").open("w") as file:
-        for i in range(4_000_000):
-            file.write(f"{line}{i}\n")
-    tracemalloc.start()
-    task = Text(tmp_path / "a.txt")
-    task.demonstrations(100, "train", 0)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    size = (tmp_path / "a.txt").stat().st_size
-    assert size > 160e6
-    assert peak < 80 * size / 128 + 64e6
-
-
-@given(st.integers(1, 40), st.integers(1, 3000))
-def test_the_first_of_a_shuffle(k, n):
-    k = min(k, n)
-    assert counters.first_shuffled(k, n, "a", 1).tolist() == counters.shuffled(n, "a", 1)[:k].tolist()
-
-
-def test_the_first_of_a_long_shuffle():
-    n = (1 << 21) + 5
-    assert counters.first_shuffled(9, n, "a").tolist() == counters.shuffled(n, "a")[:9].tolist()
-
-
-@given(st.lists(st.lists(st.integers(0, 2), max_size=12), min_size=1, max_size=6), st.integers(1, 3), st.integers(1, 3))
-def test_windows_tile_documents(given_documents, prompt_length, max_length):
-    """Every token beyond a document's first is in exactly one text, or in a prompt; no text crosses a border."""
-    rows, at = [], 0
-    for number, ids in enumerate(given_documents):
-        if ids:
-            rows.append((at, -1, len(ids), 0, number, 0))
-        at += len(ids)
-    if len(rows) < 2:
-        return
-    ids = np.arange(at)  # so that no two items are equal
-    made = corpus.Corpus(ids, np.array(rows), ["a"])
-    windows = Windows.of_documents("a", Vocabulary(at + 1, at), prompt_length, max_length, made)
-    assert (windows.splits >= 0).all()
-    borders = [(begun, begun + length) for begun, _, length, *_ in rows]
-    written = []
-    for begun, before, length in windows.places.tolist():
-        _, high = next(border for border in borders if border[0] <= begun < border[1])
-        assert before >= 1
-        assert begun + before + length <= high
-        assert length == max_length or begun + before + length == high
-        written += range(begun + before, begun + before + length)
-    assert len(written) == len(set(written))
-    ends = {begun + before + length for begun, before, length in windows.places.tolist()}
-    assert ends >= {high for _, high in borders}
