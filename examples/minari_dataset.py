@@ -7,7 +7,7 @@ import gymnasium as gym
 import minari
 from minari.data_collector import EpisodeBuffer
 
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from examples.episodes import gather, play
 from examples.three_tokens import ID
 from seqil import Trajectories, Vocabulary

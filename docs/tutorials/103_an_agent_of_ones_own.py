@@ -19,7 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from agents.behavior_cloning import BehaviorCloning
 from agents.gail import GAIL
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import Agent, Trajectories, TrajectoryLoss, evaluation, mistype, noise, objectives, rollout, train
 from seqil import TokenPolicy as Policy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from envs.tasks.text import Text
+from envs.tasks import Text
 from seqil import DeletionStreamer, Settings, complete, decoding, rollout, selection
 from seqil.runs.experiment import make_training
 

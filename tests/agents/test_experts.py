@@ -28,7 +28,7 @@ def test_the_reference_expert_deletes_what_has_left_the_reference():
 
 
 def test_the_teacher_deletes_errors_and_else_says_its_law():
-    from envs.tasks.chain import Chain
+    from envs.tasks import Chain
 
     task = Chain(delay=2)
     v, prompt = task.vocabulary, task.prompts(1, "test", 0)[0]
@@ -41,7 +41,7 @@ def test_the_teacher_deletes_errors_and_else_says_its_law():
 
 
 def test_the_teacher_ends_what_is_full_where_it_cannot_delete():
-    from envs.tasks.add_in_base import AddInBase
+    from envs.tasks import AddInBase
 
     task = AddInBase()
     v, prompt = task.vocabulary, task.prompts(1, "train", 0)[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import Trajectories
 from seqil.testing import check_task
 

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from small_environments import SETTINGS, V, agree, every
 
 import envs
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
 

@@ -9,7 +9,7 @@ from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDict
 from torch.distributions import Categorical
 
 import envs
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.testing.agents import tiny_policy

@@ -16,7 +16,7 @@ from torchrl.envs.utils import check_env_specs
 
 import envs
 import seqil
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from envs.wrappers import MaskedObservation, OneHotObservation
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError

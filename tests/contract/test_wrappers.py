@@ -11,7 +11,7 @@ from small_environments import SETTINGS, V
 from tensordict import TensorDict
 
 import envs
-from envs.tasks.sudoku4 import Sudoku4
+from envs.tasks import Sudoku4
 from envs.wrappers import MaskedObservation, OneHotObservation, stable_baselines_vec_env
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, MissingExtraError

@@ -21,8 +21,8 @@ from transformers import (
 )
 
 import seqil.cli.commands
-from envs.tasks.automaton import Automaton as AutomatonTask
-from envs.tasks.pydoc import PyDoc
+from envs.tasks import PyDoc
+from envs.tasks.markov.automaton import Automaton as AutomatonTask
 from seqil import TokenPolicy, Vocabulary, rollout, start
 from seqil.cli.options import main
 from seqil.decoding import Automaton, Standing, ban, grammar, parse, processor, top_k

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.tasks.add_in_base import answer_to
+from envs.tasks.answers.add_in_base import answer_to
 from seqil import bootstrap, closed_forms, exact, growth, mauve, metrics, statistics
 
 CASES = json.loads((Path(__file__).parent / "closed_forms.json").read_text())

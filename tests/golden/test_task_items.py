@@ -5,23 +5,25 @@ import json
 
 import pytest
 
-from envs.tasks.add_in_base import AddInBase
-from envs.tasks.automaton import Automaton
-from envs.tasks.chain import Chain
-from envs.tasks.chains import Chains
-from envs.tasks.countdown import Countdown
-from envs.tasks.dyck import Dyck
-from envs.tasks.graph_walk import GraphWalk
-from envs.tasks.hmm import HMM
-from envs.tasks.long_addition import LongAddition
-from envs.tasks.multiplication import Multiplication
-from envs.tasks.ngram import NGram
-from envs.tasks.pcfg import PCFG
-from envs.tasks.pydoc import PyDoc
-from envs.tasks.pydoc_kn import PyDocKN
-from envs.tasks.star import Star
-from envs.tasks.sudoku4 import Sudoku4
-from envs.tasks.text import Text
+from envs.tasks import (
+    HMM,
+    PCFG,
+    AddInBase,
+    Automaton,
+    Chain,
+    Chains,
+    Countdown,
+    Dyck,
+    GraphWalk,
+    LongAddition,
+    Multiplication,
+    NGram,
+    PyDoc,
+    PyDocKN,
+    Star,
+    Sudoku4,
+    Text,
+)
 
 HASHES = {
     ("automaton", "train"): "ab1da0c85af296e7",

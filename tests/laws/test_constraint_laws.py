@@ -12,7 +12,7 @@ from table_policy import TablePolicy
 from tiny_models import tiny_policy
 from transformers import NoBadWordsLogitsProcessor
 
-from envs.tasks.text import Text
+from envs.tasks import Text
 from seqil import Vocabulary, rollout, start
 from seqil.decoding import Automaton, NamedRule, Standing, ban, grammar, min_p, processor, tabu
 from seqil.mdp.memory import HISTORY, PREFIX, TRIED

@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import Trajectories, Vocabulary, mistype, noise
 from seqil.errors import InvalidInputError
 from seqil.testing.agents import tiny_policy

@@ -10,7 +10,7 @@ import torch
 from agents.behavior_cloning import BehaviorCloning
 from agents.gail import GAIL
 from agents.sequence_match import SequenceMatch
-from envs.tasks.hmm import HMM
+from envs.tasks import HMM
 from seqil import Trajectories, Vocabulary, mistype, noise, rollout, train
 from seqil.errors import InvalidInputError, NonFiniteError
 from seqil.learning.training import Sampling, Training

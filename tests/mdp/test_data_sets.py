@@ -10,8 +10,7 @@ from tiny_models import V as TINY
 from tiny_models import tiny_policy
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
-from envs.tasks.pydoc import PyDoc
-from envs.tasks.text import Text
+from envs.tasks import PyDoc, Text
 from seqil import TokenPolicy, Trajectories, rollout
 from seqil.errors import InvalidInputError, MissingExtraError
 from seqil.mdp.plain_rows import IGNORED

@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs.tasks.automaton import Automaton
-from envs.tasks.chain import Chain
-from envs.tasks.sudoku4 import Sudoku4
+from envs.tasks import Automaton, Chain, Sudoku4
 from envs.text_generation import TextGenerationEnv
 from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.tasks.pydoc import PyDoc
+from envs.tasks import PyDoc
 from seqil import Task, Trajectories, Vocabulary, metrics, rollout
 from seqil.metrics.reported import evaluation
 from seqil.metrics.samples import judge_of, step_errors

@@ -3,7 +3,7 @@
 import pytest
 from small_llama import llama, tokenizer
 
-from envs.tasks.text import Text
+from envs.tasks import Text
 from seqil import Vocabulary
 from seqil.errors import CheckpointError, InvalidInputError
 from seqil.runs.experiment import make_policy, make_task

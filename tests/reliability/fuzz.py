@@ -27,7 +27,7 @@ def main():
     name = sys.argv.pop(1)
     folder = tempfile.mkdtemp()
     with atheris.instrument_imports(include=["seqil", "envs"]):
-        for module in ("seqil.cli.commands", "seqil.runs.results_file", "envs.tasks.text"):
+        for module in ("seqil.cli.commands", "seqil.runs.results_file", "envs.tasks.corpora.text"):
             import_module(module)
 
     def one(content):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqil
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.revision import MaskedPolicy

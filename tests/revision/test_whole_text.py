@@ -16,7 +16,7 @@ from transformers import (
 import seqil
 from agents.ice import ICE, corrupted
 from agents.masked import Masked, drawn_set
-from envs.tasks.potentials import Potentials
+from envs.tasks import Potentials
 from seqil import Trajectories, Vocabulary
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
 from seqil.randomness import seeded

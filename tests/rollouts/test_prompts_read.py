@@ -2,8 +2,8 @@
 
 import pytest
 
-from envs.tasks.pydoc import PyDoc
-from envs.tasks.text import Bytes
+from envs.tasks import PyDoc
+from envs.tasks.corpora.text import Bytes
 from seqil.errors import InvalidInputError
 from seqil.rollouts.completion import prompt_of_file, read_prompt
 

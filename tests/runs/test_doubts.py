@@ -4,7 +4,7 @@ import pytest
 from small_llama import llama, tokenizer
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
-from envs.tasks.text import Text
+from envs.tasks import Text
 from seqil import ModelSettings, Settings, TokenPolicy
 from seqil.cli.options import main
 from seqil.errors import InvalidInputError

@@ -54,7 +54,7 @@ def test_a_page_shows_the_questions_of_its_study_and_of_no_other():
 PYTHON = """
 from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
 from agents.behavior_cloning import BehaviorCloning
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 
 class Mine(BehaviorCloning):
     "Cloning under another name."

@@ -9,7 +9,7 @@ import torch
 from benchmarks.compounding_error.running.detector import PlantedDetector
 from benchmarks.compounding_error.running.measurement import measured
 from benchmarks.compounding_error.study import Decoding, Place
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import metrics, rollout
 from seqil.errors import InvalidInputError
 from seqil.mdp.prefix import start

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.compounding_error.analysis.predicted import Rarity
-from envs.tasks.ngram import NGram
+from envs.tasks import NGram
 from seqil import metrics, noise
 from seqil.mdp.trajectory import Trajectories
 

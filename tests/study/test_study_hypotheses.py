@@ -15,7 +15,7 @@ from benchmarks.compounding_error.hypotheses.written_down import HYPOTHESES
 from benchmarks.compounding_error.running.cells import Cell
 from benchmarks.compounding_error.studies.parts import IMITATED, MASKED, MLE
 from benchmarks.compounding_error.study import Arm, Decoding, Questions, Study
-from envs.tasks.ngram import NGram
+from envs.tasks import NGram
 from seqil.statistics import Estimate, holm
 
 AVERAGED = Arm("averaged", {**MLE.settings, "average": 0.99})

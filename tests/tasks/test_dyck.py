@@ -10,7 +10,7 @@ import pytest
 import torch
 from sampled_texts import every_text, taken, trajectories
 
-from envs.tasks.dyck import Dyck, odds
+from envs.tasks.grammars.dyck import Dyck, odds
 
 
 def balanced(word):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.tasks.graph_walk import GraphWalk
+from envs.tasks import GraphWalk
 from seqil import exact, start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task

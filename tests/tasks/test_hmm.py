@@ -5,7 +5,7 @@ import pytest
 import torch
 from sampled_texts import trajectories
 
-from envs.tasks.hmm import HMM
+from envs.tasks import HMM
 from seqil import metrics, start
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from envs.tasks.long_addition import LongAddition
+from envs.tasks import LongAddition
 from seqil import start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sampled_texts import altered, probabilities, taken
 
-from envs.tasks.ngram import NGram
+from envs.tasks import NGram
 from seqil import exact
 
 

@@ -10,7 +10,7 @@ import torch
 from sampled_texts import altered, every_text, trajectories
 
 from envs.tasks.base.grammar import compile_grammar
-from envs.tasks.pcfg import ALPHABET, PCFG
+from envs.tasks.grammars.pcfg import ALPHABET, PCFG
 from seqil import metrics
 from seqil.errors import InvalidInputError
 

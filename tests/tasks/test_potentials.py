@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import seqil
-from envs.tasks.potentials import Potentials
+from envs.tasks import Potentials
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task
 

@@ -4,11 +4,7 @@ import pytest
 import torch
 from sampled_texts import altered, laws, taken
 
-from envs.tasks.automaton import Automaton
-from envs.tasks.dyck import Dyck
-from envs.tasks.hmm import HMM
-from envs.tasks.ngram import NGram
-from envs.tasks.pcfg import PCFG
+from envs.tasks import HMM, PCFG, Automaton, Dyck, NGram
 from seqil import experts, metrics
 from seqil.errors import InvalidInputError
 

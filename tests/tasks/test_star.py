@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from envs.tasks.star import Star
+from envs.tasks import Star
 from seqil import start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task

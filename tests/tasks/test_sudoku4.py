@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 import torch
 
-from envs.tasks.sudoku4 import Sudoku4
+from envs.tasks import Sudoku4
 from seqil import start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task

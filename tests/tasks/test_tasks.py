@@ -7,15 +7,9 @@ from collections import Counter
 import pytest
 import torch
 
-from envs.tasks.add_in_base import AddInBase, answer_to, in_base
-from envs.tasks.add_in_base import encode as encode_question
-from envs.tasks.automaton import Automaton
-from envs.tasks.chain import Chain
-from envs.tasks.dyck import Dyck
-from envs.tasks.hmm import HMM
-from envs.tasks.ngram import NGram
-from envs.tasks.pcfg import PCFG
-from envs.tasks.pydoc import PyDoc
+from envs.tasks import HMM, PCFG, Automaton, Chain, Dyck, NGram, PyDoc
+from envs.tasks.answers.add_in_base import AddInBase, answer_to, in_base
+from envs.tasks.answers.add_in_base import encode as encode_question
 from seqil import Task, Trajectories, experts, start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task
@@ -305,3 +299,15 @@ def test_texts_of_chain_that_occur_in_training_under_other_prompts(n, share):
     seen = {tuple(row) for row in task.demonstrations(n, "train", 0).actions.tolist()}
     asked = [tuple(row) for row in task.demonstrations(2000, "test", 0).actions.tolist()]
     assert sum(text in seen for text in asked) / len(asked) == pytest.approx(share, abs=0.006)
+
+
+def test_every_task_is_to_be_had_by_its_name():
+    import envs.tasks
+
+    registered = {
+        plugins.load("tasks", plugin.name) for plugin in plugins.registered("tasks") if plugin.package == "seqil"
+    }
+    assert registered == {getattr(envs.tasks, name) for name in envs.tasks.__all__}
+    assert set(envs.tasks.__all__) <= set(dir(envs.tasks))
+    with pytest.raises(AttributeError, match=r"module 'envs\.tasks' has no attribute 'Nothing'"):
+        envs.tasks.Nothing  # noqa: B018

@@ -8,10 +8,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from envs.tasks.chain import Chain
-from envs.tasks.chains import Chains
-from envs.tasks.countdown import Countdown
-from envs.tasks.multiplication import Multiplication
+from envs.tasks import Chain, Chains, Countdown, Multiplication
 from seqil import legal_actions, start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task

@@ -25,7 +25,7 @@ class Rarity:
 
     Attributes:
         law: float64 [contexts, n], the chance of each token; a context is its tokens as digits of base n, the oldest
-            first, as in `envs.tasks.ngram.NGram`.
+            first, as in `envs.tasks.markov.ngram.NGram`.
         horizon: tokens per text; `eos` comes after them.
         below: the chance under which a token is rare.
     """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from examples.three_tokens import PROMPTS, SETTINGS, VOCABULARY
 from seqil import Trajectories
 

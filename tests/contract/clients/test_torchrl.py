@@ -10,7 +10,7 @@ from tensordict import TensorDict
 from torchrl.envs.utils import check_env_specs
 
 import envs
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from seqil import TokenPolicy
 from seqil.errors import InvalidInputError
 from seqil.testing.agents import tiny_policy

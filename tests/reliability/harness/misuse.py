@@ -10,7 +10,7 @@ from seqil.errors import SeqilError
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 
 policy, demonstrations = tiny_policy(), tiny_demonstrations()
 task, v = Automaton(), policy.vocabulary

@@ -61,7 +61,7 @@ from agents.sequence_match import SequenceMatch
 from seqil import Training, rollout
 from seqil.learning.training import Sampling
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
-from envs.tasks.automaton import Automaton
+from envs.tasks import Automaton
 from envs.text_generation import TextGenerationEnv
 
 def resident():

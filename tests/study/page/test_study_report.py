@@ -70,7 +70,7 @@ def test_a_decoding_is_known_by_its_name_and_one_that_the_arm_has_lost_is_left_o
 
 
 def test_a_task_without_errors_has_a_record_and_a_page_too(monkeypatch, tmp_path):
-    monkeypatch.setattr("envs.tasks.automaton.Automaton.judged", False)
+    monkeypatch.setattr("envs.tasks.markov.automaton.Automaton.judged", False)
     study = replace(PAIR, arms=(MASKED,))
     (record,) = (stored(run(Cell(arm, HORIZONS, 0))) for arm in study.arms)
     assert record["survival"] == record["profile"] == []

@@ -10,7 +10,7 @@ from agents.behavior_cloning import BehaviorCloning, BehaviorCloningLoss
 from benchmarks.compounding_error.running import budgets, measurement
 from benchmarks.compounding_error.running.budgets import success_by_budget, truncated
 from benchmarks.compounding_error.study import Decoding
-from envs.tasks.chain import Chain
+from envs.tasks import Chain
 from seqil import Chosen, ModelSettings, Settings, decoding, metrics, rollout
 from seqil.errors import InvalidInputError
 from seqil.runs.experiment import make_training

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tokenizers import processors
 
 from envs import TextGenerationEnv
-from envs.tasks.text import Text
+from envs.tasks import Text
 from seqil.errors import InvalidInputError, MissingExtraError
 from seqil.testing import check_task
 

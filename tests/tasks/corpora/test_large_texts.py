@@ -8,9 +8,9 @@ from byte_tokenizer import byte_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envs.tasks import Text
 from envs.tasks.base import corpus, counters, documents
 from envs.tasks.base.excerpts import Windows
-from envs.tasks.text import Text
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
 

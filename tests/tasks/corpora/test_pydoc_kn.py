@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from envs.tasks import PyDocKN
 from envs.tasks.base.kneser_ney import KneserNey
 from envs.tasks.base.requests import split_of
-from envs.tasks.pydoc import PyDoc, encode, snapshot
-from envs.tasks.pydoc_kn import PyDocKN
+from envs.tasks.corpora.pydoc import PyDoc, encode, snapshot
 from seqil import start, transition
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from envs.tasks.pydoc import PyDoc, encode, snapshot
-from envs.tasks.text import Text
+from envs.tasks import Text
+from envs.tasks.corpora.pydoc import PyDoc, encode, snapshot
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from .base import counters
-from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask, mended_late
+from ..base import counters
+from ..base.requests import check_range, foreign_prompt, split_of
+from ..base.right_answer import Item, RightAnswerTask, mended_late
 
 VALUES, FUNCTIONS = 10, 8
 _ALPHABET = "0123456789abcdefgh"

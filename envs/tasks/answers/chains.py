@@ -12,9 +12,9 @@ from torch.nn.functional import one_hot
 
 from seqil import Prefixes
 
-from .base import counters
-from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask, mended_late
+from ..base import counters
+from ..base.requests import check_range, foreign_prompt, split_of
+from ..base.right_answer import Item, RightAnswerTask, mended_late
 from .chain import FUNCTIONS, VALUES, Chain
 
 _CHUNK = 1024

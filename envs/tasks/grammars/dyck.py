@@ -14,9 +14,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.requests import check_range, foreign_prompt
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
+from ..base import counters
+from ..base.requests import check_range, foreign_prompt
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
 
 _OPENING, _CLOSING = "([{<«‹", ")]}>»›"
 _PROMPT = "one opening bracket"

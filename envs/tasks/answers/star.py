@@ -14,9 +14,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.requests import foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask, mended_late
+from ..base import counters
+from ..base.requests import foreign_prompt, split_of
+from ..base.right_answer import Item, RightAnswerTask, mended_late
 
 LABELS = 50
 _BAR, _SLASH, _EQUALS, _EOS = range(LABELS, LABELS + 4)

@@ -13,8 +13,8 @@ from importlib.resources import files
 from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base.excerpts import Windows
-from .base.requests import split_of
+from ..base.excerpts import Windows
+from ..base.requests import split_of
 
 _FIRST = ord(" ") - 1  # id 0 is the newline, ids 1 … 95 are the characters from space to tilde
 _WORD = re.compile(r"[A-Za-z]+")
@@ -94,7 +94,7 @@ def encode(text: str) -> list[int]:
 @lru_cache(maxsize=1)
 def snapshot() -> tuple[tuple[str, str], ...]:
     """Pairs of module and docstring, checked against the manifest."""
-    folder = files(__package__) / "data"
+    folder = files("envs.tasks") / "data"
     packed = (folder / "pydoc.json.xz").read_bytes()
     manifest = json.loads((folder / "pydoc.manifest.json").read_text(encoding="utf-8"))
     if hashlib.sha256(packed).hexdigest() != manifest["sha256"]:

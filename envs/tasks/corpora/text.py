@@ -12,9 +12,9 @@ import numpy as np
 from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError, first_line
 
-from .base.corpus import read_corpus
-from .base.documents import Chat, refuse_field
-from .base.excerpts import Windows, check_lengths
+from ..base.corpus import read_corpus
+from ..base.documents import Chat, refuse_field
+from ..base.excerpts import Windows, check_lengths
 
 
 class Text(Task):

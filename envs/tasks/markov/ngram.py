@@ -13,10 +13,10 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.markov import contexts
-from .base.requests import check_range
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
+from ..base import counters
+from ..base.markov import contexts
+from ..base.requests import check_range
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 
 TOTAL, FLOOR = 10**6, 10**3
 _CONTEXTS = 4096

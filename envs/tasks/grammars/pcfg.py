@@ -13,10 +13,10 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.grammar import NEVER, Grammar, Table, compile_grammar
-from .base.requests import check_range, foreign_prompt
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
+from ..base import counters
+from ..base.grammar import NEVER, Grammar, Table, compile_grammar
+from ..base.requests import check_range, foreign_prompt
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
 
 ALPHABET = '{}[]:,"abcde012345-.tfn'
 EOS = len(ALPHABET)

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from .base import counters
-from .base.requests import check_range
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
+from ..base import counters
+from ..base.requests import check_range
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 
 Floats = NDArray[np.float64]
 _STEP = 64  # weights are whole numbers of 1/64, so that their sums can be counted

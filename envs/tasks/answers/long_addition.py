@@ -14,9 +14,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.requests import foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask, mended_late
+from ..base import counters
+from ..base.requests import foreign_prompt, split_of
+from ..base.right_answer import Item, RightAnswerTask, mended_late
 
 _ALPHABET = "0123456789+="
 _PLUS, _EQUALS = 10, 11

@@ -12,11 +12,11 @@ from torch.nn.functional import pad
 from seqil import Prefixes
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.kneser_ney import KneserNey
-from .base.markov import contexts
-from .base.requests import check_range, split_of
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
+from ..base import counters
+from ..base.kneser_ney import KneserNey
+from ..base.markov import contexts
+from ..base.requests import check_range, split_of
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 from .pydoc import Docstrings, PyDoc, encode, snapshot
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from .base import counters
-from .base.requests import check_range, foreign_prompt
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
+from ..base import counters
+from ..base.requests import check_range, foreign_prompt
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, columns, with_splits
 
 STATES, TOKENS = 8, 23
 _STAY, _MOVE = 15, 1

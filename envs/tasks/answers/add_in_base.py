@@ -12,9 +12,9 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.requests import foreign_prompt, split_of
-from .base.right_answer import Item, RightAnswerTask, mended_late, prompts_of
+from ..base import counters
+from ..base.requests import foreign_prompt, split_of
+from ..base.right_answer import Item, RightAnswerTask, mended_late, prompts_of
 
 DIGITS = "0123456789abcdef"
 _ALPHABET = "\n" + DIGITS + "".join(sorted(set("In base , what is  + - ?") - set(DIGITS)))

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary, legal_actions
 
-from .base import counters
-from .base.requests import check_range, foreign_prompt, split_of
-from .base.right_answer import mended_late, prompts_of
-from .base.sampled import Chunk, Ints, SampledTask
+from ..base import counters
+from ..base.requests import check_range, foreign_prompt, split_of
+from ..base.right_answer import mended_late, prompts_of
+from ..base.sampled import Chunk, Ints, SampledTask
 
 _SIGNS = "+-*/"
 _CHUNK = 1024

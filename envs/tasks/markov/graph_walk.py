@@ -10,9 +10,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from .base import counters
-from .base.markov import MarkovTask
-from .base.sampled import CHUNK, Chunk, Ints, with_splits
+from ..base import counters
+from ..base.markov import MarkovTask
+from ..base.sampled import CHUNK, Chunk, Ints, with_splits
 
 NODES, DEGREE = 200, 4
 

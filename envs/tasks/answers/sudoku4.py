@@ -15,9 +15,9 @@ from torch.nn.functional import one_hot
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
 
-from .base import counters
-from .base.requests import foreign_prompt, split_of
-from .base.sampled import CHUNK, Chunk, Ints, SampledTask
+from ..base import counters
+from ..base.requests import foreign_prompt, split_of
+from ..base.sampled import CHUNK, Chunk, Ints, SampledTask
 
 CELLS, DIGITS, BLANK, _EOS = 16, 4, 4, 5
 _GRIDS = 288

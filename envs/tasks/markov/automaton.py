@@ -11,9 +11,9 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 
-from .base import counters
-from .base.markov import MarkovTask
-from .base.sampled import CHUNK, Chunk, with_splits
+from ..base import counters
+from ..base.markov import MarkovTask
+from ..base.sampled import CHUNK, Chunk, with_splits
 
 
 class Automaton(MarkovTask):

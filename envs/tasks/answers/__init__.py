@@ -1,0 +1,1 @@
+"""Tasks of a prompt with a right answer."""

@@ -1,0 +1,1 @@
+"""Tasks whose law counts the texts of a language."""

@@ -1,0 +1,1 @@
+"""Tasks whose law is a Markov chain, seen or hidden."""
