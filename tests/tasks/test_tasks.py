@@ -12,6 +12,7 @@ from envs.tasks.answers.add_in_base import AddInBase, answer_to, in_base
 from envs.tasks.answers.add_in_base import encode as encode_question
 from seqil import Task, Trajectories, experts, start, transition
 from seqil.errors import InvalidInputError
+from seqil.runs import plugins
 from seqil.testing import check_task
 
 MADE = [Automaton, AddInBase, Chain, Dyck, HMM, NGram, PCFG, PyDoc]
