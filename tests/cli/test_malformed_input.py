@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from command_line import ENVIRONMENT, SMALL, command, refused, typed
+from command_line import SMALL, command, forks, refused
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from agents.sequence_match import SequenceMatch
@@ -214,8 +214,9 @@ def test_text_that_the_terminal_cannot_show(tmp_path):
     (tmp_path / "text.txt").write_text("größer ist schöner — " * 40)
     small = ["--steps", "1", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "4"]
     chosen = task("path=text.txt", "prompt_length=16", "max_length=8", name="text")
-    ascii_only = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii"}
     assert command("train", *chosen, *small, cwd=tmp_path).returncode == 0
-    shown = typed("sample", "runs/run", "--split", "train", cwd=tmp_path, env=ascii_only)
-    assert shown.returncode == 0, shown.stderr
-    assert "\\xf6" in shown.stdout
+    ascii_only = "import sys; sys.stdout.reconfigure(encoding='ascii', errors='strict')\n"
+    code = "sys.argv = ['seqil', 'sample', 'runs/run', '--split', 'train']\nfrom seqil.cli.options import main; main()"
+    shown = forks().python(ascii_only + code, cwd=tmp_path)
+    assert shown.code == 0, shown.err
+    assert "\\xf6" in shown.out

@@ -1,13 +1,12 @@
 """Agents and tasks of strangers: the examples, installed as another distribution, and some that are broken."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from command_line import forks, typed
+from command_line import forks
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil.cli.options import main
@@ -91,9 +90,9 @@ def strangers(site, monkeypatch):
         del sys.modules[name]
 
 
-def command(site, *arguments, cwd):
+def command(site, *arguments, cwd, first=""):
     """`seqil …` where the distribution is on the path."""
-    code = f"import sys; sys.path.insert(0, {str(site)!r})\n"
+    code = f"import sys; sys.path.insert(0, {str(site)!r})\n{first}\n"
     code += f"from seqil.cli.options import main; sys.argv = {['seqil', *arguments]!r}; main()"
     return forks().python(code, cwd=cwd)
 
@@ -112,10 +111,11 @@ def test_a_strangers_agent_trains_on_a_strangers_task(site, tmp_path):
 
 
 def test_the_list_names_what_is_broken_and_why(site, tmp_path):
-    paths = os.pathsep.join([str(site), str(EXAMPLES.parent)])
-    done = typed("list", "agents", cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"})
-    assert done.returncode == 0, done.stderr
-    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    done = command(
+        site, "list", "agents", cwd=tmp_path, first="from seqil.cli import commands; commands.console.width = 200"
+    )
+    assert done.code == 0, done.err
+    rows = {line.split()[0]: line for line in done.out.splitlines()}
     assert {"name", "bc", "sequence_match", "focal"} <= set(rows)
     assert rows["bc"].split()[-2] == "seqil"
     for name, reason in REASONS.items():
