@@ -3,7 +3,7 @@
 from ..study import Study
 from .agents import AGENTS, GAIL
 from .cpu import CPU, FULL
-from .memory import MEMORY
+from .memory import MEMORY, MEMORY_LONGER
 from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH
 from .noise import NOISE
 from .quick import QUICK
@@ -18,6 +18,7 @@ _STUDIES = (
         REFEREE_TRAINING,
         REFEREE_SMOKE,
         MEMORY,
+        MEMORY_LONGER,
         MEMORY_PLACES,
         MEMORY_SEARCH,
         MEMORY_EXPERTS,

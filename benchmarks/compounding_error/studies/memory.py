@@ -109,3 +109,23 @@ MEMORY = Study(
     ),
     HIGHLIGHTS,
 )
+
+
+def _longer(arm: Arm) -> Arm:
+    return replace(arm, share=3.0, decodings=(MIN_P,))
+
+
+MEMORY_LONGER = Study(
+    "memory-longer",
+    "Does the history do harm where errors show at once, or was it trained too little?",
+    tuple(_longer(arm) for arm in (MLE, *(_uniform(memory)[0] for memory in ("prefix", "history")))),
+    (roomy(AUTOMATON),),
+    3,
+    Questions(
+        (
+            wins("BC, uniform noise, history", "MLE", "success", "no backspace, trained as long"),
+            wins("BC, uniform noise, history", "BC, uniform noise, prefix", "success", "the same, without the history"),
+        ),
+        "Three times the training of `memory`. Written down after one seed of `history`, and before its controls were run.",
+    ),
+)
