@@ -126,6 +126,6 @@ MEMORY_LONGER = Study(
             wins("BC, uniform noise, history", "MLE", "success", "no backspace, trained as long"),
             wins("BC, uniform noise, history", "BC, uniform noise, prefix", "success", "the same, without the history"),
         ),
-        "Three times the training of `memory`. Written down after one seed of `history`, and before its controls were run.",
+        "Three times the training of `memory`. Written down after one seed of `history`, before its controls were run.",
     ),
 )
