@@ -120,6 +120,8 @@ def laws(
         InvalidInputError: it deletes, and the learner has no `backspace`.
     """
     rows, steps = trajectories.inside.nonzero(as_tuple=True)
+    if not len(rows):
+        return trajectories.actions.new_zeros(*trajectories.actions.shape, trajectories.vocabulary.num_actions).double()
     states = states_before(trajectories, rows, steps, memory)
     found = _untried(expert(states, demonstrations.replay().select(rows)), states)
     if not backspace and bool(found[:, trajectories.vocabulary.backspace].any()):
