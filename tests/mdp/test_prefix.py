@@ -94,3 +94,31 @@ def test_moving_keeps_the_states():
     state = start(V, [[0], [1, 2]], 2)
     assert torch.equal(state.to("cpu").tokens, state.tokens)
     assert state.to("meta").tokens.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("actions", "complaint"),
+    [
+        ("no ids", "transition: actions='no ids' are no ids"),
+        ([[1], [2, 3]], r"transition: actions=\[\[1\], \[2, 3\]\] are no ids"),
+        ([1], "actions"),
+        ([1.5, 2.0], "actions"),
+        ([1, 99], "99"),
+        ([1, -1], "-1"),
+    ],
+)
+def test_a_transition_names_what_is_no_action(actions, complaint):
+    from seqil import Vocabulary, start, transition
+    from seqil.errors import InvalidInputError
+
+    v = Vocabulary(4, 3)
+    with pytest.raises(InvalidInputError, match=complaint):
+        transition(v, start(v, [[0], [1]], 3), actions)
+
+
+def test_states_that_no_memory_holds_are_refused_before_they_are_made():
+    from seqil import Vocabulary, start
+    from seqil.errors import InvalidInputError
+
+    with pytest.raises(InvalidInputError, match="states of so many tokens fit into no memory"):
+        start(Vocabulary(4, 3), [[0]], 10**15)

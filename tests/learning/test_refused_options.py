@@ -1,0 +1,95 @@
+"""Options of agents and of training that cannot be honoured, each named with what it must be."""
+
+import math
+
+import pytest
+import torch
+
+from agents.behavior_cloning import BehaviorCloning
+from agents.sequence_match import SequenceMatch
+from seqil import Training
+from seqil.errors import InvalidInputError
+from seqil.learning.training import Sampling
+from seqil.randomness import seeded
+from seqil.testing.agents import tiny_demonstrations, tiny_policy
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"steps": 0}, "BehaviorCloning: steps=0 must be positive"),
+        ({"steps": -3}, "BehaviorCloning: steps=-3 must be positive"),
+        ({"learning_rate": 0.0}, "BehaviorCloning: learning_rate=0.0 must be positive"),
+        ({"learning_rate": math.inf}, "BehaviorCloning: learning_rate=inf must be positive"),
+        ({"learning_rate": math.nan}, "BehaviorCloning: learning_rate=nan must be positive"),
+        ({"clip": 0.0}, "BehaviorCloning: clip=0.0 must be positive"),
+        ({"weight_decay": -0.1}, "BehaviorCloning: weight_decay=-0.1 must not be negative"),
+        ({"weight_decay": math.inf}, "BehaviorCloning: weight_decay=inf must not be negative"),
+        ({"smoothing": 1.5}, r"smoothing=1\.5 must lie in \[0, 1\)"),
+    ],
+)
+def test_an_agent_names_its_option(options, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        BehaviorCloning(tiny_policy(), **{"steps": 4, **options})
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_a_share_lies_between_0_and_1(share):
+    with pytest.raises(InvalidInputError, match=r"SequenceMatch: warm_up=.* must lie in \[0, 1\]"):
+        SequenceMatch(tiny_policy(), steps=4, warm_up=share)
+
+
+def test_the_policy_of_an_agent_stays():
+    agent = BehaviorCloning(tiny_policy(), steps=4)
+    agent.policy = agent.policy  # the same one
+    with pytest.raises(InvalidInputError, match="loss and optimizer hold the first policy; make an agent of the other"):
+        agent.policy = tiny_policy()
+
+
+def test_another_optimizer_follows_the_schedule_of_the_first():
+    agent = BehaviorCloning(tiny_policy(), steps=8, learning_rate=1e-2)
+    agent.optimizer = torch.optim.SGD(agent.policy.parameters(), lr=0.5)
+    rates = []
+    with seeded(0):
+        for _ in range(8):
+            rates.append(agent.optimizer.param_groups[0]["lr"])
+            agent.update(tiny_demonstrations())
+    assert max(rates) == pytest.approx(0.5, rel=0.1)
+    assert rates[-1] < 0.2 * max(rates)
+    assert agent.updates == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"every": 0}, "Sampling: every=0 must be at least 1"),
+        ({"rows": 0}, "Sampling: rows=0 must be at least 1"),
+        ({"capacity": -1}, "Sampling: capacity=-1 must be at least 1"),
+        ({"max_actions": 0}, "Sampling: max_actions=0 must be at least 1, or None"),
+        ({"temperature": -1.0}, r"temperature=-1\.0"),
+        ({"every": 1.5}, r"Sampling: every=1\.5 is not a whole number"),
+    ],
+)
+def test_sampling_names_its_field(options, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        Sampling(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"demonstrations": [[1, 2]]}, r"demonstrations=\[\[1, 2\]\] is not a"),
+        ({"corrupt": "uniform"}, "corrupt='uniform' is not a"),
+        ({"sampling": 4}, "sampling=4 is not a"),
+        ({"batch_size": 0}, "cannot train on 8 demonstrations in batches of 0"),
+        ({"average": 1.0}, r"average=1\.0"),
+        ({"microbatch": 0}, "microbatch=0"),
+    ],
+)
+def test_training_names_its_argument(options, complaint):
+    given = {"demonstrations": tiny_demonstrations(), **options}
+    agent, data = BehaviorCloning(tiny_policy(), steps=4), given.pop("demonstrations")
+    before = [p.clone() for p in agent.policy.parameters()]
+    with pytest.raises(InvalidInputError, match=complaint):
+        Training(agent, data, generator=torch.Generator().manual_seed(0), **given)
+    assert all(map(torch.equal, before, agent.policy.parameters()))
