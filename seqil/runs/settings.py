@@ -214,6 +214,8 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         text = read_bytes(path).decode()
         found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except FileNotFoundError:
+        raise InvalidInputError(f"--config {path} does not exist; name a file of settings") from None
     except (OSError, ValueError, RecursionError) as error:  # what is not JSON, TOML or UTF-8 is a ValueError
         raise InvalidInputError(
             f"--config {path} cannot be read: {first_line(error)}; give TOML, or JSON with the suffix .json"

@@ -95,7 +95,7 @@ def test_settings_come_from_a_file_and_the_command_line_comes_first(tmp_path, mo
         ("a.toml", "task_options = 3", "--config a.toml: setting task_options=3"),
         ("a.json", "[1]", "--config a.json holds no settings by name"),
         ("a.json", "{", "--config a.json cannot be read"),
-        ("b.toml", None, "--config b.toml cannot be read"),
+        ("b.toml", None, "--config b.toml does not exist; name a file of settings"),
         ("c.txt", "steps 3", "give TOML, or JSON with the suffix .json"),
     ],
 )

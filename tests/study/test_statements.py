@@ -109,6 +109,12 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
         (SAID, CLAIM.replace("success", "success@8"), "states no budget; its numbers are of 8 actions"),
         (SAID + "\nIt takes 3.5 minutes.\n", CLAIM, "states a number (3.5) that nothing checks"),
         (SAID + "\nIt is 12 % better.\n", CLAIM, "states a number (12 %)"),
+        (
+            SAID
+            + "\nB is worse than MLE by .1<!-- by docs/claims.toml --><!-- claim:better -->, with 24 actions per text.\n",
+            CLAIM,
+            "and <!-- claim:better --> says B is higher than MLE",
+        ),
         (SAID + "\nIt takes 3.5 minutes<!-- by nowhere.py -->.\n", CLAIM, "names nowhere.py, which is not there"),
         (SAID, CLAIM.replace('"higher"', '"lower"'), "is not shown to be lower than its control"),
         (

@@ -219,7 +219,7 @@ def _misstated(paragraph: str, known: dict[str, Statement], load: Load, root: Pa
     for sentence in sentences(paragraph):
         ablated = any(known[mark].ablation for mark in MARK.findall(sentence) if mark in known)
         yield from wording.faults(sentence, root, claimed=quoted or bool(marks), ablated=ablated)
-        if not wording.SOURCE.search(sentence):
+        if MARK.search(sentence) or not wording.SOURCE.search(sentence):
             verdicts = {name: one.verdict for name, one in known.items()}
             yield from (f"{start!r} {fault}" for fault in directions.faults(sentence, verdicts))
 
