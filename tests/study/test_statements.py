@@ -111,7 +111,7 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
         (SAID + "\nIt is 12 % better.\n", CLAIM, "states a number (12 %)"),
         (
             SAID
-            + "\nB is worse than MLE by .1<!-- by docs/claims.toml --><!-- claim:better -->, with 24 actions per text.\n",
+            + "\nB is worse than MLE by .1<!-- by docs/claims.toml --><!-- claim:better --> with 24 actions a text.\n",
             CLAIM,
             "and <!-- claim:better --> says B is higher than MLE",
         ),
