@@ -120,6 +120,7 @@ class RunFolder:
         with naming(final, f"earlier checkpoints are intact; {self._remedy}"), taken_back(temporary):
             if self.metrics.exists():
                 flush(self.metrics)
+                flush(self.path)  # that lists them
             temporary.mkdir()
             policy.save_pretrained(temporary)
             tensors: dict[str, Tensor] = {}

@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from harness import damage, faults, killing, malformed, power, sameness
 
 
@@ -20,7 +19,6 @@ def test_a_disk_that_refuses_is_named_and_costs_nothing(forks, subjects, tmp_pat
     all_fine(faults.inject(forks, subjects, tmp_path / "run", ("train", "sample", "export", "seal"), 150, 7), 4)
 
 
-@pytest.mark.slow  # once in six runs of the whole suite a resumed run had other bits; see the log
 def test_a_loss_of_power_costs_no_checkpoint(forks, subjects, tmp_path):
     all_fine(power.losses(forks, subjects, tmp_path / "run", 60), 3)
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from forks import JOURNAL, Fault
@@ -21,31 +23,44 @@ from .subjects import RESUME, TRAIN, records, state
 
 @dataclass
 class Disk:
-    """Files and folders by their number; folders list names."""
+    """Files and folders, each by a serial of its own, for numbers are given again; folders list names."""
 
     names: dict[int, dict[str, int]] = field(default_factory=dict)
     flushed: dict[int, dict[str, int]] = field(default_factory=dict)
     content: dict[int, str] = field(default_factory=dict)
     emptied: set[int] = field(default_factory=set)
     places: dict[str, int] = field(default_factory=dict)
+    serials: dict[int, int] = field(default_factory=dict)
+    made: Iterator[int] = field(default_factory=count)
+
+    def add(self, number):
+        """The serial of what is new under this number."""
+        self.serials[number] = next(self.made)
+        return self.serials[number]
+
+    def _gone(self, serial):
+        self.serials = {number: other for number, other in self.serials.items() if other != serial}
 
     def apply(self, what, path, more, number):
+        """One line of the journal."""
         parent, name = os.path.split(path)
+        new = what in ("create", "mkdir") or number not in self.serials
+        number = self.add(number) if new else self.serials[number]
         if what in ("create", "mkdir"):
             self.names.setdefault(self.places[parent], {})[name] = number
             self.places[path] = number
-            self.content.pop(number, None)  # the number of something that is no more
             if what == "mkdir":
                 self.names[number], self.flushed[number] = {}, {}
         elif what == "truncate":
             self.emptied.add(number)
         elif what == "unlink":
-            self.names[self.places[parent]].pop(name, None)
+            self._gone(self.names[self.places[parent]].pop(name, None))
             self.places.pop(path, None)
         elif what == "rename":
             moved = self.names[self.places[parent]].pop(name)
-            other, new = os.path.split(more)
-            self.names[self.places[other]][new] = moved
+            other, after = os.path.split(more)
+            self._gone(self.names[self.places[other]].get(after))
+            self.names[self.places[other]][after] = moved
             within = [p for p in self.places if p == path or p.startswith(f"{path}/")]
             self.places |= {more + p[len(path) :]: self.places[p] for p in within}
         elif what == "flush" and number in self.names:
@@ -99,8 +114,9 @@ def losses(forks, subjects, folder, stride=1, study=False):
     place, after = Path(folder) / "place", Path(folder) / "after"
     shutil.rmtree(folder, ignore_errors=True)
     place.mkdir(parents=True)
-    disk = Disk(places={str(place.resolve()): place.stat().st_ino})
-    disk.names[place.stat().st_ino], disk.flushed[place.stat().st_ino] = {}, {}
+    disk = Disk()
+    root = disk.places[str(place.resolve())] = disk.add(place.stat().st_ino)
+    disk.names[root], disk.flushed[root] = {}, {}
     if study:
         shutil.copyfile(subjects.study / "small.py", place / "small.py")
     arguments = _arguments(study)
