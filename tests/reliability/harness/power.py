@@ -57,7 +57,7 @@ class Disk:
             self._gone(self.names[self.places[parent]].pop(name, None))
             self.places.pop(path, None)
         elif what == "rename":
-            moved = self.names[self.places[parent]].pop(name)
+            moved = self.names[self.places[parent]].pop(name, number)  # Rust makes its files unseen, too
             other, after = os.path.split(more)
             self._gone(self.names[self.places[other]].get(after))
             self.names[self.places[other]][after] = moved
