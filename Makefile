@@ -1,7 +1,7 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
 
-.PHONY: study study-agents study-noise study-cpu study-referee study-memory verify docs test test-slow test-gpu test-clients mutate install
+.PHONY: study study-agents study-noise study-cpu study-referee study-memory verify docs test check suite test-slow test-gpu test-clients mutate install
 .PHONY: reliability audit
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/quick
@@ -29,10 +29,15 @@ docs: install  ## the site: tutorials, guides and the reference, offline; writes
 	.venv/bin/pip install -q -c constraints.txt -e ".[docs]"
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q --strict
 
-test: install  ## format, lint, types and the test suite
+test: install  ## format, lint, types and the test suite, side by side
+	@$(MAKE) --no-print-directory -j2 check suite
+
+check: install
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+suite: install
 	.venv/bin/python -m pytest -q -n logical --dist worksteal
 
 test-slow: install  ## tests of minutes

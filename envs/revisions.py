@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqil import Edits, Prefixes, Task, Vocabulary, begin_with, revise
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, check_known
 from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
 
 from .episodes import Bools, Episodes, Ints, Reward
@@ -31,8 +31,7 @@ class Revision:
     drafts: Sequence[Sequence[int]] | None = None
 
     def __post_init__(self) -> None:
-        if self.start not in STARTS:
-            raise InvalidInputError(f"start={self.start!r}; known: {', '.join(STARTS)}")
+        check_known("start", self.start, STARTS)
         if self.drafts is not None and self.start != "draft":
             raise InvalidInputError(f"drafts are not read with start={self.start!r}; give start='draft'")
 

@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from seqil.errors import InvalidInputError, SeqilError
+from seqil.errors import InvalidInputError, SeqilError, check_known
 from seqil.runs import results_file
 
 from . import verification
@@ -85,8 +85,7 @@ def run(
     ] = False,
 ) -> None:
     """Train every arm on every task, go on where an earlier run ended; write tables, figures and the page."""
-    if engine not in ENGINES:
-        raise InvalidInputError(f"unknown engine {engine!r}; known: {', '.join(ENGINES)}")
+    check_known("engine", engine, ENGINES)
     study = _chosen(_study(preset, own), task, arm, seeds, budget)
     cells, file = cells_of(study, _device(device)), _file(study, out)
     try:
@@ -190,14 +189,12 @@ def _chosen(
 
 def _only(option: str, names: list[str] | None, known: Sequence[Named]) -> tuple[Named, ...]:
     for name in names or ():
-        if name not in {one.name for one in known}:
-            raise InvalidInputError(f"unknown {option} {name!r}; known: {'; '.join(one.name for one in known)}")
+        check_known(option, name, [one.name for one in known], "; ")
     return tuple(one for one in known if not names or one.name in names)
 
 
 def _device(name: str) -> str:
-    if name not in DEVICES:
-        raise InvalidInputError(f"unknown device {name!r}; known: {', '.join(DEVICES)}")
+    check_known("device", name, DEVICES)
     return name
 
 

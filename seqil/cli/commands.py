@@ -14,12 +14,12 @@ from rich.console import Console
 from .. import decoding, metrics
 from ..durable import naming
 from ..durable import replace as replace_file
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, check_known
 from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..mdp.prefix import Prompts
-from ..mdp.task import Task
+from ..mdp.task import SPLITS, Task
 from ..mdp.trajectory import Trajectories
 from ..metrics.reported import evaluation
 from ..policy.token_policy import TokenPolicy
@@ -300,8 +300,7 @@ def _load(out: Path, best: bool) -> tuple[Task, TokenPolicy]:
 
 def _number(task: Task, split: str, asked: int | None, default: int, least: int = 1) -> int:
     """How many items to take: what was asked for, else the default; where a split has fewer, all of it."""
-    if split not in ("train", "valid", "test"):
-        raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
+    check_known("split", split, SPLITS)
     there = task.available(split)
     if there is None:
         return asked or default

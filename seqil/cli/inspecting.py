@@ -89,12 +89,12 @@ def inspect(
     ] = None,
 ) -> None:
     """Show one run, or several side by side: settings, curves, costs, numbers with intervals, and texts."""
-    from ..errors import InvalidInputError
+    from ..errors import InvalidInputError, check_known
+    from ..mdp.task import SPLITS
     from . import commands, inspection, inspection_page
 
     commands.quiet()
-    if split not in ("train", "valid", "test"):
-        raise InvalidInputError(f"unknown split {split!r}; known: train, valid, test")
+    check_known("split", split, SPLITS)
     if page is not None and (page.is_dir() or not page.parent.is_dir()):
         raise InvalidInputError(f"--page {page}: name a file in a folder that exists")
     how = inspection.Sampling(n, split, temperature, rule or (), max_actions, seed, best)

@@ -24,6 +24,7 @@ from ..metrics.samples import Sample
 from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins
 from ..runs.checkpoint import RunFolder
+from ..runs.experiment import MEASURED
 from ..runs.settings import Settings
 from ..statistics import Estimate
 from ..statistics.comparison import Comparison, paired_difference
@@ -105,9 +106,9 @@ def inspected(folders: Sequence[Path], how: Sampling) -> list[Inspected]:
 
 def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, updates: int, how: Sampling) -> Inspected:
     n = task.at_most(how.n, how.split)
-    if n < 2:
+    if n < MEASURED:
         raise InvalidInputError(
-            f"the {how.split} split of {task.name} has {n} items, 2 are needed; take another --split"
+            f"the {how.split} split of {task.name} has {n} items, {MEASURED} are needed; take another --split"
         )
     demonstrations, rules = task.demonstrations(n, how.split, how.seed), [plugins.rule(r, task) for r in how.rules]
     written = rollout(

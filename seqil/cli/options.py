@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from enum import StrEnum
 from importlib.metadata import entry_points, version
@@ -11,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..errors import InvalidInputError, SeqilError, first_line
+from ..errors import InvalidInputError, SeqilError, first_line, suggested
 from . import together
 from .described import Explained
 
@@ -165,7 +166,7 @@ def train(
     if patience and not evaluate_every:
         raise InvalidInputError("--patience counts measurements: give --evaluate-every too")
     if resume:
-        _refuse_settings(ctx)
+        _refuse_settings(ctx, out)
         more = steps if "steps" in _given(ctx) else None
         commands.resume(out, save_every, more, evaluate_every, patience, max_actions, track or ())
         return
@@ -282,8 +283,11 @@ def _given(ctx: typer.Context) -> list[str]:
     return [name for name, source in zip(names, sources, strict=True) if source and source.name == "COMMANDLINE"]
 
 
-def _refuse_settings(ctx: typer.Context) -> None:
-    """A run goes on as what it was: name the options that say otherwise."""
+def _refuse_settings(ctx: typer.Context, out: Path) -> None:
+    """A run goes on as what it was, where there is one: name the options that say otherwise."""
+    from ..runs.checkpoint import RunFolder
+
+    _ = RunFolder(out).settings
     free = "out resume save_every steps evaluate_every patience max_actions track"
     asked = set(_given(ctx)) - set(free.split())
     given = [option.opts[0] for option in ctx.command.params if option.name in asked]
@@ -311,7 +315,7 @@ def main() -> None:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "seqil"
-        _fail(f"{error.format_message().rstrip('.')}; see {command} --help")
+        _fail(f"{_said(error)}; see {command} --help")
     except typer.Abort:
         sys.exit(130)
     except MemoryError:
@@ -323,6 +327,13 @@ def main() -> None:
             raise
         _fail(f"the memory does not suffice ({first_line(error)}); ask for less at a time, or a smaller model")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _said(error: Any) -> str:
+    """What is wrong with the command line; where one of several was to be named, with the one that was meant."""
+    message: str = error.format_message().rstrip(".").replace("Value error, ", "")
+    named = re.search("'([^']*)' is not one of (.*)", message)
+    return message + (suggested(named[1], re.findall("'([^']*)'", named[2])) if named else "")
 
 
 def _fail(reason: str) -> NoReturn:

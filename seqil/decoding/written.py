@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, check_known
 from .interface import Rule
 from .rules import RULES
 
@@ -15,8 +15,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def _built_in(name: str) -> Callable[..., Rule]:
-    if name not in RULES:
-        raise InvalidInputError(f"unknown rule {name!r}; known: {', '.join(RULES)}")
+    check_known("rule", name, RULES)
     return RULES[name]
 
 

@@ -38,6 +38,17 @@ def suggested(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def check_known(what: str, name: object, known: Iterable[str], between: str = ", ") -> None:
+    """Refuse a name that is none of those that are known, with the one that it is like.
+
+    Raises:
+        InvalidInputError: `unknown memory 'tryed'; known: prefix, tried, history; did you mean 'tried'?`.
+    """
+    names = [*known]
+    if not isinstance(name, str) or name not in names:
+        raise InvalidInputError(f"unknown {what} {name!r}; known: {between.join(names)}{suggested(str(name), names)}")
+
+
 def first_line(error: Exception) -> str:
     """What another library complained of, in one line; of a line that announces more, the next one, too."""
     lines = [line.strip() for line in (str(error).strip() or repr(error)).splitlines()]

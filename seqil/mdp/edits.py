@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, check_known
 from .prefix import Prefixes, Prompts, check_actions, check_lengths, start
 from .vocabulary import Vocabulary
 
@@ -51,12 +51,10 @@ class Edits:
         check_lengths(self.max_length, 0)
         object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
         for kind in self.kinds:
-            if kind not in KINDS:
-                raise InvalidInputError(f"unknown kind of edit {kind!r}; known: {', '.join(KINDS)}")
+            check_known("kind of edit", kind, KINDS)
         if not self.kinds:
             raise InvalidInputError(f"no kind of edit was given; give some of {', '.join(KINDS)}")
-        if self.positions not in POSITIONS:
-            raise InvalidInputError(f"positions={self.positions!r}; known: {', '.join(POSITIONS)}")
+        check_known("positions", self.positions, POSITIONS)
 
     @property
     def num_actions(self) -> int:

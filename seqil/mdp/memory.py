@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import InvalidInputError
+from ..errors import check_known
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class Memory:
         """Accept a memory or its name."""
         if isinstance(value, Memory):
             return value
-        if not isinstance(value, str) or value not in MEMORIES:
-            raise InvalidInputError(f"unknown memory {value!r}; known: {', '.join(MEMORIES)}")
+        check_known("memory", value, MEMORIES)
         return MEMORIES[value]
 
     def empty(self, size: int) -> int:

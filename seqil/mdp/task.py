@@ -15,6 +15,9 @@ from .prefix import Prefixes, within_budget
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
 
+SPLITS = ("train", "valid", "test")
+"""Of the items of every task."""
+
 
 class Task(ABC):
     """A source of prompts and demonstrations with, where they are known, an exact teacher and a judge.

@@ -71,7 +71,8 @@ def behind_tokens(model: Any, size: int, choice: Choice) -> Tensor | None:
     if rows > V and not marked and choice is None:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows for {V} tokens; say whether row {V} is a backspace that was "
-            "trained (backspace_row='keep') or padding (backspace_row='mean'), on the command line by --backspace-row"
+            "trained (backspace_row='keep') or padding (backspace_row='mean'), on the command line by --backspace-row; "
+            "if the model has other tokens give its tokenizer (--task-option tokenizer=FOLDER)"
         )
     if rows == V and choice == "keep":
         raise InvalidInputError(f"backspace_row='keep': the head of {name_of(model)} has {V} rows, all of them tokens")

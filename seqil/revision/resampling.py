@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, check_known
 from ..mdp.edits import SUBSTITUTE
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
@@ -81,8 +81,7 @@ def resample(
         raise InvalidInputError(
             f"block={block}, sweeps={sweeps}: give blocks of at least one cell, and no fewer than 0"
         )
-    if order not in ORDERS:
-        raise InvalidInputError(f"order={order!r}; known: {', '.join(ORDERS)}")
+    check_known("order", order, ORDERS)
     if not bool(prefixes.ended.all()):
         raise InvalidInputError("a text has not ended; fill it first, or end it")
     state, W = prefixes, canvas(prefixes)

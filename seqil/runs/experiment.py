@@ -12,7 +12,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from ..capacity import check_memory
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, check_known, first_line
 from ..learning import divergences, experts, noise
 from ..learning.agent import Agent
 from ..learning.processes import Ranks
@@ -143,7 +143,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
     try:
         device = torch.empty(0, device=s.device).device
     except (RuntimeError, AssertionError) as error:
-        raise InvalidInputError(f"device {s.device!r} is not to be had: {str(error).splitlines()[0]}") from None
+        raise InvalidInputError(f"device {s.device!r} is not to be had: {first_line(error)}; use cpu") from None
     if s.path is not None:
         refuse_other_vocabulary(s.path, vocabulary.size)
     if s.path is not None and (Path(s.path) / SETTINGS).exists():
@@ -249,10 +249,8 @@ def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Task, poli
         if option in given and values is experts.EXPERTS:
             given[option] = plugins.made("experts", given[option], task, policy)
         elif option in given:
-            name = given[option]
-            if not isinstance(name, str) or name not in values:
-                raise InvalidInputError(f"unknown {option} {name!r}; known: {', '.join(values)}")
-            given[option] = values[name]
+            check_known(option, given[option], values)
+            given[option] = values[given[option]]
     if cls.choices.get("divergence") is divergences.DIVERGENCES:
         if "divergence" in given:
             given["divergence"] = given["divergence"](_number("alpha", given.pop("alpha", 0.01)))

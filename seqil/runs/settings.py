@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..capacity import read_bytes
-from ..errors import InvalidInputError, first_line
+from ..errors import InvalidInputError, check_known, first_line
 from ..learning.training import Sampling
 from ..mdp.memory import Memory
 from ..policy.token_policy import TokenPolicy
@@ -169,8 +169,7 @@ class Settings:
         if not isinstance(values, Mapping):
             raise InvalidInputError(f"settings are a mapping by name, not {values!r:.60}")
         for name in values:
-            if name not in _PLACES:
-                raise InvalidInputError(f"unknown setting {name!r}; known: {', '.join(sorted(_PLACES))}")
+            check_known("setting", name, sorted(_PLACES))
         _refuse_types(values)
         parts: dict[str, dict[str, Any]] = {record: {} for record in ("", *_RECORDS)}
         for name, value in values.items():
@@ -277,6 +276,11 @@ def refuse_without_effect(chosen: Mapping[str, Any], given: Collection[str]) -> 
         (not chosen["backspace"], (*_NOISE, "memory"), "a policy without a backspace has nothing to delete"),
         (chosen["noise"] == "none", _NOISE[1:], "there are no mistakes without noise"),
         (chosen["model"] is not None, ("layers", "width", "heads"), "a model that is given has its own"),
+        (
+            (chosen["microbatch"] or 0) > chosen["batch_size"],
+            ("microbatch",),
+            f"a batch of {chosen['batch_size']} demonstrations is smaller",
+        ),
         (chosen["model"] is None, ("backspace_row",), "a new model has no rows behind its tokens; give --model"),
     ):
         idle = [name for name in names if applies and name in given and chosen.get(name, True) != _NEUTRAL.get(name)]

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from ..mdp.prefix import Prefixes, legal_actions
-from ..mdp.task import Task
+from ..mdp.task import SPLITS, Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from .random_states import untouched
 
 _N = 20
-_SPLITS = ("train", "valid", "test")
 Items = set[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
@@ -37,8 +36,8 @@ def check_task(task: Task) -> None:
     """
     _check_attributes(task)
     with untouched():
-        items = {split: _check_split(task, split) for split in _SPLITS}
-    for a, b in combinations(_SPLITS, 2):
+        items = {split: _check_split(task, split) for split in SPLITS}
+    for a, b in combinations(SPLITS, 2):
         assert not items[a] & items[b], f"splits {a} and {b} share items"
 
 

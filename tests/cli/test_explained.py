@@ -104,6 +104,21 @@ def test_an_unknown_agent_in_help_is_one_line(monkeypatch, capsys):
     refused(monkeypatch, capsys, ["list", "tasks", "dyk"], "did you mean 'dyck'?")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["list", "agnts"], "agents"),
+        (["sample", "run", "--format", "jsn"], "json"),
+        (["train", "--memory", "tryed"], "tried"),
+        (["train", "--agent-option", "divergence=jensen_shanon"], "jensen_shannon"),
+        (["train", "--noise", "unifrom"], "uniform"),
+    ],
+)
+def test_a_name_that_is_like_a_known_one_is_asked_about(tmp_path, monkeypatch, capsys, arguments, meant):
+    monkeypatch.chdir(tmp_path)
+    refused(monkeypatch, capsys, arguments, f"did you mean '{meant}'?")
+
+
 @pytest.mark.parametrize("columns", [40, 80, 120])
 @pytest.mark.parametrize("arguments", [("agents",), ("tasks",), ("agents", "gail"), ("metrics",), ("studies",)])
 def test_lists_are_whole_in_every_window(typed, columns, arguments):

@@ -48,6 +48,9 @@ def test_a_run_goes_on_to_more_steps(tmp_path, monkeypatch, capsys):
     assert run.latest().name == "000000030"
     typed(monkeypatch, capsys, "sample", "run", "-n", 1)
     refused(monkeypatch, capsys, ["train", "--out", "run", "--resume", "--steps", "25"], "run is a run of 30 steps")
+    other = ["train", "--out", "run", "--resume", "--task", "pydoc", "--learning-rate", "1"]
+    refused(monkeypatch, capsys, other, "leave out --task, --learning-rate")
+    refused(monkeypatch, capsys, ["sample", "run", "--split", "tset"], "did you mean 'test'?")
     assert run.settings["settings"]["steps"] == 30
 
 

@@ -238,13 +238,13 @@ def test_copies_and_wrappers_are_as_of_tokens():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"start": "middle"}, "start='middle'"),
+        ({"start": "middle"}, "start 'middle'"),
         ({"start": "draft"}, "needs drafts"),
         ({"drafts": [[1]]}, "drafts are not read"),
         ({"start": "draft", "drafts": [[1], [2]]}, "2 texts for 1 prompts"),
         ({"start": "draft", "drafts": [[4]]}, "text 0 holds 4"),
         ({"kinds": ["swap"]}, "unknown kind of edit 'swap'"),
-        ({"positions": "front"}, "positions='front'"),
+        ({"positions": "front"}, "positions 'front'"),
         ({"render_mode": "human"}, "render_mode='human'"),
         ({"prompts": None}, "the environment needs prompts"),
     ],

@@ -145,7 +145,7 @@ def test_legal_places_name_what_stands():
         (lambda: seqil.Edits(V, 0), "max_length=0"),
         (lambda: seqil.Edits(V, 3, ("swap",)), "unknown kind of edit 'swap'"),
         (lambda: seqil.Edits(V, 3, ()), "no kind of edit"),
-        (lambda: seqil.Edits(V, 3, positions="front"), "positions='front'"),
+        (lambda: seqil.Edits(V, 3, positions="front"), "positions 'front'"),
         (lambda: seqil.Edits(V, 3).insert(3, 0), "place 3"),
         (lambda: seqil.begin_with(V, [[0]], [[2, 1]], 3), "text 0 holds 1"),
         (lambda: seqil.begin_with(V, [[0]], [[2] * 4], 3), "text 0 has 4 tokens"),

@@ -203,7 +203,7 @@ def test_orders_begin_with_what_the_model_doubts_most():
     ("options", "said"),
     [
         ({"block": 0}, "block=0"),
-        ({"order": "left"}, "order='left'"),
+        ({"order": "left"}, "order 'left'"),
         ({"prefixes": seqil.start(V, [[0, 1]], 3, 3)}, "has not ended"),
         ({"prefixes": put(V, seqil.start(V, [[0, 1]], 3), torch.tensor([[0, 1, 2, 3]]))}, "no fixed length"),
     ],

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from seqil.capacity import read_bytes
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, check_known
 from seqil.runs import plugins
 from seqil.runs.option_types import mismatch
 from seqil.runs.own_files import run_file
@@ -46,11 +46,8 @@ def by_name(name: str, presets: Mapping[str, Study]) -> Study:
     Raises:
         InvalidInputError: there is none of this name, or what is registered is no study.
     """
-    if name in presets:
-        return presets[name]
-    if name in plugins.names("studies"):
-        return _sound(plugins.load("studies", name), f"study {name!r}")
-    raise InvalidInputError(f"unknown preset {name!r}; known: {'; '.join(installed(presets))}")
+    check_known("preset", name, installed(presets), "; ")
+    return presets[name] if name in presets else _sound(plugins.load("studies", name), f"study {name!r}")
 
 
 def from_file(path: Path) -> Study:
@@ -104,8 +101,7 @@ def _made(cls: type[Made], given: dict[str, Any], where: str) -> Made:
     lacking = [name for name, f in known.items() if f.default is f.default_factory is MISSING and name not in values]
     wrong = mismatch(values, get_type_hints(cls))
     for name in values:
-        if name not in known:
-            raise InvalidInputError(f"{where} has no field {name!r}; known: {', '.join(known)}")
+        check_known(f"field of {where}", name, known)
     if lacking or wrong:
         raise InvalidInputError(f"{where}: {wrong or 'lacks ' + ', '.join(lacking)}")
     return cls(**values)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqil.errors import InvalidInputError
+from seqil.mdp.task import SPLITS
 
 from .documents import Chat, files_of, parts_of
-from .requests import SPLITS
 from .sampled import Ints
 
 _KEPT = 1 << 24  # bytes of files from which on the ids are kept on the disk
@@ -127,7 +127,7 @@ def _write(files: list[tuple[str, Path]], field: str | None, encoding: Encoding,
     for number, (_, path) in enumerate(files):
         writer.file, writer.counted = number, 0
         for part in parts_of(path, field, encoding.eos_text):
-            own = BY_HASH if part.split is None else list(SPLITS).index(part.split)
+            own = BY_HASH if part.split is None else SPLITS.index(part.split)
             try:
                 if part.prompt is None:
                     writer.text(str(part.text), part.number, own, part.last)

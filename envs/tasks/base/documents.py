@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqil.errors import InvalidInputError, MissingExtraError, first_line
-
-from .requests import SPLITS
+from seqil.mdp.task import SPLITS
 
 _PIECE = 1 << 20  # characters of plain text that are read at once
 _LONGEST_CELL = 1 << 30  # characters of a table, where Python's own limit is that of a line in a log
@@ -67,7 +67,17 @@ def files_of(path: Path) -> list[tuple[str, Path]]:
     found = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
     if not found:
         raise InvalidInputError(f"folder {path} holds no files; {_PLACE}")
+    _refuse_unreadable(path, found)
     return [(p.relative_to(path).as_posix(), p) for p in found]
+
+
+def _refuse_unreadable(folder: Path, files: Sequence[Path]) -> None:
+    """Count at once all that begin as no text does: one would be read, and refused, after the other."""
+    reasons = [(p, None if _begins_as_text(p) else _other_form(p)) for p in files if p.suffix.lower() != ".parquet"]
+    wrong = [f"{p.relative_to(folder).as_posix()}: it {why}" for p, why in reasons if why]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more of its {len(files)} files)" if wrong[1:] else ""
+        raise InvalidInputError(f"folder {folder} holds what is no text: {wrong[0]}{more}")
 
 
 def parts_of(path: Path, field: str | None, eos: str | None) -> Iterator[Part]:
@@ -138,14 +148,34 @@ def _reason(path: Path, error: Exception) -> str:
     """Why a file is no text, and what to do."""
     if not isinstance(error, UnicodeDecodeError):
         return str(error)
+    form = _other_form(path)
+    return f"it {form}" if form else f"{error}; save it as UTF-8 first"
+
+
+def _beginning(path: Path) -> bytes:
     with path.open("rb") as file:
-        begin = file.read(_BEGINNING)
+        return file.read(_BEGINNING)
+
+
+def _begins_as_text(path: Path) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(_beginning(path))
+    except UnicodeDecodeError:
+        return False
+    except OSError:  # whoever reads it says why
+        return True
+    return True
+
+
+def _other_form(path: Path) -> str | None:
+    """What a file that is no UTF-8 is, and what to do, if that can be seen at its beginning."""
+    begin = _beginning(path)
     known = next((form for magic, form in _OTHER_FORMS.items() if begin.startswith(magic)), None)
     if known:
-        return f"it is {known} first"
+        return f"is {known} first"
     if begin.startswith(_BINARY) or b"\0" in begin:
-        return "it holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or .parquet"
-    return f"{error}; save it as UTF-8 first"
+        return "holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or .parquet"
+    return None
 
 
 # -- records
@@ -264,10 +294,12 @@ def _of_record(place: str, record: Any, field: str | None) -> Iterator[Part]:
 
 def _readable(place: str, record: Mapping[str, Any], field: str) -> str | Chat:
     value = record[field]
-    if value is None:
+    if value is None and field == "prompt":
         return ""
     if isinstance(value, str) or (value and _is_chat(value)):
         return value
+    if value is None:
+        raise InvalidInputError(f"field {field!r} of record {place} is null; leave the record out, or give it a text")
     raise InvalidInputError(f"field {field!r} of record {place} is neither text nor a list of messages: {value!r:.60}")
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqil import Trajectories, Vocabulary
+from seqil import Task, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.mdp.task import SPLITS
 
 from . import counters
 from .corpus import BY_HASH, Corpus
-from .requests import SPLITS, check_request, split_of
+from .requests import check_request, split_of
 from .sampled import Ints
 
 _BLOCK = 32  # windows of a document that go to one split together
@@ -60,7 +61,7 @@ class Windows:
         counts = np.array([len(ids) // (prompt_length + max_length) for _, ids in found])
         begun = np.cumsum([0, *(len(ids) for _, ids in found)])[:-1]
         places = _whole(begun, counts, prompt_length, max_length)
-        splits = np.repeat([list(SPLITS).index(split) for split, _ in found], counts).astype(np.int8)
+        splits = np.repeat([SPLITS.index(split) for split, _ in found], counts).astype(np.int8)
         ids = np.concatenate([ids for _, ids in found])
         kept = _first_of_each(ids, places)
         return cls(name, vocabulary, ids, places[kept], splits[kept], max_length, max_length)
@@ -88,11 +89,11 @@ class Windows:
     def available(self, split: str) -> int:
         """How many texts a split has."""
         check_request(1, split)
-        return int((self.splits == list(SPLITS).index(split)).sum())
+        return int((self.splits == SPLITS.index(split)).sum())
 
     def texts(self, split: str) -> list[tuple[int, ...]]:
         """Prompt and text of each item of a split, in the order of the documents."""
-        places = self.places[self.splits == list(SPLITS).index(split)]
+        places = self.places[self.splits == SPLITS.index(split)]
         return [tuple(self.ids[at : at + p + n].tolist()) for at, p, n in places.tolist()]
 
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
@@ -128,8 +129,30 @@ class Windows:
                 f"{self.name}: {n} items were asked for, the {split} split has {there} windows; ask for fewer "
                 "(--demonstrations, -n), take another --split, or give more data"
             )
-        of_split = np.flatnonzero(self.splits == list(SPLITS).index(split))
+        of_split = np.flatnonzero(self.splits == SPLITS.index(split))
         return self.places[of_split[counters.first_shuffled(n, there, self.name, split, seed)]]
+
+
+class ExcerptTask(Task):
+    """A task whose prompts and texts are the windows of documents.
+
+    Attributes:
+        windows: all of them, by split.
+    """
+
+    windows: Windows
+
+    def available(self, split: str) -> int:
+        """Windows, ends of documents and completions."""
+        return self.windows.available(split)
+
+    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
+        """What comes before the texts."""
+        return self.windows.prompts(n, split, seed)
+
+    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
+        """The texts."""
+        return self.windows.demonstrations(n, split, seed)
 
 
 def check_lengths(name: str, prompt_length: int, max_length: int) -> None:
@@ -212,7 +235,7 @@ def _split_of_unit(name: str, corpus: Corpus, document: int, block: int, stream:
     if own != BY_HASH:
         return own
     place = f"{corpus.names[file]}:{block}" if stream else f"{corpus.names[file]}:{number}:{block}"
-    return list(SPLITS).index(split_of(name, place))
+    return SPLITS.index(split_of(name, place))
 
 
 def _last_share(rows: Ints, unit: Ints) -> Ints:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, check_known
+from seqil.mdp.task import SPLITS
 
-SPLITS = {"train": range(0, 90), "valid": range(90, 95), "test": range(95, 100)}
+_SHARES = (90, 5, 5)  # of a hundred items, by split
 
 
 def split_of(task: str, item: str) -> str:
     """The split that an item belongs to: sha256 of task and canonical item, modulo 100 (90 train, 5 valid, 5 test)."""
     bucket = int.from_bytes(hashlib.sha256(f"{task}\n{item}".encode()).digest(), "big") % 100
-    return next(name for name, buckets in SPLITS.items() if bucket in buckets)
+    return next(name for name, end in zip(SPLITS, accumulate(_SHARES), strict=True) if bucket < end)
 
 
 def check_request(n: int, split: str) -> None:
     """Refuse a split that does not exist, and fewer items than one."""
-    if not isinstance(split, str) or split not in SPLITS:
-        raise InvalidInputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+    check_known("split", split, SPLITS)
     if n < 1:
         raise InvalidInputError(f"{n} items were asked for; ask for at least one")
 

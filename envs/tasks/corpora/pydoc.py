@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from seqil import Task, Trajectories, Vocabulary
+from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError
 
-from ..base.excerpts import Windows
+from ..base.excerpts import ExcerptTask, Windows
 from ..base.requests import split_of
 
 _FIRST = ord(" ") - 1  # id 0 is the newline, ids 1 … 95 are the characters from space to tilde
@@ -47,7 +47,7 @@ class Docstrings(Task):
         return "".join("\n" if t == 0 else chr(t + _FIRST) for t in tokens if t != self.vocabulary.eos)
 
 
-class PyDoc(Docstrings):
+class PyDoc(Docstrings, ExcerptTask):
     """Continuations of docstrings, character by character.
 
     - **Tokens**: newline, the 95 printable ASCII characters, and `eos`: V = 97.
@@ -72,18 +72,6 @@ class PyDoc(Docstrings):
             max_length,
             ((split_of(self.name, module), encode(text)) for module, text in snapshot()),
         )
-
-    def available(self, split: str) -> int:
-        """Windows."""
-        return self.windows.available(split)
-
-    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
-        """Heads of windows."""
-        return self.windows.prompts(n, split, seed)
-
-    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
-        """Their continuations."""
-        return self.windows.demonstrations(n, split, seed)
 
 
 def encode(text: str) -> list[int]:

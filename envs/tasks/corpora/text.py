@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from seqil import Task, Trajectories, Vocabulary
+from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
 
 from ..base.corpus import read_corpus
 from ..base.documents import Chat, refuse_field
-from ..base.excerpts import Windows, check_lengths
+from ..base.excerpts import ExcerptTask, Windows, check_lengths
 
 
-class Text(Task):
+class Text(ExcerptTask):
     """Continuations of one's own documents, or completions of one's own prompts.
 
     - **Tokens**: bytes (V = 257, `eos` = 256), or the ids of a Hugging Face tokenizer with its own `eos`.
@@ -75,18 +75,6 @@ class Text(Task):
         if not len(self.windows.places):
             raise InvalidInputError(f"{path} holds no window of {prompt_length} + {max_length} tokens; give more text")
         self.max_length, self.min_length = max_length, self.windows.min_length
-
-    def available(self, split: str) -> int:
-        """Windows, ends of documents and completions."""
-        return self.windows.available(split)
-
-    def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
-        """What comes before the texts."""
-        return self.windows.prompts(n, split, seed)
-
-    def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
-        """The texts."""
-        return self.windows.demonstrations(n, split, seed)
 
     def encode(self, text: str) -> list[int]:
         """A prompt as ids, with the start token of the tokenizer if it has one; an empty text is the start token."""

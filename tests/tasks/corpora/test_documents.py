@@ -178,7 +178,13 @@ def test_messages_go_through_the_template(tmp_path):
         ("a.csv", "id,text\n1\n", "record 1 of .*a.csv has 1 cells, the first line names 2; put .* into quotes"),
         ("a.tsv", 'text\n"open\n', "a.tsv cannot be read as a table: unexpected end of data"),
         ("a.csv", 'text\n"a"b\n', "a.csv cannot be read as a table"),
-        ("a.jsonl", '{"text": " "}\n{"text": null}\n', "a.jsonl is empty"),
+        ("a.jsonl", '{"text": " "}\n{"text": ""}\n', "a.jsonl is empty"),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n{"text": null}\n',
+            "field 'text' of record 2 of .*a.jsonl is null; leave the record",
+        ),
+        ("a.json", '[{"prompt": "a", "completion": null}]', "field 'completion' of record 1 of .* is null"),
     ],
 )
 def test_what_is_no_record_is_named(tmp_path, name, content, complaint):
@@ -206,6 +212,23 @@ def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint
     (tmp_path / f"a{suffix}").write_bytes(content)
     with pytest.raises(InvalidInputError, match=complaint):
         Text(tmp_path / f"a{suffix}")
+
+
+def test_a_record_without_a_prompt_begins_at_the_start(tmp_path):
+    path = write(tmp_path, "a.jsonl", *({"prompt": None, "completion": f"answer {n}"} for n in range(9)))
+    assert Text(path).prompts(1, "train", 0) == [[256]]
+
+
+def test_files_of_a_folder_that_are_no_text_are_counted_at_once(tmp_path):
+    (tmp_path / "a.txt").write_text("some text " * 99)
+    (tmp_path / "cut.txt").write_text("é" * 4096)  # whose beginning ends within a character
+    Text(tmp_path)
+    for name in ("b.txt", "c.png", "d.jsonl"):
+        (tmp_path / name).write_bytes(b"\x89PNG\r\n\x1a\n\0")
+    with pytest.raises(
+        InvalidInputError, match=r"no text: b.txt: it holds binary data; .* \(and 2 more of its 5 files\)$"
+    ):
+        Text(tmp_path)
 
 
 def test_a_field_of_plain_text_is_refused(tmp_path):
