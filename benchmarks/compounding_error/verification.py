@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def verify(texts: Sequence[Path], results: Path, write: bool = False) -> list[st
     drifted = [line for file, (new, *_) in renewed.items() for line in _differences(file, said[file], new, write)]
     tables = sorted(results.glob("*/results.jsonl"))
     for file in _claimed(said):
-        drifted += _claims(file, list(said.values()), load, write)
+        drifted += _claims(file, said, load, write)
     for file in tables:
         drifted += _drift_of_table(load(file.parent.name), file, write)
     if RELIABILITY in said:
@@ -105,11 +105,12 @@ def _claimed(texts: Iterable[Path]) -> set[Path]:
     return {file for folder in places if (file := folder / "claims.toml").exists()}
 
 
-def _claims(file: Path, texts: list[str], load: Load, write: bool) -> list[str]:
+def _claims(file: Path, texts: Mapping[Path, str], load: Load, write: bool) -> list[str]:
     """What the records do not bear out, and drift of the table that is made of the claims."""
     claims = statements.listed(file)
     wrong = [*statements.faults(claims, load), *statements.misworded(claims)]
-    wrong += [fault for text in texts for fault in statements.misstatements(text, claims, load, file.parents[1])]
+    for page, text in texts.items():
+        wrong += [f"{page}, {fault}" for fault in statements.misstatements(text, claims, load, file.parents[1])]
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise SeqilError(f"{wrong[0]}{more}")

@@ -94,6 +94,12 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
         (SAID + "  SequenceMatch is worse.\n  Cloning beats SequenceMatch.\n", CLAIM, "compares arms ('Cloning beats"),
         (SAID, CLAIM.replace("B is better", "B is worse"), "claim 'better' says 'B is worse.', and"),
         (SAID, CLAIM.replace("B is better", "B is it"), "claim 'better' says no word of direction; that it is higher"),
+        (
+            SAID.replace("right of", "right on `chain` of"),
+            CLAIM,
+            "README.md, line 3: '- B has 0.50<!-- small/automaton/B/success --> right on `cha' speaks of chain, and",
+        ),
+        (SAID, CLAIM.replace("B is better", "On `chain` B is better"), "claim 'better' speaks of chain, and the claim"),
         (SAID.replace("has 0", "with five seeds has 0"), CLAIM, "says 5 seeds; its numbers are of 3"),
         ("# Text\n\n| two seeds |\n|---|\n| 0.50<!-- small/automaton/B/success --> |\n", CLAIM, "says 2 seeds; its"),
         (SAID + "\nIt halves the errors.\n", CLAIM, "states a number (halves) that nothing checks"),
@@ -178,7 +184,7 @@ def test_pages_of_every_folder_are_read_and_scripts_of_prose(check, tmp_path):
     script.write_text("# %% [markdown]\n# # Title\n#\n# It runs.\n\n# %%\nx = 3.5  # beats 0.3 seconds\n")
     check(SAID)
     script.write_text(script.read_text().replace("It runs.", "It runs in\n# 3.5 minutes."))
-    with pytest.raises(SeqilError, match=r"3\.5.* that nothing checks"):
+    with pytest.raises(SeqilError, match=r"101.py, line 4: .*3\.5.* that nothing checks"):
         check(SAID)
     script.write_text("# %% [markdown]\n# It runs.\n")
     page.write_text("<!-- metric -->\n")

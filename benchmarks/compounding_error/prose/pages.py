@@ -43,6 +43,15 @@ def paragraphs(text: str) -> list[str]:
     return [part for part in parts if part and not part.lstrip().startswith(("#", "!"))]
 
 
+def line_of(paragraph: str, text: str) -> int:
+    """Where a paragraph of a page begins, from 1."""
+    before, whole, _ = text.partition(paragraph)
+    if whole:
+        return before.count("\n") + 1
+    first = paragraph.splitlines()[0]  # a cell of a script, or one with a block in it
+    return next((number for number, line in enumerate(text.splitlines(), 1) if first in line), 1)
+
+
 def is_table(paragraph: str) -> bool:
     """Whether its lines are rows."""
     return paragraph.lstrip().startswith("|")

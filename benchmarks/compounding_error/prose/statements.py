@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from seqil.errors import InvalidInputError
-from seqil.runs import known_metrics
+from seqil.runs import known_metrics, plugins
 from seqil.statistics import holm
 from seqil.statistics.comparison import Comparison
 
@@ -35,10 +35,11 @@ from ..analysis.results import estimate
 from ..analysis.spending import split
 from ..analysis.tables import interval
 from . import directions, quotations, wording
-from .pages import is_table, paragraphs, sentences
+from .pages import is_table, line_of, paragraphs, sentences
 from .quotations import Found, Load
 
 MARK = re.compile(r"<!-- claim:([\w-]+) -->")
+_TASK = re.compile(r"`([\w-]+)`")
 _SHOWN, _BOUNDED = ("higher", "lower"), ("not higher", "not lower")
 _DIRECTIONS = (*_SHOWN, *_BOUNDED, "undecided")
 _FIELDS = frozenset(("id", "says", "figure", "control", "is"))
@@ -61,6 +62,11 @@ class Statement:
     def controls(self) -> dict[str, str]:
         """What it is compared with, and what that is to it."""
         return {path: what for path, what in ((self.control, "control"), (self.ablation, "ablation")) if path}
+
+    @property
+    def place(self) -> str:
+        """The task as the study calls it."""
+        return self.figure.split("/")[1]
 
     @property
     def verdict(self) -> directions.Verdict:
@@ -168,13 +174,19 @@ def misstatements(text: str, statements: list[Statement], load: Load, root: Path
         statements: that it may refer to.
         load: a study's records.
         root: folder of the files that `<!-- by file -->` names.
+
+    Returns:
+        A line each, which begins with the line of the paragraph.
     """
     known = {one.id: one for one in statements}
     found: list[str] = []
     for paragraph in paragraphs(text):
-        found += wording.unchecked_cells(paragraph, root) if is_table(paragraph) else []
-        found += _of_seeds(paragraph, known, load)
-        found += [] if is_table(paragraph) else _misstated(paragraph, known, load, root)
+        faults = [*_of_seeds(paragraph, known, load)]
+        if is_table(paragraph):
+            faults += wording.unchecked_cells(paragraph, root)
+        else:
+            faults += _misstated(paragraph, known, load, root)
+        found += [f"line {line_of(paragraph, text)}: {fault}" for fault in faults]
     return found
 
 
@@ -182,7 +194,7 @@ def misworded(statements: list[Statement]) -> Iterator[str]:
     """Claims whose sentence says another thing than their direction."""
     for one in statements:
         said = f"{one.says}<!-- claim:{one.id} -->"
-        for fault in directions.faults(said, {one.id: one.verdict}):
+        for fault in (*directions.faults(said, {one.id: one.verdict}), *_elsewhere(said, {one.id: one})):
             yield f"claim {one.id!r} {fault}"
         if not directions.words(one.says):
             yield f"claim {one.id!r} says no word of direction; that it is {one.direction} is to be read there"
@@ -219,9 +231,33 @@ def _misstated(paragraph: str, known: dict[str, Statement], load: Load, root: Pa
     for sentence in sentences(paragraph):
         ablated = any(known[mark].ablation for mark in MARK.findall(sentence) if mark in known)
         yield from wording.faults(sentence, root, claimed=quoted or bool(marks), ablated=ablated)
+        yield from (f"{start!r} {fault}" for fault in _elsewhere(sentence, known))
         if MARK.search(sentence) or not wording.SOURCE.search(sentence):
             verdicts = {name: one.verdict for name, one in known.items()}
             yield from (f"{start!r} {fault}" for fault in directions.faults(sentence, verdicts))
+
+
+def _elsewhere(sentence: str, known: dict[str, Statement]) -> Iterator[str]:
+    """Claims of another task than those that the sentence names before them."""
+    at = 0
+    tasks: list[str] = []
+    for marks in directions.MARKS.finditer(sentence):
+        tasks = _tasks(sentence[at : marks.start()], known) or tasks
+        for one in (known[name] for name in MARK.findall(marks[0]) if name in known):
+            if tasks and not any(_is_of(one.place, task) for task in tasks):
+                yield f"speaks of {' and '.join(tasks)}, and the claim {one.id!r} is of {one.place}"
+        at = marks.end()
+
+
+def _tasks(text: str, known: dict[str, Statement]) -> list[str]:
+    """The tasks that a text names, of those that there are or that a study has under a name of its own."""
+    there = {*plugins.names("tasks"), *(one.place for one in known.values())}
+    return [name for name in _TASK.findall(text) if name in there]
+
+
+def _is_of(place: str, task: str) -> bool:
+    """Places are called by their task, with a dial behind it where there are several: `chain-8`."""
+    return place == task or place.startswith(f"{task}-")
 
 
 _HEAD = "| claim | figure | control | difference | p | ablation | actions per text | seeds |"
