@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests" / "processes"), str(CHECKOUT / "tests" / "reliability")]
 
 from forks import Forks  # noqa: E402
-from harness import damage, faults, fuzzing, killing, malformed, power, sameness  # noqa: E402
+from harness import audit, damage, faults, fuzzing, killing, malformed, power, sameness  # noqa: E402
 from harness.subjects import Subjects  # noqa: E402
 
 from benchmarks.reliability import page  # noqa: E402
@@ -107,23 +106,6 @@ def machine():
     return f"{name}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
 
 
-def audited():
-    """Whether pip-audit knows of anything in the constraints; where it cannot ask, that is said."""
-    program = Path(sys.executable).with_name("pip-audit")
-    if not program.exists():
-        return "pip-audit is not installed: pip install -c constraints.txt -e '.[audit]'"
-    done = subprocess.run(
-        [program, "--disable-pip", "--no-deps", "-r", CHECKOUT / "constraints.txt"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    if done.returncode and any(
-        word in done.stderr for word in ("Connection", "connect", "resolve", "timed out", "Max retries")
-    ):
-        return "pip-audit could not ask: there is no network"
-    return said[-1] if said else f"pip-audit ended with {done.returncode}"
-
-
 def main():
     """Measure, print, write."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -143,7 +125,7 @@ def main():
         "--audit", action="store_true", help="ask pip-audit for known faults of the constraints, alone"
     )
     asked = options.parse_args()
-    print(audited())
+    print(audit.audited(CHECKOUT / "constraints.txt"))
     if asked.audit:
         return 0
     rows = {row["name"]: row for row in page.read(page.MEASURED)} if page.MEASURED.exists() else {}
