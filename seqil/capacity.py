@@ -34,10 +34,15 @@ def check_file(path: Path) -> None:
     """Refuse what would never end or fill the memory: a pipe, a device, a file of more than `SEQIL_MOST_BYTES`.
 
     Raises:
-        InvalidInputError: it is no regular file, or too large.
+        InvalidInputError: it is no regular file, cannot be read, or is too large.
         FileNotFoundError: there is none.
     """
-    found = path.stat()
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a link to itself, say
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}; put a regular file there") from None
     if not stat.S_ISREG(found.st_mode):
         raise InvalidInputError(f"{path} is not a regular file; put one there")
     most = int(os.environ.get(MOST_BYTES, _DEFAULT_MOST))

@@ -12,7 +12,8 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from seqil.errors import InvalidInputError, SeqilError, check_known
+from seqil.errors import InvalidInputError, check_known
+from seqil.errors.command_line import run_command
 from seqil.runs import results_file
 
 from . import verification
@@ -30,7 +31,6 @@ from .study import Arm, Place, Study
 
 app = typer.Typer(
     help="How the error of an agent grows with the horizon, at equal cost of training.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -165,11 +165,8 @@ def verify(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; an error is one line on stderr and exit status 2."""
-    try:
-        app(args=arguments, prog_name="python -m benchmarks.compounding_error")
-    except (SeqilError, OSError) as error:
-        print(f"compounding_error: {error}", file=sys.stderr)
-        sys.exit(2)
+    asked = sys.argv[1:] if arguments is None else arguments
+    run_command(app, asked or ["--help"], "compounding_error", "python -m benchmarks.compounding_error")
 
 
 def _study(preset: str | None, own: Path | None) -> Study:

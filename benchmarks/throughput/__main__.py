@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from seqil.errors import first_line
+from seqil.errors import InvalidInputError, check_known, first_line
+from seqil.errors.command_line import run_command
 
 from .subjects.measure import CPU, machine
 
@@ -27,7 +29,7 @@ ON_CUDA = ("generation", "generation_124m", "sampling", "updates")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
-def main(
+def measured(
     section: Annotated[
         list[str] | None,
         typer.Argument(help=f"Any of {', '.join(SECTIONS)}; all of these by default. Or {', '.join(SLOW)}."),
@@ -52,10 +54,9 @@ def main(
     where = _device(device)
     known = SECTIONS + SLOW if where.type == CPU.type else ON_CUDA
     for name in section or ():
-        if name not in known:
-            raise typer.BadParameter(f"unknown section {name!r} on {device}; known: {', '.join(known)}")
+        check_known(f"section on {device}", name, known)
     if json_file is not None and not json_file.parent.is_dir():
-        raise typer.BadParameter(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
+        raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
     torch.set_num_threads(threads)
     console.print(machine(where))
     rows = []
@@ -79,11 +80,19 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise typer.BadParameter(f"device {name!r} is not to be had: {first_line(error)}") from None
+        raise InvalidInputError(f"device {name!r} is not to be had: {first_line(error)}; use cpu") from None
     if device.type not in ("cpu", "cuda"):
-        raise typer.BadParameter(f"device {name!r} is not measured; known: cpu, cuda")
+        raise InvalidInputError(f"device {name!r} is not measured; known: cpu, cuda")
     return device
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure; an error is one line on stderr and exit status 2."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(measured)
+    asked = sys.argv[1:] if arguments is None else arguments
+    run_command(app, asked, "throughput", "python -m benchmarks.throughput")
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    main()

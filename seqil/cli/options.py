@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 from enum import StrEnum
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from ..errors import InvalidInputError, SeqilError, first_line, suggested
+from ..errors import InvalidInputError
+from ..errors.command_line import run_command
 from . import together
 from .described import Explained
 
@@ -21,9 +21,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-
-UsageError: Any = typer.BadParameter.__base__  # click's, which newer versions of typer bring along themselves
-
 
 _INSTALLED = entry_points()
 
@@ -310,33 +307,5 @@ def main() -> None:
     """Run a command; bad input is one line on stderr and exit status 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # text may hold what a terminal cannot show
-    try:
-        together.refuse_other_commands(sys.argv[1] if sys.argv[1:] else "")
-        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except UsageError as error:
-        command = error.ctx.command_path if error.ctx else "seqil"
-        _fail(f"{_said(error)}; see {command} --help")
-    except typer.Abort:
-        sys.exit(130)
-    except MemoryError:
-        _fail("the memory does not suffice; ask for less at a time, or a smaller model")
-    except (SeqilError, OSError) as error:
-        _fail(str(error))
-    except RuntimeError as error:
-        if "allocate memory" not in str(error) and "out of memory" not in str(error):
-            raise
-        _fail(f"the memory does not suffice ({first_line(error)}); ask for less at a time, or a smaller model")
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def _said(error: Any) -> str:
-    """What is wrong with the command line; where one of several was to be named, with the one that was meant."""
-    message: str = error.format_message().rstrip(".").replace("Value error, ", "")
-    named = re.search("'([^']*)' is not one of (.*)", message)
-    return message + (suggested(named[1], re.findall("'([^']*)'", named[2])) if named else "")
-
-
-def _fail(reason: str) -> NoReturn:
-    if together.speaks():
-        print("seqil:", " ".join(reason.splitlines()), file=sys.stderr)
-    sys.exit(2)
+    asked = sys.argv[1:] or ["--help"]
+    run_command(app, asked, "seqil", before=lambda: together.refuse_other_commands(asked[0]), speaks=together.speaks)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -216,7 +217,7 @@ class RunFolder:
 
     def complete(self) -> list[Path]:
         """Checkpoints that were written to their end, oldest first."""
-        return [folder for folder in self._named(r"\d{9}") if (folder / "manifest.json").exists()]
+        return [folder for folder in self._named(r"\d{9}") if os.path.lexists(folder / "manifest.json")]
 
     def _named(self, pattern: str) -> list[Path]:
         folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()

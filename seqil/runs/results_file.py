@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..capacity import reading
+from ..capacity import check_file, reading
 from ..errors import InvalidInputError, MissingExtraError
 from ..statistics import Estimate
 from . import strict_json
@@ -49,12 +49,11 @@ def read(file: Path) -> Found:
     A last line that a crash cut short is left out.
 
     Raises:
-        InvalidInputError: it is no regular file, a pipe say.
+        InvalidInputError: it is no regular file, a pipe say, or one of more than `SEQIL_MOST_BYTES`.
     """
-    if not file.exists():
+    if not os.path.lexists(file):
         return Found([], [])
-    if not file.is_file():
-        raise InvalidInputError(f"{file} is no regular file; name a folder with the records of a study")
+    check_file(file)
     found = Found([], [])
     with reading(file), file.open("rb") as lines:
         for number, line in enumerate(lines, 1):

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -88,10 +87,16 @@ def test_every_committed_record_is_sound():
 
 def test_what_is_no_regular_file_is_refused_before_it_is_read(tmp_path):
     os.mkfifo(tmp_path / "results.jsonl")
-    with pytest.raises(InvalidInputError, match="is no regular file"):
-        read(tmp_path / "results.jsonl")
-    with pytest.raises(InvalidInputError, match="is no regular file"):
-        read(Path("/dev/zero"))
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "sparse").touch()
+    os.truncate(tmp_path / "sparse", 2**31)
+    for name in ("results.jsonl", "/dev/zero"):
+        with pytest.raises(InvalidInputError, match="is not a regular file"):
+            read(tmp_path / name)
+    with pytest.raises(InvalidInputError, match="loop cannot be read: Too many levels of symbolic links"):
+        read(tmp_path / "loop")
+    with pytest.raises(InvalidInputError, match="2,147,483,648 bytes, more than 1,073,741,824; it is damaged"):
+        read(tmp_path / "sparse")
     assert read(tmp_path / "none.jsonl").records == []
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from seqil.capacity import read_bytes
-from seqil.errors import InvalidInputError, check_known
+from seqil.errors import InvalidInputError, check_known, suggested
 from seqil.runs import plugins
 from seqil.runs.option_types import mismatch
 from seqil.runs.own_files import run_file
@@ -101,7 +101,8 @@ def _made(cls: type[Made], given: dict[str, Any], where: str) -> Made:
     lacking = [name for name, f in known.items() if f.default is f.default_factory is MISSING and name not in values]
     wrong = mismatch(values, get_type_hints(cls))
     for name in values:
-        check_known(f"field of {where}", name, known)
+        if name not in known:
+            raise InvalidInputError(f"{where} has no field {name!r}; known: {', '.join(known)}{suggested(name, known)}")
     if lacking or wrong:
         raise InvalidInputError(f"{where}: {wrong or 'lacks ' + ', '.join(lacking)}")
     return cls(**values)

@@ -61,6 +61,9 @@ def files_of(path: Path) -> list[tuple[str, Path]]:
     if not path.is_dir():
         if not path.is_file():
             raise InvalidInputError(f"{path} is a pipe or a device; {_PLACE}")
+        form = _form_if_no_text(path)
+        if form:
+            raise InvalidInputError(f"{path} cannot be read as UTF-8 text: it {form}")
         return [(path.name, path)]
     if _is_dataset(path):
         return [(path.name, path)]
@@ -73,8 +76,8 @@ def files_of(path: Path) -> list[tuple[str, Path]]:
 
 def _refuse_unreadable(folder: Path, files: Sequence[Path]) -> None:
     """Count at once all that begin as no text does: one would be read, and refused, after the other."""
-    reasons = [(p, None if _begins_as_text(p) else _other_form(p)) for p in files if p.suffix.lower() != ".parquet"]
-    wrong = [f"{p.relative_to(folder).as_posix()}: it {why}" for p, why in reasons if why]
+    forms = ((p, _form_if_no_text(p)) for p in files)
+    wrong = [f"{p.relative_to(folder).as_posix()}: it {form}" for p, form in forms if form]
     if wrong:
         more = f" (and {len(wrong) - 1} more of its {len(files)} files)" if wrong[1:] else ""
         raise InvalidInputError(f"folder {folder} holds what is no text: {wrong[0]}{more}")
@@ -157,14 +160,18 @@ def _beginning(path: Path) -> bytes:
         return file.read(_BEGINNING)
 
 
-def _begins_as_text(path: Path) -> bool:
+def _form_if_no_text(path: Path) -> str | None:
+    """What a file is instead of text or a table, as far as its beginning tells."""
+    if path.suffix.lower() == ".parquet":
+        return None
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(_beginning(path))
+        begin = _beginning(path)
+        codecs.getincrementaldecoder("utf-8")().decode(begin)
     except UnicodeDecodeError:
-        return False
+        return _other_form(path)
     except OSError:  # whoever reads it says why
-        return True
-    return True
+        return None
+    return _other_form(path) if b"\0" in begin else None
 
 
 def _other_form(path: Path) -> str | None:

@@ -45,7 +45,8 @@ class NGram(SampledTask):
     name = "ngram"
 
     def __init__(self, order: int = 2, size: int = 16, horizon: int = 64, concentration: float = 0.5) -> None:
-        check_range(self.name, 1, order=order, horizon=horizon)
+        check_range(self.name, 1, horizon=horizon)
+        check_range(self.name, 1, _CONTEXTS.bit_length(), order=order)
         check_range(self.name, 3, 64, size=size)
         check_range(self.name, 0.05, 100, concentration=concentration)
         if (size - 1) ** order > _CONTEXTS:

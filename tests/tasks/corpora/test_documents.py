@@ -203,10 +203,11 @@ def test_what_is_no_record_is_named(tmp_path, name, content, complaint):
         (b"PK\x03\x04\xff\xfe", "it is a ZIP archive; unpack it first$"),
         ("Text".encode("utf-16"), "it is UTF-16; save it as UTF-8 first$"),
         (bytes(range(256)), "it holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or"),
+        (b"\0" * 9999, "it holds binary data; move it elsewhere"),
         (b"%PDF-1.7 \xe2\xe3", "it holds binary data; move it elsewhere, or give its text"),
         ("café au lait".encode("latin-1"), r"can't decode byte 0xe9 .*; save it as UTF-8 first$"),
     ],
-    ids=["gzip", "xz", "bzip2", "zip", "utf-16", "binary", "pdf", "latin-1"],
+    ids=["gzip", "xz", "bzip2", "zip", "utf-16", "binary", "nul", "pdf", "latin-1"],
 )
 def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint):
     (tmp_path / f"a{suffix}").write_bytes(content)

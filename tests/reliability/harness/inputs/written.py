@@ -15,7 +15,7 @@ def options():
         **{"burst": "0", "seed": "-1", "save-every": "0", "lora": "0", "max-actions": "0"},
     }
     for option, least in whole.items():
-        for text in (*NO_WHOLE, least):
+        for text in (*NO_WHOLE[: -1 if option == "save-every" else None], least):  # none but the last is as good
             yield Case("option", f"--{option} {text[:9]!r}", [*TRAIN, f"--{option}", text], option.replace("-", "."))
     for option, texts in {
         "learning-rate": ("nan", "inf", "0", "-1"),
@@ -140,7 +140,7 @@ def decoding_rules():
             "min_p=null",
             "tabu=1",
             "restart=1",
-            "loop_guard=0",
+            "loop_guard=-1",
             "loop_guard=x",
         ),
         *("loop_guard=1.5", "backspace_bias=x", "backspace_bias=nan", "backspace_bias=inf", "contrastive_search=1"),
@@ -148,7 +148,7 @@ def decoding_rules():
         *("no.py:x", "os:nothing", "os:getcwd", ":", "a:b", "top_k=[1", "top_k={}", "min_p=true", "top_k=-3"),
     ):
         yield Case(
-            "rule", rule[:20], [*SAMPLE, "--rule", rule], re.escape(rule.partition("=")[0]) or "rule", start="whole"
+            "rule", rule[:20], [*SAMPLE, "--rule", rule], re.escape(re.split("[=:]", rule)[0]) or "rule", start="whole"
         )
 
 
@@ -219,5 +219,6 @@ def _fits(value, wrong, name):
     if isinstance(value, bool):
         return isinstance(wrong, bool)
     if isinstance(value, float):
-        return isinstance(wrong, float) and wrong == 0.5
+        large = name in ("learning_rate", "sampling_temperature")
+        return (isinstance(wrong, float) and large) or (wrong is None and name == "average")
     return False
