@@ -114,6 +114,29 @@ def test_a_file_with_classes_of_its_own_is_run_read_and_verified(tmp_path, monke
     assert [a == b for a, b in zip(keys, altered, strict=True)] == [True, False] * 3  # the arm whose class has changed
 
 
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        (["status", "--seeds", "0"], "'--seeds'"),
+        (["status", "--budget", "x"], "'--budget'"),
+        (["run", "--engine", "rai"], "unknown engine 'rai'; known: local, ray, slurm; did you mean 'ray'?"),
+        (["run", "--preset", "quik"], "did you mean 'quick'?"),
+        (["table", "--task", "automato"], "did you mean 'automaton'?"),
+        (
+            ["satus"],
+            "No such command 'satus'. Did you mean 'status'?; see python -m benchmarks.compounding_error --help",
+        ),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_one_line(tmp_path, monkeypatch, capsys, asked, complaint):
+    monkeypatch.chdir(tmp_path)
+    assert command(*asked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("compounding_error: ")
+    assert complaint in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_toml_says_the_same_as_python(tmp_path):
     (tmp_path / "pair.toml").write_text(TOML)
     study = from_file(tmp_path / "pair.toml")
