@@ -114,6 +114,9 @@ class _Outlasting:
 @contextmanager
 def outlasting() -> Iterator[None]:
     """What goes on for hours does not end because `head`, or the terminal at the other end of a pipe, has ended."""
+    if sys.stdout is None:  # it was closed
+        yield
+        return
     with redirect_stdout(cast(Any, _Outlasting(sys.stdout))):
         yield
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..mdp.memory import choices_at_prompt
 from ..mdp.prefix import Prefixes
-from .interface import Policy, Rule
+from .interface import Policy, Rule, blamed
 
 
 class Standing(NamedTuple):
@@ -84,7 +84,16 @@ class Constrained:
         return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
 
     def _tokens(self, standing: Standing) -> Tensor:
-        return torch.stack([allows(standing) for allows in self.each]).all(0)
+        allowed = [self._of(rule, allows, standing) for rule, allows in zip(self.rules, self.each, strict=True)]
+        return torch.stack(allowed).all(0)
+
+    def _of(self, rule: Rule, allows: Callable[[Standing], Tensor], standing: Standing) -> Tensor:
+        with blamed(rule):
+            found = allows(standing)
+        V = self.vocabulary.size
+        if not isinstance(found, Tensor) or found.dtype != torch.bool or found.shape != (V,):
+            raise InvalidInputError(f"rule {rule}: what it allows is {found!r:.60}; give a tensor of bool [{V}]")
+        return found
 
     def _way_back(self, prefixes: Prefixes, row: int, standing: Standing) -> bool:
         """Whether a text that deletions lead to can be gone on from by something that was not tried there."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ..errors import InvalidInputError, SeqilError, first_line
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
 
@@ -54,3 +56,44 @@ class Rule(Protocol):
 
     def begin(self, policy: Policy, /) -> Warp:
         """The warp of one rollout, with a memory of its own if it needs one."""
+
+
+def begun(rule: Rule, policy: Policy) -> Warp:
+    """The warp of a rule for one rollout, by which a rule that is wrong is refused by its name.
+
+    It hands the rule a copy of the logits: what is illegal is told by them.
+
+    Raises:
+        InvalidInputError: `begin` returns no function; of the warp: it fails, or returns anything but logits.
+    """
+    warp = rule.begin(policy)
+    if not callable(warp):
+        raise InvalidInputError(
+            f"rule {rule}: begin(policy) returned {warp!r:.40}, not (prefixes, rows, logits) -> logits"
+        )
+
+    def checked(prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        with blamed(rule):
+            found = warp(prefixes, rows, logits.clone())
+        if not isinstance(found, Tensor) or found.shape != logits.shape or not found.is_floating_point():
+            raise InvalidInputError(f"rule {rule} returned {_shown(found)}; return logits, {_shown(logits)}")
+        return found.to(logits)
+
+    return checked
+
+
+@contextmanager
+def blamed(rule: Rule) -> Iterator[None]:
+    """Name the rule in what its code raises."""
+    try:
+        yield
+    except (SeqilError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's code may raise anything
+        raise InvalidInputError(f"rule {rule} failed: {type(error).__name__}: {first_line(error)}") from error
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return f"a value of type {type(value).__name__}"

@@ -16,22 +16,24 @@ def written_plainly(model: Any, eos: int, beyond: Sequence[int]) -> Iterator[Non
 
     That of its past may hold beams, penalties, forced or forbidden tokens, other ends and lengths: each would write
     something else than the policy, or be refused. Of it the ids of start and padding stay, and how it samples:
-    `do_sample` with temperature, top_k, top_p and min_p, which both honour. Afterwards the model has its own again.
+    `do_sample` with temperature, top_k, top_p and min_p, which both honour. Nor does its config name code (`auto_map`)
+    that is not written with it. Afterwards the model has its own again.
 
     Args:
         model: of transformers.
         eos: the end of a text, the only one.
         beyond: rows of the head that are no tokens; they are suppressed.
     """
-    own = getattr(model, "generation_config", None)
-    if own is None:
-        yield
-        return
-    model.generation_config = _plain(own, eos, beyond)
+    own, said = getattr(model, "generation_config", None), vars(model.config)
+    code = {} if getattr(model, "_auto_class", None) else {"auto_map": said.pop("auto_map", None)}
+    if own is not None:
+        model.generation_config = _plain(own, eos, beyond)
     try:
         yield
     finally:
-        model.generation_config = own
+        said.update({name: value for name, value in code.items() if value is not None})
+        if own is not None:
+            model.generation_config = own
 
 
 def _plain(own: Any, eos: int, beyond: Sequence[int]) -> Any:

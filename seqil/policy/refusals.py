@@ -25,6 +25,10 @@ def refuse_wrapped(policy: Any) -> None:
     """
     if not isinstance(policy, nn.Module) or isinstance(policy, LanguageModel):
         return
+    if hasattr(policy, "get_output_embeddings") and not hasattr(policy, "vocabulary"):
+        raise UnsupportedModelError(
+            f"{type(policy).__name__} is a model and no policy yet; make one of it: TokenPolicy(model, vocabulary)"
+        )
     if not hasattr(policy, "vocabulary") or any(isinstance(module, LanguageModel) for module in policy.modules()):
         raise UnsupportedModelError(
             f"{type(policy).__name__} is no TokenPolicy: it works through the forward of the one that it wraps, which "

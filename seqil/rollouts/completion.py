@@ -37,10 +37,27 @@ def complete(policy: TokenPolicy, prompts: Sequence[str], reader: Any, *, max_le
         raise InvalidInputError("complete takes a list of prompts; put the prompt into brackets")
     if not isinstance(prompts, Sequence) or not all(isinstance(prompt, str) for prompt in prompts):
         raise InvalidInputError(f"complete takes a list of texts as prompts, not {prompts!r:.80}")
+    _refuse_other_reader(reader, policy.vocabulary)
     ids = [read_prompt(reader, policy.vocabulary, prompt) for prompt in prompts]
     with torch.no_grad():
         texts = rollout(policy, ids, max_length=max_length, **options).replay().texts(eos=False)
     return [continuation(reader.decode, prompt, text) for prompt, text in zip(ids, texts, strict=True)]
+
+
+def _refuse_other_reader(reader: Any, vocabulary: Vocabulary) -> None:
+    """Refuse what gives other ids than the policy's, as far as its size tells, or none."""
+    if isinstance(reader, str) or not hasattr(reader, "decode"):
+        raise InvalidInputError(f"complete: reader={reader!r:.60} is neither a task nor a tokenizer")
+    own = getattr(reader, "vocabulary", None)
+    if own is None and hasattr(reader, "get_vocab"):
+        size = max(reader.get_vocab().values()) + 1
+    else:
+        size = getattr(own, "size", vocabulary.size)
+    if (size > vocabulary.size + 1) if own is None else (size != vocabulary.size):  # a tokenizer may have the backspace
+        raise InvalidInputError(
+            f"complete: the reader has {size} ids, the policy a vocabulary of {vocabulary.size}; give the task or the "
+            "tokenizer that the policy was trained with"
+        )
 
 
 def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:

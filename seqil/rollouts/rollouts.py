@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..capacity import check_memory
 from ..decoding.constraints import Constrained, split
+from ..decoding.interface import begun
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
 from ..mdp.memory import PREFIX, Memory
@@ -164,7 +165,7 @@ def _warps(policy: TokenPolicy, rules: Sequence[Rule]) -> list[Warp]:
     """Of the rules in order; what they constrain comes before what they choose."""
     constraining, others = split([rule for rule in rules if not getattr(rule, "forbids", False)])
     first: list[Warp] = [Constrained(policy, constraining)] if constraining else []
-    return first + [rule.begin(policy) for rule in others]
+    return first + [begun(rule, policy) for rule in others]
 
 
 def _named(streams: Tensor | None, initial: Prefixes) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from importlib.metadata import version
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, suggested
 from ..metrics.entries import Metric
 from ..metrics.reported import METRICS
 from . import plugins
@@ -39,9 +39,22 @@ def listed() -> list[plugins.Plugin]:
     return built_in + plugins.registered("metrics")
 
 
+def _refuse_built_in(name: str, there: Collection[str]) -> None:
+    """Refuse a metric of one's own by the name of one that is measured anyway, or by one that is like it."""
+    if name in there:
+        raise InvalidInputError(
+            f"--metric {name}: it is measured anyway; give one of your own, my_metric.py:no_token_twice"
+        )
+    near = suggested(name, there)
+    if near and name not in plugins.names("metrics"):
+        raise InvalidInputError(f"--metric {name}: no file of your own{near} That one is measured anyway")
+
+
 def _all(own: tuple[str, ...]) -> Iterator[Metric]:
     yield from METRICS
     taken = {one.name for one in METRICS}
+    for name in own:
+        _refuse_built_in(name, taken)
     for point in (*plugins.names("metrics"), *own):
         one: Metric = plugins.load("metrics", point)
         if one.name in taken:

@@ -141,6 +141,15 @@ def test_without_measurements_there_is_no_best(tmp_path, monkeypatch, capsys):
     refused(monkeypatch, capsys, ["sample", "run", "--best"], "run holds no best checkpoint")
 
 
+def test_a_run_needs_no_output(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "argv", ["seqil", "train", "--out", str(tmp_path / "run"), *SMALL])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0
+    assert RunFolder(tmp_path / "run").latest().name == "000000006"
+
+
 def test_a_run_outlasts_the_reader_of_its_output(tmp_path, monkeypatch, capsys):
     reading, writing = os.pipe()
     os.close(reading)

@@ -173,6 +173,15 @@ def test_how_a_model_once_wrote_does_not_outlive_its_training(policy, tmp_path, 
     assert texts(greedy) == texts(clean)
 
 
+def test_code_that_is_not_written_is_not_named_in_a_saved_folder(tmp_path):
+    model = llama()
+    model.config.auto_map = {"AutoModelForCausalLM": "elsewhere.Llama"}
+    TokenPolicy(model, V).save_pretrained(tmp_path)
+    assert model.config.auto_map == {"AutoModelForCausalLM": "elsewhere.Llama"}
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, trust_remote_code=True)
+    assert not hasattr(loaded.config, "auto_map")
+
+
 def test_the_memory_of_a_policy_is_that_of_its_folder(policy, tmp_path):
     remembering = TokenPolicy(policy.model, V, memory="tried")
     remembering.save_pretrained(tmp_path)

@@ -11,6 +11,7 @@ from tiny_models import V, tiny_policy
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from envs.tasks import Automaton
 from seqil import DeletionStreamer, Task, Vocabulary, complete, rollout
 from seqil.errors import InvalidInputError
 from seqil.mdp.rendering import marked, spans, struck
@@ -242,6 +243,19 @@ def test_complete_gives_the_texts_of_rollout():
         complete(policy, ["abxyz"], task, max_length=4)
     with pytest.raises(InvalidInputError, match="takes a list of prompts"):
         complete(policy, "ab", task, max_length=4)
+
+
+@pytest.mark.parametrize(
+    ("reader", "complaint"),
+    [
+        (None, "complete: reader=None is neither a task nor a tokenizer"),
+        ("gpt2", "complete: reader='gpt2' is neither a task nor a tokenizer"),
+        (Automaton(), "complete: the reader has 16 ids, the policy a vocabulary of "),
+    ],
+)
+def test_a_reader_of_other_ids_is_refused(reader, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        complete(tiny_policy("gpt2"), ["ab"], reader, max_length=4)
 
 
 def test_complete_with_a_tokenizer():

@@ -128,6 +128,15 @@ def test_noise_makes_its_own_mistakes(named):
     assert set(noised.actions[:, :-1][deleted].tolist()) == {2}
 
 
+def test_noise_that_makes_nothing_is_refused(tmp_path):
+    (tmp_path / "forgot.py").write_text("def mine(task, learner):\n    lambda prefixes: None\n")
+    chosen = settings(noise=f"{tmp_path / 'forgot.py'}:mine")
+    with pytest.raises(InvalidInputError, match=r"noise '.*forgot.py:mine' made something of type NoneType"):
+        make_corruption(chosen, make_task(chosen), tiny_policy())
+    chosen = settings(noise="none")
+    assert make_corruption(chosen, make_task(chosen), tiny_policy()) is None
+
+
 def test_an_expert_labels_what_a_learner_writes(named):
     chosen = settings(agent="dagger", agent_options={"expert": named("first")})
     training = make_training(chosen, make_task(chosen))

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from seqil.errors import InvalidInputError
 from seqil.mdp.task import SPLITS
 
-from .documents import Chat, files_of, parts_of
+from .documents import files_of, parts_of
+from .named_fields import Chat
 from .sampled import Ints
 
 _KEPT = 1 << 24  # bytes of files from which on the ids are kept on the disk

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from seqil.errors import InvalidInputError, MissingExtraError, first_line
 from seqil.mdp.task import SPLITS
+
+from .named_fields import Part, parts_of_record
 
 _PIECE = 1 << 20  # characters of plain text that are read at once
 _LONGEST_CELL = 1 << 30  # characters of a table, where Python's own limit is that of a line in a log
@@ -32,27 +34,6 @@ _OTHER_FORMS = {
 _BINARY = (b"%PDF", b"\x89PNG", b"\xff\xd8", b"GIF8", b"\x7fELF")
 _BEGINNING = 4096  # bytes that are looked at where a file is no text
 
-Chat = list[Mapping[str, str]]
-"""Messages, each with a `role` and a `content`."""
-
-
-class Part(NamedTuple):
-    """A piece of a document; a document is the parts up to its last.
-
-    Attributes:
-        number: of the record that it is of, from 1; 0 in plain text.
-        text: what is written.
-        prompt: what it answers; None: the document has no prompt of its own.
-        last: whether the document ends here.
-        split: that the data set itself says it belongs to, or None.
-    """
-
-    number: int
-    text: str | Chat
-    prompt: str | Chat | None = None
-    last: bool = True
-    split: str | None = None
-
 
 def files_of(path: Path) -> list[tuple[str, Path]]:
     """Names and paths of what is to be read, in order; hidden files are left out, a saved data set is one of them."""
@@ -67,11 +48,23 @@ def files_of(path: Path) -> list[tuple[str, Path]]:
         return [(path.name, path)]
     if _is_dataset(path):
         return [(path.name, path)]
-    found = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+    found = sorted(p for p in _below(path, {path.resolve()}) if p.is_file())
     if not found:
         raise InvalidInputError(f"folder {path} holds no files; {_PLACE}")
     _refuse_unreadable(path, found)
     return [(p.relative_to(path).as_posix(), p) for p in found]
+
+
+def _below(folder: Path, met: set[Path]) -> Iterator[Path]:
+    """What lies below a folder and is not hidden, behind links to folders too, each folder once."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            yield path
+        elif path.resolve() not in met:
+            met.add(path.resolve())
+            yield from _below(path, met)
 
 
 def _refuse_unreadable(folder: Path, files: Sequence[Path]) -> None:
@@ -100,7 +93,7 @@ def parts_of(path: Path, field: str | None, eos: str | None) -> Iterator[Part]:
         return
     for number, split, record in records:
         yield from (
-            part._replace(number=number, split=split) for part in _of_record(f"{number} of {path}", record, field)
+            part._replace(number=number, split=split) for part in parts_of_record(f"{number} of {path}", record, field)
         )
 
 
@@ -112,11 +105,6 @@ def refuse_field(path: Path, field: str | None) -> None:
 
 def _is_dataset(path: Path) -> bool:
     return any((path / name).is_file() for name in _DATASET)
-
-
-def _hidden(path: Path) -> bool:
-    """Whether the file or a folder that it lies in is hidden: those of version control, say."""
-    return any(part.startswith(".") for part in path.parts)
 
 
 # -- plain text
@@ -239,6 +227,9 @@ def _table(path: Path) -> Iterator[Any]:
 def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[dict[str, str]]:
     """Rows by the names in the first; empty ones are left out."""
     names = next(rows, [])
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"{path} has the column {twice!r} twice; rename one")
     for number, row in enumerate(filter(None, rows), 1):
         if len(row) != len(names):
             raise InvalidInputError(
@@ -278,45 +269,3 @@ def _extra(module: str, path: Path) -> Any:
         raise MissingExtraError(
             f"{path} needs the extra datasets; in the folder of seqil: pip install -e '.[datasets]'"
         ) from None
-
-
-def _of_record(place: str, record: Any, field: str | None) -> Iterator[Part]:
-    if isinstance(record, str) and field is None:
-        record, field = {"text": record}, "text"
-    if not isinstance(record, Mapping):
-        raise InvalidInputError(f"record {place} has no named fields, it is of type {type(record).__name__}")
-    if field is None and {"prompt", "completion"} <= set(record):
-        yield Part(0, _readable(place, record, "completion"), _readable(place, record, "prompt"))
-        return
-    field = field or next((name for name in ("messages", "text") if name in record), None)
-    if field is None or field not in record:
-        wanted = f"field {field!r}" if field else "fields prompt and completion, messages or text"
-        there = ", ".join(map(str, record))
-        raise InvalidInputError(
-            f"record {place} has no {wanted}; it has: {there}; name the one to read (--task-option field=NAME)"
-        )
-    value = _readable(place, record, field)
-    yield from [Part(0, value)] if isinstance(value, str) else _turns(place, value)
-
-
-def _readable(place: str, record: Mapping[str, Any], field: str) -> str | Chat:
-    value = record[field]
-    if value is None and field == "prompt":
-        return ""
-    if isinstance(value, str) or (value and _is_chat(value)):
-        return value
-    if value is None:
-        raise InvalidInputError(f"field {field!r} of record {place} is null; leave the record out, or give it a text")
-    raise InvalidInputError(f"field {field!r} of record {place} is neither text nor a list of messages: {value!r:.60}")
-
-
-def _is_chat(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(m, Mapping) and {"role", "content"} <= set(m) for m in value)
-
-
-def _turns(place: str, messages: Chat) -> Iterable[Part]:
-    """What the assistant said, each time as the completion of all that was said before."""
-    turns = [at for at, message in enumerate(messages) if message["role"] == "assistant" and at]
-    if not turns:
-        raise InvalidInputError(f"record {place} holds no answer of an assistant to train on")
-    return [Part(0, messages[at : at + 1], messages[:at]) for at in turns]

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from seqil import Prefixes, Task, Trajectories, legal_actions
+from seqil.errors import InvalidInputError
 
 from .requests import check_request
 
@@ -57,8 +58,19 @@ class RightAnswerTask(Task):
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """The first `n` prompts of a split."""
         check_request(n, split)
-        drawn = (item for number in count() for item in self.chunk(seed, number))
+        drawn = (item for number in count() for item in self._sound(seed, number))
         return list(islice((list(item.prompt) for item in drawn if item.split == split), n))
+
+    def _sound(self, seed: int, number: int) -> list[Item]:
+        """A chunk, which an endless stream goes on with only if it is one."""
+        items = self.chunk(seed, number)
+        if not items:
+            raise InvalidInputError(f"{self.name}: chunk({seed}, {number}) is empty; the stream of items must not end")
+        for item in items:
+            if not isinstance(item, Item):
+                raise InvalidInputError(f"{self.name}: chunk({seed}, {number}) holds {item!r:.60}, which is no Item")
+            check_request(1, item.split)
+        return items
 
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
         """The right answers."""

@@ -13,8 +13,9 @@ from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
 
 from ..base.corpus import read_corpus
-from ..base.documents import Chat, refuse_field
+from ..base.documents import refuse_field
 from ..base.excerpts import ExcerptTask, Windows, check_lengths
+from ..base.named_fields import Chat
 
 
 class Text(ExcerptTask):

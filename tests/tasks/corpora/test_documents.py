@@ -141,6 +141,33 @@ def test_pairs_are_learned_from_the_prompt_on(tmp_path):
         Text(path, max_length=4)
 
 
+def said(content, **more):
+    return {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content, **more}]}
+
+
+def test_parts_of_a_message_are_one_text_and_what_is_no_text_is_named(tmp_path):
+    parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
+    path = write(tmp_path, "parts.jsonl", said(parts), said("Well"))
+    assert {x for _, x, _ in texts(Text(path, byte_tokenizer(CHAT)))} == {"Hello", "Well"}
+    for content in (3, None, [], [{"type": "image_url", "image_url": "x"}], [3]):
+        path = write(tmp_path, "odd.jsonl", said("Well"), said(content))
+        with pytest.raises(InvalidInputError, match=r"a message of 'assistant' in record 2 of .*; give it as text"):
+            Text(path, byte_tokenizer(CHAT))
+    called = write(tmp_path, "calls.jsonl", said(None, tool_calls=[{"id": 3}]))
+    with pytest.raises(InvalidInputError, match=r"record 1 of .* calls a tool, which no template is told of"):
+        Text(called, byte_tokenizer(CHAT))
+
+
+def test_folders_behind_links_are_read_once(tmp_path):
+    for name in ("data", "real"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "real" / "a.txt").write_text("some text " * 99)
+    (tmp_path / "data" / "sub").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "back").symlink_to(tmp_path / "data")
+    whole, alone = Text(tmp_path / "data"), Text(tmp_path / "real" / "a.txt")
+    assert sum(map(whole.available, SPLITS)) == sum(map(alone.available, SPLITS))
+
+
 def test_messages_go_through_the_template(tmp_path):
     one = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     more = [*one, {"role": "user", "content": "And?"}, {"role": "assistant", "content": "Well"}]
@@ -175,6 +202,8 @@ def test_messages_go_through_the_template(tmp_path):
         pytest.param("a.parquet", "no table", "a.parquet cannot be read as Parquet", marks=NEEDS_PARQUET),
         ("a.jsonl", "\n\n", "a.jsonl is empty"),
         ("a.csv", "id,text\n1,hello\n2,to, all\n", "record 2 of .*a.csv has 3 cells, the first line names 2"),
+        ("a.csv", "text,text\na,b\n", "a.csv has the column 'text' twice; rename one"),
+        ("a.jsonl", '{"instruction": "a", "output": "b"}\n', "make prompt and completion of them, or name the one to"),
         ("a.csv", "id,text\n1\n", "record 1 of .*a.csv has 1 cells, the first line names 2; put .* into quotes"),
         ("a.tsv", 'text\n"open\n', "a.tsv cannot be read as a table: unexpected end of data"),
         ("a.csv", 'text\n"a"b\n', "a.csv cannot be read as a table"),
