@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -151,12 +152,12 @@ class Episodes:
 
     def _shaped(self, before: Mapping[int, list[int]]) -> NDArray[np.float64]:
         """What the rows that ran are paid for their actions, float64 [rows]; `before` are their texts until then."""
-        paid = np.zeros(len(self.running))
+        shaped = np.zeros(len(self.running))
         if self.step_reward is not None:
             for row, text in before.items():
                 prompt, tokens = self.text(row)
-                paid[row] = self.step_reward(prompt, text, tokens)
-        return paid
+                shaped[row] = paid("step_reward", self.step_reward(prompt, text, tokens))
+        return shaped
 
     def _move(self, actions: Ints) -> Bools:
         """Change the states of the rows that run, and say which actions were legal."""
@@ -231,7 +232,7 @@ class Episodes:
         prompt, tokens = self.text(row)
         judged = self.task.success(prompt, tokens) if self.task is not None else None
         self.success[row] = bool(judged)
-        return float(self.reward(prompt, tokens)) if self.reward is not None else float(bool(judged))
+        return paid("reward", self.reward(prompt, tokens)) if self.reward is not None else float(bool(judged))
 
     def _checked(self, actions: Any) -> Ints:
         try:
@@ -271,6 +272,17 @@ def known_options(initialize: Constructor) -> Constructor:
         initialize(self, *args, **options)
 
     return cast(Constructor, checked)
+
+
+def paid(name: str, value: Any) -> float:
+    """What a reward of the user's own returned, as a number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, RuntimeError):  # of no number, a word, a vector
+        number = math.nan
+    if math.isnan(number):
+        raise InvalidInputError(f"{name} returned {value!r:.60}; return a number")
+    return number
 
 
 def _of_its_task(option: str, task: Any) -> str:

@@ -18,7 +18,7 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.memory import History, Tried
 from seqil.mdp.prefix import check_actions
 
-from .episodes import Episodes
+from .episodes import Episodes, paid
 
 OF_STATE = ("tokens", "length", "prompt_length", "ended")
 _OF_EPISODE = ("taken", "illegal", "success")
@@ -181,7 +181,7 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
         prompt, tokens = cells[:at], cells[at : int(self._state.length[row])]
         task, reward = self._rules.task, self._rules.reward
         success = task is not None and bool(task.success(prompt, tokens))
-        return (float(success) if reward is None else float(reward(prompt, tokens))), success
+        return (float(success) if reward is None else paid("reward", reward(prompt, tokens))), success
 
     def _texts(self) -> list[tuple[list[int], list[int]]]:
         """Prompt and text of every row."""
@@ -191,11 +191,12 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
 
     def _shaped(self, rows: Tensor, before: Sequence[tuple[list[int], list[int]]]) -> Tensor:
         """What some rows (bool [all rows]) are paid for their actions, 0 elsewhere: float32 [all rows]."""
-        paid, after = torch.zeros(len(rows), device=self.device), self._texts()
+        shaped, after = torch.zeros(len(rows), device=self.device), self._texts()
         if self._rules.step_reward is not None:
             for row in rows.nonzero()[:, 0].tolist():
-                paid[row] = self._rules.step_reward(before[row][0], before[row][1], after[row][1])
-        return paid
+                found = self._rules.step_reward(before[row][0], before[row][1], after[row][1])
+                shaped[row] = paid("step_reward", found)
+        return shaped
 
     def _seen(self) -> Tensor:
         """What is observed of the states: int64 [rows, cells], fresh."""

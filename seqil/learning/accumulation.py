@@ -158,9 +158,12 @@ def backpropagate(outputs: TensorDictBase | Outputs, update: int) -> None:
     """Add the gradient of what is minimised to that of the parameters.
 
     Raises:
+        InvalidInputError: it has none.
         NonFiniteError: it is NaN or infinite.
     """
     loss = summed(outputs)
+    if not loss.requires_grad:
+        raise InvalidInputError("what is minimised does not depend on the parameters; leave out detach and item")
     if not loss.isfinite():
         raise NonFiniteError(f"the loss is {float(loss.detach())} at update {update}; lower the learning rate")
     loss.backward()

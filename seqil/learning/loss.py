@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +13,7 @@ from tensordict.utils import NestedKey
 from torch import Tensor, nn
 from torchrl.objectives import LossModule
 
-from ..errors import UnsupportedModelError
+from ..errors import InvalidInputError, UnsupportedModelError
 from ..mdp.trajectory import FIELDS, Trajectories
 from ..policy.refusals import refuse_wrapped
 from ..policy.token_policy import TokenPolicy
@@ -59,12 +60,18 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
 
     @dispatch  # type: ignore[untyped-decorator]  # tensordict is untyped
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """A TensorDict of scalars, `out_keys`."""
+        """A TensorDict of scalars, `out_keys`.
+
+        Raises:
+            InvalidInputError: what `losses` returned is no such mapping.
+        """
         demonstrations = self._read(tensordict, self.tensor_keys.demonstrations)
         assert demonstrations is not None
         if self.only_cloning:
             return TensorDict({"loss_behavior_cloning": cloned(self.policy, demonstrations)})
-        return TensorDict(self.losses(demonstrations, self._read(tensordict, self.tensor_keys.rollouts)))
+        found = self.losses(demonstrations, self._read(tensordict, self.tensor_keys.rollouts))
+        _refuse_other_outputs(type(self).__name__, found, self.out_keys)
+        return TensorDict(found)
 
     @abstractmethod
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
@@ -73,6 +80,23 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
     def _read(self, tensordict: TensorDictBase, key: NestedKey) -> Trajectories | None:
         data = tensordict.get(key, None)
         return None if data is None else Trajectories.from_tensordict(self.policy.vocabulary, data)
+
+
+def _refuse_other_outputs(name: str, found: Any, keys: Sequence[NestedKey]) -> None:
+    """Name a loss whose outputs are not what it says, which would be minimised all the same, or fail far from it."""
+    if not isinstance(found, Mapping):
+        raise InvalidInputError(
+            f"{name}.losses returned {found!r:.60}; return a dict with a scalar tensor for each of out_keys"
+        )
+    if set(found) != set(keys) or not any(str(key).startswith("loss_") for key in keys):
+        raise InvalidInputError(
+            f"{name}.losses returned {sorted(map(str, found))}, its out_keys are {sorted(map(str, keys))}; "
+            "make them equal, and call what is minimised loss_*"
+        )
+    for key, value in found.items():
+        if not isinstance(value, Tensor) or value.dim():
+            what = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.40}"
+            raise InvalidInputError(f"{name}.losses: {key} is {what}; give a scalar tensor")
 
 
 def cloned(policy: TokenPolicy, demonstrations: Trajectories) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..errors import InvalidInputError
 from ..statistics.comparison import Comparison, paired_difference, paired_ratio
 from ..statistics.estimates import Estimate, Scale
 from .samples import Sample
@@ -53,6 +54,10 @@ class Metric:
     in_place_of: str | None = None
     scale: Scale = None
     heading: str = ""
+
+    def __post_init__(self) -> None:
+        if self.better not in ("lower", "higher", None):
+            raise InvalidInputError(f"metric {self.name!r}: better={self.better!r}; give 'lower', 'higher' or None")
 
     @property
     def title(self) -> str:

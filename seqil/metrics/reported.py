@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
@@ -52,6 +53,11 @@ def evaluation(
     """
     sample = Sample.of(task, policy, demonstrations, rollouts, cost)
     found = {metric.name: metric.compute(sample) for metric in (METRICS if metrics is None else metrics)}
+    for name, estimate in found.items():
+        if not isinstance(estimate, Estimate | None):
+            raise InvalidInputError(
+                f"metric {name!r} computed {estimate!r:.60}; return a seqil.statistics.Estimate, or None"
+            )
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
