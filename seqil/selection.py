@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .errors import InvalidInputError
+from .errors.arguments import typed
 from .mdp.prefix import Prompts, pad_prompts
 from .mdp.trajectory import Trajectories
 from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_lists
@@ -63,6 +64,7 @@ class Selection:
     cost: Cost
 
 
+@typed
 def best_of(
     policy: TokenPolicy,
     prompts: Prompts,
@@ -90,6 +92,10 @@ def best_of(
     Raises:
         InvalidInputError: `k` below 1, or a score that is not a number.
     """
+    if not (score is None or isinstance(score, Ranking) or callable(score)):
+        raise InvalidInputError(
+            f"best_of: score={score!r:.60} is no function of prompt and text and no Ranking, LIKELIHOOD say"
+        )
     pool = _draw(policy, prompts, k, generator, sample, options)
     known = score is None and _is_known(policy, pool, options)
     if known:
@@ -104,6 +110,7 @@ def best_of(
     return _selection(pool, _owners(pool, k), _rows(scores.argmax(0)), scores.max(0), options, read)
 
 
+@typed
 def majority_vote(
     policy: TokenPolicy,
     prompts: Prompts,
@@ -133,6 +140,7 @@ def majority_vote(
     return _selection(pool, _owners(pool, k), _rows(best), share, options)
 
 
+@typed
 def rejection(
     policy: TokenPolicy,
     prompts: Prompts,

@@ -106,6 +106,11 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     if name == "policy":
         if not hasattr(value, "vocabulary") and not isinstance(value, torch.nn.Module):  # which are refused by name
             raise InvalidInputError(f"{place}: policy={_shown(value, 60)} is not a TokenPolicy")
+        if not hasattr(value, "vocabulary") and hasattr(value, "get_output_embeddings"):
+            name = type(value).__name__
+            raise InvalidInputError(
+                f"{place}: {name} is a model and no policy yet; give TokenPolicy(model, vocabulary)"
+            )
     elif name == "vocabulary":
         if (
             not hasattr(value, "size")

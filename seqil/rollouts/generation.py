@@ -46,6 +46,15 @@ _OF_FORWARD = frozenset(
 
 
 @torch.no_grad()
+def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
+    if not hasattr(model, "generate"):
+        inside = "; give its policy.model" if hasattr(model, "vocabulary") else ""
+        raise InvalidInputError(f"generate: {type(model).__name__} is no model of transformers{inside}")
+    if not isinstance(input_ids, Tensor) or input_ids.dim() != 2:
+        rest = "; give **inputs of a tokenizer, or inputs['input_ids']" if hasattr(input_ids, "keys") else ""
+        raise InvalidInputError(f"generate: input_ids are of type {type(input_ids).__name__}, not int64 [B, P]{rest}")
+
+
 def generate(
     model: Any,
     input_ids: Tensor,
@@ -87,6 +96,7 @@ def generate(
     Raises:
         InvalidInputError: what cannot be honoured, by name, or a model without a backspace.
     """
+    _refuse_other_arguments(model, input_ids)
     mask = kwargs.pop("attention_mask", None)  # one of its own would be taken out of transformers' hands
     inside = hasattr(generation_config, "_eos_token_tensor")  # transformers has prepared everything
     config: Any = generation_config

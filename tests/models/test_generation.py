@@ -254,6 +254,31 @@ def test_what_cannot_be_honoured_is_refused_by_name(folder, options, complaint):
         seqil.generate(model, IDS, **{"attention_mask": MASK, **options})
 
 
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (lambda p: seqil.generate(p, IDS), "generate: TokenPolicy is no model of transformers; give its policy.model"),
+        (lambda p: seqil.generate("folder", IDS), "generate: str is no model of transformers$"),
+        (lambda p: seqil.generate(p.model, [[1]]), r"input_ids are of type list, not int64 \[B, P\]$"),
+        (lambda p: seqil.generate(p.model, IDS[0]), "input_ids are of type Tensor"),
+        (lambda p: seqil.generate(p.model, {"input_ids": IDS}), r"of type dict, .*; give \*\*inputs of a tokenizer"),
+        (lambda p: rollout(p.model, [[1]], max_length=2), "is a model and no policy yet; give TokenPolicy"),
+        (lambda p: seqil.selection.best_of(p, [[1]], 2.5, generator=torch.Generator()), "k=2.5 is not a whole number"),
+        (
+            lambda p: seqil.selection.best_of(p, [[1]], 2, "likelihood", generator=torch.Generator()),
+            "score='likelihood' is no function of prompt and text and no Ranking",
+        ),
+        (
+            lambda p: seqil.selection.rejection(p, [[1]], 3, lambda *_: True, generator=torch.Generator()),
+            "most=.* is not an int",
+        ),
+    ],
+)
+def test_arguments_of_another_kind_are_named(policy, call, complaint):
+    with pytest.raises(InvalidInputError, match=complaint):
+        call(policy)
+
+
 def test_a_model_without_a_backspace_is_refused():
     with pytest.raises(InvalidInputError, match="has no backspace"):
         seqil.generate(llama(), IDS, attention_mask=MASK)
