@@ -116,7 +116,11 @@ def card(
     adapted: bool = False,
     evaluation: Path | None = None,
 ) -> str:
-    """A model card in Markdown: what was trained, on what, how, and the numbers of an evaluation with intervals."""
+    """A model card in Markdown: what was trained, on what, how, and the numbers of an evaluation with intervals.
+
+    Files stand there by their names: where they lie on this machine is nobody's business.
+    """
+    settings = Settings.of(_without_folders(settings.to_json()))
     numbers = None if evaluation is None else _read(evaluation, task)
     agent, of = _named(settings.agent), _named(settings.task)
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
@@ -135,6 +139,12 @@ def card(
         "## Settings\n\n" + _table(("setting", "value"), [(n, f"`{json.dumps(v)}`") for n, v in known]),
     ]
     return "\n".join(parts)
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_folders(one) for name, one in value.items()}
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 _PLAIN = (

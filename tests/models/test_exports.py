@@ -62,6 +62,8 @@ def test_a_run_is_exported_with_its_tokenizer_and_a_card(run, tmp_path, monkeypa
     assert "by `bc` for 2 updates of 2 demonstrations of the task `text`" in card
     assert f"max_actions {measured['max_actions']}" in card
     assert "| learning_rate | `0.002` |" in card
+    assert "path text.txt" in card
+    assert str(run) not in card
     assert typed(monkeypatch, "export", "run", out) == 2  # it is there already
 
 
