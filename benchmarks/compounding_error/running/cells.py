@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 
 from seqil import Task
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, suggested
 from seqil.learning.training import Training
 from seqil.runs import known_metrics, plugins
 from seqil.runs.checkpoint import versions
@@ -140,7 +140,11 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
         names = [(row.name, row.settings.get(kind[:-1], usual[kind[:-1]])) for row in rows]
         for own in {name for _, name in names if is_reference(name)}:
             plugins.load(kind, own)
-        unknown = [f"{row} ({name!r})" for row, name in names if name not in known and not is_reference(name)]
+        unknown = [
+            f"{row} ({name!r}{suggested(name, known)})"
+            for row, name in names
+            if name not in known and not is_reference(name)
+        ]
         if unknown:
             raise InvalidInputError(
                 f"no such {kind[:-1]} is installed: {', '.join(unknown)}; install seqil again, or leave it out with "
