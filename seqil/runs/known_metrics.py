@@ -10,6 +10,7 @@ from ..errors import InvalidInputError, suggested
 from ..metrics.entries import Metric
 from ..metrics.reported import METRICS
 from . import plugins
+from .own_files import is_reference
 
 
 @lru_cache(maxsize=8)
@@ -45,8 +46,8 @@ def _refuse_built_in(name: str, there: Collection[str]) -> None:
         raise InvalidInputError(
             f"--metric {name}: it is measured anyway; give one of your own, my_metric.py:no_token_twice"
         )
-    near = suggested(name, there)
-    if near and name not in plugins.names("metrics"):
+    near = "" if is_reference(name) or name in plugins.names("metrics") else suggested(name, there)
+    if near:
         raise InvalidInputError(f"--metric {name}: no file of your own{near} That one is measured anyway")
 
 

@@ -189,5 +189,7 @@ def test_a_metric_of_ones_own_stands_beside_the_others(typed, run, tmp_path, mon
     narrow = typed(*common, "--metric", "own.py:everything", "--explain", columns=40)
     assert all(len(line) <= 40 for line in narrow.splitlines()[1:])
     assert "All texts count." in narrow
+    for name, complaint in {"success": "it is measured anyway", "sucess": "did you mean 'success'?"}.items():
+        refused(monkeypatch, capsys, [*map(str, common), "--metric", name], complaint)
     for name, complaint in {"hazard": "two metrics have the name 'hazard'", "compute": "is not a metric"}.items():
         refused(monkeypatch, capsys, [*map(str, common), "--metric", f"own.py:{name}"], complaint)

@@ -33,7 +33,7 @@ def test_environments():
 def test_what_was_measured_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(sampling, "measure", partial(sampling.measure, sizes=((17, 3),)))
     app = typer.Typer()
-    app.command()(command.main)
+    app.command()(command.measured)
     done = CliRunner().invoke(app, ["sampling", "--repetitions", "1", "--json", str(tmp_path / "r")])
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "r").read_text())["rows"]
