@@ -1,4 +1,4 @@
-"""Malformed input, some seven hundred of it, each with what its one line has to name.
+"""Malformed input, more than fifteen hundred inputs, each with what its one line has to name.
 
 A case is files, a command and a culprit. It is refused with status 2 and one line that matches the culprit, and nothing
 is written. Cases of one family differ in what is wrong, or in where.
