@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from .mdp.tree import PrefixTree as PrefixTree
     from .mdp.tree import pack as pack
     from .mdp.vocabulary import Vocabulary as Vocabulary
-    from .metrics import frontiers as mauve  # noqa: F401
     from .metrics import growth as growth
+    from .metrics import text_sets as mauve  # noqa: F401
     from .metrics.entries import Metric as Metric
     from .metrics.reported import evaluation as evaluation
     from .policy import StepValues as StepValues
@@ -109,7 +109,7 @@ _MODULES = {
     "exact": "theory.exact",
     "experts": "learning.experts",
     "growth": "metrics.growth",
-    "mauve": "metrics.frontiers",
+    "mauve": "metrics.text_sets",
     "metrics": "metrics",
     "noise": "learning.noise",
     "objectives": "learning.objectives",

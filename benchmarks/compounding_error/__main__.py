@@ -25,7 +25,8 @@ from .running.cells import cells_of
 from .running.engines import ENGINES
 from .running.records import read
 from .running.runner import cores, kept, settled, strangers
-from .studies import PRESETS, loading
+from .studies import PRESETS
+from .studies.base import loading
 from .studies.quick import QUICK
 from .study import Arm, Place, Study
 

@@ -65,7 +65,7 @@ def measured(
         for head in (name, "ours", "peer", "unit", "ratio", "spread"):
             table.add_column(head, justify="left" if head == name else "right")
         with console.status(name):
-            measure = importlib.import_module(f".{name}", __package__).measure
+            measure = importlib.import_module(f".sections.{name}", __package__).measure
             for r in measure(repetitions, where) if name in ON_CUDA else measure(repetitions):
                 rows.append(asdict(r))
                 spread = f"{r.low:.2f}-{r.high:.2f}"

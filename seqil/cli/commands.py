@@ -30,11 +30,11 @@ from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import MEASURED, located, make_task, make_training, say_doubts
 from ..runs.settings import Settings, merged, read_config, refuse_without_effect
-from ..runs.validation import MEASURE, validated
 from . import showing
 from .described import show_rows
 from .together import joined
 from .training_loop import carry_on
+from .validation import MEASURE, validated
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 

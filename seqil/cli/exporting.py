@@ -15,7 +15,7 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the model.", parser=pars
 @app.command(epilog="Example:\n\n  seqil seal ./my-model")
 def seal(folder: Folder) -> None:
     """Accept the files of a model's folder as they are now, after you edited one on purpose."""
-    from ..policy import seals
+    from ..policy.saved import seals
 
     print(f"{seals.seal(folder)} files of {folder} are sealed")
 

@@ -22,7 +22,7 @@ from ..policy.token_policy import TokenPolicy
 from ..rollouts.rollouts import rollout
 from ..runs.checkpoint import RunFolder
 from ..runs.resumption import warn
-from ..runs.validation import Validation
+from .validation import Validation
 
 _END_OF_PROMPT = "[|]"
 _BETWEEN = "---"

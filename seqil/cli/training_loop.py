@@ -19,7 +19,7 @@ from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..runs.checkpoint import RunFolder
 from ..runs.stopping import Stop, stoppable
-from ..runs.validation import Validation
+from .validation import Validation
 
 _BETWEEN = 5.0  # seconds between two lines
 

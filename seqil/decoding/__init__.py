@@ -1,7 +1,7 @@
 """Decoding rules: a law goes in, a law comes out."""
 
-from .automata import Automaton
-from .constraints import Standing
+from .constrained.automata import Automaton
+from .constrained.constraints import Standing
 from .interface import Policy, Rule, Warp
 from .named_rules import NamedRule
 from .rules import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .constraints import Constrained, Standing
+from .constrained.constraints import Constrained, Standing
 from .interface import Policy, Warp
 
 
@@ -21,7 +21,7 @@ class NamedRule:
         begin: as in `Rule`.
         forwards: lengths of prefixes -> positions that the warp feeds to the model at each, both int64.
         forbids: a rollout with it forbids what was deleted, as the memory `tried` does; its warp does nothing.
-        allows: of a rule that constrains the text that stands, see `seqil.decoding.constraints`; else None.
+        allows: of a rule that constrains the text that stands, see `seqil.decoding.constrained.constraints`; else None.
     """
 
     name: str

@@ -24,12 +24,13 @@ from transformers import LogitsProcessor, MinPLogitsWarper, TopKLogitsWarper, To
 from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
-from . import banned, processors
-from .automata import Automaton, Following
+from . import processors
+from .constrained import banned
+from .constrained.automata import Automaton, Following
+from .constrained.patterns import automaton_of
+from .constrained.spelling import pieces
 from .contrastive import Contrast
 from .named_rules import NamedRule
-from .patterns import automaton_of
-from .spelling import pieces
 
 
 def top_k(k: int) -> NamedRule:

@@ -4,7 +4,7 @@
 - `positions`: laws before every token of a text: step errors, entropies, likelihoods by position.
 - `lifetimes`: time to the first error, with censoring. `growth`: how errors grow with the horizon.
 - `deletions`: how errors are found and deleted. `costs`: what sampling took.
-- `diversity`, `frontiers`: texts without a teacher.
+- `text_sets`: texts without a teacher.
 """
 
 from .costs import Cost, cost, flops, forward_flops
@@ -21,8 +21,6 @@ from .distances import (
     token_log_probs,
     total_variation,
 )
-from .diversity import distinct, exact_matches, ngram_entropy, repetition
-from .frontiers import mauve
 from .growth import TwoRates, local_slopes, log_log_slope, quadratic, two_rates, weibull_shape
 from .lifetimes import (
     Floats,
@@ -57,6 +55,7 @@ from .positions import (
     teacher_negative_log_likelihood,
     teacher_surprisal,
 )
+from .text_sets import distinct, exact_matches, mauve, ngram_entropy, repetition
 
 __all__ = [
     "RARE",

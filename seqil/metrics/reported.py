@@ -22,12 +22,11 @@ from ..statistics.estimates import Estimate, mean, proportion, quotient, ratio
 from .costs import Cost
 from .deletions import Backspaces, repetition_rate
 from .distances import excess_accumulated_error
-from .diversity import repetition
 from .entries import Metric, by_difference, by_ratio
-from .frontiers import mauve
 from .lifetimes import Floats, hazard
 from .positions import Steps, along, nats_per_token, negative_log_likelihood, rare_tokens
 from .samples import Sample
+from .text_sets import mauve, repetition
 
 _LAWS = 256
 """Demonstrations whose laws over all tokens are computed."""

@@ -25,10 +25,10 @@ from ..models.head_rows import MEMORY, Choice, behind_tokens, give_backspace, na
 from ..models.modes import evaluating
 from ..models.precision import DType, computed
 from .activations import fuse_gelu
-from .files import Saved
 from .language_model import LanguageModel
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
 from .refusals import refuse_no_model, refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
+from .saved.files import Saved
 from .values import StepValues, step_values
 
 

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertForMaskedLM
 from ..capacity import check_memory
 from ..errors import InvalidInputError
 from ..mdp.vocabulary import Vocabulary
-from ..policy.files import SETTINGS, load_model
+from ..policy.saved.files import SETTINGS, load_model
 from ..randomness import seeded
 from .whole_text import WholeTextPolicy
 

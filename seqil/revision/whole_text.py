@@ -20,8 +20,8 @@ from ..mdp.prefix import Prefixes, Prompts
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
-from ..policy import seals
-from ..policy.files import load_model
+from ..policy.saved import seals
+from ..policy.saved.files import load_model
 from ..randomness import seeded
 
 _HEADS = "heads.safetensors"

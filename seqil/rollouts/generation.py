@@ -17,7 +17,7 @@ from ..errors import InvalidInputError
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import MARK, MEMORY, name_of
-from ..policy.files import SETTINGS, Saved
+from ..policy.saved.files import SETTINGS, Saved
 from ..policy.token_policy import TokenPolicy
 from .rollouts import rollout
 

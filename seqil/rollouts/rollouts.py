@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..capacity import check_memory
-from ..decoding.constraints import Constrained, split
+from ..decoding.constrained.constraints import Constrained, split
 from ..decoding.interface import begun
 from ..errors import InvalidInputError
 from ..errors.arguments import typed

@@ -31,7 +31,7 @@ from torch import Tensor
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, replace, taken_back
 from ..errors import CheckpointError
-from ..policy.seals import sha256
+from ..policy.saved.seals import sha256
 from ..policy.token_policy import TokenPolicy
 
 _TENSOR, _ITEMS = "__tensor__", "__items__"

@@ -24,7 +24,7 @@ from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import with_lora
 from ..models.folders import has_tokenizer, refuse_other_vocabulary, with_tokenizer
 from ..models.head_rows import Choice
-from ..policy.files import SETTINGS, load_model
+from ..policy.saved.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
 from ..randomness import seeded
 from ..revision import making

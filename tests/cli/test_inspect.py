@@ -9,9 +9,9 @@ import pytest
 import torch
 from command_line import SMALL, refused
 
-from seqil.cli.inspecting import sparkline
-from seqil.cli.inspection import Sampling, comparison_table, inspected, settings_table
 from seqil.cli.options import main
+from seqil.cli.reporting.inspecting import sparkline
+from seqil.cli.reporting.inspection import Sampling, comparison_table, inspected, settings_table
 
 
 def typed(*arguments):

@@ -26,7 +26,7 @@ from envs.tasks.markov.automaton import Automaton as AutomatonTask
 from seqil import TokenPolicy, Vocabulary, rollout, start
 from seqil.cli.options import main
 from seqil.decoding import Automaton, Standing, ban, grammar, parse, processor, top_k
-from seqil.decoding.patterns import automaton_of, byte_ranges
+from seqil.decoding.constrained.patterns import automaton_of, byte_ranges
 from seqil.errors import InvalidInputError
 from seqil.rollouts import rollout_reference
 from seqil.runs import plugins

@@ -14,7 +14,7 @@ from seqil import Trajectories, Vocabulary
 from seqil.learning.divergences import DIVERGENCES, Divergence, chi2_mixture
 from seqil.learning.objectives import sequence_match
 from seqil.policy.values import StepValues
-from tests.laws.list_model import RememberingRow, Row
+from tests.subjects.list_model import RememberingRow, Row
 
 PROMPT = [0]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqil import Trajectories, Vocabulary, mistype, noise, start
 from seqil.mdp.bans import Bans
 from seqil.testing.agents import tiny_policy
-from tests.laws.list_model import RememberingRow, Row, cases
+from tests.subjects.list_model import RememberingRow, Row, cases
 
 
 def noised(case, rate, burst, mask, seed=0):

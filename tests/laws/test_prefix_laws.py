@@ -2,10 +2,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from list_model import Row, limits, prompts, vocabularies
 
 from seqil import legal_actions, start, transition
 from seqil.mdp.prefix import Prefixes
+from tests.subjects.list_model import Row, limits, prompts, vocabularies
 
 walks = st.lists(st.lists(st.integers(0, 4), min_size=4, max_size=4), max_size=14)
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from list_model import Row, cases, limits, prompts, vocabularies
 
 from seqil import Trajectories, start, transition
 from seqil.errors import InvalidInputError
+from tests.subjects.list_model import Row, cases, limits, prompts, vocabularies
 
 
 def contents(t: Trajectories) -> list:

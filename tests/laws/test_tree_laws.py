@@ -1,8 +1,8 @@
 import torch
 from hypothesis import given
-from list_model import Row, cases
 
 from seqil import Trajectories, Vocabulary, pack
+from tests.subjects.list_model import Row, cases
 
 
 def path(tree, row: int, node: int) -> list:

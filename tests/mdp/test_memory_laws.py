@@ -13,7 +13,7 @@ from seqil.errors import InvalidInputError
 from seqil.mdp.bans import Bans, legal_along, states_before
 from seqil.mdp.memory import HISTORY, PREFIX, TRIED, Memory
 from seqil.testing.agents import tiny_policy
-from tests.laws.list_model import RememberingRow, cases, limits, prompts, vocabularies
+from tests.subjects.list_model import RememberingRow, cases, limits, prompts, vocabularies
 
 BOTH = Memory("both", forbids=True, rewinds=False)
 walks = st.lists(st.lists(st.integers(0, 59), min_size=4, max_size=4), max_size=16)

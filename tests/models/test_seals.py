@@ -10,7 +10,8 @@ from small_llama import V, llama
 
 from seqil import TokenPolicy
 from seqil.errors import CheckpointError
-from seqil.policy import load_model, seals
+from seqil.policy import load_model
+from seqil.policy.saved import seals
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from small_llama import V, llama
 
 from seqil import TokenPolicy
 from seqil.errors import CheckpointError, InvalidInputError, first_line
-from seqil.policy.files import load_model
+from seqil.policy.saved.files import load_model
 
 
 def test_a_head_that_is_not_its_table_is_kept_though_the_config_calls_it_tied(tmp_path):

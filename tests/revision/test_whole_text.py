@@ -14,8 +14,8 @@ from transformers import (
 )
 
 import seqil
-from agents.ice import ICE, corrupted
-from agents.masked import Masked, drawn_set
+from agents.revising.ice import ICE, corrupted
+from agents.revising.masked import Masked, drawn_set
 from envs.tasks import Potentials
 from seqil import Trajectories, Vocabulary
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError

@@ -17,7 +17,7 @@ from benchmarks.compounding_error.running.cells import Cell, cells_of, rows_of, 
 from benchmarks.compounding_error.running.records import read
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.agents import AGENTS
-from benchmarks.compounding_error.studies.parts import MLE, SEQUENCE_MATCH
+from benchmarks.compounding_error.studies.base.parts import MLE, SEQUENCE_MATCH
 from benchmarks.compounding_error.study import Arm, Decoding
 from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError

@@ -17,9 +17,10 @@ from benchmarks.compounding_error.page.markup import note
 from benchmarks.compounding_error.running.cells import cells_of
 from benchmarks.compounding_error.running.engines import ENGINES, attempt
 from benchmarks.compounding_error.running.records import read
-from benchmarks.compounding_error.studies import PRESETS, loading
-from benchmarks.compounding_error.studies.loading import from_file
-from benchmarks.compounding_error.studies.questions import QUESTIONS
+from benchmarks.compounding_error.studies import PRESETS
+from benchmarks.compounding_error.studies.base import loading
+from benchmarks.compounding_error.studies.base.loading import from_file
+from benchmarks.compounding_error.studies.base.questions import QUESTIONS
 from benchmarks.compounding_error.study import Decoding, Hypothesis, Questions, Section
 from seqil.errors import InvalidInputError
 from seqil.runs import plugins

@@ -13,7 +13,7 @@ from benchmarks.compounding_error.analysis.results import Results
 from benchmarks.compounding_error.hypotheses.claims import Claim, either, judged, status, verdicts
 from benchmarks.compounding_error.hypotheses.written_down import HYPOTHESES
 from benchmarks.compounding_error.running.cells import Cell
-from benchmarks.compounding_error.studies.parts import IMITATED, MASKED, MLE
+from benchmarks.compounding_error.studies.base.parts import IMITATED, MASKED, MLE
 from benchmarks.compounding_error.study import Arm, Decoding, Questions, Study
 from envs.tasks import NGram
 from seqil.statistics import Estimate, holm

@@ -4,7 +4,7 @@ import json
 import math
 
 from benchmarks.compounding_error.running.cells import cells_of
-from benchmarks.compounding_error.studies.parts import MLE
+from benchmarks.compounding_error.studies.base.parts import MLE
 from benchmarks.compounding_error.study import Arm, Decoding, Place, Study
 from seqil.runs import strict_json
 from seqil.statistics import Estimate

@@ -18,7 +18,7 @@ from seqil.mdp.memory import TRIED
 from seqil.rollouts import rollout_reference
 from seqil.theory.closed_forms import Guess
 from seqil.theory.enumeration import prefix_table
-from tests.laws.list_model import RememberingRow
+from tests.subjects.list_model import RememberingRow
 
 PROMPT = [0]
 

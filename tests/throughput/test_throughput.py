@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from agents.behavior_cloning import BehaviorCloningLoss
 from benchmarks.compounding_error.running.runner import cores
 from benchmarks.throughput import __main__ as command
-from benchmarks.throughput import environments, generation, memories, sampling, side_by_side, updates
-from benchmarks.throughput.loss_memory import PEERS, ours
-from benchmarks.throughput.refilling import EndAt
+from benchmarks.throughput.sections import environments, generation, memories, sampling, side_by_side, updates
+from benchmarks.throughput.sections.loss_memory import PEERS, ours
+from benchmarks.throughput.sections.refilling import EndAt
 from benchmarks.throughput.subjects.lean import LeanGPT2
 from benchmarks.throughput.subjects.measure import compare, ratio
 from benchmarks.throughput.subjects.models import Subject

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from seqil import Task, TokenPolicy, Trajectories, metrics
 from seqil.durable import naming
 from seqil.mdp.prefix import Prompts, pad_prompts
-from seqil.policy.seals import sha256
+from seqil.policy.saved.seals import sha256
 from seqil.runs import strict_json
 
 from ..study import Decoding

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..study import Arm, Decoding, Study
-from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
-from .questions import QUESTIONS
+from .base.parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
+from .base.questions import QUESTIONS
 
 _TOLD = (
     with_backspace("DAgger", "dagger", expert="teacher", warm_up=0.5),

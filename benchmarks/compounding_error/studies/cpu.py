@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..study import Arm, Decoding, Place, Study
-from .parts import (
+from .base.parts import (
     AVERAGED,
     EXACT_PLACES,
     IMITATED,
@@ -18,7 +18,7 @@ from .parts import (
     TABU,
     UNDEFINED,
 )
-from .questions import QUESTIONS
+from .base.questions import QUESTIONS
 
 NOT_STAR = ("automaton", "add_in_base", "chain", "ngram", "hmm-order-1", "pydoc")
 WITH_TEACHER = ("automaton", "add_in_base", "chain", "ngram", "hmm-order-1", "star")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..hypotheses.over_controls import wins
 from ..study import Arm, Decoding, Highlight, Place, Questions, Study
-from .parts import EXACT_PLACES, MASKED, MIN_P, MLE, TABU
+from .base.parts import EXACT_PLACES, MASKED, MIN_P, MLE, TABU
 from .search import OWN_BURSTS
 
 MEMORIES = ("prefix", "tried", "history")

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..hypotheses.over_controls import wins
 from ..study import Arm, Decoding, Place, Questions, Study
+from .base.parts import IMITATED, MASKED, MIN_P, MLE, NOT_THE_ANSWER, TABU, with_backspace
 from .memory import CHAIN, MEMORIES, MEMORY, cloned, roomy
-from .parts import IMITATED, MASKED, MIN_P, MLE, NOT_THE_ANSWER, TABU, with_backspace
 from .search import OWN_BURSTS
 
 GRID: dict[str, tuple[Any, ...]] = {

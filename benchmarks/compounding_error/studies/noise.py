@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..study import Arm, Study
-from .parts import EXACT_PLACES, MLE
-from .questions import QUESTIONS
+from .base.parts import EXACT_PLACES, MLE
+from .base.questions import QUESTIONS
 
 NOISES: dict[str, dict[str, Any]] = {
     "uniform": {"noise": "uniform"},

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..study import Place, Study
-from .parts import FORBIDDEN, IMITATED, MASKED, MLE, PYDOC, SEQUENCE_MATCH
-from .questions import QUESTIONS
+from .base.parts import FORBIDDEN, IMITATED, MASKED, MLE, PYDOC, SEQUENCE_MATCH
+from .base.questions import QUESTIONS
 
 QUICK = Study(
     "quick",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from ..hypotheses.over_controls import wins
 from ..page.training_curve import TRAINING
 from ..study import Arm, Decoding, Place, Questions, Study
-from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, TABU
+from .base.parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, TABU
 from .search import CONFIRM, COOL, SCARCE
 
 BIASES = tuple((f"backspace_bias={b}",) for b in ("1", "1.5", "2", "2.5"))

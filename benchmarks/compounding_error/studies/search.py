@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..study import Arm, Decoding, Place, Study
-from .parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, TABU
-from .questions import QUESTIONS
+from .base.parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, TABU
+from .base.questions import QUESTIONS
 
 GRID: dict[str, tuple[Any, ...]] = {
     "divergence": ("chi2_mixture", "jensen_shannon", "forward_kl"),

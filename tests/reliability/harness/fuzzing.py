@@ -109,7 +109,7 @@ def _state(path):
 
 
 def _saved(path):
-    from seqil.policy.files import Saved
+    from seqil.policy.saved.files import Saved
 
     return Saved.read(path.parent)
 

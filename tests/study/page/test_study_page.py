@@ -12,8 +12,8 @@ from small_studies import ARM, PLACE, STUDY, stored, synthetic
 from benchmarks.compounding_error.analysis.results import Results
 from benchmarks.compounding_error.page import report
 from benchmarks.compounding_error.running.cells import Cell, run
-from benchmarks.compounding_error.studies.parts import MASKED
-from benchmarks.compounding_error.studies.questions import QUESTIONS
+from benchmarks.compounding_error.studies.base.parts import MASKED
+from benchmarks.compounding_error.studies.base.questions import QUESTIONS
 from benchmarks.compounding_error.study import Study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

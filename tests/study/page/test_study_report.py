@@ -22,8 +22,8 @@ from benchmarks.compounding_error.page import figures, report
 from benchmarks.compounding_error.page.panels import PANELS, survival_curves
 from benchmarks.compounding_error.running.cells import Cell, rows_of, run
 from benchmarks.compounding_error.studies import PRESETS
-from benchmarks.compounding_error.studies.parts import MASKED
-from benchmarks.compounding_error.studies.questions import QUESTIONS
+from benchmarks.compounding_error.studies.base.parts import MASKED
+from benchmarks.compounding_error.studies.base.questions import QUESTIONS
 from benchmarks.compounding_error.study import Study
 from benchmarks.compounding_error.verification import verify
 from seqil import metrics

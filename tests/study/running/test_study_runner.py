@@ -19,7 +19,7 @@ from benchmarks.compounding_error.running.engines import attempt, local, on_ray,
 from benchmarks.compounding_error.running.records import appending, being_written, read
 from benchmarks.compounding_error.running.runner import duration, missing, seconds_left, strangers
 from benchmarks.compounding_error.studies import PRESETS
-from benchmarks.compounding_error.studies.parts import MLE
+from benchmarks.compounding_error.studies.base.parts import MLE
 from benchmarks.compounding_error.study import Arm
 from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError, MissingExtraError, SeqilError

@@ -1,0 +1,1 @@
+"""Agents whose policies see a whole text."""

@@ -1,0 +1,1 @@
+"""Rules that keep the text that stands within a language."""

@@ -1,0 +1,187 @@
+"""Folders of Hugging Face models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ...capacity import read_bytes
+from ...errors import CheckpointError, first_line
+from ...mdp.memory import PREFIX, Memory
+from ...mdp.vocabulary import Vocabulary
+from ...models import adapters
+from ...models.head_rows import MARK, MEMORY, name_of, rows_of
+from ...models.plain_generation import written_plainly
+from . import seals, tokenizers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ..language_model import LanguageModel
+
+_ROW = "backspace_row.safetensors"
+_GENERATE = Path(__file__).with_name("custom_generate.txt")
+SETTINGS = seals.SETTINGS
+
+
+def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
+    """The Hugging Face causal (or masked) LM of a local folder; safetensors only, nothing is unpickled or downloaded.
+
+    Raises:
+        CheckpointError: no such folder, no model in it, a damaged one, one that brings its own code, or weights that
+            are not those of the model that its config describes.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    if not (Path(folder) / "config.json").exists():
+        raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
+    _refuse_unreadable(Path(folder))
+    how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    try:
+        with torch.random.fork_rng(devices=[]):  # what is missing is drawn, before it is refused
+            kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+            model, report = kind.from_pretrained(Path(folder).absolute(), **how)  # it is known by that ever after
+    except Exception as error:  # whatever a file may hold breaks transformers anywhere
+        raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
+    for what in ("missing", "unexpected", "mismatched"):
+        names = sorted(map(str, report.get(f"{what}_keys", ())))
+        if names:
+            raise CheckpointError(
+                f"model {str(folder)!r} holds other weights than its config.json describes: {len(names)} are {what}, "
+                f"the first is {names[0]}; give them the names that transformers gives them"
+            )
+    _refuse_whole_numbers(Path(folder), model)
+    return model
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Weights that would be unpickled, and settings that transformers passes over where it cannot read them."""
+    pickled = sorted(folder.glob("*.bin"))
+    if pickled and not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{pickled[0]} holds pickled weights, which could run code and are not read; load them with transformers "
+            "where you trust them, and save_pretrained writes safetensors"
+        )
+    settings = folder / "generation_config.json"
+    try:
+        found = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{settings} is damaged ({first_line(error)}); restore or remove it") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{settings} holds no JSON object; restore or remove it")
+
+
+def _refuse_whole_numbers(folder: Path, model: PreTrainedModel) -> None:
+    """transformers casts weights of any kind to numbers with a fraction, in silence."""
+    if getattr(model.config, "quantization_config", None) is not None:
+        return
+    prefix = f"{model.base_model_prefix}."
+    parameters = {name.removeprefix(prefix) for name, _ in model.named_parameters()}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  # it is no mapping
+                kind = opened.get_slice(name).get_dtype()
+                if name.removeprefix(prefix) in parameters and not kind.startswith(("F", "BF")):
+                    raise CheckpointError(
+                        f"{file}: {name} holds numbers of type {kind}, which are no weights; "
+                        "save the model in float32 or bfloat16"
+                    )
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What `seqil.json` says beside a model."""
+
+    vocabulary: Vocabulary
+    backspace: bool
+    memory: Memory
+
+    def write(self, policy: LanguageModel, folder: Path, tokenizer: Any = None) -> None:
+        """Write the model, with the generation config by which it writes tokens alone, its tokenizer, and this.
+
+        Of a model with adapters, they and the row of the backspace are written, and the name of the model.
+
+        Raises:
+            CheckpointError: a model that transformers loads but does not save.
+            InvalidInputError: a tokenizer of another vocabulary; nothing is written then.
+        """
+        model = policy.model
+        if tokenizer is None:
+            tokenizer = tokenizers.beside(model, self.vocabulary, self.backspace)
+        elif self.backspace:
+            tokenizer = tokenizers.with_backspace(tokenizer, self.vocabulary)
+        if self.backspace:  # the code beside the model knows the memory by this
+            setattr(model.config, MEMORY, self.memory.name)
+        try:
+            with written_plainly(model, self.vocabulary.eos, range(self.vocabulary.size, rows_of(model))):
+                if policy.adapted:
+                    adapters.save(policy.adapted[0], folder)
+                else:
+                    model.save_pretrained(folder)
+        except (OSError, SafetensorError):
+            raise
+        except Exception as error:  # whatever a model brought along
+            raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
+        if policy.row is not None:
+            save_file({"row": policy.row.detach().cpu()}, folder / _ROW)
+        elif self.backspace:
+            (folder / "custom_generate").mkdir(exist_ok=True)
+            shutil.copyfile(_GENERATE, folder / "custom_generate" / "generate.py")
+        if tokenizer is not None:
+            tokenizer.save_pretrained(folder)
+        said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
+        seals.write_sealed(folder, said)
+
+    @classmethod
+    def read(cls, folder: Path, verify: bool = True) -> Saved:
+        """What `write` wrote.
+
+        Args:
+            folder: that of the model.
+            verify: whether the files beside it must be those that were written.
+
+        Raises:
+            CheckpointError: it is missing or damaged, or a file beside it is.
+        """
+        path = folder / SETTINGS
+        try:
+            said = json.loads(read_bytes(path).decode())
+            if not isinstance(said["backspace"], bool):
+                raise TypeError(f"backspace is {said['backspace']!r}, neither true nor false")
+            found = cls(Vocabulary.of(said["vocabulary"]), said["backspace"], Memory.of(said.get("memory", PREFIX)))
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
+            ) from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
+        if verify:
+            seals.check(folder, said)
+        return found
+
+    def load(self, folder: Path) -> nn.Module:
+        """The model beside it, once its head has proved to be of this vocabulary, with its adapters."""
+        adapted = (folder / adapters.SETTINGS).exists()
+        model, V = load_model(adapters.base_of(folder) if adapted else folder), self.vocabulary.size
+        rows, mark = rows_of(model), getattr(model.config, MARK, V)
+        if rows < V + (self.backspace and not adapted):
+            raise CheckpointError(f"{folder}: the head has {rows} rows, too few for {self.vocabulary}")
+        if mark != V:
+            raise CheckpointError(f"{folder}: config.json marks row {mark} as the backspace, {SETTINGS} {V}")
+        return adapters.load(model, folder) if adapted else model
+
+    def row(self, folder: Path) -> Tensor:
+        """The head row of the backspace beside adapters."""
+        try:
+            row: Tensor = load_file(folder / _ROW)["row"]
+            return row
+        except (OSError, KeyError, SafetensorError) as error:
+            raise CheckpointError(f"{folder / _ROW} is missing or damaged ({first_line(error)}); restore it") from None
