@@ -105,7 +105,7 @@ def test_what_ranks_are_told_wrongly_is_one_line(tmp_path, monkeypatch):
     assert found == [(2, wanted), (2, "")]
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "tutorials" / "203_several_devices.md").read_text(encoding="utf-8")
 
 
 def block(of, number):
@@ -129,6 +129,7 @@ def test_the_page_on_devices_is_right(tmp_path, monkeypatch):
     assert len(one.splitlines()) == 4
     subprocess.run(["bash", "-n", "-c", block("bash", 2)], check=True)
     assert "--engine slurm" in block("bash", 3)
+    assert "--engine ray" in block("bash", 4)
 
 
 def printed(script):
