@@ -107,8 +107,8 @@ print(rollout.batch_size, sorted(rollout["next"].keys()))
 #
 # Its policies begin with a linear layer, so the cells are shown as one-hot rows, and `MaskablePPO` of sb3-contrib finds
 # `action_masks()` by itself. The task is the least that can be learned in seconds: after the token t write t + 1, t + 2 and
-# t, modulo 3, and then the end. `pip install -e ".[clients]"` installs both; expect about half of the texts to be right after
-# this short training, and all of them after 3 times as many steps<!-- by docs/tutorials/102_the_environment.py -->.
+# t, modulo 3, and then the end. `pip install -e ".[clients]"` installs both. With one seed 0.85 of the texts were right after
+# this short training, and 0.90 after 3 times as many steps<!-- by docs/tutorials/102_the_environment.py -->.
 
 # %%
 import importlib.util
