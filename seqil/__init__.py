@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .learning import experts as experts
     from .learning import noise as noise
     from .learning import objectives as objectives
+    from .learning import rewards as rewards
     from .learning.agent import Agent as Agent
     from .learning.loss import TrajectoryLoss as TrajectoryLoss
     from .learning.noise import mistype as mistype
@@ -114,6 +115,7 @@ _MODULES = {
     "noise": "learning.noise",
     "objectives": "learning.objectives",
     "policy": "policy",
+    "rewards": "learning.rewards",
     "rollouts": "rollouts",
     "selection": "selection",
     "statistics": "statistics",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-Kind = StrEnum("Kind", "agents tasks rules experts noise metrics studies")
+Kind = StrEnum("Kind", "agents tasks rules experts rewards noise metrics studies")
 _STUDIES = "benchmarks.compounding_error.studies"
 
 

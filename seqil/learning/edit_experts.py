@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -39,23 +39,23 @@ def edit_towards(edits: Edits) -> EditExpert:
     return law
 
 
-def edit_distances(edits: Edits, one: Tensor, other: Tensor) -> Tensor:
+def edit_distances(kinds: Sequence[str], one: Tensor, other: Tensor) -> Tensor:
     """Fewest edits between all beginnings of two texts: float64 [K, n + 1, m + 1], infinite where none lead there.
 
     Args:
-        edits: whose kinds may be used.
+        kinds: those of `seqil.mdp.edits.KINDS` that may be used.
         one: int64 [K, n], the text.
         other: int64 [K, m], what it is to become.
     """
     (n, m), free = (one.shape[1], other.shape[1]), torch.inf
-    cost = {kind: 1.0 if kind in edits.kinds else free for kind in ("insert", "delete", "substitute")}
+    cost = {kind: 1.0 if kind in kinds else free for kind in ("insert", "delete", "substitute")}
     step = torch.arange(m + 1, dtype=torch.float64, device=one.device)
     row = torch.where(step > 0, step * cost["insert"], 0.0).expand(len(one), -1) if m else step.expand(len(one), -1)
     rows = [row]
     for i in range(n):
         matched = row[:, :-1] + torch.where(one[:, i, None] == other, 0.0, cost["substitute"])
         row = torch.minimum(row + cost["delete"], pad(matched, (1, 0), value=free))
-        if "insert" in edits.kinds:
+        if "insert" in kinds:
             row = (row - step).cummin(1).values + step
         rows.append(row)
     return torch.stack(rows, 1)
@@ -73,8 +73,8 @@ def _generated(prefixes: Prefixes) -> tuple[Tensor, Tensor]:
 def _on_a_way(edits: Edits, text: Tensor, n: Tensor, wanted: Tensor, m: Tensor) -> Tensor:
     """Edits on some shortest way: bool [K, A]."""
     W, V = edits.max_length, edits.vocabulary.size
-    first = edit_distances(edits, text, wanted)
-    last = _of_ends(edit_distances(edits, _backwards(text, n), _backwards(wanted, m)), n, m)
+    first = edit_distances(edits.kinds, text, wanted)
+    last = _of_ends(edit_distances(edits.kinds, _backwards(text, n), _backwards(wanted, m)), n, m)
     rows = torch.arange(len(n), device=n.device)
     total = first[rows, n, m][:, None, None]
     inside = (torch.arange(W + 1, device=n.device) <= n[:, None])[:, :, None]

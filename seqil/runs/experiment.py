@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from ..capacity import check_memory
 from ..errors import InvalidInputError, check_known, first_line
-from ..learning import divergences, experts, noise
+from ..learning import divergences, experts, noise, rewards
 from ..learning.agent import Agent
 from ..learning.processes import Ranks
 from ..learning.training import Corruption, Training
@@ -38,6 +38,8 @@ MEASURED = 2
 _SPARE_ACTIONS = 64
 _LAYER_BYTES = 2**18
 _COPIES = 3  # of the demonstrations, while they are made
+_MADE: dict[str, Mapping[str, Any]] = {"experts": experts.EXPERTS, "rewards": rewards.REWARDS}
+"""Kinds of values that are made of a task and the learner."""
 
 
 def make_task(settings: Settings) -> Task:
@@ -246,9 +248,10 @@ def agent_options(cls: type[Agent], options: Mapping[str, Any], task: Task, poli
         if setting in given:
             raise InvalidInputError(f"{setting} is no option of the agent; give --{setting.replace('_', '-')}")
     for option, values in cls.choices.items():
-        if option in given and values is experts.EXPERTS:
-            given[option] = plugins.made("experts", given[option], task, policy)
-        elif option in given:
+        kind = next((kind for kind, table in _MADE.items() if values is table), None)
+        if option in options and kind is not None:
+            given[option] = plugins.made(kind, given[option], task, policy)
+        elif option in options:
             check_known(option, given[option], values)
             given[option] = values[given[option]]
     if cls.choices.get("divergence") is divergences.DIVERGENCES:

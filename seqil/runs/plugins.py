@@ -1,7 +1,7 @@
 """What is built in or installed by others is found by its entry point; one's own by its file.
 
-Kinds are `agents`, `tasks`, `rules`, `experts`, `noise`, `metrics` and `studies`; their entry point groups are
-`seqil.agents` and so on.
+Kinds are `agents`, `tasks`, `rules`, `experts`, `rewards`, `noise`, `metrics` and `studies`; their entry point groups
+are `seqil.agents` and so on.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _MAKERS = {
     "rules": "register one that returns a rule",
     "experts": "register one of (task, learner) that returns a seqil.experts.Expert",
     "noise": "register one of (task, learner) that returns seqil.noise.Weights",
+    "rewards": "register one of (task, learner) that returns a seqil.rewards.TextReward",
 }
 
 
@@ -60,8 +61,8 @@ def registered(kind: str) -> list[Plugin]:
 def load(kind: str, name: str) -> Any:
     """What is registered under `name`, or stands in a file or module, `my_agents.py:Mine`.
 
-    Of agents and tasks it is the class; of rules what makes one of its arguments; of experts and noise what makes one
-    of a task and the learner; of metrics and studies the thing itself.
+    Of agents and tasks it is the class; of rules what makes one of its arguments; of experts, rewards and noise
+    what makes one of a task and the learner; of metrics and studies the thing itself.
 
     Raises:
         InvalidInputError: no distribution registers the name, several do, or what one registers cannot be imported or
@@ -139,7 +140,7 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
 
 
 def made(kind: str, name: str, *args: Any) -> Any:
-    """What the maker `name` makes: an expert or a source of noise, that is a function of prefixes.
+    """What the maker `name` makes: an expert, a reward or a source of noise, that is a function of prefixes.
 
     Raises:
         InvalidInputError: there is no such maker, it failed, or what it returned is no function. It is named.
@@ -197,8 +198,11 @@ def _built_in(kind: str) -> Mapping[str, Callable[..., Any]]:
     from ..decoding.rules import RULES
     from ..learning.experts import EXPERTS
     from ..learning.noise import SOURCES
+    from ..learning.rewards import REWARDS
 
-    tables: dict[str, Mapping[str, Callable[..., Any]]] = {"rules": RULES, "experts": EXPERTS, "noise": SOURCES}
+    tables: dict[str, Mapping[str, Callable[..., Any]]] = {
+        **{"rules": RULES, "experts": EXPERTS, "rewards": REWARDS, "noise": SOURCES}
+    }
     return tables.get(kind, {})
 
 

@@ -1,6 +1,5 @@
 """Each agent's loss: its gradient, and what it must not depend on."""
 
-import math
 
 import pytest
 import torch
@@ -8,11 +7,10 @@ from bandits import doubles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents import slic, sqil, unlikelihood
+from agents import sqil, unlikelihood
 from agents.gold import GOLD
 from agents.scheduled_sampling import ScheduledSampling, mix
 from agents.sequence_match import SequenceMatch
-from agents.slic import SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
 from seqil import Trajectories, Vocabulary, divergences, objectives
@@ -41,11 +39,9 @@ def test_gradients_of_step_divergences(name):
     assert torch.autograd.gradcheck(loss, doubles(3, 3))
 
 
-def test_gradients_of_unlikelihood_calibration_residual_and_likelihood():
+def test_gradients_of_unlikelihood_residual_and_likelihood():
     counted = torch.tensor([[True, False], [True, True]])
     assert torch.autograd.gradcheck(lambda x: unlikelihood.log_complement(-1 - x.square(), counted), doubles(2, 2))
-    alike = torch.tensor([0.1, 0.2, 0.3, 0.3])
-    assert torch.autograd.gradcheck(lambda x: slic.calibration(x, alike, 2, 1.0), doubles(4))
     everywhere = torch.ones(2, 3, dtype=torch.bool)
     mask, ended = everywhere.clone(), torch.tensor([True, False])
     mask[1, 2] = False
@@ -150,8 +146,7 @@ def test_scheduled_sampling_goes_on_beyond_its_schedule(warm_up):
 
 @pytest.mark.parametrize(
     ("make", "options", "message"),
-    [(SLiC, {"samples": 1}, "SLiC: samples=1 must be at least 2"), (SLiC, {"margin": -1.0}, "SLiC: margin=-1.0"),
-     (SLiC, {"weight": math.nan}, "SLiC: weight=nan"), (SQIL, {"reward": -1.0}, "SQIL: reward=-1.0"),
+    [(SQIL, {"reward": -1.0}, "SQIL: reward=-1.0"),
      (SQIL, {"cloning": -1.0}, "SQIL: cloning=-1.0"), (GOLD, {"floor": 2.0}, "GOLD: floor=2.0 must lie in"),
      (UnlikelihoodTraining, {"alpha": -1.0}, "UnlikelihoodTraining: alpha=-1.0")],
 )  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from bandits import bandit, descend, doubles
 from scipy.optimize import minimize
 
-from agents import gold, slic, sqil, unlikelihood
+from agents import gold, sqil, unlikelihood
 from agents.occupancy_gradient import OccupancyGradient, OccupancyGradientLoss
 from seqil import Vocabulary, divergences, objectives, rollout
 from seqil.learning.accumulation import batch
@@ -63,13 +63,6 @@ def test_unlikelihood_ends_where_scipy_says():
     expected = torch.tensor([*free.x, 0.0], dtype=torch.float64).softmax(0)
     torch.testing.assert_close(x.detach().softmax(0), expected, atol=1e-4, rtol=0)
     assert expected[1] < 0.3
-
-
-def test_calibration_ends_with_the_margin():
-    x, alike = doubles(4), torch.tensor([0.9, 0.1, 0.5, 0.5])
-    descend(lambda: slic.calibration(x, alike, 2, 1.0), [x])
-    assert float((x[0] - x[1]).detach()) >= 1 - 1e-3
-    assert torch.equal(x[2:].detach(), doubles(4)[2:].detach())  # equally alike: no pair
 
 
 def test_sqil_ends_at_the_ratio_of_data_and_rollouts():

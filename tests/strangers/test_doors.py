@@ -12,7 +12,7 @@ import torch
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from benchmarks.compounding_error.running.cells import Cell
 from benchmarks.compounding_error.study import Arm, Decoding, Place
-from seqil import Settings, Trajectories, decoding, experts, noise, rollout
+from seqil import Settings, Trajectories, decoding, experts, noise, rewards, rollout
 from seqil.cli.options import main
 from seqil.errors import InvalidInputError
 from seqil.runs import plugins
@@ -199,7 +199,13 @@ def test_the_key_of_a_cell_counts_the_code_of_own_rules_and_noise(tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("kind", "table"), [("rules", decoding.RULES), ("experts", experts.EXPERTS), ("noise", noise.SOURCES)]
+    ("kind", "table"),
+    [
+        ("rules", decoding.RULES),
+        ("experts", experts.EXPERTS),
+        ("rewards", rewards.REWARDS),
+        ("noise", noise.SOURCES),
+    ],
 )
 def test_the_built_in_ones_are_registered_and_there_without_an_installation(kind, table, monkeypatch):
     registered = {p.name: p for p in importlib.metadata.entry_points(group=f"seqil.{kind}") if p.dist.name == "seqil"}
@@ -209,7 +215,7 @@ def test_the_built_in_ones_are_registered_and_there_without_an_installation(kind
     assert {name: plugins.load(kind, name) for name in table} == table
 
 
-@pytest.mark.parametrize("kind", ["agents", "tasks", "rules", "experts", "noise", "metrics"])
+@pytest.mark.parametrize("kind", ["agents", "tasks", "rules", "experts", "rewards", "noise", "metrics"])
 def test_every_kind_is_listed(kind, monkeypatch, capsys):
     assert typed(monkeypatch, "list", kind) == 0
     shown = capsys.readouterr().out

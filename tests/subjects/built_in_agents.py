@@ -13,7 +13,7 @@ from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
 from agents.scheduled_sampling import ScheduledSampling
 from agents.sequence_match import SequenceMatch
-from agents.slic import SLiC
+from agents.slic import CALIBRATIONS, SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
 from seqil import divergences, experts
@@ -51,6 +51,10 @@ MAKERS = {
     "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),
     "scheduled_sampling": lambda policy: ScheduledSampling(policy, steps=6, rate=1.0),
     "slic": lambda policy: SLiC(policy, steps=6, samples=3, warm_up=0.2),
+    **{
+        f"slic, {name}": (lambda policy, f=f: SLiC(policy, steps=6, samples=3, warm_up=0.2, calibration=f, kl=0.5))
+        for name, f in CALIBRATIONS.items()
+    },
     "sqil": lambda policy: SQIL(policy, steps=6),
     **{
         name: (lambda policy, f=f: UnlikelihoodTraining(policy, steps=6, candidates=f))
@@ -67,5 +71,5 @@ MAKERS = {
 }
 
 
-VARIANT = re.compile("gail, [^a]|kl|gold-[^d]|probability|previous|without|from the|squared|^chi2$")
+VARIANT = re.compile("gail, [^a]|slic, |kl|gold-[^d]|probability|previous|without|from the|squared|^chi2$")
 """What differs from another maker in a way that has nothing to do with the memory."""

@@ -97,7 +97,7 @@ SHARES = {
     "on_policy_distillation": {"share": "2", "warm_up": "2"},
     "scheduled_sampling": {"rate": "2", "warm_up": "2"},
     "sequence_match": {"gamma": "2", "warm_up": "2", "anneal": "2", "beta": "2", "rollout_share": "2"},
-    "slic": {"samples": "0", "margin": "inf", "weight": "-1", "warm_up": "2"},
+    "slic": {"samples": "0", "kl": "inf", "weight": "-1", "warm_up": "2"},
     "sqil": {"gamma": "0", "warm_up": "2"},
     "unlikelihood": {"alpha": "-1"},
 }
