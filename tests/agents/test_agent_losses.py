@@ -1,6 +1,5 @@
 """Each agent's loss: its gradient, and what it must not depend on."""
 
-
 import pytest
 import torch
 from bandits import doubles

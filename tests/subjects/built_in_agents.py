@@ -9,6 +9,7 @@ from agents.behavior_cloning import BehaviorCloning
 from agents.dagger import DAgger
 from agents.gail import GAIL, discriminator
 from agents.gold import GOLD
+from agents.grpo import GRPO
 from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
 from agents.scheduled_sampling import ScheduledSampling
@@ -16,7 +17,7 @@ from agents.sequence_match import SequenceMatch
 from agents.slic import CALIBRATIONS, SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
-from seqil import divergences, experts
+from seqil import divergences, experts, rewards
 from seqil.metrics import distances
 from seqil.randomness import seeded
 from seqil.testing.agents import tiny_policy
@@ -46,6 +47,10 @@ MAKERS = {
     "gail, spectral": lambda policy: GAIL(policy, steps=6, warm_up=0.2, spectral=True, kl=0.0),
     "gold-delta": lambda policy: GOLD(policy, steps=6, warm_up=0.2),
     **{name: (lambda policy, f=f: GOLD(policy, steps=6, warm_up=0.2, reward=f)) for name, f in gold.REWARDS.items()},
+    "grpo": lambda policy: GRPO(policy, steps=6, samples=3, warm_up=0.2, reward=rewards.common_blocks),
+    "grpo, without a divergence": lambda policy: GRPO(
+        policy, steps=6, samples=2, warm_up=0.2, reward=rewards.edit, kl=0.0, spread=False, passes=1
+    ),
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
     **{f"distillation, {name}": distillation(f) for name, f in distances.STEP_DIVERGENCES.items()},
     "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),
