@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
+from ..decoding.interface import Policy, Warp
 from ..decoding.named_rules import NamedRule
 from ..errors import InvalidInputError
 from ..mdp.bans import states_before
 from ..mdp.memory import PREFIX, Memory
-from ..mdp.prefix import Prefixes, start
+from ..mdp.prefix import Prefixes, legal_actions, start
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
@@ -90,6 +91,31 @@ def policy(expert: TokenPolicy) -> Expert:
     return law
 
 
+def noisy(vocabulary: Vocabulary, expert: Expert, rate: float, backspace: bool = True) -> Expert:
+    """An expert that with probability `rate` does anything that is legal, all alike, and else what it would have done.
+
+    Where it has nothing to say, and after the end, the noisy one does as it does. The learner is to do as well as the
+    expert without the noise: the model of arXiv 2606.30923 (read as an abstract).
+
+    Args:
+        vocabulary: the ids.
+        expert: who.
+        rate: in [0, 1].
+        backspace: whether a deletion may be among what is done at random.
+    """
+    if not 0 <= rate <= 1:
+        raise InvalidInputError(f"rate={rate} of a noisy expert must lie in [0, 1]")
+
+    def law(states: Prefixes, references: Prefixes) -> Tensor:
+        said = _untried(expert(states, references), states)
+        legal = legal_actions(vocabulary, states, backspace).to(said)
+        mixed = (1 - rate) * said + rate * legal / legal.sum(-1, keepdim=True)
+        silent = states.ended.to(said.device) | (said.sum(-1) == 0)
+        return torch.where(silent[:, None], said, mixed)
+
+    return law
+
+
 def by_reference(task: Task, learner: TokenPolicy) -> Expert:
     """The demonstration of the same prompt, and a deletion wherever it was left."""
     return reference(learner.vocabulary, learner.backspace)
@@ -145,6 +171,32 @@ def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRul
         return (share * guided + (1 - share) * own).log().to(logits)
 
     return NamedRule(f"intervention({share:g})", lambda policy: mixture)
+
+
+def takeover(expert: Expert, references: Prefixes, times: Tensor) -> NamedRule:
+    """A decoding rule: from one action of each row on the expert acts in the policy's stead, wherever it says anything.
+
+    Args:
+        expert: who.
+        references: final texts that the rows of the rollout are to write.
+        times: int64 [B], how many actions the policy takes before.
+    """
+
+    def begin(policy: Policy) -> Warp:
+        done = torch.zeros_like(times)
+
+        def warp(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+            acting = (done[rows] >= times[rows]).nonzero()[:, 0]
+            done[rows] += 1
+            if len(acting):
+                here = states.select(acting)
+                said = _untried(expert(here, references.select(rows[acting])), here).to(logits)
+                logits[acting] = torch.where(said.sum(-1, keepdim=True) > 0, said.log(), logits[acting])
+            return logits
+
+        return warp
+
+    return NamedRule("takeover", begin)
 
 
 def _untried(law: Tensor, states: Prefixes) -> Tensor:

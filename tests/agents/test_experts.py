@@ -80,6 +80,81 @@ def test_dagger_labels_are_the_experts_and_interventions_obey_it():
     assert torch.equal(labelled.labels[rows, steps], wanted)
 
 
+def test_a_takeover_comes_once_and_finishes_the_text():
+    """Before it the policy acts, as it would have alone; behind it the expert mends and ends."""
+    policy, data = tiny_policy(), tiny_demonstrations(backspace=False).repeat(4)
+    times = torch.arange(len(data)) % 5
+    expert = experts.reference(V)
+    rule = experts.takeover(expert, data.replay(), times)
+    limits = {"max_length": 6, "max_actions": 60}
+    free = rollout(policy, data.prompts, generator=torch.Generator().manual_seed(0), **limits)
+    own = rollout(policy, data.prompts, generator=torch.Generator().manual_seed(0), rules=[rule], **limits)
+    taken = times < free.lengths
+    assert 0 < int(taken.sum()) < len(data)
+    assert [a for a, t in zip(own.replay().texts(), taken, strict=True) if t] == [
+        a for a, t in zip(data.replay().texts(), taken, strict=True) if t
+    ]
+    assert own.select(~taken).replay().texts() == free.select(~taken).replay().texts()
+    said = experts.laws(expert, own, data)
+    for row, time in enumerate(times.tolist()):
+        time = min(time, int(free.lengths[row]))
+        assert own.actions[row, :time].tolist() == free.actions[row, :time].tolist()
+        theirs = said[row, time : own.lengths[row]].argmax(-1)
+        assert own.actions[row, time : own.lengths[row]].tolist() == theirs.tolist()
+
+
+def test_a_takeover_leaves_the_policy_to_act_where_the_expert_says_nothing():
+    policy = tiny_policy(memory="tried")
+    data = Trajectories.from_actions(V, [[0]] * 32, [[1, 4]] * 32, max_length=1)
+
+    def fickle(states, references):
+        """Deletes what is right, too: then there is nothing left to be said."""
+        law = experts.reference(V)(states, references)
+        written = (states.generated > 0) & ~states.ended
+        law[written] = torch.nn.functional.one_hot(torch.tensor(V.backspace), V.num_actions).double()
+        return law
+
+    rule = experts.takeover(fickle, data.replay(), torch.zeros(32, dtype=torch.int64))
+    own = rollout(policy, data.prompts, max_length=1, max_actions=4, rules=[rule])
+    assert own.actions[:, :2].tolist() == [[1, V.backspace]] * 32
+    assert set(own.actions[:, 2].tolist()) >= {0, 2, 3}
+
+
+def test_the_expert_takes_over_in_a_share_of_the_rollouts_at_all_times_alike():
+    data = Trajectories.from_actions(
+        V,
+        torch.randint(0, 4, (4000, 9), generator=torch.Generator().manual_seed(0)),
+        [[0, 1, 2, 3, 4]] * 4000,
+        max_length=4,
+    )
+    agent = DAgger(tiny_policy(), steps=100, switch="once", share=0.6, warm_up=0.0)
+    times = agent._times(data, 0.6)
+    never = times > 10
+    assert float(never.double().mean()) == pytest.approx(0.4, abs=0.03)
+    counts = times[~never].bincount(minlength=5) / int((~never).sum())
+    assert counts.tolist() == pytest.approx([0.2] * 5, abs=0.03)
+    agent.updates = 1
+    assert not torch.equal(times, agent._times(data, 0.6))
+    agent.updates = 25
+    assert not list(agent.rules(data))
+
+
+def test_dagger_labels_what_a_takeover_has_written():
+    agent, g = DAgger(tiny_policy(), steps=8, switch="once", share=1.0), torch.Generator().manual_seed(0)
+    data = tiny_demonstrations(backspace=False)
+    agent.updates = 2  # past the warm-up
+    own = rollout(agent.policy, data.prompts, max_length=6, max_actions=40, generator=g, rules=agent.rules(data))
+    labelled = agent.label(own, data, g)
+    rows, steps = own.inside.nonzero(as_tuple=True)
+    wanted = agent.expert(own.before(rows, steps), data.replay().select(rows)).argmax(1)
+    assert torch.equal(labelled.labels[rows, steps], wanted)
+
+
+def test_an_unknown_switch_is_refused():
+    with pytest.raises(InvalidInputError, match="unknown switch 'twice'; known: each, once"):
+        DAgger(tiny_policy(), switch="twice")
+
+
 @pytest.mark.parametrize("make", [DAgger, OnPolicyDistillation])
 def test_a_guess_that_the_expert_deletes_half_the_time(make):
     """Two texts, equally likely after one prompt: the reference tells them apart, the policy cannot.

@@ -56,6 +56,37 @@ def test_laws_are_the_experts_at_each_state_and_nothing_in_padding(t):
         torch.testing.assert_close(laws[rows, steps], expected)
 
 
+@pytest.mark.parametrize("backspace", [True, False])
+@given(t=trajectories(V))
+def test_a_noisy_expert_is_the_mixture_with_all_that_is_legal(t, backspace):
+    rows, steps = t.inside.nonzero(as_tuple=True)
+    if not len(rows):
+        return
+    before, policy = t.before(rows, steps), tiny_policy(backspace=backspace).eval()
+    clean = experts.policy(policy)
+    found = experts.noisy(V, clean, 0.3, backspace)(before, before)
+    law, legal = clean(before, before), policy.log_probs(before).isfinite()
+    for said, p, may in zip(found, law, legal, strict=True):
+        torch.testing.assert_close(said, 0.7 * p + 0.3 * may / int(may.sum()))
+    torch.testing.assert_close(found.sum(-1), torch.ones(len(rows), dtype=torch.float64))
+    assert torch.equal(experts.noisy(V, clean, 0.0, backspace)(before, before), law)
+
+
+def test_a_noisy_expert_that_has_nothing_to_say_says_nothing():
+    B = V.backspace
+    law = experts.laws(experts.noisy(V, experts.reference(V), 0.5), walk([1, B, 3, B]), whole(1), memory=TRIED)[0]
+    assert law[0].nonzero()[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert not law[2].any() or law[2][1] == 0
+    ended = walk(TEXT).replay()
+    assert experts.noisy(V, experts.reference(V), 0.5)(ended, ended).argmax(1).tolist() == [V.eos]
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_a_rate_of_noise_is_a_share(rate):
+    with pytest.raises(InvalidInputError, match=r"rate=.* of a noisy expert must lie in \[0, 1\]"):
+        experts.noisy(V, experts.reference(V), rate)
+
+
 def test_a_demonstration_without_its_end_is_no_reference():
     with pytest.raises(InvalidInputError, match="cut before its eos; the reference expert needs whole ones"):
         experts.laws(experts.reference(V), walk([1]), walk([1, 2]))

@@ -38,6 +38,7 @@ def distillation(divergence):
 MAKERS = {
     "bc": lambda policy: BehaviorCloning(policy, steps=6),
     "dagger": lambda policy: DAgger(policy, steps=6),
+    "dagger, switched once": lambda policy: DAgger(policy, steps=6, switch="once", share=1.0, expert_noise=0.2),
     **{
         f"gail, {name}": (lambda policy, f=f: GAIL(policy, steps=6, warm_up=0.2, reward=f))
         for name, f in discriminator.REWARDS.items()
