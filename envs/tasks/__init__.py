@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .grammars.dyck import Dyck as Dyck
     from .grammars.pcfg import PCFG as PCFG
     from .grammars.potentials import Potentials as Potentials
+    from .grammars.scan import Scan as Scan
     from .markov.automaton import Automaton as Automaton
     from .markov.graph_walk import GraphWalk as GraphWalk
     from .markov.hmm import HMM as HMM
@@ -39,6 +40,7 @@ _HOME = {
     "Potentials": "grammars.potentials",
     "PyDoc": "corpora.pydoc",
     "PyDocKN": "corpora.pydoc_kn",
+    "Scan": "grammars.scan",
     "Star": "answers.star",
     "Sudoku4": "answers.sudoku4",
     "Text": "corpora.text",

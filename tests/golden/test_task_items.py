@@ -20,6 +20,7 @@ from envs.tasks import (
     NGram,
     PyDoc,
     PyDocKN,
+    Scan,
     Star,
     Sudoku4,
     Text,
@@ -68,6 +69,9 @@ HASHES = {
     ("pydoc_kn", "train"): "43aa1bea54694a9f",
     ("pydoc_kn", "valid"): "d0e845e5d7c7fc8f",
     ("pydoc_kn", "test"): "d92e0cd511d32a47",
+    ("scan", "train"): "e77965babde6b510",
+    ("scan", "valid"): "0990e99aee27a165",
+    ("scan", "test"): "d8dd81632715a9f5",
     ("star", "train"): "bc794be0838ab111",
     ("star", "valid"): "3321cd91b15e6cf4",
     ("star", "test"): "72eb92aa3403146e",
@@ -96,7 +100,7 @@ def text(tmp_path):
     "make",
     [
         *(Automaton, AddInBase, Chain, Dyck, GraphWalk, HMM, LongAddition, NGram, PCFG),
-        *(PyDoc, PyDocKN, Star, Sudoku4, Chains, Multiplication, Countdown),
+        *(PyDoc, PyDocKN, Scan, Star, Sudoku4, Chains, Multiplication, Countdown),
     ],
 )
 @pytest.mark.parametrize("split", ["train", "valid", "test"])

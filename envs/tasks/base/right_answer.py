@@ -58,6 +58,12 @@ class RightAnswerTask(Task):
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
         """The first `n` prompts of a split."""
         check_request(n, split)
+        there = self.available(split)
+        if there is not None and n > there:
+            raise InvalidInputError(
+                f"{self.name}: {n} items were asked for, the {split} split has {there}; ask for fewer "
+                "(--demonstrations, -n)"
+            )
         drawn = (item for number in count() for item in self._sound(seed, number))
         return list(islice((list(item.prompt) for item in drawn if item.split == split), n))
 
