@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .markov.automaton import Automaton as Automaton
     from .markov.graph_walk import GraphWalk as GraphWalk
     from .markov.hmm import HMM as HMM
+    from .markov.learned_automaton import LearnedAutomaton as LearnedAutomaton
     from .markov.ngram import NGram as NGram
 
 _HOME = {
@@ -33,6 +34,7 @@ _HOME = {
     "Dyck": "grammars.dyck",
     "GraphWalk": "markov.graph_walk",
     "HMM": "markov.hmm",
+    "LearnedAutomaton": "markov.learned_automaton",
     "LongAddition": "answers.long_addition",
     "Multiplication": "answers.multiplication",
     "NGram": "markov.ngram",
