@@ -10,6 +10,8 @@ from pathlib import Path
 
 from .errors import InvalidInputError
 
+POINTER = b"version https://git-lfs.github.com/spec/v1"
+"""How a file begins that Git LFS has put in the place of another one."""
 MOST_BYTES = "SEQIL_MOST_BYTES"
 """Environment variable: the largest file that is read whole."""
 _DEFAULT_MOST = 2**30
@@ -30,11 +32,24 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         )
 
 
+def refuse_pointer(path: Path) -> None:
+    """Refuse a file whose content was left behind when its repository was cloned.
+
+    Raises:
+        InvalidInputError: it is a pointer of Git LFS.
+    """
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise InvalidInputError(
+                f"{path} is a pointer of Git LFS, not the file itself; fetch that: git lfs pull, in its repository"
+            )
+
+
 def check_file(path: Path) -> None:
     """Refuse what would never end or fill the memory: a pipe, a device, a file of more than `SEQIL_MOST_BYTES`.
 
     Raises:
-        InvalidInputError: it is no regular file, cannot be read, or is too large.
+        InvalidInputError: it is no regular file, cannot be read, is too large, or a pointer of Git LFS.
         FileNotFoundError: there is none.
     """
     try:
@@ -50,6 +65,8 @@ def check_file(path: Path) -> None:
         raise InvalidInputError(
             f"{path} has {found.st_size:,} bytes, more than {most:,}; it is damaged, or raise {MOST_BYTES}"
         )
+    with reading(path):
+        refuse_pointer(path)
 
 
 def read_bytes(path: Path) -> bytes:

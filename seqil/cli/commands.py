@@ -294,7 +294,7 @@ def _load(out: Path, best: bool) -> tuple[Task, TokenPolicy]:
         if run.best() is None:
             raise InvalidInputError(f"{out} holds no best checkpoint; train it with --evaluate-every")
         checkpoint = run.path / "best"
-    task, cls = make_task(chosen), plugins.load("agents", chosen.agent.name)
+    task, cls = make_task(chosen, checkpoint), plugins.load("agents", chosen.agent.name)
     return task, cls.policy_class.from_pretrained(checkpoint, task.vocabulary)
 
 

@@ -32,7 +32,7 @@ def opened(path: Path, best: bool = False) -> tuple[TokenPolicy, Settings, Task,
         if about is None:
             raise InvalidInputError(f"{path} holds no best checkpoint; train it with --evaluate-every")
         step, checkpoint = int(about["step"]), run.path / "best"
-    task = make_task(settings)
+    task = make_task(settings, checkpoint)
     if plugins.load("agents", settings.agent.name).policy_class is not TokenPolicy:
         raise InvalidInputError(
             f"{settings.agent.name} trains a policy of whole texts; its checkpoints are exported as they are"

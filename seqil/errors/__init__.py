@@ -1,7 +1,9 @@
 """The errors that seqil raises on purpose: one line that names the culprit and the remedy."""
 
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
+from os import PathLike
 
 
 class SeqilError(Exception):
@@ -47,6 +49,16 @@ def check_known(what: str, name: object, known: Iterable[str], between: str = ",
     names = [*known]
     if not isinstance(name, str) or name not in names:
         raise InvalidInputError(f"unknown {what} {name!r}; known: {between.join(names)}{suggested(str(name), names)}")
+
+
+def quoted(path: str | PathLike[str]) -> str:
+    """A path as a word of a command that is to be copied: quoted where it has blanks or the like."""
+    return shlex.quote(str(path))
+
+
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """`1 item`, `1,234 items`; `nouns` where the plural is not the noun and an s."""
+    return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def first_line(error: Exception) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, MissingExtraError, UnsupportedModelError, first_line
+from .silence import silently
 
 SETTINGS = "adapter_config.json"
 _BASE = "base"
@@ -59,17 +58,9 @@ def with_lora(model: nn.Module, rank: int) -> nn.Module:
     except ImportError:
         raise MissingExtraError("LoRA needs peft; pip install -e '.[peft]'") from None
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    with _without_its_question():
+    with silently():  # of layers that its own patterns miss, those of a mixture of experts say
         adapted: nn.Module = get_peft_model(model, config)
     return adapted
-
-
-@contextmanager
-def _without_its_question() -> Iterator[None]:
-    """peft asks every model for a property that transformers has renamed, which then warns the user."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
-        yield
 
 
 def save(adapted: Any, folder: Path) -> None:
@@ -139,7 +130,7 @@ def load(base: nn.Module, folder: Path) -> nn.Module:
     except ImportError:
         raise MissingExtraError(f"{folder} holds adapters, which need peft; pip install -e '.[peft]'") from None
     try:
-        with torch.random.fork_rng(devices=[]), _without_its_question():
+        with torch.random.fork_rng(devices=[]), silently():
             adapted: nn.Module = PeftModel.from_pretrained(base, str(folder), is_trainable=True)
     except Exception as error:  # whatever a file may hold breaks peft anywhere
         raise CheckpointError(f"the adapters in {folder} cannot be loaded: {first_line(error)}") from None

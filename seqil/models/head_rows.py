@@ -16,6 +16,10 @@ MEMORY = "backspace_memory"
 """Likewise: what the states of its policy hold, by the name of a `seqil.mdp.memory`."""
 
 Choice = Literal["keep", "mean"] | None
+_TOKENS = (
+    "if the model has other tokens than the task, give it a task over them, --task text with --task-option "
+    "tokenizer=FOLDER say"
+)
 _PADDING = 512  # heads are padded to a multiple of this at most
 
 
@@ -43,8 +47,7 @@ def refuse_foreign_rows(model: Any, size: int) -> None:
     if rows < V:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens; "
-            "resize_token_embeddings and save it, or give the vocabulary of this model, that of its tokenizer say "
-            "(--task-option tokenizer=FOLDER)"
+            f"resize_token_embeddings and save it; {_TOKENS}"
         )
     if mark is not None and mark != V:
         raise InvalidInputError(
@@ -54,7 +57,7 @@ def refuse_foreign_rows(model: Any, size: int) -> None:
     if mark is None and rows - V > _PADDING:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens: more than padding explains; "
-            "give the vocabulary of this model, that of its tokenizer say (--task-option tokenizer=FOLDER)"
+            f"{_TOKENS}"
         )
 
 
@@ -72,7 +75,7 @@ def behind_tokens(model: Any, size: int, choice: Choice) -> Tensor | None:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows for {V} tokens; say whether row {V} is a backspace that was "
             "trained (backspace_row='keep') or padding (backspace_row='mean'), on the command line by --backspace-row; "
-            "if the model has other tokens give its tokenizer (--task-option tokenizer=FOLDER)"
+            f"{_TOKENS}"
         )
     if rows == V and choice == "keep":
         raise InvalidInputError(f"backspace_row='keep': the head of {name_of(model)} has {V} rows, all of them tokens")

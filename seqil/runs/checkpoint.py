@@ -31,6 +31,7 @@ from torch import Tensor
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, replace, taken_back
 from ..errors import CheckpointError
+from ..policy.given.misnamed import no_run
 from ..policy.saved.seals import sha256
 from ..policy.token_policy import TokenPolicy
 
@@ -56,6 +57,8 @@ class RunFolder:
     @property
     def settings(self) -> dict[str, Any]:
         """What `start` was given: a dict with the run's own settings, a dict too, below `settings`."""
+        if not (self.path / "settings.json").exists():
+            raise CheckpointError(f"{self.path} is not the folder of a run: {no_run(self.path)}")
         found = read_json(self.path / "settings.json", f"{self.path} is not the folder of a run")
         if not isinstance(found.get("settings"), dict):
             raise CheckpointError(f"{self.path / 'settings.json'} holds no settings; restore it from a copy")

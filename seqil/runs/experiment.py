@@ -22,10 +22,11 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import with_lora
-from ..models.folders import has_tokenizer, refuse_other_vocabulary, with_tokenizer
+from ..models.folders import has_tokenizer, with_tokenizer
 from ..models.head_rows import Choice
 from ..policy.saved.files import SETTINGS, load_model
 from ..policy.token_policy import TokenPolicy
+from ..policy.tokenizers import refuse_other_vocabulary
 from ..randomness import seeded
 from ..revision import making
 from . import plugins
@@ -42,11 +43,13 @@ _MADE: dict[str, Mapping[str, Any]] = {"experts": experts.EXPERTS, "rewards": re
 """Kinds of values that are made of a task and the learner."""
 
 
-def make_task(settings: Settings) -> Task:
-    """The task of the settings."""
-    chosen = settings.task
+def make_task(settings: Settings, checkpoint: Path | None = None) -> Task:
+    """The task of the settings; the tokenizer of a model that is gone is the one beside the `checkpoint`."""
+    chosen, model = settings.task, settings.model.path
+    if checkpoint is not None and model is not None and not Path(model).exists():
+        model = str(checkpoint)
     known = argument_types(plugins.load("tasks", chosen.name))
-    options = with_tokenizer(chosen.options, known, settings.model.path)
+    options = with_tokenizer(chosen.options, known, model)
     return cast("Task", plugins.construct("tasks", chosen.name, **options))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
+from seqil.policy.tokenizers import load_tokenizer
 
 from ..base.corpus import read_corpus
 from ..base.documents import refuse_field
@@ -199,14 +200,4 @@ def _check_completions(path: str, documents: Any, max_length: int) -> None:
 
 
 def _tokenizer(given: Any) -> Any:
-    if not isinstance(given, str | Path):
-        return given
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(given, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # whatever a file may hold breaks transformers anywhere
-        raise InvalidInputError(
-            f"tokenizer {given} cannot be loaded: {first_line(error)}; restore its tokenizer.json and "
-            "tokenizer_config.json, or give another (--task-option tokenizer=FOLDER)"
-        ) from None
+    return load_tokenizer(given) if isinstance(given, str | Path) else given

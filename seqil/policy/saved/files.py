@@ -20,7 +20,10 @@ from ...mdp.vocabulary import Vocabulary
 from ...models import adapters
 from ...models.head_rows import MARK, MEMORY, name_of, rows_of
 from ...models.plain_generation import written_plainly
+from ...models.silence import silently
 from . import seals, tokenizers
+from ..given import misnamed
+from ..given.descriptions import CONFIG, check_kind, check_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,18 +44,21 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
     """
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-    if not (Path(folder) / "config.json").exists():
-        raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model (no config.json)")
+    if not (Path(folder) / CONFIG).exists():
+        what = misnamed.no_model(Path(folder))
+        raise CheckpointError(f"model {str(folder)!r} is not a folder with a Hugging Face model ({what})")
+    check_kind(Path(folder), masked)
     _refuse_unreadable(Path(folder))
     how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    how["ignore_mismatched_sizes"] = True  # they are refused by name below
     try:
-        with torch.random.fork_rng(devices=[]):  # what is missing is drawn, before it is refused
+        with torch.random.fork_rng(devices=[]), silently():  # what is missing is drawn, before it is refused
             kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
             model, report = kind.from_pretrained(Path(folder).absolute(), **how)  # it is known by that ever after
     except Exception as error:  # whatever a file may hold breaks transformers anywhere
         raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
     for what in ("missing", "unexpected", "mismatched"):
-        names = sorted(map(str, report.get(f"{what}_keys", ())))
+        names = sorted(map(_with_sizes, report.get(f"{what}_keys", ())))
         if names:
             raise CheckpointError(
                 f"model {str(folder)!r} holds other weights than its config.json describes: {len(names)} are {what}, "
@@ -62,17 +68,20 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
     return model
 
 
+def _with_sizes(key: Any) -> str:
+    """The name of a weight, and of one that does not fit its sizes in the file and by the config."""
+    if isinstance(key, str):
+        return key
+    name, there, wanted = key
+    return f"{name}, {tuple(there)} where {tuple(wanted)} is described"
+
+
 def _refuse_unreadable(folder: Path) -> None:
-    """Weights that would be unpickled, and settings that transformers passes over where it cannot read them."""
-    pickled = sorted(folder.glob("*.bin"))
-    if pickled and not any(folder.glob("*.safetensors")):
-        raise CheckpointError(
-            f"{pickled[0]} holds pickled weights, which could run code and are not read; load them with transformers "
-            "where you trust them, and save_pretrained writes safetensors"
-        )
+    """Weights as of `check_weights`, and settings that transformers passes over where it cannot read them."""
+    check_weights(folder)
     settings = folder / "generation_config.json"
     try:
-        found = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+        found = json.loads(read_bytes(settings).decode()) if settings.exists() else {}
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{settings} is damaged ({first_line(error)}); restore or remove it") from None
     if not isinstance(found, dict):

@@ -1,0 +1,1 @@
+"""Folders that users name, looked at before a library reads them."""

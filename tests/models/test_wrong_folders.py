@@ -1,0 +1,233 @@
+"""A folder that is not what it was named as: one line says what it is instead and what to name, and no other line."""
+
+import json
+import shutil
+
+import pytest
+from command_line import command
+from safetensors.torch import load_file, save_file
+from small_llama import llama, tokenizer
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+    ViTConfig,
+    ViTModel,
+)
+
+from seqil.capacity import POINTER
+from seqil.randomness import seeded
+
+WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
+TEXT = ["--task", "text", "--task-option", "path=text.txt", "--task-option", "prompt_length=2"]
+TEXT += ["--task-option", "max_length=6", "--agent", "bc", "--steps", "1", "--batch-size", "2", "--demonstrations", "4"]
+PULL = "is a pointer of Git LFS, not the file itself; fetch that: git lfs pull"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A sound model with its tokenizer, and a run that began with it."""
+    root = tmp_path_factory.mktemp("place")
+    (root / "text.txt").write_text("w1 w2 w3 w4 w5 w6 w7 w8 w9 w1 w3 w5 w7 w9 w2 w4 w6 w8 " * 20)
+    llama(vocab_size=28).save_pretrained(root / "lm")
+    tokenizer(WORDS).save_pretrained(root / "lm")
+    done = command("train", *TEXT, "--model", "lm", "--out", "a run", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert command("export", "a run", "exported", cwd=root).returncode == 0
+    return root
+
+
+def spoilt(place, spoil):
+    """A copy of the model with something wrong."""
+    shutil.rmtree(place / "m", ignore_errors=True)
+    shutil.copytree(place / "lm", place / "m")
+    spoil(place / "m")
+
+
+def refusal(place, *arguments):
+    done = command(*arguments, cwd=place)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def config(**said):
+    def spoil(folder):
+        found = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**found, **said}))
+
+    return spoil
+
+
+def holding(name, text):
+    return lambda folder: (folder / name).write_bytes(text.encode())
+
+
+def without(*names):
+    return lambda folder: [(folder / name).unlink() for name in names]
+
+
+def renamed(folder):
+    weights = load_file(folder / "model.safetensors")
+    save_file({f"_orig_mod.{k}": v for k, v in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+
+
+def sharded(folder):
+    (folder / "model.safetensors").rename(folder / "b.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"v": "b.safetensors", "w": "a.safetensors"}}')
+
+
+def adapters(folder):
+    for file in folder.iterdir():
+        file.unlink()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "base"}')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        *((holding(f, f"{POINTER.decode()}\noid sha256:4d7a\nsize 9\n"), f"seqil: m/{f} {PULL}")
+          for f in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")),
+        (holding("config.json", "{no"), "m/config.json is damaged (Expecting property name"),
+        (holding("config.json", "[1]"), "m/config.json holds no JSON object"),
+        (config(hidden_size="big"), "m/config.json is damaged (Validation error for field 'hidden_size'"),
+        (config(model_type="frobnicate"), "m/config.json: this version of transformers knows no model of type 'frob"),
+        (config(model_type="x", auto_map={}), "its custom code is not run"),
+        (config(model_type=None), "m/config.json names no model_type"),
+        (config(intermediate_size=64), "model.layers.0.mlp.down_proj.weight, (16, 32) where (16, 64) is described"),
+        (renamed, "holds other weights than its config.json describes"),
+        (without("model.safetensors"), "m/model.safetensors is missing, which holds weights"),
+        (holding("model.safetensors", "no weights"), "m/model.safetensors is damaged"),
+        (sharded, "m/a.safetensors is missing"),
+        (without("tokenizer.json"), "there is no tokenizer in m: tokenizer.json or vocab.json"),
+        (holding("tokenizer.json", "{"), "tokenizer m cannot be loaded"),
+        (adapters, "it holds adapters of peft on 'base', and no model; load them with peft"),
+        (shutil.rmtree, "model 'm' is not there, and nothing is downloaded"),
+    ],
+)  # fmt: skip
+def test_a_damaged_model_is_named_by_the_file_that_is_wrong(place, spoil, said):
+    spoilt(place, spoil)
+    assert said in refusal(place, "train", *TEXT, "--model", "m", "--out", "out")
+    assert not (place / "out").exists()
+
+
+SIZES = {"vocab_size": 28, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+OTHERS = {
+    "t5": lambda: T5ForConditionalGeneration(T5Config(vocab_size=28, d_model=16, d_ff=16, d_kv=8, num_layers=1)),
+    "bart": lambda: BartForConditionalGeneration(
+        BartConfig(
+            vocab_size=28, d_model=16, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=16, decoder_ffn_dim=16
+        )
+    ),
+    "bert": lambda: BertForMaskedLM(BertConfig(**SIZES)),
+    "vit": lambda: ViTModel(ViTConfig(**{**SIZES, "image_size": 32})),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "agent", "said"),
+    [
+        ("t5", "bc", "holds an encoder-decoder (t5), which reads one text and writes another; give a decoder-only"),
+        ("bart", "bc", "holds an encoder-decoder (bart)"),
+        ("t5", "masked", "holds an encoder-decoder (t5), which reads one text and writes another; give one, BERT say"),
+        ("bert", "bc", "holds an encoder (bert), which sees what is to come"),
+        ("vit", "bc", "holds no language model (vit); give a decoder-only model"),
+        ("lm", "masked", "holds no masked language model (llama), which this agent trains"),
+    ],
+)
+def test_a_model_of_another_kind_is_named_by_its_kind(place, kind, agent, said):
+    if kind in OTHERS and not (place / kind).exists():
+        with seeded(0):
+            OTHERS[kind]().save_pretrained(place / kind)
+        tokenizer(WORDS).save_pretrained(place / kind)
+    assert said in refusal(place, "train", *TEXT, "--agent", agent, "--model", kind, "--out", "out")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("a run", "it is of a run; give its newest checkpoint, --model 'a run/checkpoints/000000001', or go on"),
+        ("a run", "go on with it: seqil train --out 'a run' --resume"),
+        ("a run/checkpoints", "it is of a run; give its newest checkpoint"),
+        ("lm/config.json", "it is a file; name its folder"),
+    ],
+)
+def test_what_is_no_model_is_said_to_be_what_it_is(place, given, said):
+    assert said in refusal(place, "train", *TEXT, "--task-option", "tokenizer=lm", "--model", given, "--out", "out")
+
+
+@pytest.mark.parametrize("known", ["a run/checkpoints/000000001", "exported"])
+def test_a_checkpoint_and_an_exported_model_are_models(place, known, tmp_path):
+    done = command("train", *TEXT, "--model", known, "--out", tmp_path / "out", cwd=place)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("what", [("evaluate",), ("sample",), ("inspect",), ("export", "to"), ("train", "--resume")])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("exported", "it holds a model, without a task to measure it on; name the run that it was exported from"),
+        ("lm", "or begin one with it: seqil train --model lm"),
+        ("a run/checkpoints/000000001", "it is a checkpoint of one; name a run"),
+        ("a run/checkpoints", "it lies in one; name a run"),
+        ("text.txt", "it is a file; name the folder"),
+        ("nowhere", "there is no such folder"),
+    ],
+)
+def test_what_is_no_run_is_said_to_be_what_it_is(place, what, given, said):
+    name, *others = what
+    arguments = [name, "--out", given, *others] if name == "train" else [name, given, *others]
+    line = refusal(place, *arguments)
+    assert f"{given} is not the folder of a run: " in line
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("gpt2", "tokenizer gpt2 is not there, and nothing is downloaded"),
+        ("lm/tokenizer.json", "is a file; name its folder"),
+        ("a run", "there is no tokenizer in a run"),
+    ],
+)
+def test_a_tokenizer_that_is_not_there(place, given, said):
+    assert said in refusal(place, "train", *TEXT, "--task-option", f"tokenizer={given}", "--out", "out")
+
+
+def test_a_tokenizer_serves_beside_a_model_that_is_not_known(place):
+    spoilt(place, config(model_type="frobnicate"))
+    done = command("train", *TEXT, "--task-option", "tokenizer=m", "--out", "of tokenizer", cwd=place)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("model", ["lm", "bare"])
+def test_a_model_of_other_tokens_than_those_of_the_task(place, model):
+    if not (place / "bare").exists():
+        llama(vocab_size=40).save_pretrained(place / "bare")
+    line = refusal(place, "train", "--model", model, "--steps", "1", "--out", "out")
+    assert "--task text" in line
+
+
+def test_a_run_outlives_the_model_that_it_began_with(place, tmp_path):
+    shutil.copytree(place, tmp_path / "copy")
+    assert command("train", *TEXT, "--model", "lm", "--out", "moved", cwd=tmp_path / "copy").returncode == 0
+    before = command("sample", "moved", "--prompt", "w1 w2", cwd=tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy/lm")
+    after = command("sample", "moved", "--prompt", "w1 w2", cwd=tmp_path / "copy")
+    assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+
+
+def test_adapters_of_a_mixture_of_experts_are_made_in_silence(place):
+    with seeded(0):
+        sizes = {**SIZES, "num_key_value_heads": 1, "num_local_experts": 2}
+        MixtralForCausalLM(MixtralConfig(**sizes)).save_pretrained(place / "experts")
+    tokenizer(WORDS).save_pretrained(place / "experts")
+    done = command("train", *TEXT, "--model", "experts", "--lora", "2", "--out", "adapted", cwd=place)
+    assert done.returncode == 0
+    assert done.stderr.startswith("seqil: warning: the test split of text")
+    assert len(done.stderr.splitlines()) == 1
