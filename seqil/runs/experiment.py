@@ -25,8 +25,8 @@ from ..models.adapters import with_lora
 from ..models.folders import has_tokenizer, with_tokenizer
 from ..models.head_rows import Choice
 from ..policy.saved.files import SETTINGS, load_model
+from ..policy.saved.tokenizers import refuse_other_vocabulary
 from ..policy.token_policy import TokenPolicy
-from ..policy.tokenizers import refuse_other_vocabulary
 from ..randomness import seeded
 from ..revision import making
 from . import plugins

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
-from seqil.policy.tokenizers import load_tokenizer
+from seqil.policy.saved.tokenizers import load_tokenizer
 
 from ..base.corpus import read_corpus
 from ..base.documents import refuse_field

@@ -21,9 +21,9 @@ from ...models import adapters
 from ...models.head_rows import MARK, MEMORY, name_of, rows_of
 from ...models.plain_generation import written_plainly
 from ...models.silence import silently
-from . import seals, tokenizers
 from ..given import misnamed
 from ..given.descriptions import CONFIG, check_kind, check_weights
+from . import seals, tokenizers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
