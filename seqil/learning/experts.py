@@ -24,7 +24,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
-from .edit_experts import edit_towards as edit_towards
+from ..revision.edit_experts import edit_towards as edit_towards
 
 Expert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""

@@ -19,7 +19,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..metrics.positions import taught
 from ..policy.token_policy import TokenPolicy
-from .edit_experts import edit_distances
+from ..revision.edit_experts import edit_distances
 
 TextReward = Callable[[Prefixes, Prefixes], Tensor]
 """(references, texts), K rows each -> float64 [K]."""
