@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
 
@@ -175,3 +177,67 @@ class MisspecifiedCloning:
     def ratio(self) -> float:
         """Total variation of the cloned coin over that of the best."""
         return self.total_variation(self.cloned) / self.best()[1]
+
+
+@dataclass(frozen=True)
+class NoisyExpert:
+    """Imitation of a noisy expert, from its texts or at one's own states, where an error is for ever.
+
+    Of the two actions at each of H places one is right. The expert takes it, but with probability `rate` tosses a coin;
+    after an error nothing that it does says anything. The learner is a table: at each place it takes the action that it
+    has seen more often there, and guesses between equals. It is to be right as the expert is without the noise. Offline
+    that takes a number of texts that grows exponentially with H, online one that grows as H log H, after the separation
+    of arXiv 2606.30923 (read as an abstract; this case is ours).
+
+    Attributes:
+        rate: in [0, 1].
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise InvalidInputError(f"rate={self.rate} of a noisy expert must lie in [0, 1]")
+
+    @property
+    def right(self) -> float:
+        """Chance of the expert's right action."""
+        return 1 - self.rate / 2
+
+    def majority(self, labels: int) -> float:
+        """Chance that the learner is right at a place of which it has seen that many labels."""
+        return min(1.0, float(_chosen(self.right, np.array([[labels]]), labels).sum()))
+
+    def offline(self, texts: int, horizon: int) -> float:
+        """Chance that the learner's text is right, cloned from whole texts of the expert.
+
+        Those that have gone wrong leave the right path, so that ever fewer say what is right at later places.
+        """
+        chances, table = np.ones(texts + 1), _table(self.right, texts)
+        for _ in range(horizon):
+            chances = table @ chances
+        return min(1.0, float(chances[texts]))
+
+    def online(self, texts: int, horizon: int) -> float:
+        """The same of as many texts that the learner writes up to one place each, where the expert says one label.
+
+        The places are learned one after another, `texts // horizon` labels each (forward training, Ross & Bagnell
+        2010): once the learner is right at those before, each of its texts reaches the next one.
+        """
+        return self.majority(texts // horizon) ** horizon
+
+
+@lru_cache(maxsize=1)
+def _table(right: float, most: int) -> NDArray[np.float64]:
+    """`_chosen` of 0 … most labels: [most + 1, most + 1]."""
+    return _chosen(right, np.arange(most + 1)[:, None], most)
+
+
+def _chosen(right: float, n: NDArray[np.int64], most: int) -> NDArray[np.float64]:
+    """Chance that k of n labels are right, and that who goes by the majority then is: [N, most + 1], from [N, 1]."""
+    from scipy import stats
+
+    k = np.arange(most + 1)
+    wins = np.where(2 * k > n, 1.0, np.where(2 * k == n, 0.5, 0.0))
+    chosen: NDArray[np.float64] = stats.binom.pmf(k, n, right) * wins
+    return chosen

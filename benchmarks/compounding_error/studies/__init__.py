@@ -6,6 +6,7 @@ from .cpu import CPU, FULL
 from .memory import MEMORY, MEMORY_LONGER
 from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH
 from .noise import NOISE
+from .noisy_expert import NOISY_EXPERT
 from .quick import QUICK
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
 from .scale import SCALE
@@ -23,6 +24,7 @@ _STUDIES = (
         MEMORY_SEARCH,
         MEMORY_EXPERTS,
         MEMORY_INJECTION,
+        NOISY_EXPERT,
         SCALE,
     ),
 )
