@@ -2,6 +2,7 @@
 
 from .edit_policy import EditPolicy
 from .masked_policy import MaskedPolicy
+from .parallel_policy import ParallelPolicy
 from .whole_text import WholeTextPolicy, Written
 
-__all__ = ["EditPolicy", "MaskedPolicy", "WholeTextPolicy", "Written"]
+__all__ = ["EditPolicy", "MaskedPolicy", "ParallelPolicy", "WholeTextPolicy", "Written"]

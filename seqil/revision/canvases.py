@@ -37,3 +37,14 @@ def laid(vocabulary: Vocabulary, prefixes: Prefixes, W: int) -> Tensor:
     at = p.prompt_length[:, None] + torch.arange(W, device=p.length.device)
     cells = torch.nn.functional.pad(p.tokens, (0, W), value=vocabulary.size).gather(1, at)
     return torch.where(cells == vocabulary.size, vocabulary.eos, cells)
+
+
+def only_legal(vocabulary: Vocabulary, prefixes: Prefixes, logits: Tensor) -> Tensor:
+    """Logits of cells, [B, W, V], without `eos` where no text may end, and with nothing else in the last cell of one
+    that must."""
+    p, v, W = prefixes, vocabulary, logits.shape[1]
+    place = torch.arange(W, device=logits.device)
+    eos = torch.arange(v.size, device=logits.device) == v.eos
+    wrong = (place < p.min_length)[:, None] & eos
+    wrong = wrong | ((place >= p.max_length)[:, None] & ~eos)
+    return logits.masked_fill(wrong, -torch.inf)

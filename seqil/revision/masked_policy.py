@@ -12,7 +12,7 @@ from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from .canvases import canvas
+from .canvases import canvas, only_legal
 from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
@@ -55,7 +55,7 @@ class MaskedPolicy(WholeTextPolicy):
         fed = cells.clone()
         fed[rows, at] = torch.where(masked, self.vocabulary.size, cells[rows, at])
         _, logits = self.read(fed, inside)
-        return self._legal(prefixes, logits[rows, at]).log_softmax(-1)
+        return only_legal(self.vocabulary, prefixes, logits[rows, at]).log_softmax(-1)
 
     def quality(self, prefixes: Prefixes) -> Tensor:
         """Logits of each cell's being right, given the whole text: float [B, W].
@@ -107,12 +107,3 @@ class MaskedPolicy(WholeTextPolicy):
         place = torch.arange(width, device=p.length.device)
         beyond = (place >= p.length[:, None]) & p.ended[:, None]
         return torch.where(beyond, v.eos, cells), at, place < p.prompt_length[:, None] + W
-
-    def _legal(self, prefixes: Prefixes, logits: Tensor) -> Tensor:
-        """Without `eos` where no text may end, and with nothing else in the last cell of one that must."""
-        p, v, W = prefixes, self.vocabulary, logits.shape[1]
-        place = torch.arange(W, device=logits.device)
-        eos = torch.arange(v.size, device=logits.device) == v.eos
-        wrong = (place < p.min_length)[:, None] & eos
-        wrong = wrong | ((place >= p.max_length)[:, None] & ~eos)
-        return logits.masked_fill(wrong, -torch.inf)

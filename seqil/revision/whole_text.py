@@ -73,6 +73,11 @@ class WholeTextPolicy(nn.Module):
         self._give_mask(mask)
         self._prove()
 
+    @classmethod
+    def room(cls, cells: int, **options: Any) -> int:
+        """Cells that are fed behind a prompt for a text of so many, with these options of the constructor."""
+        return cells
+
     @property
     def weight(self) -> Tensor:
         """The input table, [more than V, D]."""

@@ -95,8 +95,10 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
     # Under a memory that never rewinds an action takes a position, when it is sampled as well.
     actions = max(_actions(s, task.max_length), task.budget())
     written = task.max_length + 1 if Memory.of(s.model.memory).rewinds else actions
-    cells = demonstrations.prompts.shape[1] + written + spare
     cls = plugins.load("agents", s.agent.name)
+    if cls.policy_class is not TokenPolicy:
+        written = cls.policy_class.room(written, **_of_policy(cls, s))
+    cells = demonstrations.prompts.shape[1] + written + spare
     policy = (make_policy if cls.policy_class is TokenPolicy else make_whole_text)(s, task.vocabulary, cells)
     _refuse_longer(policy, task, cells)
     options = agent_options(cls, s.agent.options, task, policy)
@@ -134,10 +136,15 @@ def make_whole_text(settings: Settings, vocabulary: Vocabulary, cells: int) -> A
     for name, wanted in {"backspace_row": None, "memory": "prefix", "lora": None, "dtype": "float32"}.items():
         if getattr(s, name) != wanted:
             raise InvalidInputError(f"setting {name}={getattr(s, name)!r} is of no use to {settings.agent.name}")
-    own = {name: value for name, value in settings.agent.options.items() if name in cls.policy_options}
+    own = _of_policy(cls, settings)
     sizes = (s.layers, s.width, s.heads)
     where: dict[str, Any] = {"path": s.path, "device": s.device}
     return making.make(cls.policy_class, vocabulary, cells, sizes=sizes, seed=settings.seed, options=own, **where)
+
+
+def _of_policy(cls: type[Agent], settings: Settings) -> dict[str, Any]:
+    """Options of the agent that its policy is made with."""
+    return {name: value for name, value in settings.agent.options.items() if name in cls.policy_options}
 
 
 def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> TokenPolicy:

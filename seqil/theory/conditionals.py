@@ -45,6 +45,20 @@ class MarkovConditionals:
         found = [torch.einsum("bxc,xcd,bcd->bd", a, self.table, b).log() for a, b in zip(ahead, behind, strict=True)]
         return torch.stack(found, 1).log_softmax(-1)
 
+    def entropies(self, prefixes: Prefixes) -> tuple[Tensor, Tensor]:
+        """Nats of a whole text given its prompt, and of each of its cells on its own: float64 [B] and [B, W].
+
+        The sum of the latter is what the best product of laws of cells has as its likelihood; that sum less the former
+        is the total correlation, which writing in one shot loses.
+        """
+        everywhere = torch.ones(len(prefixes), prefixes.max_length, dtype=torch.bool, device=prefixes.length.device)
+        cells = self.conditionals(prefixes, everywhere)
+        law = self.table / self.table.sum(-1, keepdim=True).clamp(min=1e-300)
+        nats = -torch.special.xlogy(law, law).sum(-1)
+        open_ = cells.new_ones(cells.shape)
+        joint = torch.stack([(state * nats).sum((1, 2)) for state in self._forwards(prefixes, open_)])
+        return joint.sum(0), -(cells.exp() * cells.clamp(min=-1e6)).sum(-1)
+
     def _forwards(self, p: Prefixes, open_: Tensor) -> list[Tensor]:
         """Weights of the last tokens before each cell: [B, V, V^(order - 1)] each."""
         V, order = self.vocabulary.size, self.order

@@ -17,6 +17,8 @@ SMALL = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "
     [
         ("potentials", "length=5", "ice", ["--agent-option", "tag=true"]),
         ("dyck", "length=6", "masked", ["--agent-option", "quality=true"]),
+        ("dyck", "length=6", "parallel", ["--agent-option", "queries=2"]),
+        ("scan", "split=length", "parallel_em", ["--agent-option", "queries=2", "--agent-option", "beta=1.0"]),
     ],
 )
 def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more, tmp_path, monkeypatch, capsys):
@@ -49,6 +51,7 @@ def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more
             "setting memory='tried' is of no use to masked",
         ),
         (["--task", "potentials", "--agent", "ice", "--agent-option", "warm_up=0.5"], "no warm-up"),
+        (["--task", "automaton", "--agent", "parallel", "--agent-option", "queries=0"], "queries=0"),
     ],
 )
 def test_what_they_have_no_use_for_is_refused(arguments, culprit, tmp_path, monkeypatch, capsys):
