@@ -10,6 +10,7 @@ from agents.dagger import DAgger
 from agents.gail import GAIL, discriminator
 from agents.gold import GOLD
 from agents.grpo import GRPO
+from agents.mutual_exclusivity import MutualExclusivity
 from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
 from agents.scheduled_sampling import ScheduledSampling
@@ -29,6 +30,11 @@ def another():
     with seeded(1):
         torch.nn.init.normal_(policy.weight)
     return policy.double()
+
+
+def counted_on(prompts, chance):
+    """Prompts of another meaning: the next token but every fourth."""
+    return torch.where(prompts < 3, (prompts + 1 + (chance[:, :1] * 2).long()) % 4, prompts)
 
 
 def distillation(divergence):
@@ -52,6 +58,7 @@ MAKERS = {
     "grpo, without a divergence": lambda policy: GRPO(
         policy, steps=6, samples=2, warm_up=0.2, reward=rewards.edit, kl=0.0, spread=False, passes=1
     ),
+    "mutual_exclusivity": lambda policy: MutualExclusivity(policy, steps=6, warm_up=0.2, swap=counted_on),
     "occupancy_gradient": lambda policy: OccupancyGradient(policy, steps=6, warm_up=0.2),
     **{f"distillation, {name}": distillation(f) for name, f in distances.STEP_DIVERGENCES.items()},
     "distillation of the reference": lambda policy: OnPolicyDistillation(policy, steps=6),

@@ -98,6 +98,23 @@ class Scan(RightAnswerTask):
         others = actions.to(following.device) & (torch.arange(v.size, device=following.device) != following[:, None])
         return (others & (following != v.eos)[:, None]).float()
 
+    def swapped(self, prompts: Tensor, chance: Tensor) -> Tensor:
+        """Commands with one of their primitives, wherever it stands, in place of which another one is written.
+
+        Args:
+            prompts: int64 [B, P].
+            chance: in [0, 1), [B, 2]: which is replaced, and by which other one.
+
+        Returns:
+            [B, P]; a command without a primitive is left as it is.
+        """
+        K = len(self.primitives)
+        there = (prompts[..., None] == torch.arange(K, device=prompts.device)).any(1)
+        number = (chance[:, 0] * there.sum(1)).long()
+        old = (there.long().cumsum(1) <= number[:, None]).sum(1)
+        new = (old + 1 + (chance[:, 1] * (K - 1)).long()) % K
+        return torch.where((prompts == old[:, None]) & there.any(1, keepdim=True), new[:, None], prompts)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Words and actions; `eos` is not shown."""
         return " ".join(self.words[t] for t in tokens if t != self.vocabulary.eos)
