@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqil
-from agents.mutual_exclusivity import ExclusivityLoss, MutualExclusivity, swap_of
 from agents.unlikelihood import log_complement
+from agents.unlikelihood.mutual_exclusivity import ExclusivityLoss, MutualExclusivity, swap_of
 from envs.tasks import Chain, Scan
 from envs.tasks.grammars.scan import PRIMITIVES, commands, meaning
 from seqil.errors import InvalidInputError

@@ -10,7 +10,6 @@ from agents.dagger import DAgger
 from agents.gail import GAIL, discriminator
 from agents.gold import GOLD
 from agents.grpo import GRPO
-from agents.mutual_exclusivity import MutualExclusivity
 from agents.occupancy_gradient import OccupancyGradient
 from agents.on_policy_distillation import OnPolicyDistillation
 from agents.scheduled_sampling import ScheduledSampling
@@ -18,6 +17,7 @@ from agents.sequence_match import SequenceMatch
 from agents.slic import CALIBRATIONS, SLiC
 from agents.sqil import SQIL
 from agents.unlikelihood import UnlikelihoodTraining
+from agents.unlikelihood.mutual_exclusivity import MutualExclusivity
 from seqil import divergences, experts, rewards
 from seqil.metrics import distances
 from seqil.randomness import seeded
