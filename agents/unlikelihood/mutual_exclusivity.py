@@ -14,7 +14,7 @@ from seqil.errors import InvalidInputError
 from seqil.learning.whole_batch import total
 from seqil.revision.draws import uniforms
 
-from .welleck import log_complement
+from .unlikely_tokens import log_complement
 
 Swap = Callable[[Tensor, Tensor], Tensor]
 """Prompts int64 [B, P] and numbers in [0, 1) [B, 2] -> prompts of another meaning; those that have none as they are."""
