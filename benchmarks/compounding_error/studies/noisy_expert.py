@@ -22,7 +22,7 @@ from ..study import Arm, Decoding, Place, Questions, Section, Study
 RATE = 0.2
 HORIZONS = (8, 16, 32, 64, 128)
 _TEXTS, _PROMPT, _LONGEST = 1000, 10, 1024
-_CELLS_PER_PLACE = 3e4
+_CELLS_PER_PLACE = 6e4
 
 
 class Lock(RightAnswerTask):
