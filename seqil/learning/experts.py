@@ -94,7 +94,7 @@ def policy(expert: TokenPolicy) -> Expert:
 def noisy(vocabulary: Vocabulary, expert: Expert, rate: float, backspace: bool = True) -> Expert:
     """An expert that with probability `rate` does anything that is legal, all alike, and else what it would have done.
 
-    Where it has nothing to say, and after the end, the noisy one does as it does. The learner is to do as well as the
+    Where it has nothing to say, the noisy one has nothing to say. The learner is to do as well as the
     expert without the noise: the model of arXiv 2606.30923 (read as an abstract).
 
     Args:
@@ -110,8 +110,7 @@ def noisy(vocabulary: Vocabulary, expert: Expert, rate: float, backspace: bool =
         said = _untried(expert(states, references), states)
         legal = legal_actions(vocabulary, states, backspace).to(said)
         mixed = (1 - rate) * said + rate * legal / legal.sum(-1, keepdim=True)
-        silent = states.ended.to(said.device) | (said.sum(-1) == 0)
-        return torch.where(silent[:, None], said, mixed)
+        return torch.where(said.sum(-1, keepdim=True) > 0, mixed, said)
 
     return law
 
