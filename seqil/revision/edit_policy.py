@@ -153,7 +153,7 @@ class EditPolicy(WholeTextPolicy):
         states, forwards, done = self.improve(begun, guide or Guide(), generator, temperature)
         edits = self.edits(max_length, min_length)
         stopped = revise(edits, states, torch.full_like(states.length, edits.stop))
-        return Written(ended_trajectories(stopped.to("cpu"), v, cells.cpu()), forwards.cpu(), done)
+        return Written(ended_trajectories(stopped.to("cpu"), v, cells.cpu()), forwards.cpu(), texts, done)
 
     def _settings(self) -> dict[str, Any]:
         return {"kinds": list(self.kinds)}

@@ -12,7 +12,7 @@ from ..errors import InvalidInputError
 from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from .canvases import canvas, only_legal
+from .canvases import canvas, laid, only_legal
 from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
@@ -92,8 +92,9 @@ class MaskedPolicy(WholeTextPolicy):
         with evaluating(self):
             begun, fed = filled(self, empty, generator, temperature)
             found = resample(self, begun, block, sweeps, chosen, generator=generator, temperature=temperature)
+            drafts = laid(v, begun, canvas(begun)).tolist()
         texts = ended_trajectories(found.prefixes.to("cpu"), v, cells.cpu())
-        return Written(texts, (fed + found.forwards).cpu(), found.revisions)
+        return Written(texts, (fed + found.forwards).cpu(), drafts, found.revisions)
 
     def _settings(self) -> dict[str, Any]:
         return {"quality": self.quality_head is not None}

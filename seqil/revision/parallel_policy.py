@@ -126,7 +126,8 @@ class ParallelPolicy(WholeTextPolicy):
             texts = ended_trajectories(put(v, empty, drawn).to("cpu"), v, cells.cpu())
         else:
             texts = _finished(v, cells.cpu(), collapsed(drawn, v.size), max_length, min_length)
-        return Written(texts, fed, [[] for _ in range(len(fed))])
+        drafts = texts.replay().texts()
+        return Written(texts, fed, drafts, [[] for _ in drafts])
 
     def _settings(self) -> dict[str, Any]:
         return {"queries": self.queries}

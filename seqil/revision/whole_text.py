@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, first_line
 from ..mdp.memory import PREFIX
 from ..mdp.prefix import Prefixes, Prompts
+from ..mdp.rendering import revised
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
@@ -34,12 +35,22 @@ class Written:
     Attributes:
         trajectories: the final texts, without what was taken back on the way; a row that did not stop is not ended.
         forwards: int64 [B], cells that were fed to the model, the prompt's among them.
+        drafts: per row, the tokens that were edited first; cells behind the end may hold `eos`.
         revisions: per row, what was done to it in order: (kind, place, token) of single edits, see `seqil.mdp.edits`.
     """
 
     trajectories: Trajectories
     forwards: Tensor
+    drafts: list[list[int]]
     revisions: list[list[tuple[int, int, int]]]
+
+    def told(self, row: int) -> list[tuple[int, bool]]:
+        """Every token that ever stood, where it stood, and whether it was taken away: `rendering.written` of edits."""
+        tokens = [(token, False) for token in self.drafts[row]]
+        for edit in self.revisions[row]:
+            tokens = revised(tokens, *edit)
+        eos = self.trajectories.vocabulary.eos
+        return [(token, gone) for token, gone in tokens if token != eos]
 
 
 class WholeTextPolicy(nn.Module):

@@ -40,20 +40,37 @@ def characters(
     vocabulary: Vocabulary, prompt: Sequence[int], actions: Sequence[int], decode: Decode
 ) -> list[Character]:
     """Every character of a text in the order of writing; those of the prompt are born at 0, actions count from 1."""
-    found = [Character(one, 0) for one in decode(prompt)]
     standing: list[int] = []
-    for at, action in enumerate(actions, 1):
+    stages = [standing[:]]
+    for action in actions:
         if action == vocabulary.backspace:
             standing.pop()
         elif action != vocabulary.eos:
             standing.append(action)
+        stages.append(standing[:])
+    return followed(prompt, stages, decode)
+
+
+def followed(prompt: Sequence[int], stages: Sequence[Sequence[int]], decode: Decode) -> list[Character]:
+    """Every character of a text in its place, of what stood behind the prompt at the beginning and after each action.
+
+    Args:
+        prompt: token ids.
+        stages: token ids without `eos`; the first is there from the beginning.
+        decode: text of ids.
+    """
+    found: list[Character] = [Character(one, 0) for one in decode(prompt)]
+    for at, standing in enumerate(stages):
         text = decode([*prompt, *standing])
-        text = text if at == len(actions) else text.rstrip(_BROKEN)
+        text = text if at == len(stages) - 1 else text.rstrip(_BROKEN)
         kept = [i for i, one in enumerate(found) if one.died is None]
-        same = in_common("".join(found[i].shown for i in kept), text)
-        for i in kept[same:]:
+        before = "".join(found[i].shown for i in kept)
+        same = in_common(before, text)
+        tail = min(in_common(before[::-1], text[::-1]), len(before) - same, len(text) - same)
+        for i in kept[same : len(kept) - tail]:
             found[i] = replace(found[i], died=at)
-        found += [Character(one, at) for one in text[same:]]
+        place = kept[len(kept) - tail] if tail else len(found)
+        found[place:place] = [Character(one, at) for one in text[same : len(text) - tail]]
     return found
 
 

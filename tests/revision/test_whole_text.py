@@ -19,8 +19,9 @@ from agents.revising.masked import Masked, drawn_set
 from envs.tasks import Potentials
 from seqil import Trajectories, Vocabulary
 from seqil.errors import CheckpointError, InvalidInputError, UnsupportedModelError
+from seqil.mdp.edits import INSERT, SUBSTITUTE
 from seqil.randomness import seeded
-from seqil.revision import EditPolicy, MaskedPolicy
+from seqil.revision import EditPolicy, MaskedPolicy, ParallelPolicy
 from seqil.revision.draws import uniforms
 from seqil.revision.edit_policy import Guide
 from seqil.revision.making import small_bert
@@ -233,3 +234,22 @@ def test_the_masked_loss_is_the_likelihood_of_each_hidden_cell():
         asked = sets[row].nonzero()[:, 0].tolist()
         expected.append(-sum(float(laws[i, text[i]].detach()) for i in asked) / len(asked))
     assert found == pytest.approx(sum(expected) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [EditPolicy, MaskedPolicy, ParallelPolicy])
+@pytest.mark.parametrize("least", [0, 5])
+def test_what_is_told_of_a_text_ends_with_it(kind, least):
+    """Kept tokens are the final text; what was taken away, and what stood in the draft, is there too."""
+    policy = tiny_whole_text(kind)
+    g = torch.Generator().manual_seed(1)
+    written = policy.write([[0], [1, 2]] * 6, max_length=5, min_length=least, generator=g)
+    final = [[t for t in row if t != V.eos] for row in written.trajectories.replay().texts()]
+    told = [written.told(row) for row in range(len(final))]
+    assert [[token for token, gone in row if not gone] for row in told] == final
+    draft = [[t for t in row if t != V.eos] for row in written.drafts]
+    for row, edits in enumerate(written.revisions):
+        left = [token for token, _ in told[row]]
+        assert all(left.count(token) >= draft[row].count(token) for token in draft[row])
+        put = sum(kind in (INSERT, SUBSTITUTE) and token != V.eos for kind, _, token in edits)
+        assert len(left) == len(draft[row]) + put
+    assert kind is ParallelPolicy or any(gone for row in told for _, gone in row)

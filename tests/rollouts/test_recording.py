@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
-from seqil.rollouts.recording import Character, characters, svg
+from seqil.rollouts.recording import Character, characters, followed, svg
 
 V = Vocabulary(size=5, eos=4)
 SHOWN = ["a", "bc", "\n", "<&", ""]
@@ -66,3 +66,17 @@ def test_a_long_line_is_broken_and_stays_within_the_picture():
 def test_too_much_is_refused():
     with pytest.raises(InvalidInputError, match="a recording holds 2000 characters"):
         svg("seqil", [[Character("x", 1)] * 2001])
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=6), min_size=1, max_size=6))
+def test_whatever_stood_in_between_is_shown_at_its_time(stages):
+    found = followed([0, 1], stages, decode)
+    for at, stage in enumerate(stages):
+        alive = "".join(c.shown for c in found if c.born <= at and (c.died is None or c.died > at))
+        assert alive == decode([0, 1, *stage])
+
+
+def test_an_edit_in_the_middle_leaves_what_stands_around_it():
+    found = followed([0], [[0, 1, 0], [0, 3, 0], [0, 0]], decode)
+    shown = [(c.shown, c.born, c.died) for c in found]
+    assert shown == [("a", 0, None), ("a", 0, None), ("b", 0, 1), ("c", 0, 1), ("<", 1, 2), ("&", 1, 2), ("a", 0, None)]
