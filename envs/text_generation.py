@@ -12,9 +12,9 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, visible
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.rendering import Decode, spans, struck
+from seqil.mdp.rendering import Decode, legible, spans, struck
 
 from .episodes import Episodes, Reward, StepReward, known_options
 from .frames import Frame, frame
@@ -121,7 +121,8 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
             return None
         e, decode = self._episodes, self._decode
         prompt = e.text(0)[0]
-        shown, runs = decode(prompt), spans(e.vocabulary, self._history, decode, prompt)
+        shown = visible(decode(prompt))
+        runs = legible(spans(e.vocabulary, self._history, decode, prompt))
         return shown + struck(runs) if self.render_mode == "ansi" else frame(shown, runs)
 
     def text(self) -> tuple[list[int], list[int]]:

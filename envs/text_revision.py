@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, visible
 from seqil.mdp.edits import KINDS
-from seqil.mdp.rendering import revised, runs, struck
+from seqil.mdp.rendering import legible, revised, runs, struck
 
 from .episodes import Reward, known_options
 from .revisions import Revision, RevisionEpisodes
@@ -90,7 +90,7 @@ class TextRevisionEnv(TextGenerationEnv):
         if self.render_mode != "ansi":
             return None
         prompt = self._episodes.text(0)[0]
-        return self._decode(prompt) + struck(runs(self._written, self._decode, prompt))
+        return visible(self._decode(prompt)) + struck(legible(runs(self._written, self._decode, prompt)))
 
     def _note(self, action: Any) -> None:
         self._written = revised(self._written, *self._revisions.parts(action))

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seqil import Trajectories, pack
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, counted
 from seqil.mdp.bans import Bans, legal_along
 from seqil.mdp.prefix import legal_mask
 from seqil.mdp.trajectory import held
@@ -151,7 +151,7 @@ def _check(t: Trajectories, rules: Episodes, steps: int) -> None:
     room, most = rules.width - rules.max_length - 1, max(t.actions.shape[1], steps)
     if t.prompts.shape[1] > room:
         raise InvalidInputError(
-            f"a prompt has {t.prompts.shape[1]} tokens, at most {room} fit; raise max_prompt_length"
+            f"a prompt has {counted(t.prompts.shape[1], 'token')}, at most {room} fit; raise max_prompt_length"
         )
     if not rules.backspace and bool((t.inside & (t.actions == t.vocabulary.backspace)).any()):
         raise InvalidInputError("the trajectories contain backspaces, which this environment does not allow")

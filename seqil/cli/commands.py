@@ -14,7 +14,7 @@ from rich.console import Console
 from .. import decoding, metrics
 from ..durable import naming
 from ..durable import replace as replace_file
-from ..errors import InvalidInputError, check_known
+from ..errors import InvalidInputError, check_known, counted, quoted
 from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
@@ -160,8 +160,7 @@ def sample(
 
     A file to `record` gets them as an animated picture.
     """
-    if record is not None and (record.is_dir() or not record.parent.is_dir()):
-        raise InvalidInputError(f"--record {record}: name a file in a folder that exists")
+    showing.check_target("--record", record, ".svg")
     form = showing.shown_as(form, console)
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
@@ -179,7 +178,7 @@ def sample(
         trajectories, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
         showing.show(console, task, prompts, trajectories, form)
     if record is not None:
-        _record(record, f"seqil sample {out}", task, prompts, trajectories)
+        _record(record, f"seqil sample {quoted(out)}", task, prompts, trajectories)
     if form != "json":
         _print_cost(trajectories, cost, task.budget(max_actions, max_length))
 
@@ -233,8 +232,7 @@ def evaluate(
     explain: bool = False,
 ) -> None:
     """Print the metrics of a run on one split, those of the files `own` among them."""
-    if json_file is not None and not json_file.parent.is_dir():
-        raise InvalidInputError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
+    showing.check_target("--json", json_file)
     entries = known_metrics.metrics(tuple(own))
     task, policy = _load(out, best)
     chosen = [plugins.rule(rule, task) for rule in rules]
@@ -244,8 +242,8 @@ def evaluate(
     written, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
     budget = task.budget(max_actions)
     measured = evaluation(task, policy, demonstrations, written, cost, entries)
-    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {budget} actions a text"])
-    console.print(f"{out} on {task.name}/{split}, {n} samples, {how}\n", soft_wrap=True)
+    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {counted(budget, 'action')} a text"])
+    console.print(f"{out} on {task.name}/{split}, {counted(n, 'sample')}, {how}\n", soft_wrap=True)
     columns = ("metric", "value [95 % interval]", "unit, which way is better", "what it is")
     shown = [one for one in entries if one.name in measured]
     rows = [(e.title, str(measured[e.name]), f"{e.unit} {e.arrow}".strip(), e.about) for e in shown]
@@ -268,21 +266,19 @@ def _say_finished(
     if best is not None:
         console.print(f"best on held-out items: step {best['step']}, {best[MEASURE]:.4f} nats per token")
     costs = training.costs()
-    console.print(
-        f"trained on {costs['training_positions']:,.0f} positions, sampled {costs['rollout_positions']:,}, "
-        f"in {seconds:.0f} s"
-    )
+    trained = counted(round(costs["training_positions"]), "position")
+    console.print(f"trained on {trained}, sampled {costs['rollout_positions']:,}, in {seconds:.0f} s")
     prompts = training.demonstrations.select(slice(0, 64)).prompts
     written, cost = _rollout(task, training.policy, prompts, 1.0, 0, max_actions=max_actions)
     _print_cost(written, cost, task.budget(max_actions))
-    console.print(f"seqil sample {run.path}     seqil evaluate {run.path}", soft_wrap=True)
+    console.print(f"seqil sample {quoted(run.path)}     seqil evaluate {quoted(run.path)}", soft_wrap=True)
 
 
 def _print_cost(trajectories: Trajectories, cost: metrics.Cost, budget: int) -> None:
     net = max(cost.net.sum(), 1)
     console.print(
         f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
-        f"{float((~trajectories.ended).float().mean()):.1%} unfinished after {budget} actions",
+        f"{float((~trajectories.ended).float().mean()):.1%} unfinished after {counted(budget, 'action')}",
         soft_wrap=True,
     )
 
@@ -306,11 +302,11 @@ def _number(task: Task, split: str, asked: int | None, default: int, least: int 
         return asked or default
     if there < least:
         raise InvalidInputError(
-            f"{task.name}: the {split} split has {there} item{'s' * (there != 1)} and {least} are needed; take another "
+            f"{task.name}: the {split} split has {counted(there, 'item')} and {least} are needed; take another "
             "--split, or give more data"
         )
     if asked is not None and asked > there:
-        resumption.warn(f"the {split} split of {task.name} has {there} items, not {asked}: all are taken")
+        resumption.warn(f"the {split} split of {task.name} has {counted(there, 'item')}, not {asked}: all are taken")
     return min(asked or default, there)
 
 

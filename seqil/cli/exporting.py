@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import counted
 from .options import Best, Run, app, parse_path
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the model.", parser=parse_path, show_default=False)]
@@ -17,7 +18,7 @@ def seal(folder: Folder) -> None:
     """Accept the files of a model's folder as they are now, after you edited one on purpose."""
     from ..policy.saved import seals
 
-    print(f"{seals.seal(folder)} files of {folder} are sealed")
+    print(f"sealed {counted(seals.seal(folder), 'file')} of {folder}")
 
 
 @app.command(

@@ -11,7 +11,7 @@ import torch
 
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, taken_back
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, counted, first_line
 from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
 from ..policy.token_policy import TokenPolicy
@@ -126,14 +126,16 @@ def card(
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
     usage = _ADAPTED if adapted else _DELETING if backspace else _PLAIN
     known = [(name, value) for name, value in settings.to_json().items() if value not in (None, {}, [])]
+    length, budget = counted(task.max_length, "token"), counted(task.budget(None), "action")
+    trained = f"{counted(step, 'update')} of {counted(settings.batch_size, 'demonstration')}"
     parts = [
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- seqil\n---\n",
-        f"# {task.name}\n\nA causal language model that {about}. It was trained by {agent} for {step} updates of "
-        f"{settings.batch_size} demonstrations of the task {of}, with the noise "
+        f"# {task.name}\n\nA causal language model that {about}. It was trained by {agent} for {trained} "
+        f"of the task {of}, with the noise "
         f"`{settings.noise.source}` at rate {settings.noise.rate:g}.\n\n"
         f"Vocabulary: {task.vocabulary.size} tokens, the end is {task.vocabulary.eos}"
         + (f", the backspace {task.vocabulary.backspace}" if backspace else "")
-        + f". A text has at most {task.max_length} tokens, and {task.budget(None)} actions to write them with.\n",
+        + f". A text has at most {length}, and {budget} to write them with.\n",
         usage,
         _numbers(numbers),
         "## Settings\n\n" + _table(("setting", "value"), [(n, f"`{json.dumps(v)}`") for n, v in known]),
@@ -164,15 +166,27 @@ _DELETING = (
 
 
 def _read(file: Path, task: Task) -> Mapping[str, Any]:
+    foreign = f"--evaluation {file} is not what seqil evaluate --json writes"
     try:
         numbers = json.loads(read_bytes(file).decode())
+    except FileNotFoundError:
+        raise InvalidInputError(f"--evaluation {file} does not exist; seqil evaluate --json writes one") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{foreign}: it cannot be read as JSON ({first_line(error)})") from None
+    if not isinstance(numbers, dict):
+        raise InvalidInputError(f"{foreign}: it holds no JSON object")
+    for name in ("estimates", "task", *_HOW):
+        if name not in numbers:
+            raise InvalidInputError(f"{foreign}: it does not say {name!r}")
+    if not isinstance(numbers["estimates"], dict):
+        raise InvalidInputError(f"{foreign}: its estimates are no numbers by name")
+    if numbers["task"] != task.name:
+        raise InvalidInputError(f"--evaluation {file} is an evaluation on {numbers['task']}, the run is of {task.name}")
+    try:
         estimates = {name: Estimate.of(row) for name, row in numbers["estimates"].items()}
-        found, how = numbers["task"], {name: numbers[name] for name in _HOW}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidInputError(f"{file} is not what seqil evaluate --json writes: {error!r:.80}") from None
-    if found != task.name:
-        raise InvalidInputError(f"{file} is an evaluation on {found}, the run is of {task.name}")
-    return {"how": how, "estimates": estimates}
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{foreign}: {error}") from None
+    return {"how": {name: numbers[name] for name in _HOW}, "estimates": estimates}
 
 
 _HOW = ("split", "samples", "temperature", "rules", "max_actions", "seed")

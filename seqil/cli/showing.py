@@ -8,14 +8,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from rich.console import Console
 from rich.text import Text
 
+from ..errors import InvalidInputError, visible
+from ..errors.command_line import UnprintedError, to_nowhere
 from ..integrations import trackers
-from ..mdp.rendering import Span, marked, spans
+from ..mdp.rendering import Span, legible, marked, spans
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
@@ -61,12 +64,25 @@ def show(console: Console, task: Task, prompts: Sequence[Sequence[int]], written
             continue
         if number and apart:
             console.print(_BETWEEN)
+        prompt, runs = visible(prompt), legible(runs)
         if form == "ansi":
             print_styled(console, prompt, runs)
-        elif console.is_terminal:  # which control characters would confuse
-            console.print(f"{prompt}{_END_OF_PROMPT}{marked(runs)}", soft_wrap=True)
         else:
             print(f"{prompt}{_END_OF_PROMPT}{marked(runs)}", file=console.file)
+
+
+def check_target(option: str, path: Path | None, *suffixes: str) -> None:
+    """Refuse a file that cannot be written, or whose name says that something else is meant to be in it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InvalidInputError(f"{option} {path}: it is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise InvalidInputError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    if suffixes and path.suffix.lower() not in suffixes and (path.is_file() or not path.exists()):  # no device
+        raise InvalidInputError(
+            f"{option} {path}: it holds {suffixes[0][1:].upper()}; name a file {path.stem}{suffixes[0]}"
+        )
 
 
 def _as_json(prompt: str, runs: Sequence[Span], ended: bool) -> str:
@@ -105,15 +121,15 @@ class _Outlasting:
         try:
             act(*args)
         except BrokenPipeError:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self.stream.fileno())
-            os.close(nothing)
+            to_nowhere(self.stream)
             warn("nobody reads what is printed any more; the run goes on")
+        except UnprintedError as error:
+            warn(f"{error}; the run goes on")
 
 
 @contextmanager
 def outlasting() -> Iterator[None]:
-    """What goes on for hours does not end because `head`, or the terminal at the other end of a pipe, has ended."""
+    """What goes on for hours does not end because `head` at the other end of a pipe has ended, or a disk is full."""
     if sys.stdout is None:  # it was closed
         yield
         return

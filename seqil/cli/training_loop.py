@@ -12,9 +12,17 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from ..errors import LostRankError
+from ..errors import LostRankError, quoted
 from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..runs.checkpoint import RunFolder
@@ -22,6 +30,7 @@ from ..runs.stopping import Stop, stoppable
 from .validation import Validation
 
 _BETWEEN = 5.0  # seconds between two lines
+_WIDE = 80  # columns of a window from which on there is room for a bar
 
 Told = Callable[[int, float], None]
 """Called with a step and its loss."""
@@ -98,7 +107,7 @@ def _leave_it_to(stop: Stop) -> None:
 
 
 def _say_stopped(console: Console, run: RunFolder, step: int, total: int) -> None:
-    remedy = f"go on with: seqil train --out {run.path} --resume"
+    remedy = f"go on with: seqil train --out {quoted(run.path)} --resume"
     console.print(f"stopped at step {step} of {total}; {remedy}", soft_wrap=True)
 
 
@@ -116,7 +125,9 @@ def progress(console: Console, done: int, total: int) -> Iterator[Told]:
 def _bar(console: Console, done: int, total: int) -> Iterator[Told]:
     loss, rate = TextColumn("{task.description}"), TextColumn("{task.fields[rate]}")
     times = TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), rate, *times, loss)
+    columns: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn(), loss)
+    if console.width >= _WIDE:
+        columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), rate, *times, loss)
     with Progress(*columns, console=console) as shown:
         bar, began = shown.add_task("", total=total, completed=done, rate=""), time.perf_counter()
 

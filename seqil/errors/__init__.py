@@ -61,6 +61,18 @@ def counted(number: int, noun: str, nouns: str = "") -> str:
     return f"{number:,} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
+_PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
+_PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
+
+
+def visible(text: str) -> str:
+    r"""Text with pictures for control characters, `\u241b` for an escape, which no terminal obeys.
+
+    Tabs and line breaks stay.
+    """
+    return text.translate(_PICTURES)
+
+
 def first_line(error: Exception) -> str:
     """What another library complained of, in one line; of a line that announces more, the next one, too."""
     lines = [line.strip() for line in (str(error).strip() or repr(error)).splitlines()]

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from contextlib import redirect_stdout, suppress
+from typing import Any, NoReturn, cast
 
 import typer
 
-from . import SeqilError, first_line, suggested
+from . import SeqilError, first_line, suggested, visible
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which newer versions of typer bring along themselves
+
+
+class UnprintedError(SeqilError):
+    """What is printed could not be written: the disk is full, say."""
+
+
+class Output:
+    """A stream of output that says of an error that it was the output which could not be written.
+
+    A reader that has gone away raises BrokenPipeError as ever.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write it, or say what failed."""
+        return int(self._tried(self.stream.write, text))
+
+    def flush(self) -> None:
+        """Likewise."""
+        self._tried(self.stream.flush)
+
+    def _tried(self, act: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return act(*args)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            to_nowhere(self.stream)
+            raise UnprintedError(
+                f"standard output could not be written ({error.strerror}); free some space, or send it elsewhere"
+            ) from None
+
+
+def to_nowhere(stream: Any) -> None:
+    """From now on nothing of it is written, nor tried again when Python ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
 
 
 def run_command(
@@ -38,12 +83,16 @@ def run_command(
 
     def fail(reason: str) -> NoReturn:
         if speaks():
-            print(f"{program}:", " ".join(reason.splitlines()), file=sys.stderr)
+            with suppress(OSError):  # the same disk is full
+                print(f"{program}:", visible(" ".join(reason.splitlines())), file=sys.stderr)
         sys.exit(2)
 
     try:
         before()
-        status = app(args=[*arguments], prog_name=name, standalone_mode=False)
+        with redirect_stdout(cast(Any, sys.stdout and Output(sys.stdout))):
+            status = app(args=[*arguments], prog_name=name, standalone_mode=False)
+            if sys.stdout is not None:  # it was closed
+                sys.stdout.flush()
     except UsageError as error:
         fail(f"{_said(error)}; see {error.ctx.command_path if error.ctx else name or program} --help")
     except typer.Abort:

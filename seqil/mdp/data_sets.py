@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from ..errors import InvalidInputError, MissingExtraError
+from ..errors import InvalidInputError, MissingExtraError, counted
 from .prefix import Prefixes
 from .rendering import continuation
 
@@ -44,10 +44,12 @@ def as_dataset(
 def _texts(final: Prefixes, form: Form, reader: Any) -> list[dict[str, Any]]:
     if reader is None:
         raise InvalidInputError(f"form={form!r} is text: give reader=, the tokenizer or the task of the trajectories")
+    if not callable(getattr(reader, "decode", None)):
+        raise InvalidInputError(f"reader={reader!r:.60} cannot decode ids; give a tokenizer or a task, not its name")
     unfinished = int((~final.ended).sum())
     if unfinished:
         raise InvalidInputError(
-            f"{unfinished} of {len(final)} texts are unfinished, which a completion cannot say; "
+            f"of {counted(len(final), 'text')} {unfinished} did not end, which a completion cannot say; "
             "leave them out: trajectories.select(trajectories.ended)"
         )
     found = []

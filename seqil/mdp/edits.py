@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError, check_known
+from ..errors import InvalidInputError, check_known, counted
 from .prefix import Prefixes, Prompts, check_actions, check_lengths, start
 from .vocabulary import Vocabulary
 
@@ -140,14 +140,16 @@ def begin_with(
     """
     begun, v = start(vocabulary, prompts, max_length, min_length), vocabulary
     if len(texts) != len(begun):
-        raise InvalidInputError(f"{len(texts)} texts for {len(begun)} prompts; give one for each")
+        raise InvalidInputError(f"{counted(len(texts), 'text')} for {counted(len(begun), 'prompt')}; give one for each")
     tokens, length = begun.tokens.clone(), begun.length.clone()
     for row, text in enumerate(texts):
         wrong = next((t for t in text if not 0 <= t < v.size or t == v.eos), None)
         if wrong is not None:
             raise InvalidInputError(f"text {row} holds {wrong}, which is no token of a text that is being written")
         if len(text) > max_length:
-            raise InvalidInputError(f"text {row} has {len(text)} tokens, at most max_length={max_length} fit")
+            raise InvalidInputError(
+                f"text {row} has {counted(len(text), 'token')}, at most max_length={max_length} fit"
+            )
         at = int(length[row])
         tokens[row, at : at + len(text)] = torch.tensor(list(text), dtype=torch.int64)
         length[row] += len(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
+from ..errors import visible
 from .edits import DELETE, INSERT, SUBSTITUTE
 from .vocabulary import Vocabulary
 
@@ -80,6 +81,11 @@ def continuation(decode: Decode, prompt: Sequence[int], text: Sequence[int]) -> 
     """What ids add to the text of a prompt; where they change it, what they are by themselves."""
     before, whole = _read(decode, prompt), _read(decode, [*prompt, *text])
     return whole.removeprefix(before) if whole.startswith(before) else _read(decode, text)
+
+
+def legible(runs: Iterable[Span]) -> list[Span]:
+    """Runs without characters that a terminal would obey, for readers."""
+    return [(visible(text), deleted) for text, deleted in runs]
 
 
 def struck(runs: Iterable[Span]) -> str:

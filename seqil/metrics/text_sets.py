@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, counted
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
 from ..models.modes import evaluating
@@ -79,7 +79,9 @@ def mauve(
         InvalidInputError: sides of different size, or more clusters than texts.
     """
     if len(texts) != len(references):
-        raise InvalidInputError(f"{len(texts)} texts and {len(references)} references; give as many of both")
+        raise InvalidInputError(
+            f"{counted(len(texts), 'text')} and {counted(len(references), 'reference')}; give as many of both"
+        )
     of = features or ngram_features()
     k = max(2, len(texts) // 10) if clusters is None else clusters
     return frontier_area(*quantised(of(texts), of(references), k, seed), scale)

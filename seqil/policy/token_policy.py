@@ -12,7 +12,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from ..durable import naming
-from ..errors import CheckpointError, InvalidInputError
+from ..errors import CheckpointError, InvalidInputError, counted
 from ..errors.arguments import typed
 from ..mdp.bans import Bans, legal_along
 from ..mdp.memory import PREFIX, Memory
@@ -239,7 +239,7 @@ class TokenPolicy(LanguageModel):
         """Refuse a prefix of more cells than the model has positions."""
         if self.max_positions is not None and cells > self.max_positions:
             raise InvalidInputError(
-                f"prompt and {'text' if self.memory.rewinds else 'actions'} take {cells} positions, "
+                f"prompt and {'text' if self.memory.rewinds else 'actions'} take {counted(cells, 'position')}, "
                 f"{name_of(self.model)} has {self.max_positions}; shorten the prompt or "
                 f"{'max_length' if self.memory.rewinds else 'max_actions'}"
             )

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, first_line
+from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, counted, first_line
 from ..mdp.memory import PREFIX
 from ..mdp.prefix import Prefixes, Prompts
 from ..mdp.rendering import revised
@@ -109,7 +109,7 @@ class WholeTextPolicy(nn.Module):
         """Refuse more cells than the model has positions."""
         if self.max_positions is not None and cells > self.max_positions:
             raise InvalidInputError(
-                f"prompt and text take {cells} positions, {name_of(self.model)} has {self.max_positions}; "
+                f"prompt and text take {counted(cells, 'position')}, {name_of(self.model)} has {self.max_positions}; "
                 "shorten the prompt or max_length"
             )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..capacity import read_bytes
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
 from ..mdp.rendering import continuation
@@ -84,6 +85,6 @@ def prompt_of_file(file: Path) -> str:
         InvalidInputError: it cannot be read as UTF-8.
     """
     try:
-        return file.read_text(encoding="utf-8-sig").removesuffix("\n")
+        return read_bytes(file).decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from rich.cells import cell_len
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, visible
 from ..mdp.rendering import in_common
 from ..mdp.vocabulary import Vocabulary
 
@@ -59,9 +59,9 @@ def followed(prompt: Sequence[int], stages: Sequence[Sequence[int]], decode: Dec
         stages: token ids without `eos`; the first is there from the beginning.
         decode: text of ids.
     """
-    found: list[Character] = [Character(one, 0) for one in decode(prompt)]
+    found: list[Character] = [Character(one, 0) for one in visible(decode(prompt))]
     for at, standing in enumerate(stages):
-        text = decode([*prompt, *standing])
+        text = visible(decode([*prompt, *standing]))
         text = text if at == len(stages) - 1 else text.rstrip(_BROKEN)
         kept = [i for i, one in enumerate(found) if one.died is None]
         before = "".join(found[i].shown for i in kept)

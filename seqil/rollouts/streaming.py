@@ -12,14 +12,14 @@ from rich.cells import cell_len
 from torch import Tensor
 from transformers import TextStreamer
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, visible
 from ..mdp.rendering import in_common
 from ..mdp.vocabulary import Vocabulary
 
 _STRUCK, _PLAIN = "\x1b[9;31m", "\x1b[0m"
 _BROKEN = "\ufffd"
 _DELETED = "\u232b"
-_CONTROLS = {code: 0x2400 + code for code in range(32) if code != 10}  # pictures, which a terminal does not obey
+_TAB = "\u2409"
 
 
 class DeletionStreamer(TextStreamer):  # type: ignore[misc]
@@ -47,6 +47,10 @@ class DeletionStreamer(TextStreamer):  # type: ignore[misc]
         erase: bool = False,
         **decode_kwargs: Any,
     ) -> None:
+        if not callable(getattr(tokenizer, "decode", None)):
+            raise InvalidInputError(
+                f"DeletionStreamer: tokenizer={tokenizer!r:.60} cannot decode ids; give a tokenizer or a task"
+            )
         super().__init__(tokenizer, skip_prompt, **decode_kwargs)
         self.backspace = _backspace_of(tokenizer) if backspace is None else backspace
         self.eos = getattr(tokenizer, "eos_token_id", None) if eos is None else eos
@@ -90,8 +94,9 @@ class DeletionStreamer(TextStreamer):  # type: ignore[misc]
 
     def _show(self, text: str) -> None:
         """Bring the screen from the text before to this one."""
+        text = visible(text)
         if self.moves:
-            text = text.translate(_CONTROLS)
+            text = text.replace("\t", _TAB)  # whose width depends on where it stands
         kept = [at for at, (_, deleted) in enumerate(self._shown) if not deleted]
         before = "".join(self._shown[at][0] for at in kept)
         same = in_common(before, text)

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, replace, taken_back
-from ..errors import CheckpointError
+from ..errors import CheckpointError, quoted
 from ..policy.given.misnamed import no_run
 from ..policy.saved.seals import sha256
 from ..policy.token_policy import TokenPolicy
@@ -107,7 +107,7 @@ class RunFolder:
 
     @property
     def _remedy(self) -> str:
-        return f"mend the disk and go on with: seqil train --out {self.path} --resume"
+        return f"mend the disk and go on with: seqil train --out {quoted(self.path)} --resume"
 
     def save(self, step: int, policy: TokenPolicy, state: Any) -> Path:
         """Write a checkpoint; the one before stays too, older ones go.
@@ -153,7 +153,7 @@ class RunFolder:
         complete = self.complete()
         if not complete:
             raise CheckpointError(
-                f"{self.path} holds no checkpoint yet; go on with: seqil train --out {self.path} --resume"
+                f"{self.path} holds no checkpoint yet; go on with: seqil train --out {quoted(self.path)} --resume"
             )
         verify(complete[-1])
         return complete[-1]

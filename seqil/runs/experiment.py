@@ -12,7 +12,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from ..capacity import check_memory
-from ..errors import InvalidInputError, check_known, first_line
+from ..errors import InvalidInputError, check_known, counted, first_line
 from ..learning import divergences, experts, noise, rewards
 from ..learning.agent import Agent
 from ..learning.processes import Ranks
@@ -57,7 +57,11 @@ def say_doubts(settings: Settings, task: Task) -> None:
     """Warn of a test split too small to be evaluated, and of text that a model is given as bytes for want of better."""
     path, there = settings.model.path, task.available("test")
     if there is not None and there < MEASURED:
-        items = "is empty: sample and evaluate need" if not there else f"has {there} item, evaluate needs {MEASURED}:"
+        items = (
+            "is empty: sample and evaluate need"
+            if not there
+            else f"has {counted(there, 'item')}, evaluate needs {MEASURED}:"
+        )
         warn(f"the test split of {task.name} {items} --split train, or more data")
     alphabet = "tokenizer" in argument_types(type(task)) and getattr(task, "tokenizer", task) is None
     if path and alphabet and not has_tokenizer(path) and not (Path(path) / SETTINGS).exists():
@@ -88,9 +92,8 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
         ranks: the processes that share it; None: this one alone.
     """
     s = settings
-    check_memory(
-        _COPIES * 8 * s.demonstrations * (task.max_length + 1), f"{s.demonstrations:,} demonstrations", "ask for fewer"
-    )
+    asked = counted(s.demonstrations, "demonstration")
+    check_memory(_COPIES * 8 * s.demonstrations * (task.max_length + 1), asked, "ask for fewer")
     demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
     # Under a memory that never rewinds an action takes a position, when it is sampled as well.
     actions = max(_actions(s, task.max_length), task.budget())
@@ -203,7 +206,7 @@ def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corr
     v, chosen = task.vocabulary, settings.noise
     if chosen.burst > task.max_length:
         raise InvalidInputError(
-            f"setting burst={chosen.burst}: a text of {task.name} holds {task.max_length} tokens at most"
+            f"setting burst={chosen.burst}: a text of {task.name} holds {counted(task.max_length, 'token')} at most"
         )
     plugins.load("noise", chosen.source)
     deletes = settings.model.backspace and policy.backspace

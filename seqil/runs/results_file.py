@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..capacity import check_file, reading
-from ..errors import InvalidInputError, MissingExtraError
+from ..errors import InvalidInputError, MissingExtraError, counted
 from ..statistics import Estimate
 from . import strict_json
 
@@ -103,7 +103,7 @@ def results(folder: str | Path) -> pandas.DataFrame:
 
 def summary(faults: list[str]) -> str:
     """The first of them and how many more there are, in a line."""
-    more = f" (and {len(faults) - 1} more lines)" if len(faults) > 1 else ""
+    more = f" (and {counted(len(faults) - 1, 'more line')})" if len(faults) > 1 else ""
     return f"{faults[0]}{more}; the others are kept"
 
 

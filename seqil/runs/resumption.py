@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from ..durable import naming
-from ..errors import CheckpointError, InvalidInputError, first_line
+from ..errors import CheckpointError, InvalidInputError, counted, first_line, visible
 from ..learning.processes import Ranks
 from ..learning.training import Training
 from .checkpoint import RunFolder, versions, write_json
@@ -89,7 +89,7 @@ def extended(run: RunFolder, steps: int | None) -> Settings:
         return chosen
     if steps < chosen.steps:
         raise InvalidInputError(
-            f"--steps {steps}: {run.path} is a run of {chosen.steps} steps; give more, or leave it out"
+            f"--steps {steps}: {run.path} is a run of {counted(chosen.steps, 'step')}; give more, or leave it out"
         )
     return replace(chosen, steps=steps)
 
@@ -119,4 +119,4 @@ def warn_of_changes(run: RunFolder, ranks: Ranks | None = None) -> None:
 def warn(message: str) -> None:
     """One line on stderr; of processes that work together the first says it."""
     if not dist.is_initialized() or dist.get_rank() == 0:
-        print(f"seqil: warning: {message}", file=sys.stderr)
+        print(f"seqil: warning: {visible(message)}", file=sys.stderr)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..capacity import read_bytes
-from ..errors import InvalidInputError, check_known, first_line
+from ..errors import InvalidInputError, check_known, counted, first_line
 from ..learning.training import Sampling
 from ..mdp.memory import Memory
 from ..policy.token_policy import TokenPolicy
@@ -279,7 +279,7 @@ def refuse_without_effect(chosen: Mapping[str, Any], given: Collection[str]) -> 
         (
             (chosen["microbatch"] or 0) > chosen["batch_size"],
             ("microbatch",),
-            f"a batch of {chosen['batch_size']} demonstrations is smaller",
+            f"a batch of {counted(chosen['batch_size'], 'demonstration')} is smaller",
         ),
         (chosen["model"] is None, ("backspace_row",), "a new model has no rows behind its tokens; give --model"),
     ):

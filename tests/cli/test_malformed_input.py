@@ -180,7 +180,7 @@ def test_a_text_that_holds_fewer_items_than_the_defaults_ask_for(tmp_path, monke
     assert done.stderr == (
         "seqil: warning: the test split of text has 1 item, evaluate needs 2: --split train, or more data\n"
     )
-    assert f"seqil sample {run} " in done.stdout
+    assert f"seqil sample '{run}' " in done.stdout
     assert RunFolder(run).settings["settings"]["demonstrations"] == 10
     refused(monkeypatch, capsys, ["evaluate", str(run)], "the test split has 1 item and 2 are needed; take another")
     elsewhere = tmp_path / "elsewhere"

@@ -9,6 +9,7 @@ import pytest
 from command_line import refused
 
 from seqil.cli.options import main
+from seqil.errors import visible
 
 
 def typed(monkeypatch, capsys, *arguments):
@@ -58,6 +59,7 @@ def test_without_a_terminal_deletions_are_marked(novel, monkeypatch, capsys):
     expected = "\n---\n".join(
         f"{row['prompt']}[|]" + "".join(f"[-{text}-]" if gone else text for text, gone in row["spans"]) for row in rows
     )
+    expected = visible(expected)
     shown = typed(monkeypatch, capsys, *same)
     assert shown.startswith(expected + "\n")
     assert "\x1b" not in shown
@@ -82,7 +84,7 @@ def test_a_stream_ends_as_the_sample(novel, monkeypatch, capsys):
     for character in shown:
         _ = standing.pop() if character == "⌫" else standing.append(character)
     expected = "".join(row["prompt"] + row["text"] + "\n" for row in rows)
-    assert "".join(standing).startswith(expected)
+    assert "".join(standing).startswith(visible(expected))
     refused(monkeypatch, capsys, ["sample", str(novel), "--stream", "--format", "json"], "--stream shows text as it is")
 
 
@@ -94,6 +96,6 @@ def test_a_recording_is_of_the_sample(novel, monkeypatch, capsys, tmp_path):
     assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
     texts = html.unescape(re.search(r'aria-label="[^:]+: (.*?)">', picture, re.DOTALL)[1])
     kept = re.sub(r"\[-.*?-\]", "", texts, flags=re.DOTALL)
-    assert kept == " / ".join(row["prompt"] + row["text"] for row in rows)
+    assert kept == visible(" / ".join(row["prompt"] + row["text"] for row in rows))
     assert kept != texts
     refused(monkeypatch, capsys, ["sample", str(novel), "--record", str(tmp_path / "no" / "x.svg")], "--record")

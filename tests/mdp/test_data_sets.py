@@ -69,7 +69,7 @@ def test_what_is_written_as_text_is_read_by_the_task_of_text(tmp_path):
 
 def test_what_text_cannot_say_is_refused(monkeypatch):
     t = Trajectories.from_actions(V, [[0], [0]], [[1, 27], [2, 3]])
-    with pytest.raises(InvalidInputError, match="1 of 2 texts are unfinished"):
+    with pytest.raises(InvalidInputError, match="of 2 texts 1 did not end"):
         t.to_dataset("text", PyDoc())
     with pytest.raises(InvalidInputError, match="give reader="):
         t.select(t.ended).to_dataset("messages")

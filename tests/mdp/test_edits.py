@@ -149,7 +149,7 @@ def test_legal_places_name_what_stands():
         (lambda: seqil.Edits(V, 3).insert(3, 0), "place 3"),
         (lambda: seqil.begin_with(V, [[0]], [[2, 1]], 3), "text 0 holds 1"),
         (lambda: seqil.begin_with(V, [[0]], [[2] * 4], 3), "text 0 has 4 tokens"),
-        (lambda: seqil.begin_with(V, [[0]], [], 3), "0 texts for 1 prompts"),
+        (lambda: seqil.begin_with(V, [[0]], [], 3), "0 texts for 1 prompt;"),
         (lambda: seqil.revise(seqil.Edits(V, 3), seqil.start(V, [[0]], 4), torch.tensor([0])), "max_length=4"),
         (lambda: seqil.revise(seqil.Edits(V, 3), seqil.start(V, [[0]], 3), torch.tensor([28])), "action 28"),
         (lambda: seqil.legal_edits(seqil.Edits(V, 3), seqil.start(V, [[0]], 3, 0, "tried")), "memory='prefix'"),

@@ -49,7 +49,7 @@ def test_who_edits_on_purpose_says_so(folder):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     assert torch.equal(TokenPolicy.from_pretrained(folder, verify=False).weight, weights["lm_head.weight"])
     said = command("seal", folder, cwd=folder).stdout
-    assert said == f"{len(written(folder))} files of {folder} are sealed\n"
+    assert said == f"sealed {len(written(folder))} files of {folder}\n"
     assert torch.equal(TokenPolicy.from_pretrained(folder).weight, weights["lm_head.weight"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from seqil.errors import counted
 from seqil.runs import strict_json
 
 from ..analysis.results import Results
@@ -35,7 +36,7 @@ def page(results: Results, drawings: Drawings) -> str:
             f'<section id="{section.anchor}"><h2>{section.title}</h2>{body}</section>' for section, body in made
         ),
         "footer": escaped(
-            f"{len(results.records)} runs. seqil {version['seqil']}, torch {version['torch']}, "
+            f"{counted(len(results.records), 'run')}. seqil {version['seqil']}, torch {version['torch']}, "
             f"transformers {version['transformers']}. Everything here is made from results.jsonl."
         ),
         "data": _embedded({"trajectories": stepped(results)}),

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from seqil.errors import counted
 from seqil.runs import known_metrics
 from seqil.statistics import Estimate
 
@@ -67,7 +68,8 @@ def status(cells: list[Cell], results: Path, workers: int, console: Console) -> 
         console.print(f"{names(others)}: of another budget, other settings or data; `run` makes them again")
     _say_measured_otherwise(cells, records, results, console)
     at_work = "a process is writing" if being_written(results) else "no process is writing"
-    console.print(f"{len(done)} of {len(cells)} runs, {at_work}, {_left(cells, done, workers)} for {workers} workers")
+    left = f"{_left(cells, done, workers)} for {counted(workers, 'worker')}"
+    console.print(f"{len(done)} of {counted(len(cells), 'run')}, {at_work}, {left}")
 
 
 def _say_measured_otherwise(
@@ -79,10 +81,10 @@ def _say_measured_otherwise(
     waiting = [cell for cell in cells if cell.key not in done and (kept(results) / cell.trained).is_dir()]
     if waiting:
         named = _first(list(map(str, waiting)))
-        console.print(f"{named}: {len(waiting)} runs are measured from the weights and texts that were kept")
+        console.print(f"{named}: {counted(len(waiting), 'run')}, measured from the weights and texts that were kept")
     if stay:
-        then = "are trained again, for nothing of them was kept" if again else "stay; `run --again` trains them again"
-        console.print(f"{names(stay)}: measured with other metrics{_lacking(stay)}; these {len(stay)} runs {then}")
+        then = "to be trained again, for nothing was kept" if again else "left as before; `run --again` trains afresh"
+        console.print(f"{names(stay)}: measured with other metrics{_lacking(stay)}; {counted(len(stay), 'run')} {then}")
 
 
 def _lacking(records: Sequence[Record]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seqil.errors import SeqilError
+from seqil.errors import SeqilError, counted
 from seqil.runs.checkpoint import versions
 
 from .cells import Cell
@@ -109,7 +109,7 @@ def missing(
     if failed:
         reasons = (f"{_first_of(names)}: {reason}" for reason, names in failed.items())
         number = sum(map(len, failed.values()))
-        raise SeqilError(f"{number} runs failed ({'; '.join(reasons)}); the others are kept, see `report`")
+        raise SeqilError(f"{counted(number, 'run')} failed ({'; '.join(reasons)}); the others are kept, see `report`")
 
 
 def _left(cells: Sequence[Cell], done: dict[str, Record], folder: Path) -> list[Cell]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqil.errors import InvalidInputError, MissingExtraError, first_line
+from seqil.capacity import POINTER
+from seqil.errors import InvalidInputError, MissingExtraError, counted, first_line
 from seqil.mdp.task import SPLITS
 
 from .named_fields import Part, parts_of_record
@@ -21,6 +22,7 @@ _DATASET = ("state.json", "dataset_dict.json")
 _OWN_SPLITS = {**{split: split for split in SPLITS}, "validation": "valid", "dev": "valid"}
 
 _OTHER_FORMS = {
+    POINTER: "a pointer of Git LFS and not the file itself; git lfs pull in its repository",
     b"\x1f\x8b": "compressed by gzip; unpack it",
     b"BZh": "compressed by bzip2; unpack it",
     b"\xfd7zXZ": "compressed by xz; unpack it",
@@ -72,7 +74,7 @@ def _refuse_unreadable(folder: Path, files: Sequence[Path]) -> None:
     forms = ((p, _form_if_no_text(p)) for p in files)
     wrong = [f"{p.relative_to(folder).as_posix()}: it {form}" for p, form in forms if form]
     if wrong:
-        more = f" (and {len(wrong) - 1} more of its {len(files)} files)" if wrong[1:] else ""
+        more = f" (and {len(wrong) - 1} more of its {counted(len(files), 'file')})" if wrong[1:] else ""
         raise InvalidInputError(f"folder {folder} holds what is no text: {wrong[0]}{more}")
 
 
@@ -150,10 +152,10 @@ def _beginning(path: Path) -> bytes:
 
 def _form_if_no_text(path: Path) -> str | None:
     """What a file is instead of text or a table, as far as its beginning tells."""
-    if path.suffix.lower() == ".parquet":
-        return None
     try:
         begin = _beginning(path)
+        if path.suffix.lower() == ".parquet" or begin.startswith(POINTER):
+            return _other_form(path) if begin.startswith(POINTER) else None
         codecs.getincrementaldecoder("utf-8")().decode(begin)
     except UnicodeDecodeError:
         return _other_form(path)
@@ -191,23 +193,44 @@ def _lines(path: Path) -> Iterator[Any]:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _parsed(line, f"{path}, line {number}")
+                    yield _record(line, path, number)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {_reason(path, error)}") from None
 
 
 def _array(path: Path) -> Iterator[Any]:
-    found = _parsed("".join(_blocks(path)), str(path))
+    text = "".join(_blocks(path))
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{path} is not JSON: {first_line(error)}{_meant(text)}") from None
     if not isinstance(found, list):
         raise InvalidInputError(f"{path} holds no list of records; give one record per line as .jsonl, or a list")
     yield from found
 
 
-def _parsed(text: str, where: str) -> Any:
+def _record(line: str, path: Path, number: int) -> Any:
     try:
-        return json.loads(text)
+        found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{where} is not JSON: {first_line(error)}") from None
+        hint = _meant(line) if number == 1 else ""
+        raise InvalidInputError(f"{path}, line {number} is not JSON: {first_line(error)}{hint}") from None
+    if number == 1 and isinstance(found, list):
+        raise InvalidInputError(f"{path} holds a list, not one record per line; give it the suffix .json")
+    return found
+
+
+def _meant(text: str) -> str:
+    """The suffix that goes with what a file begins as."""
+    first = text.lstrip().partition("\n")[0]
+    if not first.startswith(("{", "[")):
+        return "; if it is plain text give it the suffix .txt"
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        lines = "; .jsonl holds one record per line, .json a list of them that may take several"
+        return lines if text.count("\n") < 2 else ""
+    return "; it holds one record per line: give it the suffix .jsonl"
 
 
 def _table(path: Path) -> Iterator[Any]:
@@ -227,13 +250,16 @@ def _table(path: Path) -> Iterator[Any]:
 def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[dict[str, str]]:
     """Rows by the names in the first; empty ones are left out."""
     names = next(rows, [])
+    for mark, remedy in {"\t": "tabs; give it the suffix .tsv", ";": "semicolons; save it with commas"}.items():
+        if len(names) == 1 and mark in names[0]:
+            raise InvalidInputError(f"the cells of {path} are separated by {remedy}")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InvalidInputError(f"{path} has the column {twice!r} twice; rename one")
     for number, row in enumerate(filter(None, rows), 1):
         if len(row) != len(names):
             raise InvalidInputError(
-                f"record {number} of {path} has {len(row)} cells, the first line names {len(names)}; "
+                f"record {number} of {path} has {counted(len(row), 'cell')}, the first line names {len(names)}; "
                 "put a text with a separator in it into quotes"
             )
         yield dict(zip(names, row, strict=True))

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqil import Task, Trajectories, Vocabulary
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, counted
 from seqil.mdp.task import SPLITS
 
 from . import counters
@@ -126,8 +126,8 @@ class Windows:
         check_request(n, split)
         if n > there:
             raise InvalidInputError(
-                f"{self.name}: {n} items were asked for, the {split} split has {there} windows; ask for fewer "
-                "(--demonstrations, -n), take another --split, or give more data"
+                f"{self.name}: {n} items were asked for, the {split} split has {counted(there, 'window')}; ask for "
+                "fewer (--demonstrations, -n), take another --split, or give more data"
             )
         of_split = np.flatnonzero(self.splits == SPLITS.index(split))
         return self.places[of_split[counters.first_shuffled(n, there, self.name, split, seed)]]

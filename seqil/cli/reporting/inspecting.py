@@ -89,15 +89,14 @@ def inspect(
     ] = None,
 ) -> None:
     """Show one run, or several side by side: settings, curves, costs, numbers with intervals, and texts."""
-    from ...errors import InvalidInputError, check_known
+    from ...errors import check_known
     from ...mdp.task import SPLITS
-    from .. import commands
+    from .. import commands, showing
     from . import inspection, inspection_page
 
     commands.quiet()
     check_known("split", split, SPLITS)
-    if page is not None and (page.is_dir() or not page.parent.is_dir()):
-        raise InvalidInputError(f"--page {page}: name a file in a folder that exists")
+    showing.check_target("--page", page, ".html", ".htm")
     how = inspection.Sampling(n, split, temperature, rule or (), max_actions, seed, best)
     found = inspection.inspected(runs, how)
     _show(commands.console, found, how, texts)
@@ -150,16 +149,17 @@ def _table(console: Console, title: str, rows: Rows) -> None:
 
 def _texts(console: Console, runs: list[Inspected], n: int) -> None:
     """The first texts of all runs, below their prompt."""
-    from ...mdp.rendering import marked
+    from ...errors import visible
+    from ...mdp.rendering import legible, marked
     from .. import showing
 
     form = showing.shown_as(None, console)
     if n:
         console.print("\nTexts" + ("" if form == "ansi" else "; what stands between [- and -] was deleted"))
     for row in range(n):
-        console.print(f"  after: {runs[0].text(row)[0]}", soft_wrap=True)
+        console.print(f"  after: {visible(runs[0].text(row)[0])}", soft_wrap=True)
         for run in runs:
-            _, pieces = run.text(row)
+            pieces = legible(run.text(row)[1])
             if form == "ansi":
                 showing.print_styled(console, f"    {run.name}: ", pieces)
             else:

@@ -14,7 +14,7 @@ import torch
 
 from ... import metrics
 from ...capacity import read_bytes
-from ...errors import InvalidInputError
+from ...errors import InvalidInputError, counted
 from ...mdp.rendering import Span, spans
 from ...mdp.task import Task
 from ...metrics.lifetimes import Floats
@@ -108,7 +108,8 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
     n = task.at_most(how.n, how.split)
     if n < MEASURED:
         raise InvalidInputError(
-            f"the {how.split} split of {task.name} has {n} items, {MEASURED} are needed; take another --split"
+            f"the {how.split} split of {task.name} has {counted(n, 'item')}, {MEASURED} are needed; take another "
+            "--split"
         )
     demonstrations, rules = task.demonstrations(n, how.split, how.seed), [plugins.rule(r, task) for r in how.rules]
     written = rollout(
@@ -207,9 +208,10 @@ def note_on_samples(how: Sampling, runs: Sequence[Inspected]) -> str:
     """How the texts were drawn, in a sentence."""
     rules = "".join(f", {rule}" for rule in how.rules)
     sample = runs[0].sample
+    texts, budget = len(sample.rollouts), sample.task.budget(how.max_actions)
     return (
-        f"{len(sample.rollouts)} texts each after the same prompts of {sample.task.name}/{how.split}, temperature "
-        f"{how.temperature:g}{rules}, at most {sample.task.budget(how.max_actions)} actions a text, seed {how.seed}."
+        f"{counted(texts, 'text')} each after the same prompts of {sample.task.name}/{how.split}, temperature "
+        f"{how.temperature:g}{rules}, at most {counted(budget, 'action')} a text, seed {how.seed}."
     )
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ...errors import InvalidInputError
+from ...errors import InvalidInputError, counted
 from ...mdp.memory import choices_at_prompt
 from ...mdp.prefix import Prefixes
 from ..interface import Policy, Rule, blamed
@@ -79,7 +79,7 @@ class Constrained:
             if not allowed[row].any():
                 raise InvalidInputError(
                     f"{' and '.join(map(str, self.rules))} leave nothing to do in row {int(rows[row])} after "
-                    f"{len(one.text)} tokens; allow more, or another length"
+                    f"{counted(len(one.text), 'token')}; allow more, or another length"
                 )
         return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
 

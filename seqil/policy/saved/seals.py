@@ -10,7 +10,7 @@ from typing import Any
 
 from ...capacity import read_bytes, reading
 from ...durable import naming, replace
-from ...errors import CheckpointError
+from ...errors import CheckpointError, quoted
 
 SETTINGS = "seqil.json"
 _SUMS = "sha256"
@@ -88,4 +88,4 @@ def _hidden(name: Path) -> bool:
 
 
 def _on_purpose(folder: Path) -> str:
-    return f"if you changed it on purpose: seqil seal {folder}"
+    return f"if you changed it on purpose: seqil seal {quoted(folder)}"

@@ -69,7 +69,7 @@ def test_a_metric_that_comes_later_is_measured_without_training(results, no_trai
     assert measured_otherwise([WHOLE], before) == before[:1]
     progress.run([WHOLE], results, 1, here, Console(width=500))
     said = capsys.readouterr().out
-    assert "1 runs are measured from the weights and texts that were kept" in said
+    assert "1 run, measured from the weights and texts that were kept" in said
     assert "trained again" not in said
     record = read(results)[-1]
     assert len(read(results)) == len(before) + 1
@@ -90,16 +90,16 @@ def test_where_nothing_was_kept_that_is_said(results, monkeypatch, tmp_path, cap
     monkeypatch.setattr(known_metrics, "metrics", lambda: (*known, replace(LENGTH, group="further")))
     progress.status([WHOLE], file, 1, Console(width=500))
     said = capsys.readouterr().out
-    assert re.search(r"measured with other metrics \(none has .*length\); these 1 runs stay; `run --again`", said)
+    assert re.search(r"measured with other metrics \(none has .*length\); 1 run left as before; `run --again`", said)
     assert re.search(r"automaton +1 +1 +1\s", said)
-    assert "1 of 1 runs" in said
+    assert "1 of 1 run, " in said
     monkeypatch.setattr(running, "_train", None)
     assert list(missing([WHOLE], file, 1, here)) == []
     stays = settled([WHOLE], read(file), file.parent / "kept")
     assert {key: record["key"] for key, record in stays.items()} == {WHOLE.key: before["key"]}
     assert WHOLE.key != before["key"]
     progress.run([WHOLE], file, 1, lambda cells, _: iter(()), Console(width=500), again=True)
-    assert "these 1 runs are trained again, for nothing of them was kept" in capsys.readouterr().out
+    assert "1 run to be trained again, for nothing was kept" in capsys.readouterr().out
     asked = []
     assert list(missing([WHOLE], file, 1, lambda cells, _: asked.extend(cells) or [], again=True)) == []
     assert [cell.key for cell in asked] == [WHOLE.key]

@@ -204,7 +204,7 @@ def test_messages_go_through_the_template(tmp_path):
         ("a.csv", "id,text\n1,hello\n2,to, all\n", "record 2 of .*a.csv has 3 cells, the first line names 2"),
         ("a.csv", "text,text\na,b\n", "a.csv has the column 'text' twice; rename one"),
         ("a.jsonl", '{"instruction": "a", "output": "b"}\n', "make prompt and completion of them, or name the one to"),
-        ("a.csv", "id,text\n1\n", "record 1 of .*a.csv has 1 cells, the first line names 2; put .* into quotes"),
+        ("a.csv", "id,text\n1\n", "record 1 of .*a.csv has 1 cell, the first line names 2; put .* into quotes"),
         ("a.tsv", 'text\n"open\n', "a.tsv cannot be read as a table: unexpected end of data"),
         ("a.csv", 'text\n"a"b\n', "a.csv cannot be read as a table"),
         ("a.jsonl", '{"text": " "}\n{"text": ""}\n', "a.jsonl is empty"),
