@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError, first_line, suggested
+from seqil.errors import InvalidInputError, counted, first_line, suggested
+from seqil.errors.arguments import check_function
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts, within_budget
 from seqil.rollouts.tried_stacks import TriedStacks, choices_within
@@ -52,9 +53,10 @@ class Episodes:
         memory: Memory | str = PREFIX,
         step_reward: StepReward | None = None,
     ) -> None:
-        for name, given in (("reward", reward), ("step_reward", step_reward)):
-            if not (given is None or callable(given)):
-                raise InvalidInputError(f"{name}={given!r} is not a function; give one of the prompt and the text")
+        if reward is not None:
+            check_function(type(self).__name__, "reward", reward, "prompt", "text")
+        if step_reward is not None:
+            check_function(type(self).__name__, "step_reward", step_reward, "prompt", "before", "after")
         self.task: Task | None = plugins.construct("tasks", task) if isinstance(task, str) else task
         if not (self.task is None or isinstance(self.task, Task)):
             raise InvalidInputError(f"task={self.task!r} is not a task: subclass seqil.Task")
@@ -66,7 +68,7 @@ class Episodes:
         longest = max(map(len, self.prompts))
         self.width = (longest if max_prompt_length is None else max_prompt_length) + max_length + 1
         if max_prompt_length is not None and max_prompt_length < longest:
-            raise InvalidInputError(f"max_prompt_length={max_prompt_length}: a prompt has {longest} tokens")
+            raise InvalidInputError(f"max_prompt_length={max_prompt_length}: a prompt has {counted(longest, 'token')}")
         self.max_actions = (self.task.budget if self.task else within_budget)(max_actions, max_length)
         self.max_length, self.min_length = max_length, min_length
         self.backspace, self.fixed_horizon = backspace, fixed_horizon
@@ -95,6 +97,7 @@ class Episodes:
 
     def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
         """The prompt that the options of a reset ask for, if any; other options are refused."""
+        check_options(options)
         if unknown := sorted(set(options or ()) - {"prompt"}):
             raise InvalidInputError(f"unknown reset option {unknown[0]!r}; known: 'prompt'")
         given = (options or {}).get("prompt")
@@ -105,7 +108,7 @@ class Episodes:
         most = self.width - self.max_length - 1
         if cells.shape[1] > most:
             raise InvalidInputError(
-                f"the prompt has {cells.shape[1]} tokens, at most {most} fit; raise max_prompt_length"
+                f"the prompt has {counted(cells.shape[1], 'token')}, at most {most} fit; raise max_prompt_length"
             )
         return cells[0].tolist()
 
@@ -253,7 +256,7 @@ class Episodes:
         if self.alone:
             return InvalidInputError(f"an action is {expected}; got {given[0]!r:.60}")
         return InvalidInputError(
-            f"an action is {expected} per row, and there are {len(self.running)} rows; got {found.dtype} {found.shape}"
+            f"an action is {expected} per row, and the rows are {len(self.running)}; got {found.dtype} {found.shape}"
         )
 
 
@@ -272,6 +275,12 @@ def known_options(initialize: Constructor) -> Constructor:
         initialize(self, *args, **options)
 
     return cast(Constructor, checked)
+
+
+def check_options(options: Any) -> None:
+    """Refuse options of a reset that are no mapping."""
+    if not (options is None or isinstance(options, Mapping)):
+        raise InvalidInputError(f"options={options!r:.60} of a reset is not a mapping, {{'prompt': ids}} say")
 
 
 def paid(name: str, value: Any) -> float:

@@ -14,11 +14,11 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, counted, suggested
 from seqil.mdp.edits import KINDS
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward, StepReward, known_options
+from .episodes import Episodes, Reward, StepReward, check_options, known_options
 from .revisions import Revision, RevisionEpisodes
 from .text_generation import make_spaces
 
@@ -67,7 +67,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
 
     def _adopt(self, episodes: Episodes, num_envs: int, autoreset_mode: AutoresetMode | str) -> None:
         self._episodes, self.num_envs = episodes, num_envs
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {"autoreset_mode": self.autoreset_mode}
         self.single_observation_space, self.single_action_space = make_spaces(self._episodes)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -82,6 +82,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
 
         Row i is seeded with `seed + i`, or with its own of several seeds.
         """
+        check_options(options)
         options = dict(options or {})
         mask = np.asarray(options.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
@@ -128,9 +129,12 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):
             return [int(seed) + row for row in range(self.num_envs)]
-        seeds = [None if s is None else operator.index(s) for s in seed]
+        try:
+            seeds = [None if s is None else operator.index(s) for s in seed]
+        except TypeError:
+            raise InvalidInputError(f"seed={seed!r:.60} is neither an int nor a list of them") from None
         if len(seeds) != self.num_envs:
-            raise InvalidInputError(f"{len(seeds)} seeds were given for {self.num_envs} rows")
+            raise InvalidInputError(f"{counted(self.num_envs, 'row')} need as many seeds, not {len(seeds)}")
         return seeds
 
     def _begin(self, mask: NDArray[np.bool_], prompt: list[int] | None = None) -> None:
@@ -176,9 +180,20 @@ class TextRevisionVectorEnv(TextGenerationVectorEnv):
         self._adopt(episodes, num_envs, autoreset_mode)
 
 
+def _mode(asked: AutoresetMode | str) -> AutoresetMode:
+    """By itself, its name or its value."""
+    known = {name: mode for mode in AutoresetMode for name in (mode, mode.name, mode.value)}
+    if not isinstance(asked, str | AutoresetMode) or asked not in known:
+        names = [mode.name for mode in AutoresetMode]
+        raise InvalidInputError(
+            f"unknown autoreset_mode {asked!r:.60}; known: {', '.join(names)}{suggested(str(asked).upper(), names)}"
+        )
+    return known[asked]
+
+
 def _check_rows(num_envs: int, render_mode: Any) -> None:
-    if num_envs < 1:
-        raise InvalidInputError(f"num_envs={num_envs} must be at least 1")
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+        raise InvalidInputError(f"num_envs={num_envs!r:.60} is not an int of at least 1")
     if render_mode is not None:
         raise InvalidInputError(f"render_mode={render_mode!r}: render one environment instead")
 

@@ -43,6 +43,8 @@ _KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 
 
 _OF_OURS = ("policy", "vocabulary")
+_CLASSES = ("Agent", "Noise", "Ranks", "Sampling", "Trajectories")
+"""Of ours, too: nothing else stands in for them."""
 
 
 def _whole(value: Any) -> bool:
@@ -73,6 +75,25 @@ def typed(function: F) -> F:
     return checked  # type: ignore[return-value]
 
 
+def check_function(where: str, name: str, value: Any, *arguments: str) -> None:
+    """Refuse what is no function of these arguments, before it is called.
+
+    Raises:
+        InvalidInputError: `rollout: watch=3 is not a function of row and action`.
+    """
+    wanted = " and ".join(arguments)
+    if not callable(value):
+        raise InvalidInputError(f"{where}: {name}={_shown(value, 60)} is not a function of {wanted}")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # of a builtin, which does not say
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        raise InvalidInputError(f"{where}: {name} is not a function of {wanted} ({error})") from None
+
+
 def check_fields(record: Any) -> None:
     """The same of the fields of a dataclass, once they are set."""
     for name, kinds in _checks(cast(Hashable, type(record))).items():
@@ -85,11 +106,19 @@ def _checks(function: Any) -> dict[str, tuple[Any, ...]]:
     own = inspect.unwrap(function)
     scope = vars(sys.modules.get(own.__module__, types))  # a module of one's own may be registered nowhere
     scope = getattr(own, "__globals__", scope)
-    parts = {name: _parts(_resolved(hint, scope)) for name, hint in own.__annotations__.items() if name != "return"}
-    return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or all(kind in _KINDS for kind in kinds)}
+    parts = {name: _parts(resolved(hint, scope)) for name, hint in own.__annotations__.items() if name != "return"}
+    return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or all(map(_looked_at, kinds))}
 
 
-def _resolved(hint: Any, scope: dict[str, Any]) -> Any:
+def _looked_at(kind: Any) -> bool:
+    return kind in _KINDS or getattr(kind, "__name__", "") in _CLASSES
+
+
+def _kind(kind: Any) -> tuple[str, Callable[[Any], bool]]:
+    return _KINDS[kind] if kind in _KINDS else (f"a seqil.{kind.__name__}", _is(kind))
+
+
+def resolved(hint: Any, scope: dict[str, Any]) -> Any:
     """What an annotation says; nothing where its names are imported for type checkers only."""
     try:
         return get_type_hints(types.SimpleNamespace(__annotations__={"hint": hint}), scope)["hint"]
@@ -118,8 +147,8 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
             and not (value is None and type(None) in kinds)
         ):
             raise InvalidInputError(f"{place}: vocabulary={_shown(value, 60)} is not a Vocabulary")
-    elif not any(_KINDS[kind][1](value) for kind in kinds):
-        said = " or ".join(_KINDS[kind][0] for kind in kinds)
+    elif not any(_kind(kind)[1](value) for kind in kinds):
+        said = " or ".join(_kind(kind)[0] for kind in kinds)
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
         what = "is not a whole number" if fraction else f"is not {said}"
         raise InvalidInputError(f"{place}: {name}={_shown(value, 80)} {what}")

@@ -110,6 +110,19 @@ class Agent:
             [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay, fused=True
         )
 
+    def check_made(self) -> None:
+        """Refuse an agent whose constructor has not called this one.
+
+        Raises:
+            InvalidInputError: naming its class.
+        """
+        if not {"policy", "loss", "updates", "_optimizer"} <= vars(self).keys():
+            name = type(self).__name__
+            raise InvalidInputError(
+                f"{name}: its __init__ does not call that of Agent; end it with super().__init__(policy, loss, …), or "
+                "with the arguments of the agent that it derives from"
+            )
+
     def __setattr__(self, name: str, value: Any) -> None:
         """Wrappers are honoured around the loss, and refused around the policy."""
         if name == "policy":

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..errors.arguments import typed
+from ..errors.arguments import check_fields, check_function, typed
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, start
 from ..mdp.task import Task
@@ -46,6 +46,8 @@ class Noise:
     burst: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        check_function("Noise", "weights", self.weights, "prefixes")
         if self.burst < 1:
             raise InvalidInputError(f"burst={self.burst}: a mistake is at least one token")
 
@@ -57,6 +59,7 @@ def uniform(vocabulary: Vocabulary, burst: int = 1) -> Noise:
 
 def confusions(weights: Callable[[Prefixes], Tensor | None], burst: int = 1) -> Noise:
     """A task's own mistakes: `confusions(task.confusions)`."""
+    check_function("confusions", "weights", weights, "prefixes")
     return Noise(partial(_given, weights), burst)
 
 
@@ -242,7 +245,10 @@ def _wrong_tokens(
     wrong = torch.full((len(rows), noise.burst), v.size, device=tokens.device)
     for k in range(noise.burst):
         now = Prefixes(tokens, length, prefixes.prompt_length, prefixes.ended, t.max_length, t.min_length)
-        weights = noise.weights(now).double().clone()
+        weights = noise.weights(now)
+        if not isinstance(weights, Tensor):
+            raise InvalidInputError(f"a source of noise gave {weights!r:.60}; return a tensor of weights, float [K, V]")
+        weights = weights.double().clone()
         if weights.shape != (len(rows), v.size) or not bool(((weights >= 0) & weights.isfinite()).all()):
             raise InvalidInputError(
                 f"a source of noise gave weights of shape {tuple(weights.shape)} that are not "

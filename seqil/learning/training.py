@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_fields, typed
+from ..errors.arguments import check_fields, check_function, typed
 from ..mdp.prefix import within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
@@ -122,7 +122,9 @@ class Training:
         microbatch: int | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        _check_parts(demonstrations, corrupt, sampling)
+        agent.check_made()
+        if corrupt is not None:
+            check_function("Training", "corrupt", corrupt, "demonstrations", "a generator")
         if batch_size < 1 or not len(demonstrations):
             raise InvalidInputError(f"cannot train on {len(demonstrations)} demonstrations in batches of {batch_size}")
         demonstrations.check_vocabulary(agent.policy.vocabulary)
@@ -224,7 +226,7 @@ class Training:
         rows = self._order[self._next : self._next + self.batch_size]
         self._next += self.batch_size
         chosen = self.demonstrations.select(rows)
-        return chosen if self.corrupt is None else self.corrupt(chosen, self.generator)
+        return chosen if self.corrupt is None else _corrupted(self.corrupt(chosen, self.generator))
 
     def _next_rollouts(self, data: Trajectories) -> Trajectories:
         if self.agent.fresh:
@@ -332,12 +334,7 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _check_parts(demonstrations: Any, corrupt: Any, sampling: Any) -> None:
-    if not isinstance(demonstrations, Trajectories):
-        raise InvalidInputError(f"Training: demonstrations={demonstrations!r:.60} is not a seqil.Trajectories")
-    if corrupt is not None and not callable(corrupt):
-        raise InvalidInputError(
-            f"Training: corrupt={corrupt!r:.60} is not a function of demonstrations and a generator"
-        )
-    if sampling is not None and not isinstance(sampling, Sampling):
-        raise InvalidInputError(f"Training: sampling={sampling!r:.60} is not a seqil.Sampling")
+def _corrupted(found: Any) -> Trajectories:
+    if not isinstance(found, Trajectories):
+        raise InvalidInputError(f"Training: corrupt returned {found!r:.60}; return seqil.Trajectories")
+    return found

@@ -14,7 +14,7 @@ from ..capacity import check_memory
 from ..decoding.constrained.constraints import Constrained, split
 from ..decoding.interface import begun
 from ..errors import InvalidInputError
-from ..errors.arguments import typed
+from ..errors.arguments import check_function, typed
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import (
     Prefixes,
@@ -88,6 +88,8 @@ def rollout(
         NonFiniteError: NaN or infinity in the logits.
     """
     _refuse_no_rules(rules)
+    if watch is not None:
+        check_function("rollout", "watch", watch, "row", "action")
     max_actions, memory = within_budget(max_actions, max_length), _memory(policy, rules)
     check_lengths(max_length, min_length)
     cells, _ = pad_prompts(policy.vocabulary, prompts)
@@ -172,6 +174,8 @@ def _named(streams: Tensor | None, initial: Prefixes) -> Tensor:
     B, device = len(initial), initial.tokens.device
     if streams is None:
         return torch.arange(B, device=device)
+    if not isinstance(streams, Tensor):
+        raise InvalidInputError(f"streams={streams!r:.60} is not a tensor, int64 [{B}]")
     if streams.shape != (B,) or streams.dtype != torch.int64:
         raise InvalidInputError(f"streams must be int64 [{B}], got {streams.dtype} {tuple(streams.shape)}")
     return streams.to(device)

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ..errors.arguments import resolved
+
+_PLAIN: dict[type, Any] = {bool: bool, int: float, float: float, str: str}
+"""What a default says of an option that nothing else is said of."""
 
 
 def argument_types(cls: type) -> dict[str, Any]:
-    """Annotations of a constructor's arguments, those of base classes included; none where they cannot be resolved."""
+    """Annotations of a constructor's arguments, those of base classes included.
+
+    An argument without one, or with one that cannot be resolved, is of the kind of its default, if that is plain.
+    """
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
-        if "__init__" in vars(base):
-            try:
-                found |= get_type_hints(vars(base)["__init__"])
-            except (NameError, TypeError, AttributeError):  # imported for type checkers only, or no annotation at all
-                continue
+        make = vars(base).get("__init__")
+        if inspect.isfunction(make):
+            scope = getattr(inspect.unwrap(make), "__globals__", {})
+            found |= {name: _type_of(p, scope) for name, p in inspect.signature(make).parameters.items()}
     return found
+
+
+def _type_of(parameter: inspect.Parameter, scope: dict[str, Any]) -> Any:
+    said = Any if parameter.annotation is parameter.empty else resolved(parameter.annotation, scope)
+    return _PLAIN.get(type(parameter.default), Any) if said is Any else said
 
 
 def mismatch(values: Mapping[str, Any], annotated: Mapping[str, Any]) -> str | None:

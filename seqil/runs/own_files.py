@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ..capacity import read_bytes
-from ..errors import InvalidInputError, SeqilError
+from ..errors import InvalidInputError, SeqilError, suggested
 
 _PREFIX = "seqil_own_file_"
 
@@ -20,6 +20,18 @@ _PREFIX = "seqil_own_file_"
 def is_reference(name: str) -> bool:
     """Whether a name is a place in a file or module and no id."""
     return ":" in name
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is that of a Python file, in which something is still to be named."""
+    return name.endswith(".py")
+
+
+def defined_in(name: str) -> dict[str, Any]:
+    """What a file defines itself, by public name; what it imports is left out."""
+    module = run_file(Path(name))
+    own = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+    return {key: value for key, value in own.items() if getattr(value, "__module__", None) in (module.__name__, None)}
 
 
 def run_file(path: Path) -> ModuleType:
@@ -66,7 +78,8 @@ def find(reference: str) -> Any:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise InvalidInputError(f"{reference} cannot be imported: {reason}") from error
     if not hasattr(module, name):
-        raise InvalidInputError(f"{where} defines no {name!r}")
+        known = [key for key in vars(module) if not key.startswith("_")]
+        raise InvalidInputError(f"{where} defines no {name!r}{suggested(name, known)}")
     return getattr(module, name)
 
 

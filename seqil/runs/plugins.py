@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError, SeqilError, suggested
+from ..errors import InvalidInputError, SeqilError, quoted, suggested
 from ..mdp.task import Task
 from . import own_files
 from .option_types import argument_types, mismatch, read
@@ -75,6 +75,8 @@ def load(kind: str, name: str) -> Any:
     found = [point for point in _points(kind) if point.name == name]
     if not found and name in _built_in(kind):
         return _built_in(kind)[name]
+    if not found and own_files.is_file(name):
+        raise InvalidInputError(f"{one(kind)} {name!r} is a file: {_in_file(kind, name)}")
     if not found:
         raise InvalidInputError(
             f"unknown {one(kind)} {name!r}; known: {', '.join(names(kind))}{suggested(name, names(kind))}"
@@ -88,6 +90,14 @@ def load(kind: str, name: str) -> Any:
     with _blamed(f"{what} cannot be imported"):
         loaded = found[0].load()
     return _sound(kind, what, loaded)
+
+
+def _in_file(kind: str, name: str) -> str:
+    """What to name of a file: all in it that is of the kind."""
+    there = [own for own, thing in own_files.defined_in(name).items() if _fault(kind, thing) is None]
+    if not there:
+        return f"nothing in it is {'an' if kind[0] in 'ae' else 'a'} {one(kind)}"
+    return f"name what is in it, {' or '.join(quoted(f'{name}:{own}') for own in there)}"
 
 
 def one(kind: str) -> str:
@@ -104,7 +114,7 @@ def _blamed(complaint: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InvalidInputError(f"{complaint}: {reason}") from error
+        raise InvalidInputError(f"{complaint}: {reason.removesuffix(':')}") from error
 
 
 def _sound(kind: str, what: str, loaded: Any) -> Any:
@@ -136,7 +146,11 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     if wrong:
         raise InvalidInputError(f"{what}: {wrong}")
     with _blamed(f"{what} cannot be constructed"):
-        return cls(*args, **options)
+        made = cls(*args, **options)
+    lacking = [] if kind != "tasks" else [f for f in ("name", "vocabulary", "max_length") if not hasattr(made, f)]
+    if lacking:
+        raise InvalidInputError(f"{what} has no {lacking[0]}; let its class or its __init__ set it")
+    return made
 
 
 def made(kind: str, name: str, *args: Any) -> Any:

@@ -178,7 +178,7 @@ def test_seeds_may_be_of_numpy():
 
     for seed in (np.int64(3), np.array([3, 4, 5]), (3, 4, 5), [np.int64(3), 4, 5]):
         assert agree(drawn(seed), drawn(3))
-    with pytest.raises(InvalidInputError, match="2 seeds were given for 3 rows"):
+    with pytest.raises(InvalidInputError, match="3 rows need as many seeds, not 2"):
         env.reset(seed=np.array([1, 2]))
 
 

@@ -241,7 +241,7 @@ def test_copies_and_wrappers_are_as_of_tokens():
         ({"start": "middle"}, "start 'middle'"),
         ({"start": "draft"}, "needs drafts"),
         ({"drafts": [[1]]}, "drafts are not read"),
-        ({"start": "draft", "drafts": [[1], [2]]}, "2 texts for 1 prompts"),
+        ({"start": "draft", "drafts": [[1], [2]]}, "2 texts for 1 prompt;"),
         ({"start": "draft", "drafts": [[4]]}, "text 0 holds 4"),
         ({"kinds": ["swap"]}, "unknown kind of edit 'swap'"),
         ({"positions": "front"}, "positions 'front'"),

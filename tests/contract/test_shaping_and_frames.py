@@ -75,7 +75,7 @@ def test_every_face_pays_the_same():
 def test_what_is_no_function_and_what_cannot_be_paid_afterwards_is_refused():
     with pytest.raises(InvalidInputError, match="step_reward=1"):
         envs.TextGenerationEnv(V, step_reward=1.0, **SETTINGS)
-    with pytest.raises(InvalidInputError, match="reward='success' is not a function"):
+    with pytest.raises(InvalidInputError, match="reward='success' is not a function of prompt and text"):
         envs.TextGenerationEnv(V, reward="success", **SETTINGS)
     from seqil import Trajectories
 
