@@ -279,7 +279,7 @@ def _print_cost(trajectories: Trajectories, cost: metrics.Cost, budget: int) -> 
     console.print(
         f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
         f"{float((~trajectories.ended).float().mean()):.1%} unfinished after {counted(budget, 'action')}",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,  # a window breaks lines anywhere
     )
 
 

@@ -93,6 +93,7 @@ def adapters(folder):
     [
         *((holding(f, f"{POINTER.decode()}\noid sha256:4d7a\nsize 9\n"), f"seqil: m/{f} {PULL}")
           for f in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")),
+        (holding("generation_config.json", POINTER.decode()), f"seqil: m/generation_config.json {PULL}"),
         (holding("config.json", "{no"), "m/config.json is damaged (Expecting property name"),
         (holding("config.json", "[1]"), "m/config.json holds no JSON object"),
         (config(hidden_size="big"), "m/config.json is damaged (Validation error for field 'hidden_size'"),
@@ -220,6 +221,24 @@ def test_a_run_outlives_the_model_that_it_began_with(place, tmp_path):
     shutil.rmtree(tmp_path / "copy/lm")
     after = command("sample", "moved", "--prompt", "w1 w2", cwd=tmp_path / "copy")
     assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "state.safetensors", "config.json"])
+def test_a_checkpoint_whose_files_were_left_behind_by_git(place, tmp_path, file):
+    shutil.copytree(place / "a run", tmp_path / "run")
+    (tmp_path / "run/checkpoints/000000001" / file).write_bytes(POINTER + b"\noid sha256:4d7a\nsize 9\n")
+    assert f"{file} {PULL}" in refusal(tmp_path, "sample", "run")
+
+
+def test_adapters_whose_model_is_gone(place, tmp_path):
+    shutil.copytree(place, tmp_path / "copy")
+    assert (
+        command("train", *TEXT, "--model", "lm", "--lora", "2", "--out", "low", cwd=tmp_path / "copy").returncode == 0
+    )
+    shutil.rmtree(tmp_path / "copy/lm")
+    line = refusal(tmp_path / "copy", "sample", "low", "--split", "train")
+    assert "low/checkpoints/000000001 holds adapters on the model" in line
+    assert "lm, which is not there; put it back" in line
 
 
 def test_adapters_of_a_mixture_of_experts_are_made_in_silence(place):

@@ -22,7 +22,7 @@ from ...models.head_rows import MARK, MEMORY, name_of, rows_of
 from ...models.plain_generation import written_plainly
 from ...models.silence import silently
 from ..given import misnamed
-from ..given.descriptions import CONFIG, check_kind, check_weights
+from ..given.descriptions import CONFIG, check_kind, check_weights, json_object
 from . import seals, tokenizers
 
 if TYPE_CHECKING:
@@ -80,12 +80,8 @@ def _refuse_unreadable(folder: Path) -> None:
     """Weights as of `check_weights`, and settings that transformers passes over where it cannot read them."""
     check_weights(folder)
     settings = folder / "generation_config.json"
-    try:
-        found = json.loads(read_bytes(settings).decode()) if settings.exists() else {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{settings} is damaged ({first_line(error)}); restore or remove it") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{settings} holds no JSON object; restore or remove it")
+    if settings.exists():
+        json_object(settings)
 
 
 def _refuse_whole_numbers(folder: Path, model: PreTrainedModel) -> None:
@@ -179,7 +175,10 @@ class Saved:
     def load(self, folder: Path) -> nn.Module:
         """The model beside it, once its head has proved to be of this vocabulary, with its adapters."""
         adapted = (folder / adapters.SETTINGS).exists()
-        model, V = load_model(adapters.base_of(folder) if adapted else folder), self.vocabulary.size
+        place = adapters.base_of(folder) if adapted else folder
+        if not place.exists():
+            raise CheckpointError(f"{folder} holds adapters on the model {place}, which is not there; put it back")
+        model, V = load_model(place), self.vocabulary.size
         rows, mark = rows_of(model), getattr(model.config, MARK, V)
         if rows < V + (self.backspace and not adapted):
             raise CheckpointError(f"{folder}: the head has {rows} rows, too few for {self.vocabulary}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...capacity import read_bytes, reading
+from ...capacity import read_bytes, reading, refuse_pointer
 from ...durable import naming, replace
 from ...errors import CheckpointError, quoted
 
@@ -28,8 +28,9 @@ def sums_of(folder: Path) -> dict[str, str]:
 
 
 def sha256(file: Path) -> str:
-    """Of a file, read in pieces."""
+    """Of a file, read in pieces; a pointer of Git LFS is refused, which is not the file."""
     with reading(file), file.open("rb") as opened:
+        refuse_pointer(file)
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
