@@ -8,29 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
-from .. import decoding, metrics
 from ..durable import naming
 from ..durable import replace as replace_file
 from ..errors import InvalidInputError, check_known, counted, quoted
 from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
-from ..mdp.prefix import Prompts
 from ..mdp.task import SPLITS, Task
-from ..mdp.trajectory import Trajectories
 from ..metrics.reported import evaluation
-from ..policy.token_policy import TokenPolicy
-from ..revision import WholeTextPolicy
+from ..rollouts import recording
 from ..rollouts.completion import read_prompt
-from ..rollouts.rollouts import rollout
 from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import MEASURED, located, make_task, make_training, say_doubts
 from ..runs.settings import Settings, merged, read_config, refuse_without_effect
-from . import showing
+from . import drawing, exports, showing
 from .described import show_rows
 from .together import joined
 from .training_loop import carry_on
@@ -164,58 +158,22 @@ def sample(
     form = showing.shown_as(form, console)
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
-    task, policy = _load(out, best)
+    policy, _, task, _ = exports.opened(out, best)
     chosen = [plugins.rule(rule, task) for rule in rules]
     if asked:
         own = [read_prompt(task, task.vocabulary, text) for text in asked]
         prompts = [prompt for prompt in own for _ in range(n or 1)]
     else:
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
-    if stream:
-        trajectories = _streamed(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
-        cost = metrics.cost(trajectories, chosen)
-    else:
-        trajectories, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
-        showing.show(console, task, prompts, trajectories, form)
+    draw = drawing.streamed if stream else drawing.drawn
+    found = draw(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
+    if not stream:
+        showing.show(console, task, prompts, found, form)
     if record is not None:
-        _record(record, f"seqil sample {quoted(out)}", task, prompts, trajectories)
+        texts = [found.recorded(task, prompt, row) for row, prompt in enumerate(prompts)]
+        record.write_text(recording.svg(f"seqil sample {quoted(out)}", texts), encoding="utf-8")
     if form != "json":
-        _print_cost(trajectories, cost, task.budget(max_actions, max_length))
-
-
-def _record(file: Path, command: str, task: Task, prompts: Sequence[Sequence[int]], trajectories: Trajectories) -> None:
-    from ..rollouts import recording
-
-    rows = zip(prompts, trajectories.actions.tolist(), trajectories.lengths.tolist(), strict=True)
-    texts = [recording.characters(task.vocabulary, prompt, acts[:n], task.decode) for prompt, acts, n in rows]
-    file.write_text(recording.svg(command, texts), encoding="utf-8")
-
-
-def _streamed(
-    task: Task,
-    policy: TokenPolicy,
-    prompts: Sequence[Sequence[int]],
-    temperature: float,
-    seed: int,
-    rules: Sequence[decoding.Rule],
-    max_length: int | None,
-    max_actions: int | None,
-) -> Trajectories:
-    """The samples of `_rollout`, one after another, each shown as it is written."""
-    from ..rollouts.streaming import DeletionStreamer
-
-    parts = []
-    for row, prompt in enumerate(prompts):
-        streamer = DeletionStreamer(task, task.vocabulary.backspace, task.vocabulary.eos)
-        streamer.put(prompt)
-
-        def watch(_: int, action: int, streamer: DeletionStreamer = streamer) -> None:
-            streamer.put([action])
-
-        own = {"streams": torch.tensor([row]), "watch": watch}
-        parts.append(_rollout(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, own)[0])
-        streamer.end()
-    return Trajectories.cat(parts)
+        _print_cost(found, task.budget(max_actions, max_length))
 
 
 def evaluate(
@@ -234,14 +192,14 @@ def evaluate(
     """Print the metrics of a run on one split, those of the files `own` among them."""
     showing.check_target("--json", json_file)
     entries = known_metrics.metrics(tuple(own))
-    task, policy = _load(out, best)
+    policy, _, task, _ = exports.opened(out, best)
     chosen = [plugins.rule(rule, task) for rule in rules]
     n = _number(task, split, n, 500, least=MEASURED)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    written, cost = _rollout(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
+    found = drawing.drawn(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
     budget = task.budget(max_actions)
-    measured = evaluation(task, policy, demonstrations, written, cost, entries)
+    measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, entries)
     how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {counted(budget, 'action')} a text"])
     console.print(f"{out} on {task.name}/{split}, {counted(n, 'sample')}, {how}\n", soft_wrap=True)
     columns = ("metric", "value [95 % interval]", "unit, which way is better", "what it is")
@@ -269,29 +227,19 @@ def _say_finished(
     trained = counted(round(costs["training_positions"]), "position")
     console.print(f"trained on {trained}, sampled {costs['rollout_positions']:,}, in {seconds:.0f} s")
     prompts = training.demonstrations.select(slice(0, 64)).prompts
-    written, cost = _rollout(task, training.policy, prompts, 1.0, 0, max_actions=max_actions)
-    _print_cost(written, cost, task.budget(max_actions))
+    _print_cost(
+        drawing.drawn(task, training.policy, prompts, 1.0, 0, max_actions=max_actions), task.budget(max_actions)
+    )
     console.print(f"seqil sample {quoted(run.path)}     seqil evaluate {quoted(run.path)}", soft_wrap=True)
 
 
-def _print_cost(trajectories: Trajectories, cost: metrics.Cost, budget: int) -> None:
-    net = max(cost.net.sum(), 1)
+def _print_cost(found: drawing.Drawn, budget: int) -> None:
+    cost, net = found.cost, max(found.cost.net.sum(), 1)
     console.print(
         f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
-        f"{float((~trajectories.ended).float().mean()):.1%} unfinished after {counted(budget, 'action')}",
+        f"{float((~found.trajectories.ended).float().mean()):.1%} unfinished after {counted(budget, 'action')}",
         soft_wrap=not console.is_terminal,  # a window breaks lines anywhere
     )
-
-
-def _load(out: Path, best: bool) -> tuple[Task, TokenPolicy]:
-    run = RunFolder(out)
-    chosen, checkpoint = resumption.opened(run)
-    if best:
-        if run.best() is None:
-            raise InvalidInputError(f"{out} holds no best checkpoint; train it with --evaluate-every")
-        checkpoint = run.path / "best"
-    task, cls = make_task(chosen, checkpoint), plugins.load("agents", chosen.agent.name)
-    return task, cls.policy_class.from_pretrained(checkpoint, task.vocabulary)
 
 
 def _number(task: Task, split: str, asked: int | None, default: int, least: int = 1) -> int:
@@ -308,37 +256,3 @@ def _number(task: Task, split: str, asked: int | None, default: int, least: int 
     if asked is not None and asked > there:
         resumption.warn(f"the {split} split of {task.name} has {counted(there, 'item')}, not {asked}: all are taken")
     return min(asked or default, there)
-
-
-def _rollout(
-    task: Task,
-    policy: TokenPolicy,
-    prompts: Prompts,
-    temperature: float,
-    seed: int,
-    rules: Sequence[decoding.Rule] = (),
-    max_length: int | None = None,
-    max_actions: int | None = None,
-    more: Mapping[str, Any] | None = None,
-) -> tuple[Trajectories, metrics.Cost]:
-    """One text per prompt, and what it took."""
-    length = max_length or task.max_length
-    limits: dict[str, Any] = {"max_length": length, "min_length": min(task.min_length, length)}
-    g = torch.Generator().manual_seed(seed)
-    if isinstance(policy, WholeTextPolicy):
-        if rules or more:
-            raise InvalidInputError("decoding rules and --stream are for policies that write token by token")
-        found = policy.write(prompts, **limits, generator=g, temperature=temperature)
-        net = metrics.cost(found.trajectories).net
-        return found.trajectories, metrics.Cost(net, found.forwards.numpy(), net)
-    written = rollout(
-        policy,
-        prompts,
-        **limits,
-        max_actions=task.budget(max_actions, max_length),
-        temperature=temperature,
-        rules=rules,
-        generator=g,
-        **(more or {}),
-    ).to("cpu")
-    return written, metrics.cost(written, rules)

@@ -23,8 +23,8 @@ from ..runs.settings import Chosen, Settings
 from ..statistics import Estimate
 
 
-def opened(path: Path, best: bool = False) -> tuple[TokenPolicy, Settings, Task, int]:
-    """Policy, settings, task and updates of a run, as `export` takes them."""
+def opened(path: Path, best: bool = False) -> tuple[Any, Settings, Task, int]:
+    """Policy (of tokens, or of whole texts), settings, task and updates of a run."""
     run = RunFolder(path)
     settings, checkpoint = settings_of_newest(run)
     step, about = int(checkpoint.name), run.best()
@@ -32,12 +32,8 @@ def opened(path: Path, best: bool = False) -> tuple[TokenPolicy, Settings, Task,
         if about is None:
             raise InvalidInputError(f"{path} holds no best checkpoint; train it with --evaluate-every")
         step, checkpoint = int(about["step"]), run.path / "best"
-    task = make_task(settings, checkpoint)
-    if plugins.load("agents", settings.agent.name).policy_class is not TokenPolicy:
-        raise InvalidInputError(
-            f"{settings.agent.name} trains a policy of whole texts; its checkpoints are exported as they are"
-        )
-    return TokenPolicy.from_pretrained(checkpoint, task.vocabulary), settings, task, step
+    task, cls = make_task(settings, checkpoint), plugins.load("agents", settings.agent.name)
+    return cls.policy_class.from_pretrained(checkpoint, task.vocabulary), settings, task, step
 
 
 def export(
@@ -64,10 +60,14 @@ def export(
         evaluation: a file of `seqil evaluate --json`, for the card.
 
     Raises:
-        InvalidInputError: a folder with something in it, adapters that would have to be merged, or an evaluation of
-            another task.
+        InvalidInputError: a policy of whole texts, a folder with something in it, adapters that would have to be
+            merged, or an evaluation of another task.
         CheckpointError: the disk refused.
     """
+    if not isinstance(policy, TokenPolicy):
+        raise InvalidInputError(
+            f"{settings.agent.name} trains a policy of whole texts; its checkpoints are exported as they are"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is there already; choose another folder")
     policy = policy.merged() if merge else policy

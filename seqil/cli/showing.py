@@ -11,20 +11,18 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from rich.console import Console
 from rich.text import Text
 
 from ..errors import InvalidInputError, visible
 from ..errors.command_line import UnprintedError, to_nowhere
 from ..integrations import trackers
-from ..mdp.rendering import Span, legible, marked, spans
+from ..mdp.rendering import Span, legible, marked
 from ..mdp.task import Task
-from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
-from ..rollouts.rollouts import rollout
 from ..runs.checkpoint import RunFolder
 from ..runs.resumption import warn
+from .drawing import Drawn, drawn
 from .validation import Validation
 
 _END_OF_PROMPT = "[|]"
@@ -40,23 +38,20 @@ def shown_as(asked: str | None, console: Console) -> str:
     return asked or ("ansi" if styled else "marks")
 
 
-def show(console: Console, task: Task, prompts: Sequence[Sequence[int]], written: Trajectories, form: str) -> None:
+def show(console: Console, task: Task, prompts: Sequence[Sequence[int]], found: Drawn, form: str) -> None:
     """Print prompts and what was written, one sample after another.
 
     Args:
         console: where to.
         task: its `decode` makes text of ids.
         prompts: of the rows.
-        written: the rows.
+        found: the texts behind them.
         form: `ansi`: prompts dim, deleted text struck out; `marks`: `[|]` after the prompt, `[-` and `-]` around
             deleted text; `json`: an object per line with `prompt`, `text`, `spans` (pairs of a text and whether it was
             deleted) and `ended`.
     """
-    rows = zip(prompts, written.actions.tolist(), written.lengths.tolist(), written.ended.tolist(), strict=True)
-    samples = [
-        (task.decode(prompt), spans(task.vocabulary, actions[:length], task.decode, prompt), ended)
-        for prompt, actions, length, ended in rows
-    ]
+    rows = enumerate(zip(prompts, found.trajectories.ended.tolist(), strict=True))
+    samples = [(task.decode(prompt), found.spans(task, prompt, row), ended) for row, (prompt, ended) in rows]
     apart = any("\n" in prompt + text for prompt, runs, _ in samples for text, _ in runs)
     for number, (prompt, runs, ended) in enumerate(samples):
         if form == "json":
@@ -155,8 +150,7 @@ class Samples:
         """Show those of a step."""
         task = self.task
         prompts = task.prompts(task.at_most(_SAMPLES, "valid"), "valid", 0)
-        how: dict[str, Any] = {"max_length": task.max_length, "min_length": task.min_length, "max_actions": self.budget}
-        written = rollout(policy, prompts, generator=torch.Generator().manual_seed(0), **how).to("cpu")
+        written = drawn(task, policy, prompts, 1.0, 0, max_actions=self.budget)
         self.console.print(f"samples at step {step}:")
         show(self.console, task, prompts, written, shown_as(None, self.console))
         plain = StringIO()

@@ -3,11 +3,13 @@
 import json
 import random
 import sys
+import xml.etree.ElementTree as ET
 
 import pytest
 from command_line import refused
 
 from seqil.cli.options import main
+from seqil.mdp.rendering import marked
 
 SMALL = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "64", "--batch-size", "8"]
 
@@ -23,6 +25,7 @@ SMALL = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "
 )
 def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more, tmp_path, monkeypatch, capsys):
     out, before = tmp_path / "run", random.getstate()
+    revises = agent in ("ice", "masked")
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["seqil", *map(str, arguments)])
@@ -34,7 +37,17 @@ def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more
     asked = ["--task", task, "--task-option", option, "--agent", agent, "--steps", "3", *SMALL, *more]
     assert "forward positions per net token" in run("train", "--out", out, *asked)
     assert "resumed at step 3 of 4" in run("train", "--out", out, "--resume", "--steps", "4")
-    assert run("sample", out, "-n", "3", "--format", "json").count('"ended"') == 3
+    shown = run("sample", out, "-n", "3", "--format", "json", "--record", tmp_path / "it.svg")
+    samples = [json.loads(line) for line in shown.replace("} {", "}\n{").splitlines()]
+    assert len(samples) == 3
+    marks = run("sample", out, "-n", "3", "--format", "marks")
+    assert all("".join(text for text, gone in one["spans"] if not gone) == one["text"] for one in samples)
+    assert all(f"{one['prompt']}[|]{marked(one['spans'])}" in marks for one in samples)
+    picture = ET.parse(tmp_path / "it.svg").getroot()
+    shown = [piece.text for piece in picture if "g" in piece.get("class", "").split()]
+    assert bool(shown) == any(gone for one in samples for _, gone in one["spans"]) >= revises
+    assert ("[-" in run("inspect", out, "-n", "4", "--texts", "4", "--page", tmp_path / "it.html")) >= revises
+    assert ("<del>" in (tmp_path / "it.html").read_text(encoding="utf-8")) >= revises
     run("evaluate", out, "-n", "4", "--json", tmp_path / "numbers.json")
     estimates = json.loads((tmp_path / "numbers.json").read_text())["estimates"]
     assert "success" in estimates

@@ -10,18 +10,15 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
-import torch
 
-from ... import metrics
 from ...capacity import read_bytes
 from ...errors import InvalidInputError, counted
-from ...mdp.rendering import Span, spans
+from ...mdp.rendering import Span
 from ...mdp.task import Task
 from ...metrics.lifetimes import Floats
 from ...metrics.positions import negative_log_likelihood
 from ...metrics.reported import evaluation
 from ...metrics.samples import Sample
-from ...rollouts.rollouts import rollout
 from ...runs import known_metrics, plugins
 from ...runs.checkpoint import RunFolder
 from ...runs.experiment import MEASURED
@@ -29,6 +26,7 @@ from ...runs.settings import Settings
 from ...statistics import Estimate
 from ...statistics.comparison import Comparison, paired_difference
 from .. import exports
+from ..drawing import Drawn, drawn
 
 Rows = list[list[str]]
 _CURVES = ("loss", "valid_nll_per_token", "grad_norm")
@@ -48,7 +46,8 @@ class Inspected:
         settings: flat, as in its `settings.json`.
         updates: of the weights that wrote the sample.
         log: its lines of metrics.
-        sample: texts after prompts that all runs share, beside held-out demonstrations.
+        drawn: texts after prompts that all runs share.
+        sample: the same, beside held-out demonstrations.
         measured: of the sample, by metric.
     """
 
@@ -56,6 +55,7 @@ class Inspected:
     settings: Mapping[str, Any]
     updates: int
     log: Sequence[Mapping[str, Any]]
+    drawn: Drawn
     sample: Sample
     measured: Mapping[str, Estimate]
 
@@ -66,10 +66,8 @@ class Inspected:
 
     def text(self, row: int) -> tuple[str, list[Span]]:
         """Prompt and runs of kept and deleted text of one sample."""
-        task, t = self.sample.task, self.sample.rollouts
-        prompt = self.sample.prompts[row]
-        actions = t.actions[row, : int(t.lengths[row])].tolist()
-        return task.decode(prompt), spans(task.vocabulary, actions, task.decode, prompt)
+        task, prompt = self.sample.task, self.sample.prompts[row]
+        return task.decode(prompt), self.drawn.spans(task, prompt, row)
 
 
 @dataclass(frozen=True)
@@ -111,21 +109,13 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
             f"the {how.split} split of {task.name} has {counted(n, 'item')}, {MEASURED} are needed; take another "
             "--split"
         )
-    demonstrations, rules = task.demonstrations(n, how.split, how.seed), [plugins.rule(r, task) for r in how.rules]
-    written = rollout(
-        policy,
-        task.prompts(n, how.split, how.seed),
-        max_length=task.max_length,
-        min_length=task.min_length,
-        max_actions=task.budget(how.max_actions),
-        temperature=how.temperature,
-        rules=rules,
-        generator=torch.Generator().manual_seed(how.seed),
-    ).to("cpu")
-    cost = metrics.cost(written, rules)
-    measured = evaluation(task, policy, demonstrations, written, cost, known_metrics.metrics())
-    sample = Sample.of(task, policy, demonstrations, written, cost)
-    return Inspected(str(folder), settings.to_json(), updates, _log(RunFolder(folder).metrics), sample, measured)
+    demonstrations = task.demonstrations(n, how.split, how.seed)
+    prompts, rules = task.prompts(n, how.split, how.seed), [plugins.rule(rule, task) for rule in how.rules]
+    found = drawn(task, policy, prompts, how.temperature, how.seed, rules, max_actions=how.max_actions)
+    measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, known_metrics.metrics())
+    sample = Sample.of(task, policy, demonstrations, found.trajectories, found.cost)
+    log = _log(RunFolder(folder).metrics)
+    return Inspected(str(folder), settings.to_json(), updates, log, found, sample, measured)
 
 
 # -- tables: a header and rows --------------------------------------------------------------------------
@@ -184,10 +174,14 @@ def _successes(sample: Sample) -> Floats | None:
     return None if sample.successes is None else np.array(sample.successes, dtype=np.float64)
 
 
+def _likelihoods(sample: Sample) -> Floats | None:
+    return negative_log_likelihood(sample.policy, sample.demonstrations) if sample.autoregressive else None
+
+
 Values = Callable[[Sample], Floats | None]
 PER_TEXT: tuple[tuple[str, str, Values], ...] = (
     ("success", "share of texts ↑", _successes),
-    ("held-out likelihood", "nats per token ↓", lambda s: negative_log_likelihood(s.policy, s.demonstrations)),
+    ("held-out likelihood", "nats per token ↓", _likelihoods),
     ("on policy step error", "nats ↓", lambda s: s.on_policy_step_errors),
     ("actions", "actions per text ↓", lambda s: s.cost.actions.astype(np.float64)),
 )
