@@ -256,7 +256,7 @@ class Episodes:
         if self.alone:
             return InvalidInputError(f"an action is {expected}; got {given[0]!r:.60}")
         return InvalidInputError(
-            f"an action is {expected} per row, and the rows are {len(self.running)}; got {found.dtype} {found.shape}"
+            f"an action is {expected} per row, here for {counted(len(self.running), 'row')}; got {found.dtype} {found.shape}"
         )
 
 

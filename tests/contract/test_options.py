@@ -54,5 +54,5 @@ def test_an_action_that_is_none_of_one_environment_is_shown_as_it_was_given(name
 def test_rows_are_spoken_of_where_there_are_some():
     env = gymnasium.make_vec(GENERATION, num_envs=2, task="sudoku4")
     env.reset(seed=0)
-    with pytest.raises(InvalidInputError, match=r"one integer per row, and there are 2 rows; got int64 \(3,\)"):
+    with pytest.raises(InvalidInputError, match=r"one integer per row, here for 2 rows; got int64 \(3,\)"):
         env.step([1, 2, 3])

@@ -107,6 +107,8 @@ RECORD = '{"text": "one two three four five six seven eight nine ten"}'
         ("a.jsonl", f"[{RECORD},\n {RECORD}]", ".jsonl holds one record per line, .json a list of them"),
         ("a.jsonl", json.dumps({"text": "one"}, indent=1), ".jsonl holds one record per line, .json a list of them"),
         ("a.json", "some words\n", "if it is plain text give it the suffix .txt"),
+        ("a.txt", f"{RECORD}\n{RECORD}\n", "holds records, one per line, and no plain text: give it the suffix .jsonl"),
+        ("a", '\n{"prompt": "a", "completion": "b"}\n', "and no plain text: give it the suffix .jsonl"),
         ("a.jsonl", "some words\n", "if it is plain text give it the suffix .txt"),
         ("a.csv", "text\tother\na b c\t2\n", "separated by tabs; give it the suffix .tsv"),
         ("a.csv", "text;other\na b c;2\n", "separated by semicolons; save it with commas"),
@@ -119,6 +121,12 @@ def test_records_of_another_form_are_met_with_the_suffix(tmp_path, name, content
     with pytest.raises(InvalidInputError) as refused:
         Text(tmp_path / name, prompt_length=4, max_length=8)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ['{"other": 1}\n', '["text"]\n', '{"text": \n', '"text"\n'])
+def test_a_text_that_begins_as_json_is_one_all_the_same(tmp_path, content):
+    (tmp_path / "a.txt").write_text(content * 40)
+    assert Text(tmp_path / "a.txt", prompt_length=4, max_length=8).available("train")
 
 
 def test_pointers_in_a_folder_are_counted(tmp_path):

@@ -113,15 +113,27 @@ def _is_dataset(path: Path) -> bool:
 
 
 def _plain(path: Path, eos: str | None) -> Iterator[Part]:
-    rest = ""
+    rest, begins = "", True
     for read in _blocks(path):
-        rest += read
+        if begins:
+            _refuse_records(path, read)
+        rest, begins = rest + read, False
         cut = rest.rfind("\n") + 1
         if not cut and len(rest) >= 4 * _PIECE:  # no line has an end
             cut = rest.rfind(" ") + 1 or len(rest) - 256
         yield Part(0, _joined(rest[:cut], eos), last=False)
         rest = rest[cut:]
     yield Part(0, _joined(rest, eos))
+
+
+def _refuse_records(path: Path, text: str) -> None:
+    """Say of a text that begins with a record that it would be read with its brackets."""
+    try:
+        found = json.loads(text.lstrip().partition("\n")[0])
+    except (ValueError, RecursionError):
+        return
+    if isinstance(found, dict) and ({"text", "messages"} & found.keys() or {"prompt", "completion"} <= found.keys()):
+        raise InvalidInputError(f"{path} holds records, one per line, and no plain text: give it the suffix .jsonl")
 
 
 def _joined(text: str, eos: str | None) -> str:
