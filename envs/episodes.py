@@ -255,9 +255,8 @@ class Episodes:
         """What is wrong with something that is no action."""
         if self.alone:
             return InvalidInputError(f"an action is {expected}; got {given[0]!r:.60}")
-        return InvalidInputError(
-            f"an action is {expected} per row, here for {counted(len(self.running), 'row')}; got {found.dtype} {found.shape}"
-        )
+        rows = counted(len(self.running), "row")
+        return InvalidInputError(f"an action is {expected} per row, here for {rows}; got {found.dtype} {found.shape}")
 
 
 def known_options(initialize: Constructor) -> Constructor:
