@@ -63,7 +63,7 @@ def teacher(task: Task, backspace: bool = True) -> Expert:
     v = task.vocabulary
 
     no_teacher = InvalidInputError(f"the task {task.name!r} has no exact teacher; use the reference as expert")
-    if task.next_distribution(start(v, task.prompts(1, "train", 0), task.max_length, task.min_length)) is None:
+    if not has_teacher(task):
         raise no_teacher
 
     def law(states: Prefixes, references: Prefixes) -> Tensor:
@@ -78,6 +78,12 @@ def teacher(task: Task, backspace: bool = True) -> Expert:
         return actions
 
     return law
+
+
+def has_teacher(task: Task) -> bool:
+    """Whether the task says the law of the first token after its first prompt."""
+    first = start(task.vocabulary, task.prompts(1, "train", 0), task.max_length, task.min_length)
+    return task.next_distribution(first) is not None
 
 
 def policy(expert: TokenPolicy) -> Expert:

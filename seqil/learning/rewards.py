@@ -20,6 +20,7 @@ from ..mdp.trajectory import Trajectories
 from ..metrics.positions import taught
 from ..policy.token_policy import TokenPolicy
 from ..revision.edit_experts import edit_distances
+from .experts import has_teacher
 
 TextReward = Callable[[Prefixes, Prefixes], Tensor]
 """(references, texts), K rows each -> float64 [K]."""
@@ -64,21 +65,20 @@ def success(task: Task) -> TextReward:
     """1 for a text that the task says is right, else 0.
 
     Raises:
-        InvalidInputError: at once or when it is asked, the task does not say.
+        InvalidInputError: the task does not say, of its first demonstration or later.
     """
-    unjudged = InvalidInputError(
-        f"the task {task.name!r} does not say which texts are right; choose another reward, common_blocks say"
-    )
-    if type(task).success is Task.success:
-        raise unjudged
 
     def judge(prompt: Sequence[int], reference: Sequence[int], text: Sequence[int]) -> float:
         right = task.success(prompt, text)
         if right is None:
-            raise unjudged
+            raise InvalidInputError(
+                f"the task {task.name!r} does not say which texts are right; choose another reward, common_blocks say"
+            )
         return float(right)
 
-    return of_texts(judge)
+    reward, shown = of_texts(judge), task.demonstrations(1, "train", 0).replay()
+    reward(shown, shown)
+    return reward
 
 
 def first_error(task: Task) -> TextReward:
@@ -106,9 +106,11 @@ def teacher_likelihood(task: Task, least: float = LEAST) -> TextReward:
     A text without its `eos` counts as one that a forbidden token ended.
 
     Raises:
-        InvalidInputError: when it is asked, the task has no teacher.
+        InvalidInputError: the task has no teacher.
     """
     v = task.vocabulary
+    if not has_teacher(task):
+        raise InvalidInputError(f"the task {task.name!r} has no exact teacher; choose another reward, edit say")
 
     def reward(references: Prefixes, texts: Prefixes) -> Tensor:
         written = Trajectories.from_actions(

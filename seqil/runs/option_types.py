@@ -77,7 +77,9 @@ def read(text: str, annotation: Any) -> Any:
 
 
 def shown(annotation: Any) -> str:
-    """An annotation in words: `an int`, `a str or None`."""
+    """An annotation in words: `an int`, `a str or None`, `one of each, once`."""
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(str, get_args(annotation)))}"
     parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     names = ["None" if part is type(None) else getattr(part, "__name__", str(part)) for part in parts]
     return ("an " if names[0][0] in "aeiou" else "a ") + " or ".join(names)

@@ -47,6 +47,7 @@ def agent(*options, name="sequence_match"):
         (agent("learning_rate=1"), "give --learning-rate"),
         (agent("policy=1"), "has no option 'policy'"),
         (agent("share=2", name="dagger"), "share=2 must lie in [0, 1]"),
+        *((agent(f"switch={x}", name="dagger"), "is not one of each, once") for x in ("twice", "null", "3")),
         (agent("similarity=3", name="slic"), "reward 3 is not a name"),
         *((["--noise-rate", x], "noise_rate=") for x in ("1.5", "1", "-0.1", "nan", "inf", "0.999999")),
         *((["--learning-rate", x], "learning_rate=") for x in ("nan", "inf", "0", "-1")),

@@ -90,7 +90,8 @@ def test_a_forbidden_token_counts_for_little_and_a_missing_end_for_one():
 @pytest.mark.parametrize(
     ("make", "message"),
     [(rewards.success, "does not say which texts are right; choose another"),
-     (rewards.first_error, "has no judge of errors; choose another")],
+     (rewards.first_error, "has no judge of errors; choose another"),
+     (rewards.teacher_likelihood, "has no exact teacher; choose another")],
 )  # fmt: skip
 def test_a_task_without_a_judge_is_refused_by_name(make, message):
     with pytest.raises(InvalidInputError, match=f"the task 'pydoc' {message}"):

@@ -142,7 +142,7 @@ def _warm_up():
     from seqil.cli import commands, exports  # noqa: F401
     from seqil.runs import plugins
 
-    for kind in ("agents", "tasks", "rules", "experts", "noise"):
+    for kind in ("agents", "tasks", "rules", "experts", "rewards", "noise"):
         for name in plugins.names(kind):
             plugins.load(kind, name)
     small = ["--steps", "1", "--layers", "1", "--width", "8", "--heads", "1", "--demonstrations", "4"]

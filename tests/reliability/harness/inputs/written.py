@@ -90,9 +90,10 @@ WHOLE = {
 }
 SHARES = {
     "bc": {"gamma": "2", "smoothing": "2"},
-    "dagger": {"share": "2", "anneal": "2", "warm_up": "-1"},
+    "dagger": {"share": "2", "anneal": "2", "warm_up": "-1", "expert_noise": "2", "switch": "twice"},
     "gail": {"gamma": "2", "trace": "2", "passes": "0", "smoothing": "2", "warm_up": "2", "pace": "-1"},
     "gold": {"gamma": "2", "floor": "2", "warm_up": "2"},
+    "grpo": {"samples": "1", "epsilon": "0", "kl": "-1", "passes": "0", "warm_up": "2", "reward": "sucess"},
     "occupancy_gradient": {"gamma": "2", "trace": "2", "warm_up": "2"},
     "on_policy_distillation": {"share": "2", "warm_up": "2"},
     "scheduled_sampling": {"rate": "2", "warm_up": "2"},
