@@ -68,6 +68,11 @@ def export(
         raise InvalidInputError(
             f"{settings.agent.name} trains a policy of whole texts; its checkpoints are exported as they are"
         )
+    if policy.tried_term is not None:
+        raise InvalidInputError(
+            "the policy has a learned term of what was tried, which transformers does not know; load its checkpoint by "
+            "TokenPolicy.from_pretrained, or train without --tried-term"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is there already; choose another folder")
     policy = policy.merged() if merge else policy

@@ -100,6 +100,9 @@ def train(
     memory: Annotated[
         str, typer.Option(help="What a state holds beside the text: prefix, tried or history.")
     ] = "prefix",
+    tried_term: Annotated[
+        bool, typer.Option("--tried-term", help="Learn from what was tried, beside forbidding it (--memory tried).")
+    ] = False,
     backspace_row: Annotated[
         str | None,
         typer.Option(
@@ -172,7 +175,14 @@ def train(
         **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype, "lora": lora},
         **{"demonstrations": demonstrations, "steps": steps, "batch_size": batch_size, "microbatch": microbatch},
         **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
-        **{"memory": memory, "mask_noise": mask_noise, "average": average, "seed": seed, "device": device},
+        **{
+            "memory": memory,
+            "tried_term": tried_term,
+            "mask_noise": mask_noise,
+            "average": average,
+            "seed": seed,
+            "device": device,
+        },
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }

@@ -38,6 +38,15 @@ class Bans:
         earlier = torch.arange(len(entry), device=row.device) - (count.cumsum(0) - count)[entry]
         return cls(row[entry], step[entry] + 1, token[entry - earlier])
 
+    def at_steps(self, trajectories: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
+        """Row, step and token of what is not legal before each of T steps, int64 [K']; padding is the final state."""
+        T = trajectories.actions.shape[1]
+        last = self.time == trajectories.lengths[self.row]  # these hold from there on
+        times = torch.where(last, T - self.time, 1)
+        entry = torch.arange(len(times), device=times.device).repeat_interleave(times)
+        later = torch.arange(len(entry), device=times.device) - (times.cumsum(0) - times)[entry]
+        return self.row[entry], self.time[entry] + later, self.token[entry]
+
     def check(self, trajectories: Trajectories, actions: Tensor | None = None, counted: Tensor | None = None) -> None:
         """Refuse actions that are among them.
 
@@ -72,12 +81,7 @@ def legal_along(trajectories: Trajectories, backspace: bool, memory: Memory) -> 
     legal = t.legal_actions(backspace)
     if not memory.forbids or not legal.shape[1]:
         return legal
-    bans, T = Bans.of(t), legal.shape[1]
-    last = bans.time == t.lengths[bans.row]  # these hold from there on
-    times = torch.where(last, T - bans.time, 1)
-    entry = torch.arange(len(times), device=times.device).repeat_interleave(times)
-    later = torch.arange(len(entry), device=times.device) - (times.cumsum(0) - times)[entry]
-    legal[bans.row[entry], bans.time[entry] + later, bans.token[entry]] = False
+    legal[Bans.of(t).at_steps(t)] = False
     return legal
 
 

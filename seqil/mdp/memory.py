@@ -71,6 +71,11 @@ class Tried:
         places = torch.full((rows, room), -1, device=device)
         return cls(torch.zeros_like(places), places)
 
+    def here(self, generated: Tensor) -> tuple[Tensor, Tensor]:
+        """Row and token of all that was deleted from the prefixes of `generated` tokens that stand: int64 [K] each."""
+        row, slot = (self.places == generated[:, None]).nonzero(as_tuple=True)
+        return row, self.tokens[row, slot]
+
     def barred(self, legal: Tensor, generated: Tensor) -> Tensor:
         """`legal` (bool [B, A]) less what was deleted from the prefixes of `generated` tokens that stand: [B, A]."""
         A = legal.shape[1]

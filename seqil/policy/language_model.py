@@ -17,6 +17,7 @@ from ..models.precision import DType, autocast_dtype, computation_of, computed
 from ..models.windows import Windows
 from .activations import unchanged
 from .cache import KeyCache
+from .tried_term import TriedTerm
 from .trunk import Trunk
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
         adapted: the `PeftModel` around it, in a tuple, or ().
         row: head row of the backspace, [D], where that of the model is frozen below adapters; else None.
         computation: dtype of autocast, or None.
+        tried_term: what it has learned of tokens that were tried, under the memory `tried`; or None.
         counting: whether `step_values` and `step_log_probs` give zeros in place of reading anything, since the caller
             only counts steps; see `seqil.learning.accumulation`.
     """
@@ -43,6 +45,7 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
     backspace: bool
     memory: Memory
     row: nn.Parameter | None
+    tried_term: TriedTerm | None
     counting = False
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -66,12 +69,19 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
         self.row = row
 
     def _adopt(
-        self, model: nn.Module, vocabulary: Vocabulary, backspace: bool, memory: Memory | str, dtype: DType
+        self,
+        model: nn.Module,
+        vocabulary: Vocabulary,
+        backspace: bool,
+        memory: Memory | str,
+        dtype: DType,
+        tried_term: bool = False,
     ) -> None:
         self.vocabulary, self.backspace, self.memory = vocabulary, bool(backspace), Memory.of(memory)
         self.in_keys, self.out_keys = ["observation", "action_mask"], ["logits"]
         self.model, self.computation = model, computation_of(dtype)
         self.training = model.training
+        self.tried_term = TriedTerm(self.weight.shape[1]).to(self.weight) if tried_term else None
 
     @property
     def fused(self) -> bool:

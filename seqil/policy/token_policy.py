@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tensordict.nn import TensorDictModuleBase
 from torch import Tensor, nn
 
 from ..durable import naming
-from ..errors import CheckpointError, InvalidInputError, counted
+from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, counted
 from ..errors.arguments import typed
 from ..mdp.bans import Bans, legal_along
 from ..mdp.memory import PREFIX, Memory
@@ -58,6 +59,7 @@ class TokenPolicy(LanguageModel):
         backspace_row: "keep" or "mean", for a head with more rows than tokens: whether the one behind the tokens was
             trained as a backspace, or is padding and becomes their mean.
         dtype: of computation, float32 or bfloat16; the latter by autocast. None: that of the weights.
+        tried_term: whether the memory `tried` has a learned part, too: a `TriedTerm`.
 
     Raises:
         UnsupportedModelError: a model whose state cannot be rewound (linear attention, state space,
@@ -78,11 +80,12 @@ class TokenPolicy(LanguageModel):
         *,
         backspace_row: Choice = None,
         dtype: DType = None,
+        tried_term: bool = False,
     ) -> None:
         super().__init__()
         refuse_no_model(model)
         refuse_stateful(bare(model)[0])
-        self._adopt(copy.deepcopy(model), Vocabulary.of(vocabulary), backspace, memory, dtype)
+        self._adopt(copy.deepcopy(model), Vocabulary.of(vocabulary), backspace, memory, dtype, tried_term)
         fuse_gelu(self.model)
         self._prove(backspace_row)
 
@@ -97,6 +100,7 @@ class TokenPolicy(LanguageModel):
         *,
         backspace_row: Choice = None,
         dtype: DType = None,
+        tried_term: bool = False,
     ) -> TokenPolicy:
         """The policy of a model that the caller owns: neither copied nor reset, but for the row that its head may gain.
 
@@ -106,7 +110,7 @@ class TokenPolicy(LanguageModel):
         refuse_stateful(bare(model)[0])
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
-        policy._adopt(model, Vocabulary.of(vocabulary), backspace, memory, dtype)
+        policy._adopt(model, Vocabulary.of(vocabulary), backspace, memory, dtype, tried_term)
         policy._prove(backspace_row)
         return policy
 
@@ -119,7 +123,13 @@ class TokenPolicy(LanguageModel):
         if self.row is not None:
             choice: Choice = "mean" if rows_of(model) > self.vocabulary.size else None
             give_backspace(model, self.vocabulary.size, choice, self.row.detach())
-        return TokenPolicy.wrap(model, self.vocabulary, self.backspace, self.memory, dtype=self.computation)
+        found = TokenPolicy.wrap(
+            *(model, self.vocabulary, self.backspace, self.memory),
+            dtype=self.computation,
+            tried_term=self.tried_term is not None,
+        )
+        found.tried_term = copy.deepcopy(self.tried_term)
+        return found
 
     def _prove(self, choice: Choice) -> None:
         refuse_foreign_rows(self.model, self.vocabulary.size)
@@ -140,7 +150,8 @@ class TokenPolicy(LanguageModel):
         """Change the memory of this policy, and return it: its weights are the same under all of them.
 
         Raises:
-            InvalidInputError: an unknown one, or one that feeds the backspace to a model without a row for it.
+            InvalidInputError: an unknown one, one that feeds the backspace to a model without a row for it, or another
+                than `tried` for a policy that has learned of what was tried.
         """
         chosen = Memory.of(memory)
         rows = len(self.model.get_input_embeddings().weight)
@@ -149,6 +160,8 @@ class TokenPolicy(LanguageModel):
                 f"the memory {chosen} feeds the backspace, id {self.vocabulary.backspace}, for which the input "
                 f"table of {name_of(self.model)} has no row; resize_token_embeddings, or choose another memory"
             )
+        if self.tried_term is not None and not chosen.forbids:
+            raise InvalidInputError(f"tried_term is a part of the memory tried, not of {chosen}; leave one of them out")
         self.memory = chosen
         if self.backspace:
             setattr(self.model.config, MEMORY, chosen.name)
@@ -157,7 +170,15 @@ class TokenPolicy(LanguageModel):
     # -- what it says of states and trajectories ---------------------------------------------------
 
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
-        """Write `logits`, with illegal actions at -inf. Leading batch dimensions may be any."""
+        """Write `logits`, with illegal actions at -inf. Leading batch dimensions may be any.
+
+        Raises:
+            UnsupportedModelError: a policy with a `tried_term`, for what was tried stands in no observation.
+        """
+        if self.tried_term is not None:
+            raise UnsupportedModelError(
+                "tried_term reads what was tried, which no observation holds; sample with seqil.rollout"
+            )
         cells, legal = (tensordict[key] for key in self.in_keys)
         flat = cells.reshape(-1, cells.shape[-1])
         logits = self._logits(flat, (flat != self.memory.empty(self.vocabulary.size)).sum(-1))
@@ -175,7 +196,10 @@ class TokenPolicy(LanguageModel):
         fed = prefixes if self.memory.rewinds or prefixes.history is None else prefixes.history
         self.check_positions(int(fed.length.max()))
         legal = legal_actions(self.vocabulary, prefixes, self.backspace)
-        logits = self._logits(fed.cells, fed.length)
+        shift = None
+        if self.tried_term is not None and prefixes.tried is not None:
+            shift = self.tried_term(self.weight, *prefixes.tried.here(prefixes.generated), len(prefixes))
+        logits = self._logits(fed.cells, fed.length, shift)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
     @computed
@@ -204,7 +228,8 @@ class TokenPolicy(LanguageModel):
         tree, hidden = self._read(trajectories)
         bans = self._bans(trajectories, tree, actions)
         head = None if self.fused else self.head
-        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans, head)
+        shift = None if self.tried_term is None else partial(self.tried_term, self.weight)
+        return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans, head, shift)
 
     def step_log_probs(self, trajectories: Trajectories) -> Tensor:
         """Log-probabilities of all actions at the state before each step: [B, T, A], illegal ones -inf.
@@ -219,8 +244,12 @@ class TokenPolicy(LanguageModel):
             return torch.zeros(legal.shape, dtype=dtype, device=legal.device).masked_fill(~legal, -torch.inf)
         tree, hidden = self._read(t)
         rows = torch.arange(len(t), device=hidden.device)[:, None]
-        logits = self.head(hidden[rows, tree.node_at[:, :-1]])
-        return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
+        states = hidden[rows, tree.node_at[:, :-1]]
+        if self.tried_term is not None:
+            row, step, token = Bans.of(t, tree).at_steps(t)
+            B, T, _ = states.shape
+            states = states + self.tried_term(self.weight, row * T + step, token, B * T).view_as(states)
+        return self.head(states).masked_fill(~legal, -torch.inf).log_softmax(-1)
 
     def positions(self, trajectories: Trajectories) -> int:
         """Cells that `step_values` and `step_log_probs` feed: the prefix trees, a prompt that is shared once."""
@@ -261,7 +290,8 @@ class TokenPolicy(LanguageModel):
         if not str(folder):
             raise InvalidInputError("save_pretrained: the name of the folder is empty; '.' is the working directory")
         with naming(Path(folder), "free some space, or choose another folder"):
-            Saved(self.vocabulary, self.backspace, self.memory).write(self, Path(folder), tokenizer)
+            found = Saved(self.vocabulary, self.backspace, self.memory, self.tried_term is not None)
+            found.write(self, Path(folder), tokenizer)
 
     @classmethod
     @typed
@@ -281,8 +311,12 @@ class TokenPolicy(LanguageModel):
             )
         policy = cls.__new__(cls)
         TensorDictModuleBase.__init__(policy)
-        policy._adopt(saved.load(Path(folder)), saved.vocabulary, saved.backspace, saved.memory, dtype)
+        policy._adopt(
+            saved.load(Path(folder)), saved.vocabulary, saved.backspace, saved.memory, dtype, saved.tried_term
+        )
         fuse_gelu(policy.model)
+        if policy.tried_term is not None:
+            policy.tried_term.load_state_dict(saved.term(Path(folder), policy.tried_term.state_dict()))
         if policy.row is not None:
             policy.row.data = saved.row(Path(folder))
         return policy
@@ -305,11 +339,12 @@ class TokenPolicy(LanguageModel):
         return bans
 
     @computed
-    def _logits(self, cells: Tensor, length: Tensor) -> Tensor:
+    def _logits(self, cells: Tensor, length: Tensor, shift: Tensor | None = None) -> Tensor:
         real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
         ids = torch.where(real, cells, 0)
         width = int(length.max())
         out = self.model.base_model(
             input_ids=ids[:, :width], attention_mask=real[:, :width].long(), use_cache=False
         ).last_hidden_state
-        return self.head(out[torch.arange(len(cells), device=cells.device), length - 1])
+        hidden = out[torch.arange(len(cells), device=cells.device), length - 1]
+        return self.head(hidden if shift is None else hidden + shift)

@@ -75,6 +75,7 @@ def step_values(
     actions: Tensor | None = None,
     bans: Bans | None = None,
     head: Callable[[Tensor], Tensor] | None = None,
+    shift: Callable[[Tensor, Tensor, int], Tensor] | None = None,
 ) -> StepValues:
     """Values of every step of packed trajectories.
 
@@ -89,6 +90,8 @@ def step_values(
         bans: what was tried and is not legal again. A state that a deletion leads to then has a value of its own: the
             sum over its legal actions is taken anew, since most of the sum may be what is left out.
         head: last hidden states to logits, [M, D] -> [M, A], for one that is more than `weight` and `bias`.
+        shift: of the hidden states that deletions lead to: (state, token) of all that was tried there, int64 [K] each,
+            and the number of such states J -> [J, D].
 
     Returns:
         StepValues in float32 at least.
@@ -103,10 +106,12 @@ def step_values(
     barred = None
     if bans is not None:
         row, step = (t.inside & (t.actions == v.backspace)).nonzero(as_tuple=True)
-        again = len(states) + torch.arange(len(row), device=hidden.device)
-        states = torch.cat([states, hidden[row, tree.node_at[row, step + 1]]])
-        state_at = state_at.index_put((row, step + 1), again)
+        first, again = len(states), hidden[row, tree.node_at[row, step + 1]]
+        state_at = state_at.index_put((row, step + 1), first + torch.arange(len(row), device=hidden.device))
         barred = torch.stack([state_at[bans.row, bans.time], bans.token])
+        if shift is not None:
+            again = again + shift(barred[0] - first, bans.token, len(row)).to(again)
+        states = torch.cat([states, again])
 
     row, step = t.inside.nonzero(as_tuple=True)
     wanted = actions[row, step]

@@ -199,6 +199,8 @@ class Lanes:
 
     def _drawn(self, hidden: Tensor, rows: Ints, again: bool = False) -> tuple[Tensor, Tensor]:
         """At states of these last hidden states; `again`: they were there before."""
+        if again and self.policy.tried_term is not None:
+            hidden = hidden + self._shift(rows)
         logits = self._legal_logits(hidden, self.length[rows] - self.prompt_length[rows])
         if again or self.appends:
             self._bar(logits, rows)
@@ -206,6 +208,14 @@ class Lanes:
         if self.with_laws:
             self.law = logits if self.forbids and not self.many_actions else self.sampler.law
         return drawn
+
+    def _shift(self, rows: Ints) -> Tensor:
+        """What the policy makes of what was tried there."""
+        assert self.tried is not None
+        assert self.policy.tried_term is not None
+        at, tokens = self.tried.here(rows, self.length[rows] - self.prompt_length[rows])
+        found: Tensor = self.policy.tried_term(self.policy.weight, self._tensor(at), self._tensor(tokens), len(rows))
+        return found
 
     def _bar(self, logits: Tensor, rows: Ints, first: Ints | None = None) -> None:
         """Put what was tried there at -inf, in place, in logits of the actions from `first` (int64 [n]) on."""
@@ -220,11 +230,11 @@ class Lanes:
             logits[self._tensor(at), self._tensor(tokens)] = -torch.inf
 
     def _keeps_laws(self) -> bool:
-        """Not where rules look at more than the state, and not greedily. Of few actions a law must not be larger than
-        two hidden states of every layer; of many the head must be the policy's own.
+        """Not where rules, or a term of the policy, look at more than the prefix, and not greedily. Of few actions a
+        law must not be larger than two hidden states of every layer; of many the head must be the policy's own.
         """
         policy = self.policy
-        if self.warps or self.sampler.temperature == 0 or self.appends:
+        if self.warps or self.sampler.temperature == 0 or self.appends or policy.tried_term is not None:
             return False
         if self.many_actions:
             return getattr(policy.head, "__func__", None) is TokenPolicy.head

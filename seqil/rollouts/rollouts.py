@@ -60,8 +60,8 @@ def rollout(
     What a state is, is the policy's to say (`TokenPolicy.memory`). Under `tried` a deletion takes one token out of the
     law that it leads back to; under `history` it is one more token that is fed.
 
-    On CUDA, without rules, all rows act in lockstep, by CUDA graphs, and the host waits for the device only every 16
-    actions. Rules look at their rows on the host: with them, as on a CPU, it waits at every action.
+    On CUDA, without rules or a `tried_term`, all rows act in lockstep, by CUDA graphs, and the host waits for the
+    device only every 16 actions. Rules look at their rows on the host: with them, as on a CPU, it waits at every one.
 
     Args:
         policy: the policy; put into evaluation mode meanwhile.
@@ -99,7 +99,7 @@ def rollout(
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
     warps = _warps(policy, rules)
     with evaluating(policy), computing(policy):
-        if initial.tokens.is_cuda and not warps and watch is None:
+        if initial.tokens.is_cuda and not warps and watch is None and policy.tried_term is None:
             sampler = Sampler(generator, temperature, names)
             decoding: Lockstep | Lanes = Lockstep(policy, initial, sampler, max_actions, lanes)
         else:

@@ -27,6 +27,7 @@ from ..models.head_rows import Choice
 from ..policy.saved.files import SETTINGS, load_model
 from ..policy.saved.tokenizers import refuse_other_vocabulary
 from ..policy.token_policy import TokenPolicy
+from ..policy.tried_term import TriedTerm
 from ..randomness import seeded
 from ..revision import making
 from . import plugins
@@ -136,7 +137,8 @@ def _refuse_longer(policy: Any, task: Task, cells: int) -> None:
 def make_whole_text(settings: Settings, vocabulary: Vocabulary, cells: int) -> Any:
     """The untrained policy of an agent that is not autoregressive, of the class that it trains."""
     s, cls = settings.model, plugins.load("agents", settings.agent.name)
-    for name, wanted in {"backspace_row": None, "memory": "prefix", "lora": None, "dtype": "float32"}.items():
+    usual = {"backspace_row": None, "memory": "prefix", "tried_term": False, "lora": None, "dtype": "float32"}
+    for name, wanted in usual.items():
         if getattr(s, name) != wanted:
             raise InvalidInputError(f"setting {name}={getattr(s, name)!r} is of no use to {settings.agent.name}")
     own = _of_policy(cls, settings)
@@ -163,9 +165,15 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         refuse_other_vocabulary(s.path, vocabulary.size)
     if s.path is not None and (Path(s.path) / SETTINGS).exists():
         saved = TokenPolicy.from_pretrained(s.path, vocabulary, dtype=s.dtype)
+        if saved.tried_term is not None and not (s.tried_term and s.lora is None):
+            raise InvalidInputError(
+                f"{s.path} has learned a term of what was tried; begin with it by tried_term=true, without lora"
+            )
         if s.lora is None and saved.backspace == s.backspace:
             if s.backspace_row is not None:
                 raise InvalidInputError(f"{s.path} has a backspace of its own; leave out backspace_row")
+            if s.tried_term and saved.tried_term is None:
+                saved.tried_term = TriedTerm(saved.weight.shape[1])
             return cast("TokenPolicy", saved.remember(s.memory).to(device))
         model = (saved.merged() if saved.adapted else saved).model
     elif s.path is not None:
@@ -197,7 +205,8 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         with seeded(seed):
             model = with_lora(model, s.lora)
     row = cast("Choice", s.backspace_row)
-    policy = TokenPolicy(model, vocabulary, s.backspace, s.memory, backspace_row=row, dtype=s.dtype)
+    how: dict[str, Any] = {"backspace_row": row, "dtype": s.dtype, "tried_term": s.tried_term}
+    policy = TokenPolicy(model, vocabulary, s.backspace, s.memory, **how)
     return cast("TokenPolicy", policy.to(device))
 
 

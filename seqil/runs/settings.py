@@ -28,6 +28,7 @@ _PLACES = {
     "model": "model.path",
     **{name: f"model.{name}" for name in ("layers", "width", "heads", "backspace", "backspace_row", "dtype", "lora")},
     "memory": "model.memory",
+    "tried_term": "model.tried_term",
     **{name: name for name in ("demonstrations", "steps", "batch_size", "microbatch", "learning_rate")},
     "noise": "noise.source",
     "noise_rate": "noise.rate",
@@ -70,6 +71,7 @@ class ModelSettings:
         backspace: whether the policy may delete.
         backspace_row: `keep` or `mean`, for a model with more rows than tokens; see `TokenPolicy`.
         memory: `prefix`, `tried` or `history`, see `seqil.mdp.memory`.
+        tried_term: whether what was tried is learned from too, under the memory `tried`; see `TokenPolicy`.
         lora: rank of adapters that are trained in place of the model, or None.
         dtype: of computation, `float32` or `bfloat16`; trained parameters are float32 always.
         device: `cpu` or `cuda`.
@@ -82,6 +84,7 @@ class ModelSettings:
     backspace: bool = True
     backspace_row: str | None = None
     memory: str = "prefix"
+    tried_term: bool = False
     lora: int | None = None
     dtype: str = "float32"
     device: str = "cpu"
@@ -252,7 +255,7 @@ def merged(
 
 
 _NOISE = ("noise", "noise_rate", "burst", "mask_noise")
-_NEUTRAL = {"backspace": False, "noise": "none", "memory": "prefix"}
+_NEUTRAL = {"backspace": False, "noise": "none", "memory": "prefix", "tried_term": False}
 """Values that ask for nothing."""
 
 
@@ -273,7 +276,12 @@ def refuse_without_effect(chosen: Mapping[str, Any], given: Collection[str]) -> 
             ("backspace", *_NOISE, "max_actions"),
             f"{chosen['agent']} writes whole texts, and deletes nothing by a backspace",
         ),
-        (not chosen["backspace"], (*_NOISE, "memory"), "a policy without a backspace has nothing to delete"),
+        (chosen["memory"] != "tried", ("tried_term",), "it is a part of the memory tried; give --memory tried"),
+        (
+            not chosen["backspace"],
+            (*_NOISE, "memory", "tried_term"),
+            "a policy without a backspace has nothing to delete",
+        ),
         (chosen["noise"] == "none", _NOISE[1:], "there are no mistakes without noise"),
         (chosen["model"] is not None, ("layers", "width", "heads"), "a model that is given has its own"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..language_model import LanguageModel
 
-_ROW = "backspace_row.safetensors"
+_ROW, _TERM = "backspace_row.safetensors", "tried_term.safetensors"
 _GENERATE = Path(__file__).with_name("custom_generate.txt")
 SETTINGS = seals.SETTINGS
 
@@ -108,6 +109,7 @@ class Saved:
     vocabulary: Vocabulary
     backspace: bool
     memory: Memory
+    tried_term: bool = False
 
     def write(self, policy: LanguageModel, folder: Path, tokenizer: Any = None) -> None:
         """Write the model, with the generation config by which it writes tokens alone, its tokenizer, and this.
@@ -137,12 +139,15 @@ class Saved:
             raise CheckpointError(f"{name_of(model)} cannot be saved: {first_line(error)}") from None
         if policy.row is not None:
             save_file({"row": policy.row.detach().cpu()}, folder / _ROW)
-        elif self.backspace:
+        elif self.backspace and not self.tried_term:  # of which the code that generates knows nothing
             (folder / "custom_generate").mkdir(exist_ok=True)
             shutil.copyfile(_GENERATE, folder / "custom_generate" / "generate.py")
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
+        if policy.tried_term is not None:
+            save_file({name: value.cpu() for name, value in policy.tried_term.state_dict().items()}, folder / _TERM)
+            said["tried_term"] = True
         seals.write_sealed(folder, said)
 
     @classmethod
@@ -159,9 +164,12 @@ class Saved:
         path = folder / SETTINGS
         try:
             said = json.loads(read_bytes(path).decode())
-            if not isinstance(said["backspace"], bool):
-                raise TypeError(f"backspace is {said['backspace']!r}, neither true nor false")
-            found = cls(Vocabulary.of(said["vocabulary"]), said["backspace"], Memory.of(said.get("memory", PREFIX)))
+            term = said.get("tried_term", False)
+            for name, value in (("backspace", said["backspace"]), ("tried_term", term)):
+                if not isinstance(value, bool):
+                    raise TypeError(f"{name} is {value!r}, neither true nor false")
+            memory = Memory.of(said.get("memory", PREFIX))
+            found = cls(Vocabulary.of(said["vocabulary"]), said["backspace"], memory, term)
         except FileNotFoundError:
             raise CheckpointError(
                 f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
@@ -193,3 +201,14 @@ class Saved:
             return row
         except (OSError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{folder / _ROW} is missing or damaged ({first_line(error)}); restore it") from None
+
+    def term(self, folder: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The learned term of what was tried, of the shapes of `like`."""
+        try:
+            found: dict[str, Tensor] = load_file(folder / _TERM)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{folder / _TERM} is missing or damaged ({first_line(error)}); restore it") from None
+        shapes = {name: tuple(value.shape) for name, value in found.items()}
+        if shapes != {name: tuple(value.shape) for name, value in like.items()}:
+            raise CheckpointError(f"{folder / _TERM} holds {shapes}, which is of another model; restore it")
+        return found
