@@ -31,9 +31,9 @@ class Estimate:
 
     def __str__(self) -> str:
         value, low, high = (f"{x:.4g}".replace("inf", "∞") for x in (self.value, self.low, self.high))
-        if math.isnan(self.low):
-            return f"{value} ({self.n} {self.unit})"
-        return f"{value} [{low}, {high}] ({self.n} {self.unit})"
+        one = self.unit.removesuffix("es" if self.unit.endswith("xes") else "s")
+        rests_on = f"{self.n} {one if self.n == 1 else self.unit}"
+        return f"{value} ({rests_on})" if math.isnan(self.low) else f"{value} [{low}, {high}] ({rests_on})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. JSON has no word for those that are not finite: `runs.strict_json` writes them."""

@@ -195,3 +195,12 @@ def test_the_expanded_percentiles_of_two_seeds_are_their_ends():
     """`Phi(-sqrt(2) t)` with the t of one degree of freedom, 12.7, is no share that 2,000 draws could leave out."""
     e = bootstrap.hierarchical([[1.0], [4.0]], lambda runs: float(np.mean([run.mean() for run in runs])))
     assert (e.value, e.low, e.high, e.n, e.unit) == (2.5, 1.0, 4.0, 2, "seeds")
+
+
+@pytest.mark.parametrize(
+    ("n", "unit", "said"),
+    [(1, "prefixes", "1 prefix"), (1, "sequences", "1 sequence"), (1, "texts", "1 text"), (2, "errors", "2 errors")],
+)
+def test_what_an_estimate_rests_on_agrees_with_its_number(n, unit, said):
+    assert str(statistics.Estimate(0.5, math.nan, math.nan, n, unit)) == f"0.5 ({said})"
+    assert str(statistics.Estimate(0.5, 0.25, 1.0, n, unit)) == f"0.5 [0.25, 1] ({said})"
