@@ -4,7 +4,7 @@ from ..study import Study
 from .agents import AGENTS, GAIL
 from .cpu import CPU, FULL
 from .memory import MEMORY, MEMORY_LONGER
-from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH
+from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
 from .noise import NOISE
 from .noisy_expert import NOISY_EXPERT
 from .quick import QUICK
@@ -24,6 +24,7 @@ _STUDIES = (
         MEMORY_SEARCH,
         MEMORY_EXPERTS,
         MEMORY_INJECTION,
+        MEMORY_TERM,
         NOISY_EXPERT,
         SCALE,
     ),

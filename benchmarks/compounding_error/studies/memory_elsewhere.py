@@ -159,3 +159,19 @@ MEMORY_INJECTION = Study(
         "Under `tried` a token returns only once a prefix before it was deleted. Written down before these runs.",
     ),
 )
+
+_LEARNING = "BC, tried, what was tried is learned from"
+MEMORY_TERM = Study(
+    "memory-term",
+    "Is what was tried worth learning from, beside its being forbidden?",
+    (
+        replace(cloned("tried"), decodings=(MIN_P,)),
+        Arm(_LEARNING, {**cloned("tried").settings, "tried_term": True}, (MIN_P,)),
+    ),
+    (roomy(CHAIN),),
+    5,
+    Questions(
+        tuple(wins(_LEARNING, "BC, tried", metric, "the same without the term") for metric in ("success", "regret")),
+        "The term is zero at first and costs no forward. Written down before these runs.",
+    ),
+)
