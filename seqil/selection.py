@@ -24,6 +24,7 @@ from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_l
 from .metrics.positions import final_texts
 from .models.modes import evaluating
 from .policy.token_policy import TokenPolicy
+from .revision import WholeTextPolicy
 from .rollouts.rollouts import rollout
 
 Score = Callable[[Sequence[int], Sequence[int]], float]
@@ -238,6 +239,8 @@ def _draw(
 ) -> Trajectories:
     """`k` samples of every prompt, [k B] rows: first the first sample of each."""
     _check_positive("k", k)
+    if isinstance(policy, WholeTextPolicy):
+        raise InvalidInputError("several texts are compared by the law of the next token, which this policy has not")
     cells, _ = pad_prompts(policy.vocabulary, prompts)
     streams: Tensor = torch.arange(k)[:, None] * _APART + torch.arange(len(cells))
     return sample(policy, cells.repeat(k, 1), generator=generator, streams=streams.flatten(), **options).to("cpu")

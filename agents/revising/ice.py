@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seqil import Agent, Edits, Prefixes, Task, Trajectories, TrajectoryLoss, legal_edits, revise
+from seqil import Agent, Edits, Prefixes, Trajectories, TrajectoryLoss, legal_edits, revise
 from seqil.errors import InvalidInputError
 from seqil.mdp.edits import DELETE, INSERT, SUBSTITUTE
 from seqil.revision import EditPolicy
 from seqil.revision.draws import uniforms
-from seqil.revision.edit_policy import Scorer
+from seqil.revision.edit_policy import Scorer, scorer
 from seqil.revision.whole_text import open_texts
 
 
@@ -70,7 +70,7 @@ class ICE(Agent):
     """
 
     policy_class = EditPolicy
-    from_task = {"attribute": lambda task, policy: attribute_of(task)}  # noqa: RUF012
+    from_task = {"attribute": lambda task, policy: scorer(task)}  # noqa: RUF012
 
     def __init__(
         self,
@@ -98,25 +98,6 @@ class ICE(Agent):
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
         """Every corruption is read."""
         return float(self.policy.positions(demonstrations) * self.loss.corruptions)
-
-
-def attribute_of(task: Task) -> Scorer:
-    """The task's own attribute.
-
-    Raises:
-        InvalidInputError: it has none.
-    """
-    if type(task).attribute is Task.attribute:
-        raise InvalidInputError(
-            f"the task {task.name!r} has no attribute to be raised; use potentials, or one's own task"
-        )
-
-    def attribute(prefixes: Prefixes) -> Tensor:
-        found = task.attribute(prefixes)
-        assert found is not None
-        return found
-
-    return attribute
 
 
 def corrupted(edits: Edits, right: Prefixes, chance: Tensor) -> tuple[Prefixes, Tensor]:

@@ -20,7 +20,9 @@ class Decoding:
             For tasks with a judge.
         candidates: sets of rules put before `rules`, of which the one with the most success on validation items is
             taken, model by model; for tasks with a success.
-        verifier: what ranks the samples of `best_of` instead, of `seqil.selection.RANKINGS`.
+        verifier: what ranks the samples of `best_of` instead, of `seqil.selection.RANKINGS`, or the task's `attribute`.
+        writing: how a policy of whole texts writes, options of its `manner` by name.
+        places: names of those that it is for; empty: all of the arm's.
     """
 
     name: str = ""
@@ -30,12 +32,15 @@ class Decoding:
     detector: float = 0.0
     candidates: tuple[tuple[str, ...], ...] = ()
     verifier: str = "likelihood"
+    writing: Mapping[str, Any] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
     @property
     def decisive(self) -> dict[str, Any]:
         """What decides the sample; an option that came later counts where it is used, so that older keys stay."""
-        later = {"temperature": 1.0, "detector": 0.0, "candidates": (), "verifier": "likelihood"}
-        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
+        later = {"temperature": 1.0, "detector": 0.0, "candidates": (), "verifier": "likelihood", "writing": {}}
+        own = {name: value for name, value in asdict(self).items() if name != "places"}
+        return {name: value for name, value in own.items() if name not in later or value != later[name]}
 
 
 WARM_START = Decoding("its warm start")
@@ -63,6 +68,10 @@ class Arm:
     stages: int = 0
     places: tuple[str, ...] = ()
     share: float = 1.0
+
+    def ways(self, place: Place) -> list[Decoding]:
+        """The decodings that are for a place."""
+        return [how for how in self.decodings if not how.places or place.name in how.places]
 
     @property
     def rows(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..drawing import Drawn
 from ..durable import naming
 from ..durable import replace as replace_file
 from ..errors import InvalidInputError, check_known, counted, quoted
@@ -24,7 +25,7 @@ from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import MEASURED, located, make_task, make_training, say_doubts
 from ..runs.settings import Settings, merged, read_config, refuse_without_effect
-from . import drawing, exports, showing
+from . import exports, showing
 from .described import show_rows
 from .together import joined
 from .training_loop import carry_on
@@ -165,7 +166,7 @@ def sample(
         prompts = [prompt for prompt in own for _ in range(n or 1)]
     else:
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
-    draw = drawing.streamed if stream else drawing.drawn
+    draw = showing.streamed if stream else showing.texts
     found = draw(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
     if not stream:
         showing.show(console, task, prompts, found, form)
@@ -197,7 +198,7 @@ def evaluate(
     n = _number(task, split, n, 500, least=MEASURED)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    found = drawing.drawn(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
+    found = showing.texts(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
     budget = task.budget(max_actions)
     measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, entries)
     how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {counted(budget, 'action')} a text"])
@@ -228,12 +229,12 @@ def _say_finished(
     console.print(f"trained on {trained}, sampled {costs['rollout_positions']:,}, in {seconds:.0f} s")
     prompts = training.demonstrations.select(slice(0, 64)).prompts
     _print_cost(
-        drawing.drawn(task, training.policy, prompts, 1.0, 0, max_actions=max_actions), task.budget(max_actions)
+        showing.texts(task, training.policy, prompts, 1.0, 0, max_actions=max_actions), task.budget(max_actions)
     )
     console.print(f"seqil sample {quoted(run.path)}     seqil evaluate {quoted(run.path)}", soft_wrap=True)
 
 
-def _print_cost(found: drawing.Drawn, budget: int) -> None:
+def _print_cost(found: Drawn, budget: int) -> None:
     cost, net = found.cost, max(found.cost.net.sum(), 1)
     console.print(
         f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "

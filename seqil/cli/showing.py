@@ -11,18 +11,24 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from rich.console import Console
 from rich.text import Text
 
+from ..decoding import Rule
+from ..drawing import Drawn, drawn
 from ..errors import InvalidInputError, visible
 from ..errors.command_line import UnprintedError, to_nowhere
 from ..integrations import trackers
+from ..mdp.prefix import Prompts
 from ..mdp.rendering import Span, legible, marked
 from ..mdp.task import Task
+from ..mdp.trajectory import Trajectories
+from ..metrics import cost
 from ..policy.token_policy import TokenPolicy
+from ..revision import WholeTextPolicy
 from ..runs.checkpoint import RunFolder
 from ..runs.resumption import warn
-from .drawing import Drawn, drawn
 from .validation import Validation
 
 _END_OF_PROMPT = "[|]"
@@ -64,6 +70,60 @@ def show(console: Console, task: Task, prompts: Sequence[Sequence[int]], found: 
             print_styled(console, prompt, runs)
         else:
             print(f"{prompt}{_END_OF_PROMPT}{marked(runs)}", file=console.file)
+
+
+def texts(
+    task: Task,
+    policy: TokenPolicy | WholeTextPolicy,
+    prompts: Prompts,
+    temperature: float,
+    seed: int,
+    rules: Sequence[Rule] = (),
+    max_length: int | None = None,
+    max_actions: int | None = None,
+    **more: Any,
+) -> Drawn:
+    """One text per prompt, within the budget of the task unless another is asked for; `more` is of `rollout`."""
+    return drawn(
+        task,
+        policy,
+        prompts,
+        generator=torch.Generator().manual_seed(seed),
+        max_actions=task.budget(max_actions, max_length),
+        max_length=max_length,
+        temperature=temperature,
+        rules=rules,
+        **more,
+    )
+
+
+def streamed(
+    task: Task,
+    policy: TokenPolicy,
+    prompts: Sequence[Sequence[int]],
+    temperature: float,
+    seed: int,
+    rules: Sequence[Rule],
+    max_length: int | None,
+    max_actions: int | None,
+) -> Drawn:
+    """The same, one after another, each shown as it is written."""
+    from ..rollouts.streaming import DeletionStreamer
+
+    parts = []
+    for row, prompt in enumerate(prompts):
+        streamer = DeletionStreamer(task, task.vocabulary.backspace, task.vocabulary.eos)
+        streamer.put(prompt)
+
+        def watch(_: int, action: int, streamer: DeletionStreamer = streamer) -> None:
+            streamer.put([action])
+
+        own: dict[str, Any] = {"streams": torch.tensor([row]), "watch": watch}
+        found = texts(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, **own)
+        parts.append(found.trajectories)
+        streamer.end()
+    acted = Trajectories.cat(parts)
+    return Drawn(acted, cost(acted, rules))
 
 
 def check_target(option: str, path: Path | None, *suffixes: str) -> None:
@@ -150,7 +210,7 @@ class Samples:
         """Show those of a step."""
         task = self.task
         prompts = task.prompts(task.at_most(_SAMPLES, "valid"), "valid", 0)
-        written = drawn(task, policy, prompts, 1.0, 0, max_actions=self.budget)
+        written = texts(task, policy, prompts, 1.0, 0, max_actions=self.budget)
         self.console.print(f"samples at step {step}:")
         show(self.console, task, prompts, written, shown_as(None, self.console))
         plain = StringIO()

@@ -18,7 +18,7 @@ from .rules import (
     top_k,
     top_p,
 )
-from .walking import Values, after_every_token, value_walk
+from .walking import Values, after_every_token, judged_walk, value_walk
 from .written import parse
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "ban",
     "contrastive_search",
     "grammar",
+    "judged_walk",
     "loop_guard",
     "min_p",
     "parse",

@@ -31,6 +31,7 @@ from .constrained.patterns import automaton_of
 from .constrained.spelling import pieces
 from .contrastive import Contrast
 from .named_rules import NamedRule
+from .walking import judged_walk
 
 
 def top_k(k: int) -> NamedRule:
@@ -190,7 +191,7 @@ def processor(one: str | LogitsProcessor, *arguments: Any) -> NamedRule:
 
 _BUILT_IN: tuple[Callable[..., NamedRule], ...] = (
     *(top_k, top_p, min_p, backspace_bias, tabu, restart, loop_guard, contrastive_search),
-    *(grammar, ban, processor),
+    *(grammar, ban, processor, judged_walk),
 )
 RULES: dict[str, Callable[..., NamedRule]] = {make.__name__: make for make in _BUILT_IN}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,6 +55,26 @@ def value_walk(values: Values, name: str = "values") -> NamedRule:
         raise InvalidInputError(f"value_walk: {values!r} is no function of states; make the rule in Python")
     fed = getattr(values, "forwards", torch.zeros_like)
     return NamedRule(f"value_walk({name})", lambda policy: _Walk(policy, values), fed)
+
+
+def judged_walk(*, reader: Any = None) -> NamedRule:
+    """Walk as `value_walk` does, where a text that the task's judge finds no error in is worth 1, another one nothing.
+
+    It is what the exact teacher, going on from there, makes of a text, so of the teacher's law these values are exact:
+    each step leads on or back with even odds, and a text of n actions without deletions takes n^2 on average. A policy
+    that errs goes back oftener; its texts still come with its own law given that they are right.
+
+    Args:
+        reader: the task, which has a judge.
+    """
+    if not getattr(reader, "judged", False):
+        raise InvalidInputError("judged_walk: there is no task with a judge of errors; take one, automaton say")
+
+    def right(prefixes: Prefixes) -> Tensor:
+        found: Tensor = ~reader.has_error(prefixes)
+        return found.double()
+
+    return NamedRule("judged_walk()", value_walk(after_every_token(reader.vocabulary, right)).begin)
 
 
 class _Walk:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
 from ..mdp.prefix import Prefixes, Prompts, pad_prompts
+from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
@@ -39,6 +41,25 @@ class Guide:
     def __post_init__(self) -> None:
         if self.steps < 0 or self.candidates < 1:
             raise InvalidInputError(f"{self.steps} steps of {self.candidates} candidates; give 0 or more of at least 1")
+
+
+def scorer(task: Task) -> Scorer:
+    """The task's own attribute.
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    if type(task).attribute is Task.attribute:
+        raise InvalidInputError(
+            f"the task {task.name!r} has no attribute to be raised; use potentials, or one's own task"
+        )
+
+    def attribute(prefixes: Prefixes) -> Tensor:
+        found = task.attribute(prefixes)
+        assert found is not None
+        return found
+
+    return attribute
 
 
 class EditPolicy(WholeTextPolicy):
@@ -154,6 +175,11 @@ class EditPolicy(WholeTextPolicy):
         edits = self.edits(max_length, min_length)
         stopped = revise(edits, states, torch.full_like(states.length, edits.stop))
         return Written(ended_trajectories(stopped.to("cpu"), v, cells.cpu()), forwards.cpu(), texts, done)
+
+    @typed
+    def manner(self, task: Task, *, steps: int = 20, candidates: int = 1, attribute: bool = False) -> dict[str, Any]:
+        """Edits per text and candidates of each, of which the task's `attribute` may choose: see `Guide`."""
+        return {"guide": Guide(steps, candidates, scorer(task) if attribute else None)}
 
     def _settings(self) -> dict[str, Any]:
         return {"kinds": list(self.kinds)}

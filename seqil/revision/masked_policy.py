@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
+from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
 from .canvases import canvas, laid, only_legal
@@ -83,18 +85,30 @@ class MaskedPolicy(WholeTextPolicy):
         block: int = 1,
         sweeps: int = 2,
         order: Order | None = None,
+        at_once: int = 1,
     ) -> Written:
-        """Fill an empty text cell by cell, the surest first, then resample it in blocks for some sweeps."""
+        """Fill an empty text, `at_once` cells of a reading and the surest first, then resample it in blocks.
+
+        With as many cells at once as there are the text begins with a draw in one shot; without sweeps it is
+        mask-predict that never goes back.
+        """
         v = self.vocabulary
         cells, _ = pad_prompts(v, prompts)
         empty = start(v, cells, max_length, min_length).to(self.device)
         chosen: Order = order or ("random" if self.quality_head is None else "quality")
         with evaluating(self):
-            begun, fed = filled(self, empty, generator, temperature)
+            begun, fed = filled(self, empty, generator, temperature, at_once)
             found = resample(self, begun, block, sweeps, chosen, generator=generator, temperature=temperature)
             drafts = laid(v, begun, canvas(begun)).tolist()
         texts = ended_trajectories(found.prefixes.to("cpu"), v, cells.cpu())
         return Written(texts, (fed + found.forwards).cpu(), drafts, found.revisions)
+
+    @typed
+    def manner(
+        self, task: Task, *, block: int = 1, sweeps: int = 2, order: str | None = None, at_once: int = 1
+    ) -> dict[str, Any]:
+        """Blocks, sweeps, their order, and the cells that are kept of one reading while the text is filled."""
+        return {"block": block, "sweeps": sweeps, "order": order, "at_once": at_once}
 
     def _settings(self) -> dict[str, Any]:
         return {"quality": self.quality_head is not None}

@@ -113,7 +113,12 @@ def filled(
 
     Returns:
         The texts, ended, and the cells that were fed: int64 [B].
+
+    Raises:
+        InvalidInputError: `at_once` below 1.
     """
+    if at_once < 1:
+        raise InvalidInputError(f"at_once={at_once}: keep at least one cell of a reading")
     W = canvas(prefixes)
     tokens = torch.full((len(prefixes), W), policy.vocabulary.size, device=prefixes.length.device)
     forwards = torch.zeros_like(prefixes.length)

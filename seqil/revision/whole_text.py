@@ -18,6 +18,7 @@ from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, 
 from ..mdp.memory import PREFIX
 from ..mdp.prefix import Prefixes, Prompts
 from ..mdp.rendering import revised
+from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
@@ -128,6 +129,14 @@ class WholeTextPolicy(nn.Module):
         temperature: float = 1.0,
     ) -> Written:
         """Draw a text for each prompt, the way that this policy is meant to be drawn from."""
+
+    def manner(self, task: Task) -> dict[str, Any]:
+        """Arguments of `write` beside those that all policies take, from values that a file can hold.
+
+        Args:
+            task: that texts are written for.
+        """
+        return {}
 
     def read(self, cells: Tensor, inside: Tensor, shift: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """What the model says of cells: last hidden states [B, C, D] and the logits of its own head, [B, C, V].

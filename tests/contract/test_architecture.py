@@ -19,7 +19,7 @@ DIRECTIONS = {
         {"__main__"},
         {"cli", "testing"},
         {"runs", "integrations"},
-        {"learning", "selection"},
+        {"learning", "selection", "drawing"},
         {"metrics", "rollouts", "revision"},
         {"theory", "decoding", "policy"},
         {"models", "statistics", "mdp", "capacity", "durable"},

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from table_policy import TablePolicy
 
-from seqil import Vocabulary, rollout
-from seqil.decoding import after_every_token, value_walk
+from envs.tasks import Automaton, Potentials
+from seqil import Vocabulary, legal_actions, rollout
+from seqil.decoding import after_every_token, judged_walk, parse, value_walk
 from seqil.errors import InvalidInputError
+from seqil.mdp.memory import PREFIX
 from seqil.rollouts import rollout_reference
 from seqil.testing.agents import tiny_policy
 from seqil.theory.enumeration import prefix_table
@@ -144,6 +146,36 @@ def test_values_after_every_token_are_those_of_the_states_there():
         assert torch.equal(after[:, token], torch.where(legal, there, 0))
 
 
+def test_a_judged_walk_of_the_teacher_writes_right_texts_at_even_odds():
+    task = Automaton(horizon=4)
+    v, prompts = task.vocabulary, task.prompts(400, "test", 0)
+    teacher = Teaching(task)
+    options = {"max_length": 4, "min_length": 4, "max_actions": 400, "rules": [judged_walk(reader=task)]}
+    walked = rollout_reference(teacher, prompts, **options, generator=torch.Generator().manual_seed(0))
+    texts = walked.replay().texts()
+    assert bool(walked.ended.all())
+    assert all(task.success(prompt, text) for prompt, text in zip(prompts, texts, strict=True))
+    n = walked.lengths.double()  # four tokens and eos: 25 actions on average
+    assert float(n.mean()) == pytest.approx(25, abs=3.5 * float(n.std()) / math.sqrt(len(n)))
+    assert bool((walked.actions == v.backspace).any())
+    assert repr(parse("judged_walk", reader=task)) == "judged_walk()"
+
+
+class Teaching:
+    """A policy that knows the law, and deletes now and then."""
+
+    backspace, memory, counting = True, PREFIX, False
+
+    def __init__(self, task):
+        self.task, self.vocabulary = task, task.vocabulary
+
+    def log_probs(self, prefixes):
+        law = 0.9 * self.task.next_distribution(prefixes)
+        law = torch.cat([law, torch.full((len(law), 1), 0.1, dtype=law.dtype)], 1)
+        legal = legal_actions(self.vocabulary, prefixes)
+        return (law * legal).log().log_softmax(-1)
+
+
 def test_what_is_worth_nothing_is_left():
     policy = TablePolicy(V, 0, 0.0)
     walked = Walking(policy, lambda p: (torch.zeros(len(p)), torch.zeros(len(p), V.size)))
@@ -163,6 +195,8 @@ def test_what_is_worth_nothing_is_left():
         (lambda: value_walk(lambda p: p).begin(tiny_policy(backspace=False)), "make it with backspace=True"),
         (lambda: Walking(TablePolicy(V), lambda p: (-torch.ones(1), torch.ones(1, 3))).log_probs(_one()), "negative"),
         (lambda: TableValues({}, 3)(_one()), "was not enumerated"),
+        (judged_walk, "no task with a judge of errors"),
+        (lambda: judged_walk(reader=Potentials()), "no task with a judge of errors"),
         (lambda: TableValues.of(TablePolicy(V), [[0]], lambda *_: 1.0, max_length=3, limit=5), "more than 5 prefixes"),
     ],
 )

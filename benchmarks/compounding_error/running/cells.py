@@ -98,7 +98,7 @@ class Cell:
     def asked(self) -> str:
         """Sha256 of what the study wants to know of them, the source of own rules included."""
         place = self.place
-        how = [decoding.decisive for decoding in self.arm.decodings]
+        how = [decoding.decisive for decoding in self.arm.ways(place)]
         budget, plain = budget_of(place, self.settings)
         what = [
             place.samples,
@@ -108,7 +108,7 @@ class Cell:
             place.horizon_samples,
             how,
         ]
-        sets = [rules for one in self.arm.decodings for rules in (one.rules, *one.candidates)]
+        sets = [rules for one in self.arm.ways(place) for rules in (one.rules, *one.candidates)]
         own = _own_code([rule.partition("=")[0] for rules in sets for rule in rules])
         return _sha256([*what, *[place.budgets] * bool(place.budgets), *own])[:12]
 
@@ -245,7 +245,7 @@ def _measured(cell: Cell, kept: Kept, trained: Trained) -> dict[str, Any]:
 
     end = len(trained.stages) - 1
     course = [{**trained.stages[i], **measure(WARM_START, i)} for i in range(end)]
-    possible = [how for how in cell.arm.decodings if task.judged or not how.detector]
+    possible = [how for how in cell.arm.ways(cell.place) if task.judged or not how.detector]
     plain, *others = (measure(how, end) for how in (Decoding(), *possible))
     others += course[:1]
     draw = kept.draw(end)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from seqil import Task, TokenPolicy, Trajectories, decoding, metrics, rollout, selection
+from seqil import Task, TokenPolicy, Trajectories, decoding, metrics, selection
+from seqil.drawing import drawn
+from seqil.mdp.edits import begin_with
 from seqil.mdp.prefix import Prompts
 from seqil.mdp.rendering import spans
 from seqil.metrics.reported import evaluation
 from seqil.metrics.samples import judge_of
+from seqil.revision.edit_policy import scorer
 from seqil.runs import known_metrics, plugins
 from seqil.runs.experiment import make_task
 from seqil.runs.settings import Settings
@@ -96,7 +99,7 @@ def measured(
         **({"chosen": choice} if choice else {}),
         **({"by_budget": by_budget} if by_budget else {}),
         **_numbers(task, policy, demonstrations, rollouts, cost),
-        "entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN),
+        **(_laws(policy, demonstrations, rollouts) if policy.autoregressive else {}),
         "samples": [
             [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode, prompt)]
             for prompt, row, length in zip(
@@ -107,9 +110,13 @@ def measured(
             )
         ],
     }
-    if not how.name and not seed:  # the page shows those of one run
+    if not how.name and not seed and policy.autoregressive:  # the page shows those of one run
         found["trajectories"] = stepped(task, policy, rollouts.select(slice(_STEPPED)), judge_of(task), gamma)
     return found
+
+
+def _laws(policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories) -> dict[str, Any]:
+    return {"entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN)}
 
 
 def at_horizon(
@@ -192,15 +199,27 @@ def sampled(
     task: Task, policy: TokenPolicy, how: Decoding, prompts: Prompts, max_actions: int, seed: int
 ) -> tuple[Trajectories, metrics.Cost]:
     """One text per prompt, and what it took: the rules' own forwards and all samples of best-of-k included."""
-    rules = rules_of(task, how)
     options: dict[str, Any] = {
-        **{"max_length": task.max_length, "min_length": task.min_length, "max_actions": max_actions},
-        **{"rules": rules, "temperature": how.temperature},
+        **{"max_actions": max_actions, "rules": rules_of(task, how), "temperature": how.temperature},
+        "generator": torch.Generator().manual_seed(seed),
     }
-    generator = torch.Generator().manual_seed(seed)
     if how.best_of > 1:
-        score = None if how.verifier == "likelihood" else selection.RANKINGS[how.verifier]
-        chosen = selection.best_of(policy, prompts, how.best_of, score, generator=generator, **options)
+        lengths: dict[str, Any] = {"max_length": task.max_length, "min_length": task.min_length}
+        chosen = selection.best_of(policy, prompts, how.best_of, verifier_of(task, how), **lengths, **options)
         return chosen.trajectories.to("cpu"), chosen.cost
-    rollouts = rollout(policy, prompts, generator=generator, **options)
-    return rollouts.to("cpu"), metrics.cost(rollouts, rules)
+    found = drawn(task, policy, prompts, writing=how.writing, **options)
+    return found.trajectories, found.cost
+
+
+def verifier_of(task: Task, how: Decoding) -> selection.Score | selection.Ranking | None:
+    """What ranks the samples of the best of several; None: their own likelihood."""
+    if how.verifier != "attribute":
+        return None if how.verifier == "likelihood" else selection.RANKINGS[how.verifier]
+    attribute = scorer(task)
+
+    def score(prompt: Sequence[int], text: Sequence[int]) -> float:
+        open_text = [token for token in text if token != task.vocabulary.eos]
+        cells = torch.tensor([list(prompt)])
+        return float(attribute(begin_with(task.vocabulary, cells, [open_text], task.max_length, task.min_length)))
+
+    return score

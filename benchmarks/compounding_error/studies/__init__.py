@@ -1,14 +1,14 @@
 """The studies, as data: one file each, and `PRESETS`, all of them by name."""
 
 from ..study import Study
-from .agents import AGENTS, GAIL
+from .agents import AGENTS, GAIL, NOISE
 from .cpu import CPU, FULL
 from .memory import MEMORY, MEMORY_LONGER
 from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
-from .noise import NOISE
 from .noisy_expert import NOISY_EXPERT
 from .quick import QUICK
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
+from .revise import REVISE
 from .scale import SCALE
 from .search import CONFIRM, SCARCE, SEARCH
 
@@ -27,6 +27,7 @@ _STUDIES = (
         MEMORY_TERM,
         NOISY_EXPERT,
         SCALE,
+        REVISE,
     ),
 )
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

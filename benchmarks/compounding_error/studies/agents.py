@@ -1,8 +1,9 @@
-"""All agents at equal cost, and an adversary at three times the budget."""
+"""All agents at equal cost, an adversary at three times the budget, and sources of mistakes, masked and imitated."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..study import Arm, Decoding, Study
 from .base.parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
@@ -66,6 +67,29 @@ GAIL = Study(
         replace(with_backspace("GAIL", "gail", warm_up=0.4, pace=0.1), stages=7),
     ),
     places=(replace(EXACT_PLACES[2], budget=12e6),),
+    seeds=3,
+    questions=QUESTIONS,
+)
+
+NOISES: dict[str, dict[str, Any]] = {
+    "uniform": {"noise": "uniform"},
+    "the task's": {"noise": "task"},
+    "the model's": {"noise": "model"},
+    "bursts of 3": {"noise": "uniform", "burst": 3},
+}
+
+NOISE = Study(
+    "noise",
+    "Which mistakes should a demonstration contain?",
+    arms=(
+        MLE,
+        *(
+            Arm(f"{name}, {how}", {"agent": "bc", **noise, "mask_noise": how == "masked"})
+            for name, noise in NOISES.items()
+            for how in ("masked", "imitated")
+        ),
+    ),
+    places=EXACT_PLACES,
     seeds=3,
     questions=QUESTIONS,
 )

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from ...capacity import read_bytes
+from ...drawing import Drawn
 from ...errors import InvalidInputError, counted
 from ...mdp.rendering import Span
 from ...mdp.task import Task
@@ -26,7 +27,7 @@ from ...runs.settings import Settings
 from ...statistics import Estimate
 from ...statistics.comparison import Comparison, paired_difference
 from .. import exports
-from ..drawing import Drawn, drawn
+from ..showing import texts
 
 Rows = list[list[str]]
 _CURVES = ("loss", "valid_nll_per_token", "grad_norm")
@@ -111,7 +112,7 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
         )
     demonstrations = task.demonstrations(n, how.split, how.seed)
     prompts, rules = task.prompts(n, how.split, how.seed), [plugins.rule(rule, task) for rule in how.rules]
-    found = drawn(task, policy, prompts, how.temperature, how.seed, rules, max_actions=how.max_actions)
+    found = texts(task, policy, prompts, how.temperature, how.seed, rules, max_actions=how.max_actions)
     measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, known_metrics.metrics())
     sample = Sample.of(task, policy, demonstrations, found.trajectories, found.cost)
     log = _log(RunFolder(folder).metrics)

@@ -119,7 +119,7 @@ def _sound(study: Any, where: str) -> Study:
         if twice:
             raise InvalidInputError(f"{where}: {what} share the name {twice!r}; tables know them by it")
     for arm in study.arms:
-        strange = set(arm.places) - set(places)
+        strange = {*arm.places, *(name for how in arm.decodings for name in how.places)} - set(places)
         if strange:
             raise InvalidInputError(f"{where}: arm {arm.name!r} is for {sorted(strange)[0]!r}, which is no place of it")
     if study.seeds < 1 or any(not 0 < place.budget < float("inf") or place.samples < 1 for place in study.places):
