@@ -46,6 +46,7 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
     memory: Memory
     row: nn.Parameter | None
     tried_term: TriedTerm | None
+    autoregressive = True
     counting = False
 
     def __setattr__(self, name: str, value: Any) -> None:

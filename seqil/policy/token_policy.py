@@ -70,8 +70,6 @@ class TokenPolicy(LanguageModel):
         NonFiniteError: a model whose logits are NaN or infinite.
     """
 
-    autoregressive = True
-
     @typed
     def __init__(
         self,
