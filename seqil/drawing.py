@@ -73,6 +73,7 @@ def drawn(
     generator: torch.Generator,
     max_actions: int,
     max_length: int | None = None,
+    min_length: int | None = None,
     temperature: float = 1.0,
     rules: Sequence[Rule] = (),
     writing: Mapping[str, Any] | None = None,
@@ -86,7 +87,7 @@ def drawn(
         prompts: B of them, as for `rollout`.
         generator: on the CPU.
         max_actions: of a text that is written token by token.
-        max_length: most generated tokens, if not the task's.
+        max_length, min_length: most generated tokens, and fewest before a text may end, if not the task's.
         temperature: of the softmax.
         rules: of `seqil.decoding`, for policies of tokens.
         writing: options of `manner` of a policy of whole texts, by name.
@@ -99,7 +100,8 @@ def drawn(
         InvalidInputError: options that are of no use to this policy.
     """
     length = max_length or task.max_length
-    limits: dict[str, Any] = {"max_length": length, "min_length": min(task.min_length, length)}
+    least = min(task.min_length, length) if min_length is None else min_length
+    limits: dict[str, Any] = {"max_length": length, "min_length": least}
     options: dict[str, Any] = {**limits, "generator": generator, "temperature": temperature}
     if isinstance(policy, WholeTextPolicy):
         if rules or more:

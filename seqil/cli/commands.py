@@ -150,6 +150,7 @@ def sample(
     best: bool = False,
     max_actions: int | None = None,
     record: Path | None = None,
+    min_length: int | None = None,
 ) -> None:
     """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for.
 
@@ -167,7 +168,7 @@ def sample(
     else:
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
     draw = showing.streamed if stream else showing.texts
-    found = draw(task, policy, prompts, temperature, seed, chosen, max_length, max_actions)
+    found = draw(task, policy, prompts, temperature, seed, chosen, max_length, max_actions, min_length=min_length)
     if not stream:
         showing.show(console, task, prompts, found, form)
     if record is not None:

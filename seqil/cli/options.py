@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from enum import StrEnum
 from importlib.metadata import entry_points, version
@@ -250,6 +251,9 @@ def sample(
     ] = 1.0,
     rule: Rules = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens of a text; the task's by default.")] = None,
+    min_length: Annotated[
+        int | None, typer.Option(min=0, help="Fewest tokens before a text may end; the task's by default.")
+    ] = None,
     max_actions: MaxActions = None,
     seed: Seed = 0,
     form: Annotated[
@@ -278,8 +282,9 @@ def sample(
 
     commands.quiet()
     asked = [*(prompt or ()), *map(prompt_of_file, prompt_file or ())]
+    lengths: dict[str, Any] = {"max_actions": max_actions, "min_length": min_length}
     commands.sample(
-        run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, max_actions, record
+        run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, record=record, **lengths
     )
 
 
@@ -315,6 +320,7 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
 
 def main() -> None:
     """Run a command; bad input is one line on stderr and exit status 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave a busy machine to others
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # text may hold what a terminal cannot show
     asked = sys.argv[1:] or ["--help"]

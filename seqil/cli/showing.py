@@ -83,7 +83,7 @@ def texts(
     max_actions: int | None = None,
     **more: Any,
 ) -> Drawn:
-    """One text per prompt, within the budget of the task unless another is asked for; `more` is of `rollout`."""
+    """One text per prompt, within the budget of the task unless another is asked for; `more` is of `drawn`."""
     return drawn(
         task,
         policy,
@@ -106,6 +106,7 @@ def streamed(
     rules: Sequence[Rule],
     max_length: int | None,
     max_actions: int | None,
+    min_length: int | None = None,
 ) -> Drawn:
     """The same, one after another, each shown as it is written."""
     from ..rollouts.streaming import DeletionStreamer
@@ -118,7 +119,7 @@ def streamed(
         def watch(_: int, action: int, streamer: DeletionStreamer = streamer) -> None:
             streamer.put([action])
 
-        own: dict[str, Any] = {"streams": torch.tensor([row]), "watch": watch}
+        own: dict[str, Any] = {"streams": torch.tensor([row]), "watch": watch, "min_length": min_length}
         found = texts(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, **own)
         parts.append(found.trajectories)
         streamer.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from transformers import GenerationMixin
 
 from ..decoding.interface import Rule
 from ..decoding.rules import min_p, top_k, top_p
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, counted
 from ..mdp.memory import PREFIX, Memory
+from ..mdp.prefix import within_budget
+from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import MARK, MEMORY, name_of
 from ..policy.saved.files import SETTINGS, Saved
@@ -45,7 +48,6 @@ _OF_FORWARD = frozenset(
 )
 
 
-@torch.no_grad()
 def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
     if not hasattr(model, "generate"):
         inside = "; give its policy.model" if hasattr(model, "vocabulary") else ""
@@ -55,6 +57,7 @@ def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
         raise InvalidInputError(f"generate: input_ids are of type {type(input_ids).__name__}, not int64 [B, P]{rest}")
 
 
+@torch.no_grad()
 def generate(
     model: Any,
     input_ids: Tensor,
@@ -126,9 +129,23 @@ def generate(
     )
     if streamer is not None:
         streamer.end()
+    _warn_of_cut(written, most, max_actions)
     texts = [torch.tensor(text, dtype=torch.int64) for text in written.replay().texts()]
     after = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True, padding_value=padding)
     return torch.cat([input_ids.repeat_interleave(copies, 0), after.to(input_ids.device)], 1)
+
+
+def _warn_of_cut(written: Trajectories, most: int, max_actions: int | None) -> None:
+    """Ids do not tell a text that ran out of actions from one that has ended, nor from one of the most tokens."""
+    budget = within_budget(max_actions, most)
+    cut = ~written.ended & (written.lengths == budget)
+    if bool(cut.any()):
+        texts = f"{int(cut.sum())} of {counted(len(written), 'text')}"
+        warnings.warn(
+            f"{texts} ran out of {budget} actions, deletions included, before they ended; what a grammar promises "
+            "holds of ended texts. Give more max_actions, or the rule loop_guard",
+            stacklevel=3,
+        )
 
 
 def _prepared(model: Any, config: GenerationConfig | None, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -11,6 +11,7 @@ from seqil import TokenPolicy, decoding, rollout
 from seqil.errors import InvalidInputError
 from seqil.randomness import seeded
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* ran out of")
 WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
 PROMPTS = [[1, 2, 3], [4], [5, 6]]
 IDS = torch.tensor([[1, 2, 3], [27, 27, 4], [27, 5, 6]])
@@ -67,6 +68,16 @@ def test_equal_seeds_give_what_rollout_gives(policy, asked, same):
             ids = call()
         assert torch.equal(ids[:, :3], IDS)
         assert texts(ids) == expected.replay().texts(eos=False)
+
+
+def test_texts_that_were_cut_are_told_of(policy):
+    """Their ids look like those of ended texts."""
+    options = {"do_sample": True, "top_k": 0, "max_new_tokens": 9, "max_actions": 4, "attention_mask": MASK}
+    cut = int((~drawn(policy, max_actions=4).ended).sum())
+    with seeded(3), pytest.warns(UserWarning, match=rf"{cut} of 3 texts ran out of 4 actions") as said:
+        seqil.generate(policy.model, IDS, **options)
+    assert cut
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("through_transformers", [False, True])

@@ -100,7 +100,8 @@ class Following:
         found = self.automaton.hopeful(max_length, min_length)
         if not found[0, self.automaton.states[self.automaton.start]]:
             raise InvalidInputError(
-                f"{self.name} has no text of {min_length} to {max_length} tokens; give other lengths or another grammar"
+                f"{self.name} has no text of {min_length} to {max_length} tokens; give other lengths "
+                "(of seqil sample: --min-length, --max-length) or another grammar"
             )
         return found
 
