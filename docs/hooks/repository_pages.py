@@ -1,7 +1,8 @@
 """A hook of mkdocs: guides that lie beside what they are about become pages, and links into the repository hold.
 
 A link is written as it works in the repository. On the site it leads to the page of the same text, if there is one; a
-link to source, of which the site has no page, is left as its words. A link to what does not exist ends the build.
+link to source leads to where the reference tells of it, and is left as its words where nothing does. A link to what
+does not exist ends the build.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import reference_pages
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -32,8 +35,10 @@ PAGES = {
 """Where a text of the repository stands on the site."""
 
 FIGURES = "benchmarks/compounding_error/results"
-_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-_FENCED = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+
+_UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n"
+_LINK = re.compile(r"```.*?```|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)|`[^`\n]*`", re.DOTALL)
+"""A link, whose words may be code; or code, in which there is none."""
 
 
 def rewritten(text: str, place: str, root: Path) -> str:
@@ -47,9 +52,7 @@ def rewritten(text: str, place: str, root: Path) -> str:
     Raises:
         ValueError: a link leads to nothing.
     """
-    parts = _FENCED.split(text)
-    parts[::2] = [_LINK.sub(_turned(place, root), part) for part in parts[::2]]
-    return "".join(parts)
+    return _LINK.sub(_turned(place, root), text)
 
 
 def _turned(place: str, root: Path) -> Callable[[re.Match[str]], str]:
@@ -57,8 +60,8 @@ def _turned(place: str, root: Path) -> Callable[[re.Match[str]], str]:
 
     def turned(link: re.Match[str]) -> str:
         picture, words, target = link.groups()
-        path, hash_, anchor = target.partition("#")
-        if re.match(r"[a-z]+:", target) or not path:
+        path, _, anchor = (target or "").partition("#")
+        if not path or re.match(r"[a-z]+:", target):
             return link[0]
         there = posixpath.normpath(posixpath.join(posixpath.dirname(place), path))
         if not (root / there).exists() and not _made(there, root):
@@ -66,8 +69,9 @@ def _turned(place: str, root: Path) -> Callable[[re.Match[str]], str]:
         found = site_path(there)
         if found is None:
             return words
-        relative = posixpath.relpath(found, posixpath.dirname(own or "") or ".")
-        return f"{picture}[{words}]({relative}{hash_}{anchor})"
+        page, _, told = found.partition("#")
+        relative = posixpath.relpath(page, posixpath.dirname(own or "") or ".")
+        return f"{picture}[{words}]({'#'.join(filter(None, (relative, anchor or told)))})"
 
     return turned
 
@@ -75,27 +79,32 @@ def _turned(place: str, root: Path) -> Callable[[re.Match[str]], str]:
 def _made(place: str, root: Path) -> bool:
     """Whether the build makes it: the notebook of a script, a page of the reference."""
     script = place.endswith(".ipynb") and (root / place).with_suffix(".py").exists()
-    return script or place.startswith("docs/reference/")
+    return script or place.removeprefix("docs/") in reference_pages.pages()
 
 
 def site_path(place: str) -> str | None:
-    """Path below the site's root, as source, of a text or picture of the repository; None where it has none."""
+    """Path below the site's root, as source, of a file of the repository; None where the site tells nothing of it."""
     if place in PAGES:
         return PAGES[place]
     if place.startswith("docs/tutorials/") and place.endswith(".py"):
         return place.removeprefix("docs/").removesuffix(".py") + ".md"
     if place.startswith("docs/"):
         return place.removeprefix("docs/")
-    return place if place.startswith(FIGURES) and place.endswith(".png") else None
+    if place.startswith(FIGURES) and place.endswith((".png", "/table.md")):
+        return place
+    return reference_pages.sources().get(place)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the guides and the figures."""
+    """Add the guides, the figures of the studies and the tables of all their numbers."""
     from mkdocs.structure.files import File
 
     root = Path(config.config_file_path).parent
     for figure in sorted((root / FIGURES).glob("*/*.png")):
         files.append(File.generated(config, figure.relative_to(root).as_posix(), abs_src_path=str(figure)))
+    for table in sorted((root / FIGURES).glob("*/table.md")):
+        text = _UNSEARCHED + table.read_text(encoding="utf-8")
+        files.append(File.generated(config, table.relative_to(root).as_posix(), content=text))
     for place, path in PAGES.items():
         files.append(File.generated(config, path, content=(root / place).read_text(encoding="utf-8")))
     return files
@@ -105,4 +114,5 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
     """Turn the links of a page."""
     uri = page.file.src_uri
     places = {path: place for place, path in PAGES.items()}
-    return rewritten(markdown, places.get(uri, f"docs/{uri}"), Path(config.config_file_path).parent)
+    place = uri if uri.startswith(FIGURES) else places.get(uri, f"docs/{uri}")
+    return rewritten(markdown, place, Path(config.config_file_path).parent)
