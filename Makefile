@@ -1,8 +1,11 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
 
-.PHONY: study study-agents study-noise study-cpu study-referee study-memory verify docs test check suite test-slow test-gpu test-clients mutate install
-.PHONY: reliability audit
+.PHONY: help study study-agents study-noise study-cpu study-referee study-memory verify docs test check suite
+.PHONY: test-slow test-gpu test-clients mutate install reliability audit
+
+help:  ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 study: install  ## train and compare MLE, behavior cloning with a backspace and SequenceMatch; writes runs/quick
 	.venv/bin/python -m benchmarks.compounding_error run
@@ -25,19 +28,19 @@ study-memory: install  ## cloning and SequenceMatch under three memories, five s
 verify: install  ## make every number of README and docs again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify
 
-docs: install  ## the site: tutorials, guides and the reference, offline; writes site
+docs: install  ## the site: tutorials, guides and the reference, offline; a warning ends it; writes site
 	.venv/bin/pip install -q -c constraints.txt -e ".[docs]"
-	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build -q --strict
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 test: install  ## format, lint, types and the test suite, side by side
 	@$(MAKE) --no-print-directory -j2 check suite
 
-check: install
+check: install  ## format, lint and types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-suite: install
+suite: install  ## the tests of seconds, on all cores
 	.venv/bin/python -m pytest -q -n logical --dist worksteal
 
 test-slow: install  ## tests of minutes
@@ -62,7 +65,7 @@ mutate: install  ## change the code of MUTANTS in small ways and see the tests f
 	.venv/bin/python -m mutmut run --max-children 1 $(MUTANTS)
 	.venv/bin/python -m mutmut results
 
-install: .venv/.installed
+install: .venv/.installed  ## .venv with the tested versions
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).resolve().parents[2]
+BESIDE = ("revision",)  # packages of `seqil` that are public and no name of `seqil` itself
 FOLDER, INDEX, NAMES = "reference/", "reference/index.md", "reference/names.md"
-BAR = r"\|"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _summary(value: Any) -> str:
 
 def _first(text: str) -> str:
     """The first paragraph, fit for the cell of a table."""
-    return " ".join(text.partition("\n\n")[0].split()).replace("|", BAR)
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", r"\|")
 
 
 def navigation() -> list[Any]:
@@ -183,7 +183,8 @@ def _public() -> dict[str, Any]:
 
 
 def _public_modules() -> dict[str, ModuleType]:
-    return {name: value for name, value in _public().items() if isinstance(value, ModuleType)}
+    named = {name: value for name, value in _public().items() if isinstance(value, ModuleType)}
+    return dict(sorted((named | {name: _loaded(f"seqil.{name}") for name in BESIDE}).items()))
 
 
 def _registered(kind: str) -> dict[str, Any]:

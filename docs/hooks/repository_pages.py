@@ -40,6 +40,9 @@ _UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n"
 _LINK = re.compile(r"```.*?```|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)|`[^`\n]*`", re.DOTALL)
 """A link, whose words may be code; or code, in which there is none."""
 
+_ROW, _CODE = re.compile(r"^\|.*$", re.MULTILINE), re.compile(r"`[^`\n]*`")
+"""Code in the row of a table: GitHub wants its bars escaped, the builder of the site shows the escapes."""
+
 
 def rewritten(text: str, place: str, root: Path) -> str:
     """The text of one page with its links as the site has them.
@@ -52,7 +55,11 @@ def rewritten(text: str, place: str, root: Path) -> str:
     Raises:
         ValueError: a link leads to nothing.
     """
-    return _LINK.sub(_turned(place, root), text)
+    return _ROW.sub(lambda row: _CODE.sub(_with_bars, row[0]), _LINK.sub(_turned(place, root), text))
+
+
+def _with_bars(code: re.Match[str]) -> str:
+    return code[0].replace(r"\|", "|")
 
 
 def _turned(place: str, root: Path) -> Callable[[re.Match[str]], str]:

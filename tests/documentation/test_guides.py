@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -87,6 +89,21 @@ def test_the_commands_of_a_document_are_targets_of_the_makefile(document):
     targets = {shlex.split(line)[1] for line in re.findall(r"(?:^|`)(make [\w-]+)", text, re.MULTILINE)}
     assert targets
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_make_help_says_what_every_target_does():
+    phony = re.findall(r"^\.PHONY: (.+)$", read("Makefile"), re.MULTILINE)
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert set(listed) == set(" ".join(phony).split())
+    assert shown == subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_docs_hides_no_warning():
+    """Of `mkdocs build --strict -q` a warning is neither shown nor counted."""
+    (line,) = re.findall(r"mkdocs (build .+)$", read("Makefile"), re.MULTILINE)
+    assert {"--strict"} == set(line.split()) - {"build"}
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/results.md"])

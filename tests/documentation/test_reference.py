@@ -139,6 +139,7 @@ def test_the_site_is_built_from_the_docstrings(built):
         if not isinstance(getattr(seqil, name), ModuleType):
             assert f'.{name}"' in index, name
             assert re.search(rf'id="seqil[\w.]*\.{name}"', whole), name
+    assert "\\|" not in "".join(re.findall(r"<td><code>[^<]*", index))
     for path in (built / "reference").glob("*.html"):
         assert f'href="reference/{path.name}"' in (built / "index.html").read_text(encoding="utf-8"), path.name
 

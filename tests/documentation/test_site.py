@@ -146,6 +146,11 @@ def test_a_link_to_nothing_ends_the_build_and_one_to_source_is_left_as_its_words
         repository_pages.rewritten("[gone](nowhere.md)", "docs/index.md", ROOT)
 
 
+def test_bars_of_code_in_tables_are_bars():
+    row = repository_pages.rewritten("| `<\\|x\\|>` | a \\| b |\n\n`\\|`", "docs/index.md", ROOT)
+    assert row == "| `<|x|>` | a \\| b |\n\n`\\|`"
+
+
 def test_every_metric_has_its_unit_its_direction_and_its_pitfall():
     text = (DOCS / "concepts" / "metrics.md").read_text(encoding="utf-8")
     table = metric_pages.table()
