@@ -1,6 +1,7 @@
 """The reference holds what is public: every name, made from the docstrings as they stand."""
 
 import importlib.util
+import inspect
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ import seqil
 ROOT = Path(__file__).resolve().parents[2]
 
 
+OURS = ("seqil.", "envs.", "agents.")
 BLOCK = re.compile(r"^::: (.+)$", re.MULTILINE)
 
 
@@ -100,6 +102,31 @@ def test_parameters_that_share_a_line_are_spelled_out():
         text + "    p: laws,\n        by row.\n    q: laws,\n        by row.\n    r: of `f`.\n    s: of `f`.\n" + after
     )
     assert spelled_out("Args:\n    settings: a mapping.\n", ["settings"]) == "Args:\n    settings: a mapping.\n"
+
+
+def documented(value):
+    """An object and its public methods, each with the names of its parameters."""
+    methods = inspect.getmembers(value, inspect.isfunction) if inspect.isclass(value) else []
+    ours = [method for name, method in methods if name[0] != "_" and method.__module__.startswith(OURS)]
+    for one in (value, *ours):
+        makes = getattr(one, "__init__", None) if inspect.isclass(one) else None
+        called = makes if inspect.isfunction(makes) else one  # a metaclass may hide what a class takes
+        if not (inspect.isclass(one) and issubclass(one, Exception)):
+            yield one, list(inspect.signature(called).parameters)
+
+
+def test_docstrings_name_parameters_that_there_are(pages):
+    pytest.importorskip("griffe")
+    from shared_parameters import ENTRY, SECTION, spelled_out
+
+    seen = 0
+    for value in (one for page in pages.values() for one in told_of(page)):
+        for one, signature in documented(value):
+            for section in SECTION.findall(spelled_out(inspect.getdoc(one) or "", signature)):
+                named = [entry[1] for entry in ENTRY.finditer(section)]
+                assert set(named) <= set(signature), one.__qualname__
+                seen += len(named)
+    assert seen > 300
 
 
 class Links(HTMLParser):
