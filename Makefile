@@ -1,8 +1,8 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
 
-.PHONY: help study study-agents study-noise study-cpu study-referee study-memory verify docs test check suite
-.PHONY: test-slow test-gpu test-clients mutate install reliability audit
+.PHONY: help study study-agents study-noise study-cpu study-referee study-memory study-revise verify docs test
+.PHONY: check suite test-slow test-gpu test-clients mutate install reliability audit
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ study-referee: install  ## the controls and ablations of our wins, five seeds, s
 
 study-memory: install  ## cloning and SequenceMatch under three memories, five seeds, an hour of two cores; writes runs/memory
 	.venv/bin/python -m benchmarks.compounding_error run --preset memory
+
+study-revise: install  ## generators that append, delete, edit, draw anew or write at once, three seeds; writes runs/revise
+	.venv/bin/python -m benchmarks.compounding_error run --preset revise
 
 verify: install  ## make every number of README and docs again from the committed records
 	.venv/bin/python -m benchmarks.compounding_error verify
