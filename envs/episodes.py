@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError, counted, first_line, suggested
+from seqil.errors import InvalidInputError, counted, first_line
 from seqil.errors.arguments import check_function
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.prefix import check_lengths, pad_prompts, within_budget
+from seqil.mdp.prefix import pad_prompts, within_budget
 from seqil.rollouts.tried_stacks import TriedStacks, choices_within
-from seqil.runs import plugins
+
+from .constructors import check_budget, check_memory, check_options, lengths_of, prompts_of, task_of, vocabulary_of
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Reward = Callable[[Sequence[int], Sequence[int]], float]
 StepReward = Callable[[Sequence[int], Sequence[int], Sequence[int]], float]
 """(prompt, text before an action, text after it) -> what the action is paid."""
-Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 _POOL = 1000  # training prompts that are drawn from a task, if it has so many
 
@@ -54,17 +52,16 @@ class Episodes:
         step_reward: StepReward | None = None,
     ) -> None:
         if reward is not None:
-            check_function(type(self).__name__, "reward", reward, "prompt", "text")
+            check_function("the environment", "reward", reward, "prompt", "text")
         if step_reward is not None:
-            check_function(type(self).__name__, "step_reward", step_reward, "prompt", "before", "after")
-        self.task: Task | None = plugins.construct("tasks", task) if isinstance(task, str) else task
-        if not (self.task is None or isinstance(self.task, Task)):
-            raise InvalidInputError(f"task={self.task!r} is not a task: subclass seqil.Task")
+            check_function("the environment", "step_reward", step_reward, "prompt", "before", "after")
+        self.task = task_of(task)
+        self.memory = memory = Memory.of(memory)
+        check_memory(memory, backspace)
         prompts = self._pool() if prompts is None else prompts
-        self.vocabulary = v = _vocabulary(vocabulary, self.task)
-        max_length, min_length = _lengths(max_length, min_length, self.task)
-        self.prompts = [list(p) or [v.eos] for p in prompts]
-        pad_prompts(v, self.prompts)
+        self.vocabulary = v = vocabulary_of(vocabulary, self.task)
+        max_length, min_length = lengths_of(max_length, min_length, self.task)
+        self.prompts = prompts_of(v, prompts)
         longest = max(map(len, self.prompts))
         self.width = (longest if max_prompt_length is None else max_prompt_length) + max_length + 1
         if max_prompt_length is not None and max_prompt_length < longest:
@@ -74,13 +71,13 @@ class Episodes:
         self.backspace, self.fixed_horizon = backspace, fixed_horizon
         self.num_actions = v.num_actions if backspace else v.size
         self.reward, self.step_reward = reward, step_reward
-        self.tokens = np.full((rows, self.width), v.size, dtype=np.int64)
+        self.check_ends()
+        self.tokens = _cells(rows, self.width, v.size)
         self.length, self.prompt_length, self.taken, self.illegal = (np.zeros(rows, dtype=np.int64) for _ in range(4))
-        self.memory = memory = Memory.of(memory)
         self.observed = self.tokens
         if not memory.rewinds:
             cells = self.width - max_length - 1 + self.max_actions
-            self.observed = np.full((rows, cells), memory.empty(v.size), dtype=np.int64)
+            self.observed = _cells(rows, cells, memory.empty(v.size))
         self.tried = None
         if memory.forbids:
             self.tried = TriedStacks(rows, self.max_actions, choices_within(v.size, min_length, self.max_actions))
@@ -94,6 +91,10 @@ class Episodes:
         if self.task is None:
             raise InvalidInputError("the environment needs prompts=[[…], …] or task=…")
         return self.task.prompts(self.task.at_most(_POOL, "train"), "train", 0)
+
+    def check_ends(self) -> None:
+        """Refuse a budget that no text can be ended within."""
+        check_budget(self.max_actions, self.min_length + 1, f"min_length={self.min_length} and its eos")
 
     def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
         """The prompt that the options of a reset ask for, if any; other options are refused."""
@@ -259,29 +260,6 @@ class Episodes:
         return InvalidInputError(f"an action is {expected} per row, here for {rows}; got {found.dtype} {found.shape}")
 
 
-def known_options(initialize: Constructor) -> Constructor:
-    """A constructor that says of an option that it does not know what it does know."""
-
-    @wraps(initialize)
-    def checked(self: Any, *args: Any, **options: Any) -> None:
-        known = [name for name in inspect.signature(initialize).parameters if name != "self"]
-        for name in options:
-            if name not in known:
-                raise InvalidInputError(
-                    f"{type(self).__name__} has no option {name!r}; it has: {', '.join(known)}"
-                    f"{_of_its_task(name, options.get('task'))}{suggested(name, known)}"
-                )
-        initialize(self, *args, **options)
-
-    return cast(Constructor, checked)
-
-
-def check_options(options: Any) -> None:
-    """Refuse options of a reset that are no mapping."""
-    if not (options is None or isinstance(options, Mapping)):
-        raise InvalidInputError(f"options={options!r:.60} of a reset is not a mapping, {{'prompt': ids}} say")
-
-
 def paid(name: str, value: Any) -> float:
     """What a reward of the user's own returned, as a number."""
     try:
@@ -293,31 +271,46 @@ def paid(name: str, value: Any) -> float:
     return number
 
 
-def _of_its_task(option: str, task: Any) -> str:
-    """Where an option belongs that the task has."""
-    cls: type = plugins.load("tasks", task) if isinstance(task, str) else type(task)
-    if task is None or option not in plugins.parameters(cls):
-        return ""
-    return f"; the task has it: give task={cls.__name__}({option}=…), of {cls.__module__}"
+def _cells(rows: int, width: int, fill: int) -> Ints:
+    try:
+        return np.full((rows, width), fill, dtype=np.int64)
+    except (MemoryError, ValueError, OverflowError):
+        raise InvalidInputError(
+            f"{counted(rows, 'row')} of {width:,} cells fit into no memory; lower max_length, or the number of rows"
+        ) from None
 
 
-def _vocabulary(given: Vocabulary | Mapping[str, int] | None, task: Task | None) -> Vocabulary:
-    if given is None:
-        if task is None:
-            raise InvalidInputError("the environment needs a vocabulary, or a task, which has one")
-        given = task.vocabulary
-    vocabulary = Vocabulary.of(given)
-    if task is not None and task.vocabulary != vocabulary:
-        raise InvalidInputError(f"the task is over {task.vocabulary}, the environment over {vocabulary}")
-    return vocabulary
+class SelfDescribing:
+    """What an environment says of itself: `env.unwrapped.vocabulary` and so on."""
 
+    _episodes: Episodes
 
-def _lengths(max_length: int | None, min_length: int | None, task: Task | None) -> tuple[int, int]:
-    """Both limits; the task's, if the longest text is not given."""
-    if max_length is None:
-        if task is None:
-            raise InvalidInputError("the environment needs max_length, or a task, which has one")
-        max_length, min_length = task.max_length, task.min_length if min_length is None else min_length
-    least = min_length or 0
-    check_lengths(max_length, least)
-    return max_length, least
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The ids: `size`, `eos` and `backspace`."""
+        return self._episodes.vocabulary
+
+    @property
+    def task(self) -> Task | None:
+        """What brings prompts, success and words, if anything does."""
+        return self._episodes.task
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a text, `eos` not counted."""
+        return self._episodes.max_length
+
+    @property
+    def min_length(self) -> int:
+        """Fewest tokens before `eos` is legal."""
+        return self._episodes.min_length
+
+    @property
+    def max_actions(self) -> int:
+        """The budget."""
+        return self._episodes.max_actions
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids as `render` shows them: in the words of the task; without one, as numbers."""
+        task = self._episodes.task
+        return "".join(f" {i}" for i in ids) if task is None else str(task.decode(ids))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,13 +12,22 @@ from numpy.typing import NDArray
 
 from seqil import Edits, Prefixes, Task, Vocabulary, begin_with, revise
 from seqil.errors import InvalidInputError, check_known
-from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
+from seqil.mdp.edits import DELETE, INSERT, KINDS, SUBSTITUTE, are_legal, legal_edits, legal_factors
 
-from .episodes import Bools, Episodes, Ints, Reward
+from .constructors import check_budget, id_lists
+from .episodes import Bools, Episodes, Ints, Reward, SelfDescribing
 
 STARTS = ("empty", "draft", "noise")
 MOST_TOKENS = 1000
 """Of a vocabulary whose edits are one number each; those of a larger one are three."""
+MISTAKES = 0.1
+"""Share of a demonstration's tokens that is edited before it is a draft."""
+
+Below = Callable[[int], int]
+"""n -> one of 0 … n - 1, drawn alike."""
+
+_TRIES = 20
+"""To draw mistakes that leave no right text."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +35,19 @@ class Revision:
     """What an episode of edits has beside what every episode has; see `TextRevisionEnv`."""
 
     start: str = "empty"
-    kinds: Sequence[str] = KINDS
+    kinds: Sequence[str] | str = KINDS
     positions: str = "any"
     drafts: Sequence[Sequence[int]] | None = None
+    mistakes: float | None = None
 
     def __post_init__(self) -> None:
         check_known("start", self.start, STARTS)
         if self.drafts is not None and self.start != "draft":
             raise InvalidInputError(f"drafts are not read with start={self.start!r}; give start='draft'")
+        if self.mistakes is not None and self.start != "draft":
+            raise InvalidInputError(f"mistakes are not made with start={self.start!r}; give start='draft'")
+        if self.mistakes is not None and not 0 <= self.mistakes <= 1:
+            raise InvalidInputError(f"mistakes={self.mistakes!r} must lie in [0, 1]: a share of the tokens of a draft")
 
 
 class RevisionEpisodes(Episodes):
@@ -57,20 +71,54 @@ class RevisionEpisodes(Episodes):
             *(rows, vocabulary, max_length, min_length, max_actions, prompts, task),
             *(max_prompt_length, reward, True, fixed_horizon),
         )
-        self.edits = Edits(self.vocabulary, self.max_length, tuple(revision.kinds), revision.positions)
+        self.edits = Edits(self.vocabulary, self.max_length, cast(Any, revision.kinds), revision.positions)
         self.factors = self.edits.factors if self.vocabulary.size > MOST_TOKENS else None
         self.num_actions = sum(self.factors) if self.factors else self.edits.num_actions
         self.start = revision.start
         self.drafts = self._drafts(revision.drafts, prompts is None) if self.start == "draft" else []
+        as_they_are = revision.drafts is not None or (self.task is not None and self.task.beyond_data)
+        self.mistakes = (0.0 if as_they_are else MISTAKES) if revision.mistakes is None else revision.mistakes
+        self._check_way()
 
     def begin(self, row: int, random: np.random.Generator, prompt: list[int] | None) -> None:
         """Put a row at the start of an episode, with a draft or noise behind its prompt if that is asked for."""
         item = int(random.integers(len(self.prompts))) if prompt is None else self.item_of(prompt)
         super().begin(row, random, self.prompts[item] if prompt is None else prompt)
-        text = self._noise(random) if self.start == "noise" else self.drafts[item] if self.drafts else []
+        text = self._noise(random) if self.start == "noise" else []
+        if self.drafts:
+            text = self.draft(item, lambda limit: int(random.integers(limit)))
         at = int(self.length[row])
         self.tokens[row, at : at + len(text)] = text
         self.length[row] += len(text)
+
+    def check_ends(self) -> None:
+        """Nothing: how many actions a text takes depends on what an episode begins with."""
+
+    def _check_way(self) -> None:
+        """Refuse what leaves a text as it is, or a budget that no text can be ended within."""
+        inserts, shortest = "insert" in self.edits.kinds, min(map(len, self.drafts), default=0)
+        if self.start == "empty" and not inserts:
+            raise InvalidInputError(
+                f"kinds={list(self.edits.kinds)} can do nothing to an empty text; add 'insert', or give start='draft' "
+                "or 'noise'"
+            )
+        missing = max(0, self.min_length - shortest) if self.start != "noise" and inserts else 0
+        check_budget(self.max_actions, missing + 1, f"min_length={self.min_length} and to stop")
+
+    def draft(self, item: int, below: Below) -> list[int]:
+        """The draft of a prompt, with its share of mistakes, which leave no text that the task calls right."""
+        text = found = self.drafts[item]
+        number = max(1, round(self.mistakes * len(text))) if self.mistakes else 0
+        for _ in range(_TRIES if number else 0):
+            found = mistaken(self.edits, text, number, below)
+            if found != text and not self._is_right(self.prompts[item], found):
+                break
+        return found
+
+    def _is_right(self, prompt: Sequence[int], text: Sequence[int]) -> bool:
+        if self.task is None or len(text) < self.min_length:
+            return False
+        return bool(self.task.success(prompt, [*text, self.vocabulary.eos]))
 
     def item_of(self, prompt: Sequence[int]) -> int:
         """The place of a prompt among those that have drafts; of no matter where there are none."""
@@ -133,5 +181,58 @@ class RevisionEpisodes(Episodes):
             eos = self.vocabulary.eos
             texts = self.task.demonstrations(len(self.prompts), "train", 0).replay().texts()
             given = [text[:-1] if text[-1:] == [eos] else text for text in texts]
-        begin_with(self.vocabulary, self.prompts, given, self.max_length, self.min_length)
-        return [list(text) for text in given]
+        texts = id_lists("drafts", given)
+        begin_with(self.vocabulary, self.prompts, texts, self.max_length, self.min_length)
+        return texts
+
+
+def mistaken(edits: Edits, text: Sequence[int], number: int, below: Below) -> list[int]:
+    """A text after some edits at random, kinds, places and tokens alike, each of which an edit of the alphabet undoes.
+
+    Args:
+        edits: the alphabet.
+        text: without `eos`.
+        number: of edits; fewer where nothing more can be undone.
+        below: what is drawn with.
+    """
+    found = list(text)
+    for _ in range(number):
+        if kinds := _undone(edits, len(found)):
+            _mistake(edits, found, kinds[below(len(kinds))], below)
+    return found
+
+
+def _undone(edits: Edits, length: int) -> list[int]:
+    """Kinds of edits of a text of some length that an edit of the alphabet takes back."""
+    possible = {
+        INSERT: "delete" in edits.kinds and length < edits.max_length,
+        DELETE: "insert" in edits.kinds and length > 0,
+        SUBSTITUTE: "substitute" in edits.kinds and length > 0 and edits.vocabulary.size > 2,
+    }
+    return [kind for kind, can_be in possible.items() if can_be]
+
+
+def _mistake(edits: Edits, text: list[int], kind: int, below: Below) -> None:
+    """One edit at random, in place."""
+    last = len(text) - (kind != INSERT)
+    place = last if edits.positions == "end" else below(last + 1)
+    if kind == DELETE:
+        del text[place]
+        return
+    stood = [] if kind == INSERT else [text.pop(place)]
+    others = sorted({edits.vocabulary.eos, *stood})
+    token = below(edits.vocabulary.size - len(others))
+    for other in others:
+        token += token >= other
+    text.insert(place, token)
+
+
+class WithEdits(SelfDescribing):
+    """What an environment of edits says of itself beside what every environment does."""
+
+    _episodes: RevisionEpisodes
+
+    @property
+    def edits(self) -> Edits:
+        """Which number is which edit: `edits.insert(place, token)`, `edits.stop`, `edits.split(actions)`."""
+        return self._episodes.edits

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError, visible
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.rendering import Decode, legible, spans, struck
+from seqil.mdp.rendering import Decode, Span, legible, spans, struck
 
-from .episodes import Episodes, Reward, StepReward, known_options
+from .constructors import checked_arguments
+from .episodes import Episodes, Reward, SelfDescribing, StepReward
 from .frames import Frame, frame
 
 
-class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
+class TextGenerationEnv(SelfDescribing, gym.Env[NDArray[np.int64], np.int64]):
     """Write a text token by token; the last action deletes the last token.
 
     Observation: int64 cells `[P + L + 1]`, prompt and text, empty cells hold `vocabulary.size`. Info: `action_mask`
@@ -45,17 +46,19 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
             `vocabulary.size`), in `P + max_actions` cells, of which empty ones hold `vocabulary.size + 1`.
         fixed_horizon: after `eos` the episode goes on, with `eos` as the only legal action, until the budget is spent.
         render_mode: `ansi`: `render()` returns the text with deletions struck out; `human`: text is printed as it is
-            written, as `seqil.DeletionStreamer` does; `rgb_array`: `render()` returns it as a picture, uint8
+            written, as `seqil.DeletionStreamer` does (where the output is no terminal, with a `⌫` for each character
+            that a deletion takes away); `rgb_array`: `render()` returns it as a picture, uint8
             [240, 640, 3], for videos (extra `render`).
 
     Raises:
-        InvalidInputError: bad settings, an unknown option, or an action that is not an integer in range.
+        InvalidInputError: bad settings, an unknown option (a `TypeError`, too), or an action that is not an integer in
+            range.
         ResetNeeded: a step before `reset` or after the end.
     """
 
     metadata = {"render_modes": ["ansi", "human", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
-    @known_options
+    @checked_arguments
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -73,9 +76,7 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         step_reward: StepReward | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi', 'human', 'rgb_array'")
-        self.render_mode = render_mode
+        self.render_mode = self._known_mode(render_mode)
         self._episodes = Episodes(
             *(1, vocabulary, max_length, min_length, max_actions, prompts, task),
             *(max_prompt_length, reward, backspace, fixed_horizon, memory, step_reward),
@@ -84,6 +85,12 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         self._history: list[int] = []
         self._streamer: Any = None
         self.observation_space, self.action_space = make_spaces(self._episodes)
+
+    def _known_mode(self, asked: str | None) -> str | None:
+        known = [None, *self.metadata["render_modes"]]
+        if asked not in known:
+            raise InvalidInputError(f"render_mode={asked!r}; known: {', '.join(map(repr, known))}")
+        return asked
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -119,10 +126,8 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
         """Prompt and text in the order of writing, deleted tokens struck out: a string, or a picture [H, W, 3]."""
         if self.render_mode not in ("ansi", "rgb_array"):
             return None
-        e, decode = self._episodes, self._decode
-        prompt = e.text(0)[0]
-        shown = visible(decode(prompt))
-        runs = legible(spans(e.vocabulary, self._history, decode, prompt))
+        prompt = self.text()[0]
+        shown, runs = visible(self.decode(prompt)), legible(self._spans(prompt))
         return shown + struck(runs) if self.render_mode == "ansi" else frame(shown, runs)
 
     def text(self) -> tuple[list[int], list[int]]:
@@ -135,16 +140,16 @@ class TextGenerationEnv(gym.Env[NDArray[np.int64], np.int64]):
             self._streamer.end()
             self._streamer = None
 
-    def _decode(self, ids: Sequence[int]) -> str:
-        task = self._episodes.task
-        return "".join(f" {i}" for i in ids) if task is None else str(task.decode(ids))
+    def _spans(self, prompt: Sequence[int]) -> list[Span]:
+        """What was written behind the prompt, and what of it was deleted."""
+        return spans(self.vocabulary, self._history, self.decode, prompt)
 
     def _show_prompt(self) -> None:
         from seqil import DeletionStreamer
 
         self.close()
         v = self._episodes.vocabulary
-        self._streamer = DeletionStreamer(_Reader(self._decode), v.backspace, v.eos)
+        self._streamer = DeletionStreamer(_Reader(self.decode), v.backspace, v.eos)
         self._streamer.put(self._episodes.text(0)[0])
 
     def _note(self, action: Any) -> None:

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError, visible
 from seqil.mdp.edits import KINDS
-from seqil.mdp.rendering import legible, revised, runs, struck
+from seqil.mdp.rendering import Span, revised, runs
 
-from .episodes import Reward, known_options
-from .revisions import Revision, RevisionEpisodes
+from .constructors import checked_arguments
+from .episodes import Reward
+from .revisions import Revision, RevisionEpisodes, WithEdits
 from .text_generation import TextGenerationEnv, make_spaces
 
 
-class TextRevisionEnv(TextGenerationEnv):
+class TextRevisionEnv(WithEdits, TextGenerationEnv):
     """Revise a text by single edits, anywhere in it; the last action stops.
 
     Observation, info, rewards and ends are those of `TextGenerationEnv`; actions are those of `seqil.Edits`, W (2 V +
@@ -31,20 +31,26 @@ class TextRevisionEnv(TextGenerationEnv):
     Args:
         vocabulary, max_length, min_length, max_actions, prompts, task, max_prompt_length, reward, fixed_horizon: as
             of `TextGenerationEnv`.
-        start: `empty`, `draft` (a text for each prompt) or `noise` (tokens at random, of a random legal length).
+        start: `empty`, `draft` (a text for each prompt, with mistakes in it) or `noise` (tokens at random, of a random
+            legal length).
         kinds: of the edits, of `insert`, `delete` and `substitute`.
         positions: `any`, or `end`: at the end of the text alone.
-        drafts: of the prompts, without `eos`; None: the task's demonstrations.
-        render_mode: `ansi`: `render()` returns the text with what was deleted or replaced struck out.
+        drafts: of the prompts, without `eos`; None: the task's demonstrations, which `mistakes` are made in.
+        mistakes: share of a draft's tokens, in [0, 1], that is edited at random at every reset, rounded, and one edit
+            at least; each is taken back by one of `kinds`, and what the task calls right all the same is drawn anew.
+            None: 0.1 of demonstrations, 0 of drafts of one's own and of a task that asks for more than its
+            demonstrations show (`Task.beyond_data`). With 0 an episode begins with the draft itself.
+        render_mode: `ansi` or `rgb_array`, as of `TextGenerationEnv`, with what was deleted or replaced struck out
+            where it stood.
 
     Raises:
         InvalidInputError: bad settings, an unknown option, or an action that is no edit.
         ResetNeeded: a step before `reset` or after the end.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
-    @known_options
+    @checked_arguments
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -57,21 +63,19 @@ class TextRevisionEnv(TextGenerationEnv):
         task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
-        kinds: Sequence[str] = KINDS,
+        kinds: Sequence[str] | str = KINDS,
         positions: str = "any",
         drafts: Sequence[Sequence[int]] | None = None,
+        mistakes: float | None = None,
         fixed_horizon: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "ansi"):
-            raise InvalidInputError(f"render_mode={render_mode!r}; known: None, 'ansi'")
-        self.render_mode = render_mode
+        self.render_mode = self._known_mode(render_mode)
         self._streamer = None
-        self._revisions = RevisionEpisodes(
-            *(1, Revision(start, kinds, positions, drafts), vocabulary, max_length, min_length, max_actions),
+        self._episodes = RevisionEpisodes(
+            *(1, Revision(start, kinds, positions, drafts, mistakes), vocabulary, max_length, min_length, max_actions),
             *(prompts, task, max_prompt_length, reward, fixed_horizon),
         )
-        self._episodes = self._revisions
         self._episodes.alone = True
         self._written: list[tuple[int, bool]] = []
         self._history = []
@@ -85,14 +89,10 @@ class TextRevisionEnv(TextGenerationEnv):
         self._written = [(token, False) for token in self._episodes.text(0)[1]]
         return found
 
-    def render(self) -> str | None:
-        """Prompt and text, with what was deleted or replaced struck out where it stood."""
-        if self.render_mode != "ansi":
-            return None
-        prompt = self._episodes.text(0)[0]
-        return visible(self._decode(prompt)) + struck(legible(runs(self._written, self._decode, prompt)))
+    def _spans(self, prompt: Sequence[int]) -> list[Span]:
+        return runs(self._written, self.decode, prompt)
 
     def _note(self, action: Any) -> None:
-        self._written = revised(self._written, *self._revisions.parts(action))
+        self._written = revised(self._written, *self._episodes.parts(action))
         if self._episodes.ended[0]:
             self._written.append((self._episodes.vocabulary.eos, False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,17 +15,17 @@ from torchrl.data import Binary, Bounded, Categorical, Composite, MultiCategoric
 from torchrl.envs import EnvBase
 
 from seqil import Prefixes, legal_actions, start, transition
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, first_line
 from seqil.mdp.memory import History, Tried
 from seqil.mdp.prefix import check_actions
 
-from .episodes import Episodes, paid
+from .episodes import Episodes, SelfDescribing, paid
 
 OF_STATE = ("tokens", "length", "prompt_length", "ended")
 _OF_EPISODE = ("taken", "illegal", "success")
 
 
-class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
+class TorchEpisodes(SelfDescribing, EnvBase):  # type: ignore[misc]  # torchrl is untyped
     """What `TorchTextGenerationEnv` and `TorchTextRevisionEnv` are.
 
     Args:
@@ -35,10 +36,10 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
     """
 
     def __init__(self, rules: Episodes, batch_size: int | Sequence[int], device: torch.device | str, seed: int) -> None:
-        size = torch.Size([batch_size] if isinstance(batch_size, int) else batch_size)
-        super().__init__(device=device, batch_size=size)
-        self._rules, rows = rules, size.numel()
-        v = self.vocabulary = rules.vocabulary
+        size = _size(batch_size)
+        super().__init__(device=_device(device), batch_size=size)
+        self._episodes, rows = rules, size.numel()
+        v = rules.vocabulary
         P = rules.width - rules.max_length - 1
         padded = [p + [v.size] * (P - len(p)) for p in rules.prompts]
         self._prompts = torch.tensor(padded, device=self.device)
@@ -89,7 +90,7 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
         actions = self._checked(tensordict["action"])
         running = ~torch.logical_or(*self._ends())
         legal, moved = self._moved(actions)
-        before = self._texts() if self._rules.step_reward is not None else None
+        before = self._texts() if self._episodes.step_reward is not None else None
         self._state = _chosen(running, moved, self._state)
         self._taken = self._taken + running.long()
         self._illegal = self._illegal + (~legal & running).long()
@@ -102,7 +103,7 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
     def _checked(self, actions: Tensor) -> Tensor:
         """One number in range per row: int64 [rows]."""
         rows = len(self._state)
-        return check_actions(actions.reshape(rows), rows, self._rules.num_actions)
+        return check_actions(actions.reshape(rows), rows, self._episodes.num_actions)
 
     def _moved(self, actions: Tensor) -> tuple[Tensor, Prefixes]:
         """Which actions are legal, bool [rows], and the states after them."""
@@ -138,7 +139,10 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
         self._generator.set_state(state["generator"])
 
     def _set_seed(self, seed: int | None) -> None:
-        self._generator.manual_seed(0 if seed is None else seed)
+        try:
+            self._generator.manual_seed(0 if seed is None else seed)
+        except (ValueError, RuntimeError, TypeError):
+            raise InvalidInputError(f"seed={seed!r:.60} is not an int of 64 bits") from None
 
     def _start(self, prompts: Tensor) -> Prefixes:
         room = self._prompts.shape[1] - prompts.shape[1]
@@ -149,7 +153,7 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
             )
         cells = pad(prompts, (0, room), value=self.vocabulary.size)
         cells[:, 0] = torch.where(cells[:, 0] == self.vocabulary.size, self.vocabulary.eos, cells[:, 0])
-        rules = self._rules
+        rules = self._episodes
         begun = start(self.vocabulary, cells, rules.max_length, rules.min_length, rules.memory)
         # With room for all that a row can do, so that shapes stay as they are.
         if begun.tried is not None:
@@ -162,16 +166,16 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
 
     def _ends(self) -> tuple[Tensor, Tensor]:
         """Which rows have terminated and which were truncated: bool [rows] each."""
-        terminated = self._state.ended & (not self._rules.fixed_horizon)
-        return terminated, ~terminated & (self._taken >= self._rules.max_actions)
+        terminated = self._state.ended & (not self._episodes.fixed_horizon)
+        return terminated, ~terminated & (self._taken >= self._episodes.max_actions)
 
     def _legal(self) -> Tensor:
-        return legal_actions(self.vocabulary, self._state, self._rules.backspace)[:, : self._rules.num_actions]
+        return legal_actions(self.vocabulary, self._state, self._episodes.backspace)[:, : self._episodes.num_actions]
 
     def _judged(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Reward and success of the states of some rows (bool [all rows]), 0 elsewhere: float32 and bool [all rows]."""
         reward, success = torch.zeros(len(rows), device=self.device), torch.zeros_like(rows)
-        if self._rules.task is not None or self._rules.reward is not None:
+        if self._episodes.task is not None or self._episodes.reward is not None:
             for row in rows.nonzero()[:, 0].tolist():
                 reward[row], success[row] = self._judge(row)
         return reward, success
@@ -179,7 +183,7 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
     def _judge(self, row: int) -> tuple[float, bool]:
         cells, at = self._state.tokens[row].tolist(), int(self._state.prompt_length[row])
         prompt, tokens = cells[:at], cells[at : int(self._state.length[row])]
-        task, reward = self._rules.task, self._rules.reward
+        task, reward = self._episodes.task, self._episodes.reward
         success = task is not None and bool(task.success(prompt, tokens))
         return (float(success) if reward is None else paid("reward", reward(prompt, tokens))), success
 
@@ -192,9 +196,9 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
     def _shaped(self, rows: Tensor, before: Sequence[tuple[list[int], list[int]]]) -> Tensor:
         """What some rows (bool [all rows]) are paid for their actions, 0 elsewhere: float32 [all rows]."""
         shaped, after = torch.zeros(len(rows), device=self.device), self._texts()
-        if self._rules.step_reward is not None:
+        if self._episodes.step_reward is not None:
             for row in rows.nonzero()[:, 0].tolist():
-                found = self._rules.step_reward(before[row][0], before[row][1], after[row][1])
+                found = self._episodes.step_reward(before[row][0], before[row][1], after[row][1])
                 shaped[row] = paid("step_reward", found)
         return shaped
 
@@ -205,7 +209,7 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
             return self._state.tokens.clone()
         cells = history.cells[:, :-1]
         beyond = torch.arange(cells.shape[1], device=self.device) >= history.length[:, None]
-        return cells.masked_fill(beyond, self._rules.memory.empty(self.vocabulary.size))
+        return cells.masked_fill(beyond, self._episodes.memory.empty(self.vocabulary.size))
 
     def _observed(self) -> TensorDict:
         size, (terminated, truncated) = self.batch_size, self._ends()
@@ -225,6 +229,25 @@ class TorchEpisodes(EnvBase):  # type: ignore[misc]  # torchrl is untyped
             batch_size=size,
             device=self.device,
         )
+
+
+def _size(given: int | Sequence[int]) -> torch.Size:
+    """Rows as a shape."""
+    try:
+        size = torch.Size(given if isinstance(given, Sequence) else [operator.index(given)])
+    except (TypeError, RuntimeError):
+        size = None
+    if size is None or min(size, default=1) < 1 or isinstance(given, str | bool):
+        raise InvalidInputError(f"batch_size={given!r:.60} is not a number of rows, 8 or [4, 2] say")
+    return size
+
+
+def _device(given: torch.device | str) -> torch.device:
+    """A device that is there."""
+    try:
+        return torch.empty(0, device=given).device
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise InvalidInputError(f"device={str(given)!r:.60} cannot be used: {first_line(error)}") from None
 
 
 def tensors(state: Prefixes) -> dict[str, Tensor]:

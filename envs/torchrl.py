@@ -17,8 +17,9 @@ from seqil.mdp.bans import states_before
 from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward, StepReward, known_options
-from .revisions import Revision, RevisionEpisodes
+from .constructors import checked_arguments
+from .episodes import Episodes, Reward, StepReward
+from .revisions import Revision, RevisionEpisodes, WithEdits
 from .torch_episodes import OF_STATE, TorchEpisodes, tensors, with_tensors
 from .transitions import Transitions
 
@@ -42,7 +43,7 @@ class TorchTextGenerationEnv(TorchEpisodes):
         InvalidInputError: bad settings, actions or prompts.
     """
 
-    @known_options
+    @checked_arguments
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -89,7 +90,7 @@ class TorchTextGenerationEnv(TorchEpisodes):
             InvalidInputError: another vocabulary, a policy that deletes where the environment has no backspace, or
                 what `seqil.rollout` refuses.
         """
-        rules = self._rules
+        rules = self._episodes
         if policy.vocabulary != self.vocabulary:
             raise InvalidInputError(f"the policy is over {policy.vocabulary}, the environment over {self.vocabulary}")
         if policy.backspace and not rules.backspace:
@@ -129,14 +130,14 @@ class TorchTextGenerationEnv(TorchEpisodes):
         """
         if len(trajectories) != len(self._state):
             raise InvalidInputError(f"{len(trajectories)} trajectories for {len(self._state)} rows of the environment")
-        steps = self._rules.max_actions if self._rules.fixed_horizon else trajectories.actions.shape[1]
+        steps = self._episodes.max_actions if self._episodes.fixed_horizon else trajectories.actions.shape[1]
         return self._replayed(trajectories, steps)
 
     def _replayed(self, trajectories: Trajectories, steps: int) -> TensorDict:
-        if self._rules.step_reward is not None:
+        if self._episodes.step_reward is not None:
             raise InvalidInputError("step_reward is paid action by action; use rollout, or leave it out here")
         t = trajectories.to(self.device)
-        found = Transitions.of(t, self._rules, steps)
+        found = Transitions.of(t, self._episodes, steps)
         before, after = found.cells()
         length, ended = t.prompt_lengths + found.after[:, -1], found.ends[:, -1]
         self._state = self._reached(t, replace(self._start(t.prompts), length=length, ended=ended), after[:, -1])
@@ -146,7 +147,7 @@ class TorchTextGenerationEnv(TorchEpisodes):
 
     def _reached(self, t: Trajectories, state: Prefixes, observed: Tensor) -> Prefixes:
         """The state in full, of which the last observation is that."""
-        rules = self._rules
+        rules = self._episodes
         if rules.memory == PREFIX:
             return replace(state, tokens=observed.clone())
         final = states_before(t, torch.arange(len(t), device=self.device), t.lengths, rules.memory)
@@ -159,7 +160,7 @@ class TorchTextGenerationEnv(TorchEpisodes):
         return with_tensors(state, parts)
 
 
-class TorchTextRevisionEnv(TorchEpisodes):
+class TorchTextRevisionEnv(WithEdits, TorchEpisodes):
     """`seqil.revise` as `EnvBase`: the observation of `TorchTextGenerationEnv`, the actions of `TextRevisionEnv`.
 
     `reset` starts at drawn prompts, or at `TensorDict(prompt=…)`; drafts and noise stand behind either.
@@ -174,9 +175,7 @@ class TorchTextRevisionEnv(TorchEpisodes):
         InvalidInputError: bad settings, actions or prompts.
     """
 
-    _rules: RevisionEpisodes
-
-    @known_options
+    @checked_arguments
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -191,49 +190,53 @@ class TorchTextRevisionEnv(TorchEpisodes):
         task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
-        kinds: Sequence[str] = KINDS,
+        kinds: Sequence[str] | str = KINDS,
         positions: str = "any",
         drafts: Sequence[Sequence[int]] | None = None,
+        mistakes: float | None = None,
         fixed_horizon: bool = False,
         seed: int = 0,
     ) -> None:
         rules = RevisionEpisodes(
-            *(1, Revision(start, kinds, positions, drafts), vocabulary, max_length, min_length, max_actions),
+            *(1, Revision(start, kinds, positions, drafts, mistakes), vocabulary, max_length, min_length, max_actions),
             *(prompts, task, max_prompt_length, reward, fixed_horizon),
         )
         super().__init__(rules, batch_size, device, seed)
 
     def _checked(self, actions: Tensor) -> Tensor:
-        factors, rows = self._rules.factors, len(self._state)
+        factors, rows = self._episodes.factors, len(self._state)
         if factors is None:
             return super()._checked(actions)
         found, most = actions.reshape(rows, len(factors)), torch.tensor(factors, device=actions.device)
         if bool(((found < 0) | (found >= most)).any()):
             raise InvalidInputError(f"an action is out of range of {factors}")
-        return self._rules.edits.join(*found.unbind(1))
+        return self._episodes.edits.join(*found.unbind(1))
 
     def _moved(self, actions: Tensor) -> tuple[Tensor, Prefixes]:
-        edits = self._rules.edits
+        edits = self._episodes.edits
         return are_legal(edits, self._state, actions), revise(edits, self._state, actions)
 
     def _legal(self) -> Tensor:
-        legal = legal_edits if self._rules.factors is None else legal_factors
-        return legal(self._rules.edits, self._state)
+        legal = legal_edits if self._episodes.factors is None else legal_factors
+        return legal(self._episodes.edits, self._state)
 
     def _prepared(self, state: Prefixes, items: Tensor | None) -> Prefixes:
-        rules = self._rules
+        rules = self._episodes
         if rules.start == "empty":
             return state
         prompts = state.texts(prompt=True)
         chosen = map(rules.item_of, prompts) if items is None else items.tolist()
-        texts = [rules.drafts[item] if rules.drafts else self._noise() for item in chosen]
+        texts = [rules.draft(item, self._below) if rules.drafts else self._noise() for item in chosen]
         begun = begin_with(self.vocabulary, prompts, texts, rules.max_length, rules.min_length)
         tokens = pad(begun.tokens, (0, state.tokens.shape[1] - begun.tokens.shape[1]), value=self.vocabulary.size)
         return replace(state, tokens=tokens.to(self.device), length=begun.length.to(self.device))
 
+    def _below(self, limit: int) -> int:
+        return int(torch.randint(limit, (), generator=self._generator))
+
     def _noise(self) -> list[int]:
         """Any tokens but `eos`, any number of them that is legal."""
-        rules, v = self._rules, self.vocabulary
+        rules, v = self._episodes, self.vocabulary
         length = int(torch.randint(rules.min_length, rules.max_length + 1, (), generator=self._generator))
         tokens = torch.randint(v.size - 1, (length,), generator=self._generator).tolist()
         return [token + (token >= v.eos) for token in tokens]

@@ -18,14 +18,15 @@ from seqil.errors import InvalidInputError, counted, suggested
 from seqil.mdp.edits import KINDS
 from seqil.mdp.memory import PREFIX, Memory
 
-from .episodes import Episodes, Reward, StepReward, check_options, known_options
-from .revisions import Revision, RevisionEpisodes
+from .constructors import check_options, checked_arguments
+from .episodes import Episodes, Reward, SelfDescribing, StepReward
+from .revisions import Revision, RevisionEpisodes, WithEdits
 from .text_generation import make_spaces
 
 Observations = NDArray[np.int64]
 
 
-class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+class TextGenerationVectorEnv(SelfDescribing, VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
     """Equal, row by row and bit by bit, to `SyncVectorEnv` over `TextGenerationEnv`.
 
     Args:
@@ -38,7 +39,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         settings: of `TextGenerationEnv`.
     """
 
-    @known_options
+    @checked_arguments
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -56,7 +57,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         memory: Memory | str = PREFIX,
         step_reward: StepReward | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        render_mode: None = None,
+        render_mode: str | None = None,
     ) -> None:
         _check_rows(num_envs, render_mode)
         episodes = Episodes(
@@ -123,6 +124,10 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
         """Legal actions of every row: bool [num_envs, actions]."""
         return self._episodes.mask().astype(bool)
 
+    def text(self, row: int) -> tuple[list[int], list[int]]:
+        """Ids of the prompt and of the text that stands in a row."""
+        return self._episodes.text(row)
+
     def _seeds(self, seed: int | Sequence[int | None] | Observations | None) -> list[int | None]:
         """One seed or none for each row, as Python integers, which is what Gymnasium takes."""
         if seed is None:
@@ -142,7 +147,7 @@ class TextGenerationVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray
             self._episodes.begin(row, self._random[row], prompt)
 
 
-class TextRevisionVectorEnv(TextGenerationVectorEnv):
+class TextRevisionVectorEnv(WithEdits, TextGenerationVectorEnv):
     """Equal, row by row and bit by bit, to `SyncVectorEnv` over `TextRevisionEnv`.
 
     Args:
@@ -151,7 +156,7 @@ class TextRevisionVectorEnv(TextGenerationVectorEnv):
         settings: of `TextRevisionEnv`.
     """
 
-    @known_options
+    @checked_arguments
     def __init__(
         self,
         vocabulary: Vocabulary | Mapping[str, int] | None = None,
@@ -165,16 +170,24 @@ class TextRevisionVectorEnv(TextGenerationVectorEnv):
         task: Task | str | None = None,
         max_prompt_length: int | None = None,
         reward: Reward | None = None,
-        kinds: Sequence[str] = KINDS,
+        kinds: Sequence[str] | str = KINDS,
         positions: str = "any",
         drafts: Sequence[Sequence[int]] | None = None,
+        mistakes: float | None = None,
         fixed_horizon: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        render_mode: None = None,
+        render_mode: str | None = None,
     ) -> None:
         _check_rows(num_envs, render_mode)
         episodes = RevisionEpisodes(
-            *(num_envs, Revision(start, kinds, positions, drafts), vocabulary, max_length, min_length, max_actions),
+            *(
+                num_envs,
+                Revision(start, kinds, positions, drafts, mistakes),
+                vocabulary,
+                max_length,
+                min_length,
+                max_actions,
+            ),
             *(prompts, task, max_prompt_length, reward, fixed_horizon),
         )
         self._adopt(episodes, num_envs, autoreset_mode)

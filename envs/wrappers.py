@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ Floats = NDArray[np.float32]
 Observation = dict[str, NDArray[Any]]
 
 
-class OneHotObservation(gym.ObservationWrapper[Floats, np.int64, NDArray[np.int64]]):
+class OneHotObservation(gym.ObservationWrapper[Floats, np.int64, NDArray[np.int64]], RecordConstructorArgs):
     """Cells as one-hot rows, flat: float32 [C * (V + 1)], for networks that begin with a linear layer.
 
     Args:
@@ -27,7 +28,8 @@ class OneHotObservation(gym.ObservationWrapper[Floats, np.int64, NDArray[np.int6
     """
 
     def __init__(self, env: gym.Env[NDArray[np.int64], np.int64]) -> None:
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self)
+        gym.ObservationWrapper.__init__(self, env)
         box = _cells(env)
         self._eye = np.eye(int(box.high.max()) + 1, dtype=np.float32)
         self.observation_space = spaces.Box(0, 1, (box.shape[0] * len(self._eye),), np.float32)
@@ -37,7 +39,7 @@ class OneHotObservation(gym.ObservationWrapper[Floats, np.int64, NDArray[np.int6
         return self._eye[observation].reshape(-1)
 
 
-class MaskedObservation(gym.Wrapper[Any, Any, Any, Any]):
+class MaskedObservation(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """The observation with the mask of legal actions in one dict, for clients that read no `info`.
 
     Args:
@@ -49,7 +51,11 @@ class MaskedObservation(gym.Wrapper[Any, Any, Any, Any]):
     def __init__(
         self, env: gym.Env[NDArray[Any], np.int64], observation: str = "observation", mask: str = "action_mask"
     ) -> None:
-        super().__init__(env)
+        for name, key in (("observation", observation), ("mask", mask)):
+            if not isinstance(key, str):
+                raise InvalidInputError(f"{name}={key!r:.60} is not a key of a dict: give a str")
+        RecordConstructorArgs.__init__(self, observation=observation, mask=mask)
+        gym.Wrapper.__init__(self, env)
         if observation == mask:
             raise InvalidInputError(f"observation and mask have the same key {mask!r}; give two names")
         self._names = observation, mask

@@ -14,6 +14,10 @@ class InvalidInputError(SeqilError, ValueError):
     """An argument, file or setting that cannot be used."""
 
 
+class SignatureError(InvalidInputError, TypeError):
+    """An argument that does not exist or is lacking; a `TypeError` as of Python itself, for those who expect one."""
+
+
 class UnsupportedModelError(SeqilError, TypeError):
     """A model whose state is not indexed by position, or whose head is not a plain linear map."""
 

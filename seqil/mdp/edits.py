@@ -9,9 +9,9 @@ Letters: B rows, W = `max_length` places, V tokens, A = W (2 V + 1) + 1 actions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,7 +49,10 @@ class Edits:
 
     def __post_init__(self) -> None:
         check_lengths(self.max_length, 0)
-        object.__setattr__(self, "kinds", (self.kinds,) if isinstance(self.kinds, str) else tuple(self.kinds))
+        kinds: Any = (self.kinds,) if isinstance(self.kinds, str) else self.kinds
+        if not isinstance(kinds, Iterable):
+            raise InvalidInputError(f"kinds={kinds!r} must be a list of some of {', '.join(KINDS)}")
+        object.__setattr__(self, "kinds", tuple(kinds))
         for kind in self.kinds:
             check_known("kind of edit", kind, KINDS)
         if not self.kinds:

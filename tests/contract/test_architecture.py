@@ -41,6 +41,7 @@ DIRECTIONS = {
         {"text_revision", "torch_episodes"},
         {"text_generation", "transitions", "revisions"},
         {"episodes", "frames"},
+        {"constructors"},
         {"tasks"},
     ),
     "envs/tasks": (

@@ -15,9 +15,9 @@ GENERATION, REVISION = "envs:seqil/TextGeneration-v0", "envs:seqil/TextRevision-
     [
         (
             {"max_lenght": 3},
-            "has no option 'max_lenght'; it has: vocabulary, .*; did you mean 'max_length'",
+            "got an unexpected keyword argument 'max_lenght'; it has: vocabulary, .*; did you mean 'max_length'",
         ),
-        ({"clues": 3}, "has no option 'clues'"),
+        ({"clues": 3}, "unexpected keyword argument 'clues'"),
         ({"low": 3, "task": "long_addition"}, r"the task has it: give task=LongAddition\(low=…\), of envs.tasks"),
         ({"task": "sudoku"}, "unknown task 'sudoku'; known: .*; did you mean 'sudoku4'"),
         ({"task": 3}, "task=3 is not a task"),

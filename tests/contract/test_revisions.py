@@ -178,7 +178,7 @@ class Judge(Automaton):
 
 def test_drafts_are_the_tasks_demonstrations_or_ones_own():
     task = Automaton(horizon=4)
-    env = envs.TextRevisionEnv(task=task, start="draft")
+    env = envs.TextRevisionEnv(task=task, start="draft", mistakes=0)
     texts = task.demonstrations(task.at_most(1000, "train"), "train", 0).replay().texts()
     for seed in range(5):
         env.reset(seed=seed)
@@ -194,7 +194,7 @@ def test_drafts_are_the_tasks_demonstrations_or_ones_own():
 def test_render_strikes_out_where_it_stood():
     env = envs.TextRevisionEnv(V, max_length=3, prompts=[[0]], start="draft", drafts=[[1, 2]], render_mode="ansi")
     env.reset()
-    edits = env._revisions.edits
+    edits = env.edits
     for action in (edits.substitute(0, 3), edits.insert(1, 2), edits.delete(2), edits.delete(2), edits.stop):
         env.step(action)  # the second deletion is illegal
 
