@@ -12,7 +12,6 @@
 
 # %%
 import gymnasium
-import numpy as np
 
 import envs  # noqa: F401  # which makes the id known
 
@@ -50,8 +49,8 @@ shaped = gymnasium.make(
     task="sudoku4",
     step_reward=lambda prompt, before, after: agreement(prompt, after) - agreement(prompt, before),
 )
-_, info = shaped.reset(seed=0)
-shaped.action_space.seed(0)
+_, info = shaped.reset(seed=99)
+shaped.action_space.seed(99)
 total = 0.0
 for _ in range(20):
     _, reward, _, _, info = shaped.step(shaped.action_space.sample(info["action_mask"]))
@@ -60,20 +59,20 @@ prompt, tokens = shaped.unwrapped.text()
 print(f"sum of rewards {total:.1f}, agreement {agreement(prompt, tokens):.1f}")
 
 # %% [markdown]
-# The two numbers are equal, for the rewards telescope: what shapes a task in this way changes no best policy.
+# The two numbers are equal, 0.2 with this seed, though two deletions took a tenth back: the rewards telescope. What shapes a
+# task in this way changes no best policy.
 #
 # ## Many rows at once
 #
 # The vector environment is numpy in one process, equal to single environments bit by bit. A row that ends starts anew at the
-# next step, as in Gymnasium itself.
+# next step, as in Gymnasium itself. Its action space takes a mask per row, in a tuple.
 
 # %%
 rows = gymnasium.make_vec("seqil/TextGeneration-v0", num_envs=16, task="sudoku4")
 _, info = rows.reset(seed=0)
-random = np.random.default_rng(0)
+rows.action_space.seed(0)
 for _ in range(50):
-    legal = info["action_mask"].astype(float)
-    actions = np.array([random.choice(legal.shape[1], p=row / row.sum()) for row in legal])
+    actions = rows.action_space.sample(tuple(info["action_mask"]))
     observations, rewards, terminated, truncated, info = rows.step(actions)
 print(observations.shape, "tokens written:", info["length"] - info["prompt_length"])
 

@@ -77,7 +77,10 @@ def show_one(console: Console, kind: str, name: str) -> None:
     if kind == "studies":
         built_in = _in_this_repository().get(name)
     options = options_of(kind, name) if kind in ("agents", "tasks") else None
-    console.print(plugins.about(kind, name, built_in or plugins.load(kind, name), whole=True), soft_wrap=False)
+    loaded = built_in or plugins.load(kind, name)
+    console.print(plugins.about(kind, name, loaded, whole=True), soft_wrap=False)
+    if options is not None and name in plugins.names(kind):
+        console.print(f"\nIn Python: from {loaded.__module__} import {loaded.__name__}", soft_wrap=False)
     if options is not None:
         show_options(console, kind, name, options)
 

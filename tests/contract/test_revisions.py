@@ -16,10 +16,12 @@ from torchrl.envs.utils import check_env_specs
 
 import envs
 import seqil
+from envs.revisions import mistaken
 from envs.tasks import Automaton
 from envs.wrappers import MaskedObservation, OneHotObservation
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.revision.edit_experts import edit_distances
 
 ID = "envs:seqil/TextRevision-v0"
 every = pytest.mark.parametrize("settings", REVISIONS.values(), ids=REVISIONS)
@@ -189,6 +191,56 @@ def test_drafts_are_the_tasks_demonstrations_or_ones_own():
     assert [*env._episodes.text(0)[1], task.vocabulary.eos] in texts
     with pytest.raises(InvalidInputError, match="has no draft"):
         envs.TextRevisionEnv(V, **REVISIONS["drafts"]).reset(options={"prompt": [3]})
+
+
+@pytest.mark.parametrize("task", ["sudoku4", "chain", "automaton", "scan", "countdown"])
+@pytest.mark.parametrize("limits", [{}, {"kinds": ["substitute"]}, {"kinds": ["insert", "delete"], "positions": "end"}])
+def test_a_draft_of_a_task_is_not_right_yet(task, limits):
+    env = envs.TextRevisionEnv(task=task, start="draft", **limits)
+    right = dict(zip(map(tuple, env._episodes.prompts), env._episodes.drafts, strict=True))
+    for seed in range(10):
+        env.reset(seed=seed)
+        prompt, text = env.text()
+        assert text != right[tuple(prompt)]
+        _, reward, *_ = env.step(env.edits.stop)
+        assert reward == 0
+    env = envs.TextRevisionEnv(task=task, start="draft", mistakes=0, **limits)
+    env.reset(seed=0)
+    assert env.step(env.edits.stop)[1] == 1
+
+
+def test_mistakes_are_a_share_of_the_draft_and_none_where_data_are_to_be_improved():
+    assert envs.TextRevisionEnv(task="potentials", start="draft")._episodes.mistakes == 0
+    draft = [0, 1, 2, 3] * 5
+    common = {"max_length": 20, "prompts": [[0]], "start": "draft", "drafts": [draft], "kinds": ["substitute"]}
+    for mistakes, changed in ((None, 0), (0, 0), (0.01, 1), (0.5, 10)):
+        for env in (envs.TextRevisionEnv(V, mistakes=mistakes, **common), Torch(
+            envs.TorchTextRevisionEnv(V, mistakes=mistakes, **common)
+        )):  # fmt: skip
+            cells = env.reset(seed=1)[0]
+            differ = sum(a != b for a, b in zip(list(cells)[1:21], draft, strict=True))
+            assert (differ == changed) if changed < 2 else (0 < differ <= changed)
+
+
+@given(
+    text=st.lists(st.integers(0, 3), max_size=6),
+    kinds=st.lists(st.sampled_from(seqil.mdp.edits.KINDS), min_size=1, unique=True),
+    number=st.integers(0, 4),
+    positions=st.sampled_from(["any", "end"]),
+    seed=st.integers(0, 99),
+)
+def test_mistakes_can_be_taken_back_by_as_many_edits(text, kinds, number, positions, seed):
+    random, edits = np.random.default_rng(seed), seqil.Edits(SMALL, 6, tuple(kinds), positions)
+    found = mistaken(edits, text, number, lambda limit: int(random.integers(limit)))
+    assert len(found) <= 6
+    assert SMALL.eos not in found
+    one, other = (torch.tensor([x], dtype=torch.int64).reshape(1, -1) for x in (found, text))
+    assert edit_distances(kinds, one, other)[0, -1, -1] <= number
+    if positions == "end":
+        kept = next(
+            (i for i, (a, b) in enumerate(zip(found, text, strict=False)) if a != b), min(len(found), len(text))
+        )
+        assert max(len(found), len(text)) - kept <= number
 
 
 def test_render_strikes_out_where_it_stood():

@@ -7,7 +7,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import vector as stock
-from small_environments import SETTINGS, V
+from small_environments import SETTINGS, V, agree
 from tensordict import TensorDict
 
 import envs
@@ -108,6 +108,36 @@ def test_the_mask_beside_the_observation():
     assert with_floats.reset(seed=0)[0]["observation"].dtype == np.float32
     with pytest.raises(InvalidInputError, match="the same key 'a'"):
         MaskedObservation(env, "a", "a")
+
+
+@pytest.mark.filterwarnings("ignore:.*different from the unwrapped")
+@pytest.mark.parametrize("name", [ID, "envs:seqil/TextRevision-v0"])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        OneHotObservation,
+        MaskedObservation,
+        lambda env: MaskedObservation(env, "obs", mask="mask"),
+        lambda env: MaskedObservation(OneHotObservation(env), "observations"),
+    ],
+)
+def test_a_wrapped_environment_is_made_again_by_its_spec(name, wrap):
+    env = wrap(gym.make(name, task="sudoku4", max_actions=70))
+    check_env(env, skip_render_check=True)
+    expected, _ = env.reset(seed=3)
+    for spec in (env.spec, gym.envs.registration.EnvSpec.from_json(env.spec.to_json())):
+        again = gym.make(spec)
+        assert again.observation_space == env.observation_space
+        assert agree(again.reset(seed=3)[0], expected)
+        assert again.unwrapped.max_actions == 70
+    rows = gym.make_vec(env.spec, 2, "sync")
+    assert rows.single_observation_space == env.observation_space
+
+
+@pytest.mark.parametrize("keys", [(3, "mask"), ("obs", None)])
+def test_a_key_that_is_no_word_is_refused(keys):
+    with pytest.raises(InvalidInputError, match="is not a key of a dict"):
+        MaskedObservation(gym.make(ID, task="sudoku4"), *keys)
 
 
 def same_step(rows=3):

@@ -55,6 +55,21 @@ def test_the_python_of_the_readme_runs(capsys):
     assert names["observation"].shape == names["env"].observation_space.shape
 
 
+def test_the_python_of_the_page_of_the_environment_runs(capsys):
+    names = run("docs/environment.md")
+    assert names["rows"].action_space.contains(names["actions"])
+    assert "\u0336" in capsys.readouterr().out  # what was written over
+
+
+def test_every_task_stands_in_its_guide_with_its_class():
+    points = tomllib.loads(read("pyproject.toml"))["project"]["entry-points"]["seqil.tasks"]
+    rows = [re.findall(r"`(\w+)`", cell) for line in read("envs/tasks/README.md").splitlines() if line.startswith("| `")
+            for cell in line.split("|")[1:3]]  # fmt: skip
+    listed = {name: cls for ids, classes in zip(rows[::2], rows[1::2], strict=True)
+              for name, cls in zip(ids, classes, strict=False)}  # fmt: skip
+    assert {name: value.partition(":")[2] for name, value in points.items()}.items() <= listed.items()
+
+
 def test_the_readme_fits_on_a_screen():
     assert len(read("README.md").encode()) <= 9_000
 

@@ -36,6 +36,7 @@ def test_a_tutorial_runs(name, monkeypatch, tmp_path):
         assert "<svg" in (tmp_path / "runs" / "101" / "inspection.html").read_text(encoding="utf-8")
     if name.startswith("102"):
         assert names["agreement"](names["prompt"], names["tokens"]) == pytest.approx(names["total"])
+        assert names["total"] == pytest.approx(0.2)
 
 
 @pytest.mark.slow
