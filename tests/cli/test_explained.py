@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,13 @@ def test_lists_are_whole_in_every_window(typed, columns, arguments):
     if columns < 60 and len(arguments) == 1:
         there = set(words(shown).split())
         assert set(words(wide).split()) - {"name", "what", "it", "is", "from"} <= there
+
+
+@pytest.mark.parametrize("kind", ["agents", "tasks"])
+def test_it_is_said_how_a_class_is_imported(typed, kind):
+    for point in entry_points(group=f"seqil.{kind}"):
+        said = re.search(r"In Python: from (\S+) import (\w+)", typed("list", kind, point.name, columns=200))
+        assert getattr(import_module(said[1]), said[2]) is point.load()
 
 
 def test_what_one_is_and_takes(typed):
