@@ -209,6 +209,15 @@ def test_a_draft_of_a_task_is_not_right_yet(task, limits):
     assert env.step(env.edits.stop)[1] == 1
 
 
+def test_mistakes_that_leave_a_right_text_are_drawn_again():
+    env = envs.TextRevisionEnv(
+        task=Judge(), max_length=4, prompts=[[0]], start="draft", drafts=[[2, 3, 1]], mistakes=0.1
+    )
+    for seed in range(60):
+        env.reset(seed=seed)
+        assert env.step(env.edits.stop)[1] == 0
+
+
 def test_mistakes_are_a_share_of_the_draft_and_none_where_data_are_to_be_improved():
     assert envs.TextRevisionEnv(task="potentials", start="draft")._episodes.mistakes == 0
     draft = [0, 1, 2, 3] * 5
@@ -223,17 +232,21 @@ def test_mistakes_are_a_share_of_the_draft_and_none_where_data_are_to_be_improve
 
 
 @given(
-    text=st.lists(st.integers(0, 3), max_size=6),
+    eos=st.integers(0, 4),
+    cells=st.lists(st.integers(1, 4), max_size=6),
     kinds=st.lists(st.sampled_from(seqil.mdp.edits.KINDS), min_size=1, unique=True),
     number=st.integers(0, 4),
     positions=st.sampled_from(["any", "end"]),
     seed=st.integers(0, 99),
 )
-def test_mistakes_can_be_taken_back_by_as_many_edits(text, kinds, number, positions, seed):
-    random, edits = np.random.default_rng(seed), seqil.Edits(SMALL, 6, tuple(kinds), positions)
+def test_mistakes_can_be_taken_back_by_as_many_edits(eos, cells, kinds, number, positions, seed):
+    text, v = [(eos + cell) % 5 for cell in cells], Vocabulary(5, eos)
+    random, edits = np.random.default_rng(seed), seqil.Edits(v, 6, tuple(kinds), positions)
     found = mistaken(edits, text, number, lambda limit: int(random.integers(limit)))
     assert len(found) <= 6
-    assert SMALL.eos not in found
+    assert eos not in found
+    if number == 1 and 0 < len(text) < 6:
+        assert found != text
     one, other = (torch.tensor([x], dtype=torch.int64).reshape(1, -1) for x in (found, text))
     assert edit_distances(kinds, one, other)[0, -1, -1] <= number
     if positions == "end":
