@@ -23,7 +23,7 @@ def checked_arguments(initialize: Constructor) -> Constructor:
 
     Raises:
         SignatureError: when called, for the first two, since others (TorchRL's `GymEnv`) try and catch a `TypeError`.
-        InvalidInputError: when called, for numbers, switches and texts that are none.
+        InvalidInputError: when called, for numbers, switches and texts that are none, and for sizes beyond the memory.
     """
     signature, kinds = inspect.signature(initialize), typed(initialize)
     parameters = [p for p in signature.parameters.values() if p.name != "self"]
@@ -48,7 +48,14 @@ def checked_arguments(initialize: Constructor) -> Constructor:
             signature.bind(self, *args, **options)
         except TypeError as error:
             raise SignatureError(f"{where}: {error}") from None
-        kinds(self, *args, **options)
+        try:
+            kinds(self, *args, **options)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
+            raise InvalidInputError(
+                f"{where}: so many cells fit into no memory; lower max_length, max_actions or the number of rows"
+            ) from None
 
     return cast(Constructor, checked)
 

@@ -274,10 +274,8 @@ def paid(name: str, value: Any) -> float:
 def _cells(rows: int, width: int, fill: int) -> Ints:
     try:
         return np.full((rows, width), fill, dtype=np.int64)
-    except (MemoryError, ValueError, OverflowError):
-        raise InvalidInputError(
-            f"{counted(rows, 'row')} of {width:,} cells fit into no memory; lower max_length, or the number of rows"
-        ) from None
+    except (ValueError, OverflowError):  # of sizes that numpy cannot even count
+        raise MemoryError from None
 
 
 class SelfDescribing:

@@ -70,7 +70,8 @@ def made(face, **options):
         ({"reward": "len"}, "the environment: reward='len' is not a function of prompt and text"),
         ({"task": Sudoku4}, r"task=Sudoku4 is a class; give one of its tasks, Sudoku4\(\)"),
         ({"min_length": 5, "max_actions": 5}, "max_actions=5 ends before any text can: .* takes 6 actions; allow more"),
-        ({"max_length": 10**13}, "fit into no memory"),
+        *(({name: 10**n}, "so many cells fit into no memory; lower") for name in ("max_length", "max_prompt_length")
+          for n in (13, 30)),
     ],
     ids=str,
 )  # fmt: skip
@@ -91,6 +92,7 @@ def test_a_setting_of_another_kind_is_refused_by_name(face, options, complaint):
         ({"backspace": False, "memory": "history"}, "memory='history' remembers deletions"),
         ({"memory": 3}, "unknown memory 3"),
         ({"step_reward": 3}, "step_reward=3 is not a function"),
+        *(({"memory": memory, "max_actions": 10**13}, "fit into no memory") for memory in ("tried", "history")),
     ],
 )
 def test_what_rules_the_process_is_refused_where_it_cannot_be(face, options, complaint):
