@@ -12,7 +12,9 @@ from command_line import SMALL, command, forks, refused
 from rich.console import Console
 
 from envs.tasks import Text
+from seqil import metrics
 from seqil.cli import inspecting, showing, training_loop
+from seqil.drawing import Drawn
 from seqil.errors import counted, quoted, visible
 from seqil.errors.command_line import Output, UnprintedError
 from seqil.mdp.rendering import struck
@@ -49,7 +51,7 @@ def test_pictures_stand_for_what_a_terminal_would_obey():
 def test_no_form_for_readers_holds_control_characters(written, form):
     task, prompts, t = written
     out = io.StringIO()
-    showing.show(Console(file=out, width=200), task, prompts, t, form)
+    showing.show(Console(file=out, width=200), task, prompts, Drawn(t, metrics.cost(t)), form)
     text = out.getvalue()
     text = re.sub("\x1b\\[[0-9;]*m", "", text)  # the styles that are meant
     assert not controls(text)
@@ -59,7 +61,7 @@ def test_no_form_for_readers_holds_control_characters(written, form):
 def test_json_holds_what_was_written(written):
     task, prompts, t = written
     out = io.StringIO()
-    showing.show(Console(file=out), task, prompts, t, "json")
+    showing.show(Console(file=out), task, prompts, Drawn(t, metrics.cost(t)), "json")
     assert "\\u001b[2Jb\\u0007c\\rd" in out.getvalue()
 
 

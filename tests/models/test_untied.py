@@ -29,7 +29,7 @@ def test_a_head_that_is_not_its_table_is_kept_though_the_config_calls_it_tied(tm
     ("name", "content", "complaint"),
     [
         ("generation_config.json", "", "generation_config.json is damaged"),
-        ("generation_config.json", "[1]", "generation_config.json holds no JSON object; restore or remove it"),
+        ("generation_config.json", "[1]", "generation_config.json holds no JSON object; restore it"),
     ],
 )
 def test_what_transformers_passes_over_is_refused(tmp_path, name, content, complaint):

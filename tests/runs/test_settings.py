@@ -24,7 +24,8 @@ from seqil.runs.checkpoint import RunFolder
 ELSEWHERE = {
     "task": "chain", "agent": "bc", "task_options": {"delay": 2}, "agent_options": {"gamma": 0.5}, "model": "lm",
     "layers": 0, "width": 8, "heads": 1, "backspace": False, "backspace_row": "mean", "dtype": "bfloat16", "lora": 2,
-    "memory": "tried", "demonstrations": 5, "steps": 6, "batch_size": 7, "microbatch": 3, "learning_rate": 0.5,
+    "memory": "tried", "tried_term": True,
+    "demonstrations": 5, "steps": 6, "batch_size": 7, "microbatch": 3, "learning_rate": 0.5,
     "noise": "task", "noise_rate": 0.25, "burst": 3, "mask_noise": False, "sampling_every": 2, "sampling_rows": 9,
     "sampling_capacity": 11, "sampling_actions": 13, "sampling_temperature": 0.75, "average": 0.9, "seed": 17,
     "device": "cuda",
@@ -32,8 +33,8 @@ ELSEWHERE = {
 RECORDS = Settings(
     task=Chosen("chain", {"delay": 2}),
     agent=Chosen("bc", {"gamma": 0.5}),
-    model=ModelSettings("lm", 0, 8, 1, backspace=False, backspace_row="mean", memory="tried", lora=2, dtype="bfloat16",
-                        device="cuda"),
+    model=ModelSettings("lm", 0, 8, 1, backspace=False, backspace_row="mean", memory="tried", tried_term=True, lora=2,
+                        dtype="bfloat16", device="cuda"),
     noise=NoiseSettings("task", 0.25, burst=3, masked=False),
     sampling=Sampling(2, 9, 11, 13, 0.75),
     demonstrations=5, steps=6, batch_size=7, microbatch=3, learning_rate=0.5, average=0.9, seed=17,
