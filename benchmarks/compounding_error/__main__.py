@@ -12,12 +12,13 @@ from typing import Annotated, TypeVar
 import typer
 from rich.console import Console
 
-from seqil.errors import InvalidInputError, check_known
+from seqil.errors import InvalidInputError, check_known, counted
 from seqil.errors.command_line import run_command
 from seqil.runs import results_file
 
 from . import verification
 from .analysis import tables
+from .analysis.contrasts import FEWEST
 from .analysis.results import Results
 from .page import report
 from .running import progress
@@ -89,6 +90,10 @@ def run(
     check_known("engine", engine, ENGINES)
     study = _chosen(_study(preset, own), task, arm, seeds, budget)
     cells, file = cells_of(study, _device(device)), _file(study, out)
+    if study.seeds < FEWEST and len(study.arms) > 1:
+        console.print(
+            f"{counted(study.seeds, 'seed')}: a test between arms takes {FEWEST}, so nothing will be told apart"
+        )
     try:
         progress.run(cells, file, workers, ENGINES[engine], console, again=again)
     except KeyboardInterrupt:

@@ -53,7 +53,8 @@ def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
         inside = "; give its policy.model" if hasattr(model, "vocabulary") else ""
         raise InvalidInputError(f"generate: {type(model).__name__} is no model of transformers{inside}")
     if not isinstance(input_ids, Tensor) or input_ids.dim() != 2:
-        rest = "; give **inputs of a tokenizer, or inputs['input_ids']" if hasattr(input_ids, "keys") else ""
+        rest = "; give tokenizer(text, return_tensors='pt').input_ids" if isinstance(input_ids, str) else ""
+        rest = "; give **inputs of a tokenizer, or inputs['input_ids']" if hasattr(input_ids, "keys") else rest
         raise InvalidInputError(f"generate: input_ids are of type {type(input_ids).__name__}, not int64 [B, P]{rest}")
 
 

@@ -72,7 +72,9 @@ def test_a_prompt_of_ones_own(novel, monkeypatch, capsys, tmp_path):
     rows = parsed(typed(monkeypatch, capsys, "sample", novel, *own, "--format", "json", "--max-length", 5))
     assert [row["prompt"] for row in rows] == ["It was", "It was", "", "", "the clocks were", "the clocks were"]
     assert all(len(row["text"]) <= 5 for row in rows)
-    refused(monkeypatch, capsys, ["sample", str(novel), "--prompt-file", "nowhere"], "--prompt-file nowhere cannot be")
+    refused(
+        monkeypatch, capsys, ["sample", str(novel), "--prompt-file", "nowhere"], "--prompt-file nowhere does not exist"
+    )
     refused(monkeypatch, capsys, ["sample", str(novel), "--prompt", "x" * 99], "positions")
 
 
@@ -99,3 +101,13 @@ def test_a_recording_is_of_the_sample(novel, monkeypatch, capsys, tmp_path):
     assert kept == visible(" / ".join(row["prompt"] + row["text"] for row in rows))
     assert kept != texts
     refused(monkeypatch, capsys, ["sample", str(novel), "--record", str(tmp_path / "no" / "x.svg")], "--record")
+
+
+def test_a_text_of_a_window_may_be_shorter_where_one_asks_for_it(novel, monkeypatch, capsys):
+    asked = ["sample", novel, "-n", 4, "--rule", "grammar=[a-z]{2,5}", "--max-length", 8, "--format", "json"]
+    refused(
+        monkeypatch, capsys, list(map(str, asked)), "has no text of 8 to 8 tokens; give other lengths (of seqil sample"
+    )
+    rows = parsed(typed(monkeypatch, capsys, *asked, "--min-length", 0, "--max-actions", 200))
+    assert all(re.fullmatch("[a-z]{2,5}", row["text"]) for row in rows if row["ended"])
+    assert any(row["ended"] for row in rows)

@@ -96,9 +96,9 @@ def caption(results: Results) -> str:
     few, most = results.seeds
     over = (
         "seeds (Student's t; of shares on the scale of the angle, which knows their counts)"
-        if few >= 3
+        if few >= FEWEST
         else "sequences"
-        if most < 3
+        if most < FEWEST
         else "sequences, seeds pooled, where a row has fewer than three"
     )
     seeds = "1 seed" if most == 1 else f"{few} seeds" if few == most else f"{few} to {most} seeds"

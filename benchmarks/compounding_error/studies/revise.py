@@ -82,7 +82,7 @@ EDITS = (
     Decoding("40 edits", writing={"steps": 40}),
     Decoding("20 edits, best of 5", writing={"steps": 20, "candidates": 5, "attribute": True}),
 )
-_WHOLE = {"backspace": False, "learning_rate": 2e-3, "batch_size": 16}
+_WHOLE = {"backspace": False, "learning_rate": 3e-3, "batch_size": 128}
 _MATCHING = {"divergence": "jensen_shannon", "alpha": 0.01, "gamma": 0.995}
 
 

@@ -110,7 +110,8 @@ def _show(console: Console, runs: list[Inspected], how: Sampling, texts: int) ->
 
     title = "Settings that are not the default" if len(runs) == 1 else "Settings that differ"
     _table(console, title, inspection.settings_table(runs))
-    console.print("\nCurves, from the first logged step to the last")
+    several = "; losses of different agents, or before and after a warm-up, are not comparable" * (len(runs) > 1)
+    console.print(f"\nCurves, from the first logged step to the last{several}")
     for name, of in inspection.curves(runs).items():
         for run, points in of.items():
             console.print(f"  {name.replace('_', ' ')}, {run}: {sparkline([y for _, y in points])}", soft_wrap=True)

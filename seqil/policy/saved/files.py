@@ -171,8 +171,11 @@ class Saved:
             memory = Memory.of(said.get("memory", PREFIX))
             found = cls(Vocabulary.of(said["vocabulary"]), said["backspace"], memory, term)
         except FileNotFoundError:
+            plain = (folder / "config.json").exists()
+            remedy = "; load it by transformers and pass it to TokenPolicy, with a vocabulary" if plain else ""
+            what = f"{folder} was not written by TokenPolicy.save_pretrained{remedy}"
             raise CheckpointError(
-                f"{path} is missing; {folder} was not written by TokenPolicy.save_pretrained"
+                f"{path} is missing; {what if folder.exists() else 'there is no such folder'}"
             ) from None
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f"{path} is damaged ({error}); restore it or save the policy again") from None
