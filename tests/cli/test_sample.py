@@ -104,7 +104,20 @@ def test_a_recording_is_of_the_sample(novel, monkeypatch, capsys, tmp_path):
 
 
 def test_a_text_of_a_window_may_be_shorter_where_one_asks_for_it(novel, monkeypatch, capsys):
-    asked = ["sample", novel, "-n", 4, "--rule", "grammar=[a-z]{2,5}", "--max-length", 8, "--format", "json"]
+    asked = [
+        "sample",
+        novel,
+        "--prompt",
+        "It",
+        "-n",
+        4,
+        "--rule",
+        "grammar=[a-z]{2,5}",
+        "--max-length",
+        8,
+        "--format",
+        "json",
+    ]
     refused(
         monkeypatch, capsys, list(map(str, asked)), "has no text of 8 to 8 tokens; give other lengths (of seqil sample"
     )
