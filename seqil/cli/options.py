@@ -320,7 +320,7 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
 
 def main() -> None:
     """Run a command; bad input is one line on stderr and exit status 2."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave a busy machine to others
+    os.environ.setdefault("GOMP_SPINCOUNT", "100000")  # then threads that wait leave a busy machine to others
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # text may hold what a terminal cannot show
     asked = sys.argv[1:] or ["--help"]
