@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .errors import InvalidInputError, check_known
 from .mdp.prefix import Prompts
-from .mdp.rendering import Span, revised, runs, written
+from .mdp.rendering import Span, runs, written
 from .mdp.task import Task
 from .mdp.trajectory import Trajectories
 from .metrics import Cost, cost
@@ -48,21 +47,14 @@ class Drawn:
     def recorded(self, task: Task, prompt: Sequence[int], row: int) -> list[recording.Character]:
         """Every character, with the times between which it stood."""
         if self.whole is not None:
-            return recording.followed(prompt, list(_stages(self.whole, row)), task.decode)
+            stages = [[token for token, gone in tokens if not gone] for tokens in self.whole.course(row)]
+            return recording.followed(prompt, stages, task.decode)
         return recording.characters(task.vocabulary, prompt, self._actions(row), task.decode)
 
     def _actions(self, row: int) -> list[int]:
         t = self.trajectories
         actions: list[int] = t.actions[row, : int(t.lengths[row])].tolist()
         return actions
-
-
-def _stages(whole: Written, row: int) -> Iterator[list[int]]:
-    """What stood at first and after each edit, without `eos`."""
-    eos = whole.trajectories.vocabulary.eos
-    draft = [(token, False) for token in whole.drafts[row]]
-    for tokens in accumulate(whole.revisions[row], lambda before, edit: revised(before, *edit), initial=draft):
-        yield [token for token, gone in tokens if not gone and token != eos]
 
 
 def drawn(

@@ -8,12 +8,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives, rollout
 from seqil.mdp.prefix import start
+from seqil.models.from_scratch import small_gpt2
 from seqil.models.modes import evaluating
-from seqil.randomness import seeded
 from seqil.revision import ParallelPolicy
 
 from .parallel import check_queries, final_texts, key_of, one_shot
@@ -117,17 +116,6 @@ class ParallelEM(Agent):
 def small_teacher(policy: ParallelPolicy) -> TokenPolicy:
     """An untrained GPT-2 of a policy's layers, width, heads and positions, always the same."""
     c, v = policy.model.config, policy.vocabulary
-    config = GPT2Config(
-        vocab_size=v.size,
-        n_positions=c.max_position_embeddings,
-        n_layer=c.num_hidden_layers,
-        n_embd=c.hidden_size,
-        n_head=c.num_attention_heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=v.eos,
-        eos_token_id=v.eos,
-    )
-    with seeded(0):
-        return TokenPolicy(GPT2LMHeadModel(config), v, backspace=False).to(policy.device)  # type: ignore[no-any-return]
+    sizes = c.max_position_embeddings, c.num_hidden_layers, c.hidden_size, c.num_attention_heads
+    model = small_gpt2(v.size, v.eos, *sizes, seed=0)
+    return TokenPolicy(model, v, backspace=False).to(policy.device)  # type: ignore[no-any-return]

@@ -112,6 +112,7 @@ def resume(
         chosen = resumption.extended(run, steps)
         task = make_task(chosen)
         training = make_training(chosen, task, ranks=ranks)
+        showing.check_actions(training.policy, max_actions)
         resumption.warn_of_changes(run, ranks)
         with run.writing():
             if run.complete():

@@ -84,6 +84,7 @@ def texts(
     **more: Any,
 ) -> Drawn:
     """One text per prompt, within the budget of the task unless another is asked for; `more` is of `drawn`."""
+    check_actions(policy, max_actions)
     return drawn(
         task,
         policy,
@@ -95,6 +96,12 @@ def texts(
         rules=rules,
         **more,
     )
+
+
+def check_actions(policy: TokenPolicy | WholeTextPolicy, max_actions: int | None) -> None:
+    """Refuse a budget of actions where there are none."""
+    if max_actions is not None and isinstance(policy, WholeTextPolicy):
+        raise InvalidInputError("--max-actions would do nothing: whole texts are not written by actions; leave it out")
 
 
 def streamed(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -47,11 +49,14 @@ class Written:
 
     def told(self, row: int) -> list[tuple[int, bool]]:
         """Every token that ever stood, where it stood, and whether it was taken away: `rendering.written` of edits."""
-        tokens = [(token, False) for token in self.drafts[row]]
-        for edit in self.revisions[row]:
-            tokens = revised(tokens, *edit)
-        eos = self.trajectories.vocabulary.eos
-        return [(token, gone) for token, gone in tokens if token != eos]
+        *_, last = self.course(row)
+        return last
+
+    def course(self, row: int) -> Iterator[list[tuple[int, bool]]]:
+        """The same at first, and after each edit."""
+        eos, draft = self.trajectories.vocabulary.eos, [(token, False) for token in self.drafts[row]]
+        for tokens in accumulate(self.revisions[row], lambda before, edit: revised(before, *edit), initial=draft):
+            yield [(token, gone) for token, gone in tokens if token != eos]
 
 
 class WholeTextPolicy(nn.Module):

@@ -144,7 +144,7 @@ def _warn_of_cut(written: Trajectories, most: int, max_actions: int | None) -> N
         texts = f"{int(cut.sum())} of {counted(len(written), 'text')}"
         warnings.warn(
             f"{texts} ran out of {budget} actions, deletions included, before they ended; what a grammar promises "
-            "holds of ended texts. Give more max_actions, or the rule loop_guard",
+            "holds of ended texts; give more max_actions",
             stacklevel=3,
         )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from ..capacity import check_memory
 from ..errors import InvalidInputError, check_known, counted, first_line
@@ -23,6 +22,7 @@ from ..mdp.trajectory import Trajectories, held
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import with_lora
 from ..models.folders import has_tokenizer, with_tokenizer
+from ..models.from_scratch import small_gpt2
 from ..models.head_rows import Choice
 from ..policy.saved.files import SETTINGS, load_model
 from ..policy.saved.tokenizers import refuse_other_vocabulary
@@ -185,20 +185,7 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         # Weights, gradients and two moments, four bytes each; and what the modules of a layer take themselves.
         needed = 16 * parameters + _LAYER_BYTES * s.layers
         check_memory(needed, f"training a model of {parameters:,} parameters", "lower layers or width")
-        config = GPT2Config(
-            vocab_size=vocabulary.size,
-            n_positions=cells,
-            n_layer=s.layers,
-            n_embd=s.width,
-            n_head=s.heads,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-            bos_token_id=vocabulary.eos,
-            eos_token_id=vocabulary.eos,
-        )
-        with seeded(seed):
-            model = GPT2LMHeadModel(config)
+        model = small_gpt2(vocabulary.size, vocabulary.eos, cells, s.layers, s.width, s.heads, seed)
     if s.lora is not None:
         if s.path is None:
             raise InvalidInputError("lora adapts a model that was trained before; give its folder as model")

@@ -17,6 +17,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil import TokenPolicy, Vocabulary
+from seqil.cli.options import main
 from seqil.randomness import seeded
 from seqil.runs.checkpoint import RunFolder
 
@@ -238,3 +239,16 @@ def test_an_unknown_split_is_refused(folder):
 def test_help_loads_nothing_heavy():
     code = "import sys, seqil, seqil.cli; assert not {'torch', 'transformers', 'gymnasium', 'numpy'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("said", "held"), [(None, "100000"), ("7", "7")])
+def test_threads_that_wait_do_not_spin_for_long_unless_one_says_so(said, held, monkeypatch, capsys):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if said is not None:
+        monkeypatch.setenv("GOMP_SPINCOUNT", said)
+    monkeypatch.setattr(sys, "argv", ["seqil", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert os.environ["GOMP_SPINCOUNT"] == held
+    if said is None:
+        monkeypatch.delenv("GOMP_SPINCOUNT")

@@ -52,6 +52,13 @@ def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more
     estimates = json.loads((tmp_path / "numbers.json").read_text())["estimates"]
     assert "success" in estimates
     assert "nll_per_token" not in estimates
+    for idle in (
+        ["sample", out],
+        ["evaluate", out],
+        ["inspect", out],
+        ["train", "--resume", "--steps", "5", "--out", out],
+    ):
+        refused(monkeypatch, capsys, [*map(str, idle), "--max-actions", "9"], "--max-actions would do nothing")
     random.setstate(before)  # which loading a masked model of transformers advances
 
 
