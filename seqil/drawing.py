@@ -109,6 +109,8 @@ def drawn(
 
 def _manner(task: Task, policy: WholeTextPolicy, options: Mapping[str, Any]) -> dict[str, Any]:
     known = [name for name in inspect.signature(policy.manner).parameters if name != "task"]
+    if options and not known:
+        raise InvalidInputError(f"{', '.join(options)}: there is one way in which a {type(policy).__name__} writes")
     for name in options:
         check_known(f"option of {type(policy).__name__}.manner", name, known)
     return policy.manner(task, **options)

@@ -152,6 +152,7 @@ def sample(
     max_actions: int | None = None,
     record: Path | None = None,
     min_length: int | None = None,
+    writing: Mapping[str, str] = {},
 ) -> None:
     """Print samples with their deletions: after `n` prompts of the task, or `n` after each prompt that is asked for.
 
@@ -169,7 +170,8 @@ def sample(
     else:
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
     draw = showing.streamed if stream else showing.texts
-    found = draw(task, policy, prompts, temperature, seed, chosen, max_length, max_actions, min_length=min_length)
+    how = {"min_length": min_length, "writing": showing.manner(policy, writing)}
+    found = draw(task, policy, prompts, temperature, seed, chosen, max_length, max_actions, **how)
     if not stream:
         showing.show(console, task, prompts, found, form)
     if record is not None:
@@ -191,6 +193,7 @@ def evaluate(
     max_actions: int | None = None,
     own: Sequence[str] = (),
     explain: bool = False,
+    writing: Mapping[str, str] = {},
 ) -> None:
     """Print the metrics of a run on one split, those of the files `own` among them."""
     showing.check_target("--json", json_file)
@@ -200,10 +203,12 @@ def evaluate(
     n = _number(task, split, n, 500, least=MEASURED)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)
-    found = showing.texts(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions)
+    manner = showing.manner(policy, writing)
+    found = showing.texts(task, policy, prompts, temperature, seed, chosen, max_actions=max_actions, writing=manner)
     budget = task.budget(max_actions)
     measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, entries)
-    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), f"at most {counted(budget, 'action')} a text"])
+    most, told = f"at most {counted(budget, 'action')} a text", [f"{key}={value}" for key, value in writing.items()]
+    how = ", ".join([f"temperature {temperature:g}", *map(str, chosen), *(told if found.whole else [most])])
     console.print(f"{out} on {task.name}/{split}, {counted(n, 'sample')}, {how}\n", soft_wrap=True)
     columns = ("metric", "value [95 % interval]", "unit, which way is better", "what it is")
     shown = [one for one in entries if one.name in measured]
@@ -212,6 +217,7 @@ def evaluate(
     show_rows(console, columns[:last], [row[:last] for row in rows])
     if json_file is not None:
         sampled = {"split": split, "samples": n, "temperature": temperature, "rules": list(map(str, chosen))}
+        sampled |= {"writing": manner} if manner else {}
         numbers = {
             **{"run": str(out), "task": task.name, **sampled, "max_actions": budget, "seed": seed},
             "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
@@ -238,11 +244,10 @@ def _say_finished(
 
 def _print_cost(found: Drawn, budget: int) -> None:
     cost, net = found.cost, max(found.cost.net.sum(), 1)
-    console.print(
-        f"{cost.actions.sum() / net:.3f} actions and {cost.forwards.sum() / net:.3f} forward positions per net token, "
-        f"{float((~found.trajectories.ended).float().mean()):.1%} unfinished after {counted(budget, 'action')}",
-        soft_wrap=not console.is_terminal,  # a window breaks lines anywhere
-    )
+    fed = f"{cost.forwards.sum() / net:.3f} forward positions per net token"
+    ended = f"{float((~found.trajectories.ended).float().mean()):.1%} unfinished after {counted(budget, 'action')}"
+    told = f"{cost.actions.sum() / net:.3f} actions and {fed}, {ended}" if found.whole is None else fed
+    console.print(told, soft_wrap=not console.is_terminal)  # a window breaks lines anywhere
 
 
 def _number(task: Task, split: str, asked: int | None, default: int, least: int = 1) -> int:

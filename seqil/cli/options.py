@@ -74,6 +74,15 @@ def _pairs(help_text: str) -> Any:
     return typer.Option(metavar="KEY=VALUE", help=help_text, show_default=False)
 
 
+Writing = Annotated[
+    list[str] | None,
+    _pairs(
+        "How a policy of whole texts writes; of masked: block, sweeps, order, at_once; of ice: steps, candidates, "
+        "attribute. May be given several times."
+    ),
+]
+
+
 @app.command(
     cls=Explained,
     epilog="Examples:\n\n"
@@ -250,6 +259,7 @@ def sample(
         float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
     ] = 1.0,
     rule: Rules = None,
+    writing: Writing = None,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most tokens of a text; the task's by default.")] = None,
     min_length: Annotated[
         int | None, typer.Option(min=0, help="Fewest tokens before a text may end; the task's by default.")
@@ -282,10 +292,9 @@ def sample(
 
     commands.quiet()
     asked = [*(prompt or ()), *map(prompt_of_file, prompt_file or ())]
-    lengths: dict[str, Any] = {"max_actions": max_actions, "min_length": min_length}
-    commands.sample(
-        run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, record=record, **lengths
-    )
+    how: dict[str, Any] = {"max_actions": max_actions, "min_length": min_length, "record": record}
+    how |= {"writing": parse_pairs(writing, "--writing")}
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, **how)
 
 
 def _given(ctx: typer.Context) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -28,6 +28,7 @@ from ..metrics import cost
 from ..policy.token_policy import TokenPolicy
 from ..revision import WholeTextPolicy
 from ..runs.checkpoint import RunFolder
+from ..runs.option_types import read, types_of
 from ..runs.resumption import warn
 from .validation import Validation
 
@@ -104,6 +105,16 @@ def check_actions(policy: TokenPolicy | WholeTextPolicy, max_actions: int | None
         raise InvalidInputError("--max-actions would do nothing: whole texts are not written by actions; leave it out")
 
 
+def manner(policy: TokenPolicy | WholeTextPolicy, asked: Mapping[str, str]) -> dict[str, Any]:
+    """`{"block": "4"}` as arguments of the policy's `manner`, each read as its annotation says."""
+    if not asked:
+        return {}
+    if not isinstance(policy, WholeTextPolicy):
+        raise InvalidInputError("--writing would do nothing: this run writes token by token; leave it out")
+    known = types_of(policy.manner)
+    return {name: read(text, known.get(name)) for name, text in asked.items()}
+
+
 def streamed(
     task: Task,
     policy: TokenPolicy,
@@ -113,7 +124,7 @@ def streamed(
     rules: Sequence[Rule],
     max_length: int | None,
     max_actions: int | None,
-    min_length: int | None = None,
+    **more: Any,
 ) -> Drawn:
     """The same, one after another, each shown as it is written."""
     from ..rollouts.streaming import DeletionStreamer
@@ -126,7 +137,7 @@ def streamed(
         def watch(_: int, action: int, streamer: DeletionStreamer = streamer) -> None:
             streamer.put([action])
 
-        own: dict[str, Any] = {"streams": torch.tensor([row]), "watch": watch, "min_length": min_length}
+        own: dict[str, Any] = {"streams": torch.tensor([row]), "watch": watch, **more}
         found = texts(task, policy, [prompt], temperature, seed, rules, max_length, max_actions, **own)
         parts.append(found.trajectories)
         streamer.end()

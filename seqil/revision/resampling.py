@@ -15,8 +15,8 @@ from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
 from .canvases import canvas, laid, put
 
-Order = Literal["random", "confidence", "quality"]
-ORDERS = ("random", "confidence", "quality")
+Order = Literal["random", "random_scan", "confidence", "quality"]
+ORDERS = ("random", "random_scan", "confidence", "quality")
 
 
 class Conditionals(Protocol):
@@ -56,7 +56,7 @@ def resample(
     exact: bool = False,
     span: bool = False,
 ) -> Resampled:
-    """Draw every cell of a text anew, block by block, `sweeps` times.
+    """Draw the cells of a text anew, block by block, `sweeps` times.
 
     A block that holds the end of a text holds all cells behind it.
 
@@ -65,9 +65,10 @@ def resample(
         prefixes: ended texts.
         block: cells that are drawn at once.
         sweeps: over all cells.
-        order: `random`, or the cells that the model doubts most first: by the probability that it gives to what stands
-            there given all else (`confidence`, W more readings per sweep), or by the head that was trained for it
-            (`quality`, one more).
+        order: `random`, every cell once per sweep; `random_scan`, as many blocks as fill a text, each anywhere, so that
+            a sweep leaves some cells and draws others twice; or first the cells that the model doubts most: by the
+            probability that it gives to what stands there given all else (`confidence`, W more readings per sweep), or
+            by the head that was trained for it (`quality`, one more).
         generator: on the CPU.
         temperature: of the conditionals.
         exact: whether the cells of a block are drawn from left to right, each given those before it, as their joint law
@@ -90,7 +91,7 @@ def resample(
     for _ in range(sweeps):
         ranked, read = _ranked(policy, state, order, generator, span, block)
         forwards += read * (state.prompt_length + W)
-        for masked in _blocks(ranked, block):
+        for masked in _blocks(ranked, block, W):
             before = laid(policy.vocabulary, state, W)
             state, fed = _redrawn(policy, state, masked, generator, temperature, exact)
             forwards += fed * (state.prompt_length + W)
@@ -152,8 +153,10 @@ def _with_cells(prefixes: Prefixes, tokens: Tensor) -> Prefixes:
 def _ranked(
     policy: Conditionals, state: Prefixes, order: Order, generator: torch.Generator, span: bool, block: int
 ) -> tuple[Tensor, int]:
-    """Cells in the order of their drawing, int64 [B, W], and the readings that it took to say so."""
+    """Cells in the order of their drawing, int64 [B, n], and the readings that it took to say so."""
     B, W = len(state), canvas(state)
+    if order == "random_scan":
+        return _anywhere(B, W, generator, span, block).to(state.length.device), 0
     chance = torch.rand(B, W, generator=generator, dtype=torch.float64).to(state.length.device)
     if order == "quality":
         return policy.quality(state).argsort(1), 1  # type: ignore[attr-defined]  # a MaskedPolicy has it
@@ -165,6 +168,15 @@ def _ranked(
     group = torch.arange(W, device=chance.device) // block
     key = chance[:, group].masked_fill(group == W // block, 2.0)  # the last may be shorter
     return (key.argsort(dim=1, stable=True) + offset) % W, 0
+
+
+def _anywhere(B: int, W: int, generator: torch.Generator, span: bool, block: int) -> Tensor:
+    """Cells of blocks that know nothing of each other, as many as fill a text: int64 [B, blocks * block]."""
+    block, blocks = min(block, W), -(-W // block)
+    if span:
+        first = torch.randint(W - block + 1, (B, blocks, 1), generator=generator)
+        return (first + torch.arange(block)).flatten(1)
+    return torch.rand(B, blocks, W, generator=generator).topk(block).indices.flatten(1)
 
 
 def _given_others(policy: Conditionals, state: Prefixes, W: int) -> Tensor:
@@ -179,10 +191,10 @@ def _given_others(policy: Conditionals, state: Prefixes, W: int) -> Tensor:
     return torch.stack(found, 1)
 
 
-def _blocks(ranked: Tensor, block: int) -> Iterator[Tensor]:
+def _blocks(ranked: Tensor, block: int, W: int) -> Iterator[Tensor]:
     """Masks of the blocks, one after another: bool [B, W] each."""
     for at in range(0, ranked.shape[1], block):
-        none = torch.zeros_like(ranked, dtype=torch.bool)
+        none = torch.zeros(len(ranked), W, dtype=torch.bool, device=ranked.device)
         yield none.scatter(1, ranked[:, at : at + block], True)
 
 

@@ -24,9 +24,14 @@ def argument_types(cls: type) -> dict[str, Any]:
     for base in reversed(cls.__mro__):
         make = vars(base).get("__init__")
         if inspect.isfunction(make):
-            scope = getattr(inspect.unwrap(make), "__globals__", {})
-            found |= {name: _type_of(p, scope) for name, p in inspect.signature(make).parameters.items()}
+            found |= types_of(make)
     return found
+
+
+def types_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations of a function's arguments, as of `argument_types`."""
+    scope = getattr(inspect.unwrap(function), "__globals__", {})
+    return {name: _type_of(p, scope) for name, p in inspect.signature(function).parameters.items()}
 
 
 def _type_of(parameter: inspect.Parameter, scope: dict[str, Any]) -> Any:

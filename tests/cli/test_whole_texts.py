@@ -15,15 +15,17 @@ SMALL = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "
 
 
 @pytest.mark.parametrize(
-    ("task", "option", "agent", "more"),
+    ("task", "option", "agent", "writing", "more"),
     [
-        ("potentials", "length=5", "ice", ["--agent-option", "tag=true"]),
-        ("dyck", "length=6", "masked", ["--agent-option", "quality=true"]),
-        ("dyck", "length=6", "parallel", ["--agent-option", "queries=2"]),
-        ("scan", "split=length", "parallel_em", ["--agent-option", "queries=2", "--agent-option", "beta=1.0"]),
+        ("potentials", "length=5", "ice", "attribute=true", ["--agent-option", "tag=true"]),
+        ("dyck", "length=6", "masked", "order=random_scan", ["--agent-option", "quality=true"]),
+        ("dyck", "length=6", "parallel", "", ["--agent-option", "queries=2"]),
+        ("scan", "split=length", "parallel_em", "", ["--agent-option", "queries=2", "--agent-option", "beta=1.0"]),
     ],
 )
-def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more, tmp_path, monkeypatch, capsys):
+def test_a_run_is_trained_resumed_sampled_and_measured(
+    task, option, agent, writing, more, tmp_path, monkeypatch, capsys
+):
     out, before = tmp_path / "run", random.getstate()
     revises = agent in ("ice", "masked")
 
@@ -52,6 +54,10 @@ def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more
     estimates = json.loads((tmp_path / "numbers.json").read_text())["estimates"]
     assert "success" in estimates
     assert "nll_per_token" not in estimates
+    _written_otherwise(run, out, writing)
+    for command in ("sample", "evaluate", "inspect"):
+        culprit = "manner 'blocks'; known: " if revises else "blocks: there is one way in which"
+        refused(monkeypatch, capsys, [command, str(out), "--writing", "blocks=2"], culprit)
     for idle in (
         ["sample", out],
         ["evaluate", out],
@@ -60,6 +66,26 @@ def test_a_run_is_trained_resumed_sampled_and_measured(task, option, agent, more
     ):
         refused(monkeypatch, capsys, [*map(str, idle), "--max-actions", "9"], "--max-actions would do nothing")
     random.setstate(before)  # which loading a masked model of transformers advances
+
+
+def _written_otherwise(run, out, writing):
+    """Twice as many sweeps or edits feed as many cells more, in each command."""
+    if not writing:
+        return
+    name, most = ("steps", 6) if "attribute" in writing else ("sweeps", 4)
+
+    def fed(number):
+        asked = ["--writing", f"{name}={number}", "--writing", writing]
+        shown = run("evaluate", out, "-n", "4", *asked, "--json", out / "numbers.json")
+        assert f"temperature 1, {name}={number}, {writing}" in shown
+        assert "actions a text" not in shown
+        found = json.loads((out / "numbers.json").read_text())
+        assert found["writing"][name] == number
+        assert f"{name}={number}, {writing}, seed 0." in run("inspect", out, "-n", "4", *asked)
+        run("sample", out, "-n", "2", *asked)
+        return found["estimates"]["forwards_per_net_token"]["value"]
+
+    assert fed(most) > 1.3 * fed(most // 2)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from seqil import Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.revision import MaskedPolicy
 from seqil.revision.canvases import laid, put
-from seqil.revision.resampling import filled, resample
+from seqil.revision.resampling import _anywhere, _ranked, filled, resample
 from seqil.testing.agents import tiny_whole_text
 from seqil.theory.conditionals import MarkovConditionals, communicating, gibbs
 
@@ -168,7 +168,42 @@ def test_exact_conditionals_mend_a_draw_of_the_marginals():
     assert fed.tolist() == [8 * 10] * n
 
 
-@pytest.mark.parametrize("order", ["random", "confidence", "quality"])
+@pytest.mark.parametrize(
+    ("block", "reference"),
+    [(1, (0.003, 0.043, 0.247, 0.527)), (2, (0.037, 0.403, 0.803, 0.983)), (4, (0.10, 0.56, 0.93, 0.99))],
+)
+def test_blocks_anywhere_mend_as_often_as_was_measured_elsewhere(block, reference):
+    """Shares of 16-token texts that are legal after 1, 2, 4 and 8 sweeps, of two samples: within three errors."""
+    task, n, g = Automaton(horizon=16), 200, torch.Generator().manual_seed(0)
+    exact = MarkovConditionals(task.vocabulary, task.law)
+    state, _ = filled(exact, seqil.start(task.vocabulary, [[0, 0]] * n, 16, 16), g, at_once=16)
+    done = 0
+    for sweeps, other in zip((1, 2, 4, 8), reference, strict=True):
+        more = {"order": "random_scan", "exact": True, "span": True}
+        state = resample(exact, state, block, sweeps - done, generator=g, **more).prefixes
+        done = sweeps
+        legal = float((~task.has_error(state)).double().mean())
+        both = (legal + other) / 2
+        assert abs(legal - other) <= 3 * np.sqrt(2 * both * (1 - both) / n) + 1e-9
+
+
+@pytest.mark.parametrize("span", [True, False])
+def test_a_scan_at_random_leaves_cells_and_draws_others_twice(span):
+    exact, n = MarkovConditionals(V, markov(2, 1)), 7
+    state = put(V, seqil.start(V, [[0, 1]] * 400, n, n), torch.tensor([[0, 1, 2, 2, 0, 1, 0]] * 400))
+    g = torch.Generator().manual_seed(0)
+    assert resample(exact, state, 3, 1, "random_scan", generator=g, span=span).forwards.tolist() == [3 * 9] * 400
+    assert resample(exact, state, 9, 1, "random_scan", generator=g, span=span).forwards.tolist() == [9] * 400
+    once = _anywhere(400, n, g, span, 3)
+    assert once.shape == (400, 9)
+    blocks = once.reshape(-1, 3).sort(1).values
+    assert (blocks.diff(dim=1) >= 1).all()
+    assert not span or bool((blocks.diff(dim=1) == 1).all())
+    assert {len(set(row)) for row in once.tolist()} >= {4, 5, 6, 7}
+    assert set(once.flatten().tolist()) == set(range(n))
+
+
+@pytest.mark.parametrize("order", ["random", "random_scan", "confidence", "quality"])
 @pytest.mark.parametrize("limits", [(4, 0), (4, 4), (5, 2)])
 def test_texts_of_a_model_are_legal_whatever_is_drawn(order, limits):
     policy = tiny_whole_text(MaskedPolicy, quality=True)
@@ -190,8 +225,6 @@ def test_orders_begin_with_what_the_model_doubts_most():
     law = markov(2, 1)
     exact = MarkovConditionals(V, law)
     state = put(V, seqil.start(V, [[0, 1]] * 2, 3, 3), torch.tensor([[0, 1, 2], [2, 2, 0]]))
-    from seqil.revision.resampling import _ranked
-
     ranked, reads = _ranked(exact, state, "confidence", torch.Generator(), False, 1)
     own = exact.conditionals(state, torch.zeros(2, 3, dtype=torch.bool))
     sure = own.gather(2, laid(V, state, 3)[..., None])[..., 0]

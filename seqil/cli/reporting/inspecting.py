@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import Best, MaxActions, Rules, Run, Seed, app, parse_path
+from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, parse_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +35,7 @@ def evaluate(
         float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
     ] = 1.0,
     rule: Rules = None,
+    writing: Writing = None,
     max_actions: MaxActions = None,
     seed: Seed = 0,
     json_file: Annotated[
@@ -56,8 +57,8 @@ def evaluate(
     from .. import commands
 
     commands.quiet()
-    own = metric or ()
-    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions, own, explain)
+    own, how = metric or (), parse_pairs(writing, "--writing")
+    commands.evaluate(run, n, split, temperature, rule or (), seed, json_file, best, max_actions, own, explain, how)
 
 
 @app.command(
@@ -80,6 +81,7 @@ def inspect(
         float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
     ] = 1.0,
     rule: Rules = None,
+    writing: Writing = None,
     max_actions: MaxActions = None,
     seed: Seed = 0,
     best: Best = False,
@@ -97,7 +99,8 @@ def inspect(
     commands.quiet()
     check_known("split", split, SPLITS)
     showing.check_target("--page", page, ".html", ".htm")
-    how = inspection.Sampling(n, split, temperature, rule or (), max_actions, seed, best)
+    manner = parse_pairs(writing, "--writing")
+    how = inspection.Sampling(n, split, temperature, rule or (), max_actions, seed, best, manner)
     found = inspection.inspected(runs, how)
     _show(commands.console, found, how, texts)
     if page is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -27,7 +27,7 @@ from ...runs.settings import Settings
 from ...statistics import Estimate
 from ...statistics.comparison import Comparison, paired_difference
 from .. import exports
-from ..showing import texts
+from ..showing import manner, texts
 
 Rows = list[list[str]]
 _CURVES = ("loss", "valid_nll_per_token", "grad_norm")
@@ -82,6 +82,7 @@ class Sampling:
     max_actions: int | None
     seed: int
     best: bool
+    writing: Mapping[str, str] = field(default_factory=dict)
 
 
 def inspected(folders: Sequence[Path], how: Sampling) -> list[Inspected]:
@@ -112,7 +113,8 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
         )
     demonstrations = task.demonstrations(n, how.split, how.seed)
     prompts, rules = task.prompts(n, how.split, how.seed), [plugins.rule(rule, task) for rule in how.rules]
-    found = texts(task, policy, prompts, how.temperature, how.seed, rules, max_actions=how.max_actions)
+    writing, most = manner(policy, how.writing), how.max_actions
+    found = texts(task, policy, prompts, how.temperature, how.seed, rules, max_actions=most, writing=writing)
     measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, known_metrics.metrics())
     sample = Sample.of(task, policy, demonstrations, found.trajectories, found.cost)
     log = _log(RunFolder(folder).metrics)
@@ -201,12 +203,13 @@ def estimate(e: Estimate | None) -> str:
 
 def note_on_samples(how: Sampling, runs: Sequence[Inspected]) -> str:
     """How the texts were drawn, in a sentence."""
-    rules = "".join(f", {rule}" for rule in how.rules)
     sample = runs[0].sample
-    texts, budget = len(sample.rollouts), sample.task.budget(how.max_actions)
+    budget = counted(sample.task.budget(how.max_actions), "action")
+    limits = [f"at most {budget} a text"] if any(run.drawn.whole is None for run in runs) else []
+    manner = [*how.rules, *(f"{name}={value}" for name, value in how.writing.items()), *limits, f"seed {how.seed}"]
     return (
-        f"{counted(texts, 'text')} each after the same prompts of {sample.task.name}/{how.split}, temperature "
-        f"{how.temperature:g}{rules}, at most {counted(budget, 'action')} a text, seed {how.seed}."
+        f"{counted(len(sample.rollouts), 'text')} each after the same prompts of {sample.task.name}/{how.split}, "
+        f"temperature {how.temperature:g}, {', '.join(manner)}."
     )
 
 
