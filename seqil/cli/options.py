@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, check_known
 from ..errors.command_line import run_command
 from . import together
 from .described import Explained
@@ -26,8 +26,12 @@ app = typer.Typer(
 _INSTALLED = entry_points()
 
 
+def _ids(kind: str) -> list[str]:
+    return sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")})
+
+
 def _known(kind: str) -> str:
-    return ", ".join(sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")}))
+    return ", ".join(_ids(kind))
 
 
 def parse_path(text: str) -> Path:
@@ -37,9 +41,28 @@ def parse_path(text: str) -> Path:
     return Path(text)
 
 
+def there(paths: Any) -> Any:
+    """Refuse a run that is not there at all before anything heavy is imported."""
+    for path in paths if isinstance(paths, list | tuple) else [paths]:
+        if not path.exists():
+            raise InvalidInputError(f"{path} is not the folder of a run: there is no such folder")
+    return paths
+
+
+def _check_installed(kind: str, name: str) -> None:
+    """The same of ids; a name of a file is looked at later."""
+    if ":" not in name and not name.endswith(".py"):
+        check_known(kind, name, _ids(f"{kind}s"))
+
+
 Run = Annotated[
     Path,
-    typer.Argument(help="Folder of a run, as written by `seqil train --out`.", parser=parse_path, show_default=False),
+    typer.Argument(
+        help="Folder of a run, as written by `seqil train --out`.",
+        parser=parse_path,
+        callback=there,
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is random.")]
 Temperature = Annotated[
@@ -170,6 +193,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train an agent on a task."""
+    _check_installed("agent", agent)
+    _check_installed("task", task)
     from . import commands
 
     commands.quiet()

@@ -129,6 +129,7 @@ def test_a_bar_fits_and_says_where_it_is(width):
 )
 def test_a_file_of_another_form_than_its_name_says(tmp_path, monkeypatch, capsys, option, command_, culprit):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
     refused(monkeypatch, capsys, [command_, "run", option, culprit.split()[1].rstrip(":")], culprit)
 
 

@@ -154,10 +154,10 @@ def test_noise_of_the_model_is_paid_for(monkeypatch):
 def test_a_row_per_arm_and_decoding_with_marks_where_pairs_differ():
     head, *rows = tables.table(Results(STUDY, synthetic(STUDY)), PLACE)
     assert [row[0] for row in rows] == list(STUDY.rows)
-    success = dict(zip(STUDY.rows, (row[head.index("success")] for row in rows), strict=True))
+    success = dict(zip(STUDY.rows, (row[head.index("↑ success")] for row in rows), strict=True))
     assert success["MLE"] == "0.200±0.025"  # 4.303 * .01 / sqrt(3), Student's t over three seeds
     assert success["MLE, greedy"] == "0.300±0.025 ✓"
-    assert [row[head.index("hazard")][-1] for row in rows[:2]] == ["5", "✓"]
+    assert [row[head.index("↓ hazard")][-1] for row in rows[:2]] == ["5", "✓"]
     assert [row[head.index("training (s)")] for row in rows] == ["1"] * 5
 
 

@@ -74,7 +74,7 @@ def test_a_registered_metric_is_in_records_tables_marks_correlations_sentences_a
             del sample["estimates"]["hazard"]
     results = Results(STUDY, records)
     head, *_ = tables.table(results, PLACE)
-    assert head[1] == "blandness"
+    assert head[1] == "↓ blandness"
     assert marks(results, PLACE)["MLE, greedy", "blandness"] == "✗"
     assert BLANDNESS in qualities()
     assert "lower is better" in answers(results)[0]

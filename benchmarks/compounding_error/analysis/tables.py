@@ -42,7 +42,7 @@ def plus_minus(e: Estimate) -> str:
 def _number(x: float, digits: int) -> str:
     if math.isnan(x):
         return "–"
-    return f"{x:.{digits}f}" if math.isfinite(x) else "∞" if x > 0 else "-∞"
+    return f"{x:z.{digits}f}" if math.isfinite(x) else "∞" if x > 0 else "-∞"
 
 
 def _digits(e: Estimate) -> int:
@@ -64,7 +64,7 @@ def side_by_side(results: Results, place: Place, show: Show) -> Table:
     runs = results.runs(place)
     return [
         ["", *runs],
-        *([m.title, *(_cell(estimate(found, m.name), show) for found in runs.values())] for m in measured(runs)),
+        *([headed(m), *(_cell(estimate(found, m.name), show) for found in runs.values())] for m in measured(runs)),
         *([title, *map(cost, runs.values())] for title, cost in COSTS.items()),
     ]
 
@@ -80,7 +80,7 @@ def one_below_the_other(results: Results, place: Place) -> Table:
     narrow = [m for m in known if m.in_place_of not in {other.name for other in known}]
     before, after = ([m for m in narrow if (m.group == "further") == late] for late in (False, True))
     return [
-        ["", *(m.title for m in before), *COSTS, *(m.title for m in after)],
+        ["", *map(headed, before), *COSTS, *map(headed, after)],
         *(
             [
                 *(name, *(cell(name, metric.name) for metric in before)),
@@ -89,6 +89,17 @@ def one_below_the_other(results: Results, place: Place) -> Table:
             for name, found in runs.items()
         ),
     ]
+
+
+def headed(metric: Metric) -> str:
+    """The title of a metric, after an arrow the way that is better."""
+    return f"{metric.arrow} {metric.title}".strip()
+
+
+def glossary(results: Results, place: Place) -> Table:
+    """What the numbers of the table are: header and rows."""
+    known = measured(results.runs(place))
+    return [["", "unit", "what it is"], *([headed(m), m.unit, m.about] for m in known)]
 
 
 def caption(results: Results) -> str:
@@ -102,7 +113,7 @@ def caption(results: Results) -> str:
         else "sequences, seeds pooled, where a row has fewer than three"
     )
     seeds = "1 seed" if most == 1 else f"{few} seeds" if few == most else f"{few} to {most} seeds"
-    text = f"{seeds}, 95 % intervals over {over}."
+    text = f"{seeds}, 95 % intervals over {over}. An arrow points the way that is better."
     if many(results.study):
         text += (
             f" {BETTER} better and {WORSE} worse than {results.study.rows[0]} at 5 %, two-sided: t tests paired by "

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqil.errors import MissingExtraError
 
-from ..analysis.contrasts import BETTER, WORSE, marks, tested_metrics
+from ..analysis.contrasts import BETTER, marks, tested_metrics
 from ..analysis.correlation import family
 from ..analysis.results import Results, estimate, next_run
 from ..running.records import Record
@@ -124,7 +124,9 @@ def _interval_per_row(
         colour = (GOOD if mark == BETTER else BAD) if mark else INK
         values = [float(r["estimates"][metric]["value"]) for r in found]
         axes.plot([e.low, e.high], [y, y], color=colour, lw=1.6, solid_capstyle="butt")
-        axes.plot(e.value, y, {BETTER: "^", WORSE: "v"}.get(mark, "o"), color=colour, ms=5)
+        axes.plot(e.value, y, "o", color=colour, ms=5)
+        if mark:
+            axes.annotate(mark, (e.value, y), (0, 4), textcoords="offset points", color=colour, ha="center", fontsize=8)
         axes.plot(next_run(values), [y, y], color=colour, lw=0.7, alpha=0.6, ls=":")
         axes.plot(values, [y] * len(found), "|", color=colour, ms=7, mew=1)
         if e.value == float("inf"):

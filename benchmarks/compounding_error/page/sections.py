@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..analysis.contrasts import FEWEST
+from ..analysis.contrasts import BETTER, FEWEST, WORSE, marks
 from ..analysis.results import Results
-from ..analysis.tables import about, caption, table
+from ..analysis.tables import about, caption, glossary, table
 from ..hypotheses.claims import FAILS, HOLDS, UNDECIDED, verdicts
-from ..study import Section, Study
+from ..study import Place, Section, Study
 from . import markup, statistics_sections
 from .markup import Drawings, escaped, figure, heading, note
 from .panels import PANELS
@@ -31,11 +31,16 @@ def main_tables(results: Results, drawings: Drawings) -> str:
                 drawings,
                 place.name,
                 f"Every row on {place.name}: mean, 95 % interval, the seeds one by one, dotted where one run more "
-                "would lie; "
-                f"▲ better and ▼ worse than {results.study.rows[0]}",
+                f"would lie{_marked(results, place)}.",
             ),
+            markup.folded("What each number is", markup.table(glossary(results, place))),
         ]
     return "".join(parts)
+
+
+def _marked(results: Results, place: Place) -> str:
+    found = marks(results, place)
+    return f"; {BETTER} better and {WORSE} worse than {results.study.rows[0]}" if any(found.values()) else ""
 
 
 def panels(*names: str) -> Callable[[Results, Drawings], str]:

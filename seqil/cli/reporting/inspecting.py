@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, parse_path
+from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, parse_path, there
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,11 @@ def evaluate(
 def inspect(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Folders of runs of one task; the others are compared with the first.", parser=parse_path),
+        typer.Argument(
+            help="Folders of runs of one task; the others are compared with the first.",
+            parser=parse_path,
+            callback=there,
+        ),
     ],
     n: Annotated[
         int, typer.Option("-n", "--number", min=2, max=100_000, help="Number of texts that each writes.")
