@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from command_line import SMALL, refused
 from seqil.cli.options import main
 from seqil.cli.reporting.inspecting import sparkline
 from seqil.cli.reporting.inspection import Sampling, comparison_table, inspected, settings_table
+from seqil.errors import InvalidInputError
 
 
 def typed(*arguments):
@@ -38,7 +40,7 @@ HOW = Sampling(n=20, split="test", temperature=1.0, rules=(), max_actions=None, 
 
 def test_settings_are_those_that_differ(runs):
     head, *rows = settings_table(inspected(runs, HOW))
-    assert head == ["setting", *map(str, runs)]
+    assert head == ["setting", "one", "two"]
     expected = {"backspace": ["True", "False"], "noise_rate": ["0.3", "0.05"], "seed": ["0", "1"]}
     assert {name: cells for name, *cells in rows} == expected
     alone = {name: cells[0] for name, *cells in settings_table(inspected(runs[:1], HOW))[1:]}
@@ -46,15 +48,24 @@ def test_settings_are_those_that_differ(runs):
     assert "seed" not in alone  # which is the default
 
 
+def test_runs_of_one_name_are_told_apart_by_their_paths(runs, tmp_path):
+    (tmp_path / "one").symlink_to(runs[1])
+    shutil.copytree(runs[0], tmp_path / "two")
+    named = [run.name for run in inspected([runs[1], tmp_path / "two"], HOW)]
+    assert named == [str(runs[1]), str(tmp_path / "two")]
+    with pytest.raises(InvalidInputError, match="a run is named twice"):
+        inspected([runs[1], tmp_path / "one"], HOW)
+
+
 def test_texts_are_compared_one_by_one(runs):
     one, two = inspected(runs, HOW)
     table = {row[0]: row for row in comparison_table([one, two])}
     gaps = (two.sample.cost.actions - one.sample.cost.actions).astype(float)
     assert gaps.any()
-    value = float(re.match(r"(\S+) \[", table["actions"][1])[1])
+    value = float(re.match(r"(\S+) \[", table["actions, actions per text ↓"][1])[1])
     assert value == pytest.approx(gaps.mean(), rel=1e-3)
     half = 2.0930 * gaps.std(ddof=1) / np.sqrt(20)  # Student's t at 19
-    low, high = map(float, re.search(r"\[(.+), (.+)\]", table["actions"][1]).groups())
+    low, high = map(float, re.search(r"\[(.+), (.+)\]", table["actions, actions per text ↓"][1]).groups())
     assert (low, high) == pytest.approx((gaps.mean() - half, gaps.mean() + half), rel=1e-2)
     assert comparison_table([one]) == []
 

@@ -43,7 +43,7 @@ class Inspected:
     """One run.
 
     Attributes:
-        name: its folder, as it was given.
+        name: of its folder; the path as it was given where two folders have one name.
         settings: flat, as in its `settings.json`.
         updates: of the weights that wrote the sample.
         log: its lines of metrics.
@@ -101,10 +101,14 @@ def inspected(folders: Sequence[Path], how: Sampling) -> list[Inspected]:
             raise InvalidInputError(
                 f"{folder} is of task {_task(*task)}, {folders[0]} of {_task(*tasks[0])}; inspect runs of one task"
             )
-    return [_inspected(folder, *one, how) for folder, one in zip(folders, opened, strict=True)]
+    short = {folder.resolve().name for folder in folders}
+    names = [folder.resolve().name if len(short) == len(folders) else str(folder) for folder in folders]
+    return [_inspected(n, f, *one, how) for n, f, one in zip(names, folders, opened, strict=True)]
 
 
-def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, updates: int, how: Sampling) -> Inspected:
+def _inspected(
+    name: str, folder: Path, policy: Any, settings: Settings, task: Task, updates: int, how: Sampling
+) -> Inspected:
     n = task.at_most(how.n, how.split)
     if n < MEASURED:
         raise InvalidInputError(
@@ -118,7 +122,7 @@ def _inspected(folder: Path, policy: Any, settings: Settings, task: Task, update
     measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, known_metrics.metrics())
     sample = Sample.of(task, policy, demonstrations, found.trajectories, found.cost)
     log = _log(RunFolder(folder).metrics)
-    return Inspected(str(folder), settings.to_json(), updates, log, found, sample, measured)
+    return Inspected(name, settings.to_json(), updates, log, found, sample, measured)
 
 
 # -- tables: a header and rows --------------------------------------------------------------------------
@@ -151,20 +155,20 @@ def costs_table(runs: Sequence[Inspected]) -> Rows:
 def evaluation_table(runs: Sequence[Inspected]) -> Rows:
     """Every metric with its interval, its unit and which way is better."""
     known = [one for one in known_metrics.metrics() if any(one.name in run.measured for run in runs)]
-    return [["metric", *(run.name for run in runs), "unit, which way is better"]] + [
-        [one.title, *(estimate(run.measured.get(one.name)) for run in runs), f"{one.unit} {one.arrow}".strip()]
+    return [["metric, unit, which way is better", *(run.name for run in runs)]] + [
+        [f"{one.title}, {one.unit} {one.arrow}".strip(), *(estimate(run.measured.get(one.name)) for run in runs)]
         for one in known
     ]
 
 
 def comparison_table(runs: Sequence[Inspected]) -> Rows:
     """Every run with the first, text by text, on the numbers that single texts have; empty of one run."""
-    rows = [[f"less {runs[0].name}", *(run.name for run in runs[1:]), "unit, which way is better"]]
+    rows = [["difference, unit, which way is better", *(f"{run.name} less {runs[0].name}" for run in runs[1:])]]
     for title, unit, values in PER_TEXT:
         found = [values(run.sample) for run in runs]
         if len(runs) > 1 and all(one is not None for one in found):
             pairs = [compared(one, found[0]) for one in found[1:]]
-            rows.append([title, *(f"{estimate(c.effect)}, p {_p(c.p)}" for c in pairs), unit])
+            rows.append([f"{title}, {unit}", *(f"{estimate(c.effect)}, p {_p(c.p)}" for c in pairs)])
     return rows if len(rows) > 1 else []
 
 
