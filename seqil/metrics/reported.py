@@ -17,12 +17,12 @@ from ..errors import InvalidInputError
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
-from ..statistics.comparison import hazard_ratio
+from ..statistics.comparison import hazard_ratio, share_difference
 from ..statistics.estimates import Estimate, mean, proportion, quotient, ratio
 from .costs import Cost
 from .deletions import Backspaces, repetition_rate
 from .distances import excess_accumulated_error
-from .entries import Metric, by_difference, by_ratio
+from .entries import Metric, by_ratio
 from .lifetimes import Floats, hazard
 from .positions import Steps, along, nats_per_token, negative_log_likelihood, rare_tokens
 from .samples import Sample
@@ -147,7 +147,7 @@ METRICS: tuple[Metric, ...] = (
         "share of texts",
         ("success",),
         "higher",
-        by_difference,
+        share_difference,
         "quality",
         scale="counts",
     ),

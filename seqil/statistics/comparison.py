@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,11 +26,14 @@ class Comparison:
         effect: ours minus theirs, or ours over theirs.
         neutral: the effect of equal arms: 0 or 1.
         gaps: of every seed, on the scale of the test: differences, or logarithms of ratios.
+        spread: standard deviation of a gap by the counts of its runs alone, which stands in where all gaps are equal
+            and tell of none; NaN where nothing is counted.
     """
 
     effect: Estimate
     neutral: float
     gaps: tuple[float, ...]
+    spread: float = math.nan
 
     @property
     def p(self) -> float:
@@ -39,11 +42,11 @@ class Comparison:
 
     def below(self, bound: float) -> float:
         """One-sided p-value for an effect below a bound, of non-inferiority where the bound is a margin; or NaN."""
-        return _p_value(np.array(self.gaps) - self._scaled(bound))
+        return _p_value(np.array(self.gaps) - self._scaled(bound), self.spread)
 
     def above(self, bound: float) -> float:
         """One-sided p-value for an effect above a bound, or NaN."""
-        return _p_value(self._scaled(bound) - np.array(self.gaps))
+        return _p_value(self._scaled(bound) - np.array(self.gaps), self.spread)
 
     def within(self, low: float, high: float) -> float:
         """p-value for an effect between two bounds: both one-sided tests (Schuirmann 1987), or NaN."""
@@ -78,6 +81,27 @@ def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float
     with np.errstate(invalid="ignore"):  # inf - inf: no interval
         gaps = a - b
     return Comparison(mean(gaps, "seeds"), 0.0, tuple(gaps.tolist()))
+
+
+def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
+    """Ours minus theirs of shares that are counts, seed by seed, as `paired_difference`.
+
+    Where all seeds have the same difference, such as 0 of 300 against 300 of 300 in each, the t test has no spread to
+    go by; that of the counts stands in, with half a text added to either side so that it is never 0.
+
+    Args:
+        ours, theirs: one estimate per seed, as `statistics.proportion` gives: successes are `value * n`.
+    """
+    found = paired_difference([e.value for e in ours], [e.value for e in theirs])
+    counts = np.array([[e.value * e.n, e.n] for e in (*ours, *theirs)], dtype=np.float64)
+    q = (counts[:, 0] + 0.5) / (counts[:, 1] + 1)
+    spread = float(np.sqrt(2 * (q * (1 - q) / counts[:, 1]).mean()))
+    if len(found.gaps) > 1 and _are_equal(np.array(found.gaps)):
+        effect = found.effect
+        half = _t_quantile(len(found.gaps) - 1) * spread / math.sqrt(len(found.gaps))
+        low, high = max(effect.value - half, -1.0), min(effect.value + half, 1.0)
+        found = replace(found, effect=replace(effect, low=low, high=high))
+    return replace(found, spread=spread)
 
 
 def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
@@ -117,13 +141,28 @@ def _pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndar
     return a, b
 
 
-def _p_value(gaps: np.ndarray) -> float:
-    """One-sided, of a mean below 0: by the t test, or the sign test where all gaps are equal and tell of no spread."""
+def _are_equal(gaps: np.ndarray) -> bool:
+    return bool(np.ptp(gaps) <= _DUST * np.abs(gaps).max())
+
+
+def _t_quantile(df: int) -> float:
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, df))
+
+
+def _p_value(gaps: np.ndarray, counted: float) -> float:
+    """One-sided, of a mean below 0, by the t test.
+
+    Where all gaps are equal and tell of no spread it is that of the counts; where there are none, the sign test.
+    """
     from scipy import stats
 
     n = len(gaps)
     if n < 2 or not np.isfinite(gaps).all():
         return math.nan
-    if np.ptp(gaps) <= _DUST * np.abs(gaps).max():
+    equal = _are_equal(gaps)
+    if equal and math.isnan(counted):
         return 0.5 if gaps[0] == 0 else abs(float(gaps[0] > 0) - 0.5**n)
-    return float(stats.t.cdf(gaps.mean() / gaps.std(ddof=1) * math.sqrt(n), n - 1))
+    spread = counted if equal else gaps.std(ddof=1)
+    return float(stats.t.cdf(gaps.mean() / spread * math.sqrt(n), n - 1))

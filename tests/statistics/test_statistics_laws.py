@@ -216,6 +216,38 @@ def test_equal_values_are_no_difference_and_infinite_ones_no_test():
         comparison.paired_difference([1.0], [2.0, 3.0])
 
 
+def _shares(counts, n):
+    return [statistics.proportion(k, n, "sequences") for k in counts]
+
+
+def test_shares_without_a_spread_are_told_apart_by_their_counts():
+    all_of_them = comparison.share_difference(_shares([300] * 3, 300), _shares([0] * 3, 300))
+    q = 0.5 / 301
+    se = math.sqrt(2 * q * (1 - q) / 300 / 3)
+    assert all_of_them.p == pytest.approx(2 * stats.t.sf(1 / se, 2))
+    assert all_of_them.p < 1e-3
+    assert (all_of_them.effect.value, all_of_them.effect.high) == (1.0, 1.0)
+    assert all_of_them.effect.low == pytest.approx(1 - stats.t.ppf(0.975, 2) * se)
+    none = comparison.share_difference(_shares([0] * 3, 300), _shares([0] * 3, 300))
+    assert none.p == 1.0
+    assert none.below(0.1) < 0.001 < 0.1 < none.below(0.002)
+    assert comparison.share_difference(_shares([4] * 3, 300), _shares([3] * 3, 300)).p > 0.3
+    ours, theirs = _shares([10, 20, 40], 300), _shares([30, 30, 35], 300)
+    plain = comparison.paired_difference([e.value for e in ours], [e.value for e in theirs])
+    counted = comparison.share_difference(ours, theirs)
+    assert (counted.p, counted.effect) == (plain.p, plain.effect)
+    assert math.isnan(comparison.share_difference(_shares([1], 9), _shares([2], 9)).p)
+
+
+def test_equal_shares_differ_no_more_often_than_they_may():
+    """Rare successes, whose gaps are often alike: 5 % of studies of three seeds at most, by simulation."""
+    g = np.random.default_rng(0)
+    for share, n in ((0.003, 300), (0.02, 50), (0.5, 20)):
+        drawn = g.binomial(n, share, size=(1500, 2, 3))
+        told = [comparison.share_difference(_shares(a, n), _shares(b, n)).p < 0.05 for a, b in drawn]
+        assert np.mean(told) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1500)
+
+
 def test_half_an_error_stands_for_none():
     few = [statistics.proportion(e, 100, "tokens") for e in (0, 1, 2)]
     more = [statistics.proportion(e, 100, "tokens") for e in (3, 4, 5)]
