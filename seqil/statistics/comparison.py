@@ -93,9 +93,9 @@ def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Co
         ours, theirs: one estimate per seed, as `statistics.proportion` gives: successes are `value * n`.
     """
     found = paired_difference([e.value for e in ours], [e.value for e in theirs])
-    counts = np.array([[e.value * e.n, e.n] for e in (*ours, *theirs)], dtype=np.float64)
-    q = (counts[:, 0] + 0.5) / (counts[:, 1] + 1)
-    spread = float(np.sqrt(2 * (q * (1 - q) / counts[:, 1]).mean()))
+    share, n = np.array([[min(max(e.value, 0.0), 1.0), e.n] for e in (*ours, *theirs)], dtype=np.float64).T
+    q = (share * n + 0.5) / (n + 1)
+    spread = float(np.sqrt(2 * (q * (1 - q) / n).mean()))
     if len(found.gaps) > 1 and _are_equal(np.array(found.gaps)):
         effect = found.effect
         half = _t_quantile(len(found.gaps) - 1) * spread / math.sqrt(len(found.gaps))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 GOOD, BAD = "#0072b2", "#d55e00"  # readable on white and on black
 _COLUMNS = 3
 _SCALE = 1.6  # of figures on the page
+_LETTER, _LINE = 5.0, 10.0  # of a label, in pixels of the figure
 
 
 def canvas(**options: Any) -> Any:
@@ -136,6 +138,19 @@ def _interval_per_row(
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
+
+
+def label(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
+    """Names beside points, one below the other where points are too near for them."""
+    taken: list[tuple[float, float, float]] = []
+    for name, x, y in sorted(points, key=lambda point: (-point[2], point[1])):
+        (left, height), long = axes.transData.transform((x, y)), _LETTER * len(name)
+        low = height
+        while near := [b for a, e, b in taken if a < left + long and left < e and abs(b - low) < _LINE]:
+            low = min(near) - _LINE
+        taken.append((left, left + long, low))
+        points_lower = (low - height) * 72 / axes.figure.dpi
+        axes.annotate(name, (x, y), (6, points_lower - 2), textcoords="offset points", color=INK, fontsize=6)
 
 
 def plain(axes: Any) -> None:
