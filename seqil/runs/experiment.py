@@ -188,7 +188,9 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
         model = small_gpt2(vocabulary.size, vocabulary.eos, cells, s.layers, s.width, s.heads, seed)
     if s.lora is not None:
         if s.path is None:
-            raise InvalidInputError("lora adapts a model that was trained before; give its folder as model")
+            raise InvalidInputError(
+                "lora adapts a model that was trained before; give its folder as model (--model FOLDER)"
+            )
         with seeded(seed):
             model = with_lora(model, s.lora)
     row = cast("Choice", s.backspace_row)

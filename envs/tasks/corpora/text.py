@@ -75,7 +75,10 @@ class Text(ExcerptTask):
         _check_completions(str(path), corpus.documents, max_length)
         self.windows = Windows.of_documents(self.name, self.vocabulary, prompt_length, max_length, corpus)
         if not len(self.windows.places):
-            raise InvalidInputError(f"{path} holds no window of {prompt_length} + {max_length} tokens; give more text")
+            raise InvalidInputError(
+                f"{path} holds no window of {prompt_length} + {max_length} tokens; give more text, or take smaller "
+                "windows by prompt_length and max_length"
+            )
         self.max_length, self.min_length = max_length, self.windows.min_length
 
     def encode(self, text: str) -> list[int]:
