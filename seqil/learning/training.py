@@ -94,7 +94,7 @@ class Training:
         demonstrations: the data.
         generator: a CPU generator, the only source of randomness: data order, corruption, rollouts, dropout.
         batch_size: demonstrations per update; of rollouts from the buffer the agent's `rollout_share` of that.
-        corrupt: what is done to each batch of demonstrations, afresh.
+        corrupt: what is done to each batch of demonstrations, afresh; it returns as many.
         sampling: how rollouts are collected while the agent needs them.
         average: decay of an exponential moving average of the weights, 0.999 say; None: no average.
         microbatch: demonstrations (with their rollouts) that are differentiated at once; None: all of the batch. Loss
@@ -226,7 +226,7 @@ class Training:
         rows = self._order[self._next : self._next + self.batch_size]
         self._next += self.batch_size
         chosen = self.demonstrations.select(rows)
-        return chosen if self.corrupt is None else _corrupted(self.corrupt(chosen, self.generator))
+        return chosen if self.corrupt is None else _corrupted(self.corrupt(chosen, self.generator), len(chosen))
 
     def _next_rollouts(self, data: Trajectories) -> Trajectories:
         if self.agent.fresh:
@@ -334,7 +334,9 @@ def _copied(state: dict[str, Any]) -> dict[str, Any]:
     return copied
 
 
-def _corrupted(found: Any) -> Trajectories:
+def _corrupted(found: Any, number: int) -> Trajectories:
     if not isinstance(found, Trajectories):
         raise InvalidInputError(f"Training: corrupt returned {found!r:.60}; return seqil.Trajectories")
+    if len(found) != number:
+        raise InvalidInputError(f"Training: corrupt made {len(found)} texts of {number}; return one for each")
     return found

@@ -52,6 +52,7 @@ CASES = {
     "mistype: noise='uniform' is not a seqil.Noise": lambda: noised("uniform"),
     "mistype: trajectories=[[1]] is not a seqil.Trajectories": lambda: mistype(V, [[1]], 0.5, noise.uniform(V), g()),
     "Training: corrupt returned None; return seqil.Traj": lambda: trained(corrupt=lambda t, g: None),
+    "texts of 4; return one for each": lambda: trained(corrupt=lambda t, g: t.select(slice(0, 1))),
     "Training: corrupt is not a function of demonstrations and a gen": lambda: trained(corrupt=lambda t: t),
     "Training: corrupt='x' is not a function": lambda: trained(corrupt="x"),
     "Training: sampling=3 is not a seqil.Sampling or None": lambda: trained(sampling=3),
