@@ -96,7 +96,7 @@ def _place(horizon: int, noise: float) -> Place:
         **{"task": Lock, "task_options": {"horizon": horizon, "noise": noise}, "learning_rate": 6e-3, "width": 32},
         **{"demonstrations": _TEXTS, "noise": "none"},
     }
-    name = f"lock-{horizon}" + ("" if noise else ", no noise")
+    name = f"lock-{horizon}" + ("" if noise else "-clean")
     return Place(
         name, settings, _CELLS_PER_PLACE * horizon, samples=400, error="a bit that the lock does not have there"
     )
