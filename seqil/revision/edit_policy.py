@@ -1,4 +1,4 @@
-"""A policy of edits over any masked language model (ICE, Schwarzer et al., arXiv 2303.04562)."""
+"""A policy of edits over any masked language model (ICE, Padmakumar et al., arXiv 2303.04562)."""
 
 from __future__ import annotations
 
