@@ -77,7 +77,7 @@ MEMORY_PLACES = Study(
     "Where does a memory help?",
     (replace(MLE, decodings=(MIN_P,)), *map(cloned, ("prefix", "tried", "history"))),
     (
-        *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (2, 8)),
+        *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (3, 8)),
         _answered("chains-2x2", "chains", 200, links=2, delay=2),
         _answered("star", "star", 60, arms=2, length=2),
         *_ONE_ANSWER,
