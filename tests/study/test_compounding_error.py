@@ -1,10 +1,12 @@
 """The studies: what decides a cell, what survives a crash, and tables that are made of records alone."""
 
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 from small_studies import ARM, PLACE, SMALL, STUDY, synthetic
 
@@ -259,3 +261,15 @@ def test_no_error_is_promised_where_none_is_defined():
         for place in study.places:
             if place.settings["task"] == "ngram":
                 assert "not defined" in place.error
+
+
+@pytest.mark.parametrize("name", ["memory", "agents", "quick"])
+def test_no_number_of_a_table_is_cut(name):
+    results = Results(PRESETS[name], read(RESULTS / name / "results.jsonl"))
+    out = io.StringIO()
+    tables.show(results, Console(file=out, width=60 if name != "quick" else 100))
+    shown = out.getvalue()
+    assert "…" not in shown
+    for place in results.places:
+        for row in tables.table(results, place, tables.plus_minus)[1:]:
+            assert all(cell in shown for cell in row[1:])

@@ -20,6 +20,7 @@ from .in_a_sentence import answers
 from .results import Results, estimate
 
 WIDTH, _WIDE = 100, 200
+_NAMES = 40  # of the arms; longer ones are broken
 
 Show = Callable[[Estimate], str]
 Table = list[list[str]]
@@ -152,21 +153,31 @@ def markdown_table(results: Results, place: Place) -> str:
 
 def show(results: Results, console: Console) -> None:
     """All tables, for a terminal."""
+    tables = [(place, table(results, place, plus_minus)) for place in results.places]
     if many(results.study):  # a row per arm needs more than a narrow window has: it may break lines
-        console = Console(file=console.file, width=max(console.width, _WIDE), highlight=False)
+        needed = max((_NAMES + sum(w + 2 for w in _widths(rows)[1:]) for _, rows in tables), default=0)
+        console = Console(file=console.file, width=max(console.width, _WIDE, needed), highlight=False)
     for sentence in opening(results):
         console.print(sentence)
-    for place in results.places:
-        rows = table(results, place, plus_minus)
+    for place, rows in tables:
         shown = Grid(title=place.name, box=None, title_justify="left")
-        for i, head in enumerate(rows[0]):
-            shown.add_column(head, justify="right" if i else "left")
+        for i, (head, width) in enumerate(zip(rows[0], _widths(rows), strict=True)):
+            shown.add_column(
+                head,
+                justify="right" if i else "left",
+                min_width=width if i else min(width, _NAMES) * many(results.study),
+            )
         for cells in rows[1:]:
             shown.add_row(*cells)
         console.print()
         console.print(shown)
         console.print(about(results, place))
     console.print(f"\n{caption(results)}")
+
+
+def _widths(rows: Table) -> list[int]:
+    """Of the columns, below their heads, which may be broken as numbers may not."""
+    return [max(map(len, column), default=0) for column in zip(*rows[1:], strict=True)] or [0] * len(rows[0])
 
 
 def measured(runs: dict[str, list[Record]]) -> list[Metric]:
