@@ -155,18 +155,17 @@ def show(results: Results, console: Console) -> None:
     """All tables, for a terminal."""
     tables = [(place, table(results, place, plus_minus)) for place in results.places]
     if many(results.study):  # a row per arm needs more than a narrow window has: it may break lines
-        needed = max((_NAMES + sum(w + 2 for w in _widths(rows)[1:]) for _, rows in tables), default=0)
+        needed = max((_NAMES + sum(w + 3 for w in _widths(rows)[1:]) for _, rows in tables), default=0)
         console = Console(file=console.file, width=max(console.width, _WIDE, needed), highlight=False)
     for sentence in opening(results):
         console.print(sentence)
     for place, rows in tables:
         shown = Grid(title=place.name, box=None, title_justify="left")
         for i, (head, width) in enumerate(zip(rows[0], _widths(rows), strict=True)):
-            shown.add_column(
-                head,
-                justify="right" if i else "left",
-                min_width=width if i else min(width, _NAMES) * many(results.study),
-            )
+            if i:
+                shown.add_column(head, justify="right", min_width=width)
+            else:
+                shown.add_column(head, width=min(width, _NAMES) if many(results.study) else None)
         for cells in rows[1:]:
             shown.add_row(*cells)
         console.print()
@@ -176,8 +175,10 @@ def show(results: Results, console: Console) -> None:
 
 
 def _widths(rows: Table) -> list[int]:
-    """Of the columns, below their heads, which may be broken as numbers may not."""
-    return [max(map(len, column), default=0) for column in zip(*rows[1:], strict=True)] or [0] * len(rows[0])
+    """Of the columns, so that no number is broken; a head may be, between its words."""
+    head, *body = rows
+    words = (max(map(len, title.split()), default=0) for title in head)
+    return [max(word, *(len(row[i]) for row in body)) if body else word for i, word in enumerate(words)]
 
 
 def measured(runs: dict[str, list[Record]]) -> list[Metric]:
