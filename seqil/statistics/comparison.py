@@ -86,8 +86,9 @@ def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float
 def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
     """Ours minus theirs of shares that are counts, seed by seed, as `paired_difference`.
 
-    Where all seeds have the same difference, such as 0 of 300 against 300 of 300 in each, the t test has no spread to
-    go by; that of the counts stands in, with half a text added to either side so that it is never 0.
+    Where all seeds have the same difference that is not 0, such as 0 of 300 against 300 of 300 in each, the t test has
+    no spread to go by; that of the counts stands in, with half a text added to either side so that it is never 0. Of
+    equal arms the counts say nothing: all of them may be at a floor, or one law of a run may decide all of its texts.
 
     Args:
         ours, theirs: one estimate per seed, as `statistics.proportion` gives: successes are `value * n`.
@@ -96,7 +97,9 @@ def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Co
     share, n = np.array([[min(max(e.value, 0.0), 1.0), e.n] for e in (*ours, *theirs)], dtype=np.float64).T
     q = (share * n + 0.5) / (n + 1)
     spread = float(np.sqrt(2 * (q * (1 - q) / n).mean()))
-    if len(found.gaps) > 1 and _are_equal(np.array(found.gaps)):
+    if len(found.gaps) < 2 or not any(found.gaps):
+        return found
+    if _are_equal(np.array(found.gaps)):
         effect = found.effect
         half = _t_quantile(len(found.gaps) - 1) * spread / math.sqrt(len(found.gaps))
         low, high = max(effect.value - half, -1.0), min(effect.value + half, 1.0)

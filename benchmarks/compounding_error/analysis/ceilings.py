@@ -15,6 +15,7 @@ from torch import Tensor
 from envs.tasks import Dyck, Potentials, Sudoku4
 from envs.tasks.answers.sudoku4 import BLANK, DIGITS
 from envs.tasks.base.markov import MarkovTask
+from envs.tasks.grammars.potentials import ABOVE
 from seqil import Task
 from seqil.mdp.prefix import start
 from seqil.metrics import Floats
@@ -143,6 +144,34 @@ def walked(length: int, actions: int) -> tuple[float, float]:
         after[-1] += depth[-1]
         depth = after
     return float(depth[-1]), float(spent)
+
+
+def climbed(task: Potentials, edits: int, candidates: int, keep: bool, texts: int = 10 * _TEXTS) -> Estimate:
+    """Right texts where nobody learned anything: substitutions at random, each the best of some by the attribute.
+
+    Args:
+        task: says what a text is worth.
+        edits: per text, which begins at random.
+        candidates: drawn for each edit, alike among all that change something.
+        keep: whether a text stays as it is where none of them is better.
+        texts: of the sample.
+    """
+    g = np.random.default_rng(0)
+    size, n, rows = len(task.weights), task.max_length, np.arange(texts)
+    text, W = g.integers(size, size=(texts, n)), task.weights
+    worth = W[text[:, :-1], text[:, 1:]].sum(1)
+    for _ in range(edits):
+        place = g.integers(n, size=(candidates, texts))
+        token = (text[rows, place] + g.integers(1, size, size=(candidates, texts))) % size
+        tried = np.repeat(text[None], candidates, 0)
+        np.put_along_axis(tried, place[..., None], token[..., None], 2)
+        values = W[tried[..., :-1], tried[..., 1:]].sum(-1)
+        best = values.argmax(0)
+        better = values[best, rows] > worth if keep else np.ones(texts, dtype=bool)
+        text = np.where(better[:, None], tried[best, rows], text)
+        worth = np.where(better, values[best, rows], worth)
+    right = int(((worth - task.mean) / task.deviation > task.edge + ABOVE).sum())
+    return proportion(right, texts, "sequences")
 
 
 def beyond(task: Potentials, draws: int) -> float:

@@ -273,7 +273,23 @@ def markdown(statements: list[Statement], load: Load) -> str:
         f"adjusted by Holm's method for the {number} of them; of `not higher` and `not lower` it is that of a gap as "
         "large as the margin; of what is undecided that of no difference. Intervals are of 95 % each."
     )
+    weak = [one.id for one in _borderline(statements, load)]
+    if weak:
+        said += (
+            " The undecided are not counted there; if they are, as in a family that was fixed beforehand, these are "
+            f"above 5 %, and borderline: {', '.join(f'`{name}`' for name in weak)}."
+        )
     return "\n\n".join(("# Claims", said, "\n".join((_HEAD, "|---" * 8 + "|", *rows)))) + "\n"
+
+
+def _borderline(statements: list[Statement], load: Load) -> list[Statement]:
+    """Claims of a difference that hold only because what is undecided is not counted among the tests."""
+    raw = {(one, path): _tested(one, path, load) for one in statements for path in one.controls}
+    family = [test for test in raw if test[0].direction in (*_SHOWN, "undecided")]
+    p_values = [raw[test] / (1 if test[0].direction in _SHOWN else 2) for test in family]  # all of them one-sided
+    adjusted = dict(zip(family, holm(p_values), strict=True))
+    found = {one: None for (one, _), p in adjusted.items() if one.direction in _SHOWN and p >= _LEVEL}
+    return list(found)
 
 
 def _row(one: Statement, load: Load, p: float) -> str:
@@ -282,7 +298,7 @@ def _row(one: Statement, load: Load, p: float) -> str:
     budgets = sorted({budget for side in (ours, theirs) if (budget := side.budget)})
     direction = one.direction + (f" by {one.margin:g}" if one.margin else "")
     cells = (
-        one.says,
+        f"`{one.id}` {one.says}",
         *(f"{_value(side)} ({path})" for side, path in ((ours, one.figure), (theirs, one.control))),
         f"{'× ' * bool(found.neutral)}{interval(found.effect)}, {direction}",
         "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ..study import Arm, Decoding, Place, Questions, Section, Study
 RATE = 0.2
 HORIZONS = (8, 16, 32, 64, 128)
 _TEXTS, _PROMPT, _LONGEST = 1000, 10, 1024
-_CELLS_PER_PLACE = 6e4
+_CELLS_PER_PLACE, _LONGER = 6e4, 4
 
 
 class Lock(RightAnswerTask):
@@ -82,28 +83,33 @@ def _told(name: str, settings: dict[str, Any], **options: Any) -> Arm:
     return Arm(name, settings, (GREEDY,), places=tuple(f"lock-{horizon}" for horizon in HORIZONS))
 
 
+def _longer(arm: Arm) -> Arm:
+    return replace(arm, places=(*arm.places, f"lock-64-{_LONGER}x"))
+
+
 _OWN: dict[str, Any] = {"sampling_temperature": 0.0}  # sampled, it would leave the path as often as who taught it
 _PLAIN = {"backspace": False}
 OFFLINE = Arm("cloning", {"agent": "bc", **_PLAIN}, (GREEDY,))
-ONLINE = _told("DAgger, greedy rollouts", {**_PLAIN, **_OWN}, share=0.0)
+ONLINE = _longer(_told("DAgger, greedy rollouts", {**_PLAIN, **_OWN}, share=0.0))
 MIXED = _told("DAgger", _PLAIN)
 ONCE = _told("DAgger, switched once", _PLAIN, switch="once")
 DELETING = _told("DAgger with a backspace, greedy rollouts", _OWN, share=0.0)
 
 
-def _place(horizon: int, noise: float) -> Place:
+def _place(horizon: int, noise: float, times: int = 1) -> Place:
     settings = {
         **{"task": Lock, "task_options": {"horizon": horizon, "noise": noise}, "learning_rate": 6e-3, "width": 32},
         **{"demonstrations": _TEXTS, "noise": "none"},
     }
-    name = f"lock-{horizon}" + ("" if noise else "-clean")
+    name = f"lock-{horizon}" + ("" if noise else "-clean") + (f"-{times}x" if times > 1 else "")
     return Place(
-        name, settings, _CELLS_PER_PLACE * horizon, samples=400, error="a bit that the lock does not have there"
+        name, settings, times * _CELLS_PER_PLACE * horizon, samples=400, error="a bit that the lock does not have there"
     )
 
 
 NOISY = tuple(_place(horizon, RATE) for horizon in HORIZONS)
 CLEAN = _place(HORIZONS[-1], 0.0)
+LONGER = _place(64, RATE, _LONGER)
 
 
 def _measured(runs: Sequence[Record]) -> str:
@@ -139,7 +145,7 @@ NOISY_EXPERT = Study(
         ONCE,
         DELETING,
     ),
-    (*NOISY, CLEAN),
+    (*NOISY, CLEAN, LONGER),
     3,
     Questions(
         tuple(
@@ -151,7 +157,8 @@ NOISY_EXPERT = Study(
             )
             for arm in (ONLINE, MIXED, ONCE)
         ),
-        "Written down after a look at 16 and 64 bits, one seed. At one horizon the control has the noise taken out.",
+        "Written down after a look at 16 and 64 bits, one seed. At one horizon the control has the noise taken out; "
+        "what is trained four times as long was added after the others, when one seed had shown a gain there.",
         (Section("noisy", "A noisy expert, in closed form", beside_the_closed_form),),
     ),
 )

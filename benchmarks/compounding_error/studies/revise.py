@@ -179,6 +179,11 @@ def _beyond() -> Iterator[Ceiling]:
     for draws in (1, 16, 64):
         right = _known(ceilings.beyond(Potentials(), draws))
         yield Ceiling("potentials", f"uniform texts, best of {draws} by the attribute", right, float(draws))
+    for keep, name in ((False, ""), (True, ", or the text as it was")):
+        right = ceilings.climbed(Potentials(), 20, 5, keep)
+        yield Ceiling(
+            "potentials", f"20 substitutions, each the best of 5 at random by the attribute{name}", right, 0.0
+        )
 
 
 def against_cells(results: Results, drawings: Drawings) -> str:
@@ -211,7 +216,8 @@ def _drawn(results: Results, place: Place, known: list[Ceiling]) -> str:
         if paid and right:
             interval_points(axes, [paid.value], [right], looks[row], ms=5)
             shown.append((row, paid.value, right.value))
-    axes.plot([c.cells for c in known], [c.right.value for c in known], "x", color=INK, ms=6)
+    fed = [c for c in known if c.cells]  # some need no model
+    axes.plot([c.cells for c in fed], [c.right.value for c in fed], "x", color=INK, ms=6)
     axes.set(xscale="log", xlabel="cells fed per final token", ylabel="right texts", ylim=(-0.08, 1.05))
     figures.plain(axes)
     figures.label(axes, shown)

@@ -20,7 +20,7 @@ from ..base.sampled import CHUNK, Chunk, Ints, SampledTask, with_splits
 
 Floats = NDArray[np.float64]
 _STEP = 64  # weights are whole numbers of 1/64, so that their sums can be counted
-_ABOVE = 2.0
+ABOVE = 2.0
 
 
 class Potentials(SampledTask):
@@ -66,7 +66,7 @@ class Potentials(SampledTask):
         """Whole, and better than the data by two standard deviations at least."""
         text = list(tokens[:-1])
         whole = len(text) == self.max_length and tokens[-1] == self.vocabulary.eos
-        return whole and self.score(text) > self.edge + _ABOVE
+        return whole and self.score(text) > self.edge + ABOVE
 
     def score(self, text: Sequence[int]) -> float:
         """`z` of one text without `eos`."""

@@ -1,5 +1,6 @@
 """What is exact on the page of `revise` is what enumeration says."""
 
+import random
 from itertools import permutations, product
 
 import numpy as np
@@ -132,3 +133,21 @@ def test_uniform_texts_beyond_the_edge():
     assert 0 < share < 0.2
     assert ceilings.beyond(task, 1) == pytest.approx(share)
     assert ceilings.beyond(task, 3) == pytest.approx(1 - (1 - share) ** 3)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_climb_without_a_model_is_that_of_a_loop(keep):
+    task, rng, right, n = Potentials(length=5, size=3, edge=-1.0), random.Random(0), 0, 1500
+    for _ in range(n):
+        text = [rng.randrange(3) for _ in range(5)]
+        for _ in range(4):
+            tried = []
+            for _ in range(3):
+                place, token = rng.choice([(i, t) for i in range(5) for t in range(3) if t != text[i]])
+                tried.append([*text[:place], token, *text[place + 1 :]])
+            best = max(tried, key=task.score)
+            text = best if not keep or task.score(best) > task.score(text) else text
+        right += task.score(text) > 1.0
+    found = ceilings.climbed(task, 4, 3, keep)
+    assert abs(found.value - right / n) < 3 * np.sqrt(0.25 / n + 0.25 / found.n)
+    assert ceilings.climbed(task, 0, 3, keep).value == pytest.approx(ceilings.beyond(task, 1), abs=0.04)
