@@ -22,7 +22,7 @@ from .analysis.contrasts import FEWEST
 from .analysis.results import Results
 from .page import report
 from .running import progress
-from .running.cells import cells_of
+from .running.cells import cells_of, refuse_twins
 from .running.engines import ENGINES
 from .running.records import read
 from .running.runner import cores, kept, settled, strangers
@@ -90,6 +90,7 @@ def run(
     check_known("engine", engine, ENGINES)
     study = _chosen(_study(preset, own), task, arm, seeds, budget)
     cells, file = cells_of(study, _device(device)), _file(study, out)
+    refuse_twins(cells)
     if study.seeds < FEWEST and len(study.arms) > 1:
         console.print(
             f"{counted(study.seeds, 'seed')}: a test between arms takes {FEWEST}, so nothing will be told apart"

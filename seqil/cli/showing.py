@@ -117,7 +117,7 @@ def manner(policy: TokenPolicy | WholeTextPolicy, asked: Mapping[str, str]) -> d
 
 def streamed(
     task: Task,
-    policy: TokenPolicy,
+    policy: TokenPolicy | WholeTextPolicy,
     prompts: Sequence[Sequence[int]],
     temperature: float,
     seed: int,
@@ -129,6 +129,8 @@ def streamed(
     """The same, one after another, each shown as it is written."""
     from ..rollouts.streaming import DeletionStreamer
 
+    if isinstance(policy, WholeTextPolicy):
+        raise InvalidInputError("--stream is for policies that write token by token; leave it out")
     parts = []
     for row, prompt in enumerate(prompts):
         streamer = DeletionStreamer(task, task.vocabulary.backspace, task.vocabulary.eos)

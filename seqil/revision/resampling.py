@@ -79,9 +79,7 @@ def resample(
         InvalidInputError: texts that have not ended, an unknown order, or a block of no cells.
     """
     if block < 1 or sweeps < 0:
-        raise InvalidInputError(
-            f"block={block}, sweeps={sweeps}: give blocks of at least one cell, and no fewer than 0"
-        )
+        raise InvalidInputError(f"block={block}, sweeps={sweeps}: give a block of 1 cell or more, and 0 sweeps or more")
     check_known("order", order, ORDERS)
     if not bool(prefixes.ended.all()):
         raise InvalidInputError("a text has not ended; fill it first, or end it")

@@ -77,7 +77,9 @@ def generate(
 
     Of a generation config it honours temperature, top_k, top_p, min_p, do_sample, the lengths, eos, the padding and
     num_return_sequences, as transformers reads them (top_k is 50 where nobody says otherwise); the lengths count tokens
-    that stand. Whatever else would change the texts is refused. Equal seeds give what `rollout` gives.
+    that stand, and not the end: a text of `max_new_tokens` tokens is closed by an eos more, and one that was cut there
+    does not differ from one that ended. Whatever else would change the texts is refused. Equal seeds give what
+    `rollout` gives.
 
     Args:
         model: a causal language model that was saved by, or taken from, a policy with a backspace.
@@ -111,7 +113,9 @@ def generate(
     padding = _padding(config, policy.vocabulary)
     prompts = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
     shown = streamer is None
-    streamer = _of_the_caller() if inside and shown else streamer
+    if inside and _of_the_caller("assistant_model") is not None:
+        raise InvalidInputError("assistant_model cannot be honoured with deletions; leave it out")
+    streamer = _of_the_caller("streamer") if inside and shown else streamer
     if streamer is not None:
         _check_streamer(streamer, len(prompts) * copies, policy.vocabulary)
         if not shown:
@@ -200,8 +204,10 @@ def _vocabulary(model: Any, config: Any, size: int) -> Vocabulary:
     folder = Path(str(model.name_or_path or "."))
     if model.name_or_path and (folder / SETTINGS).exists():
         saved = Saved.read(folder, verify=False).vocabulary
-        if saved.eos not in ends:
-            raise InvalidInputError(f"eos_token_id={config.eos_token_id}: this model ends with {saved.eos}")
+        if {*ends} != {saved.eos}:
+            raise InvalidInputError(
+                f"eos_token_id={config.eos_token_id}: this model ends with {saved.eos} alone; give that"
+            )
         return saved
     if len(ends) != 1 or ends[0] is None:
         raise InvalidInputError(f"eos_token_id={config.eos_token_id}: name the one end, or give vocabulary")
@@ -228,14 +234,14 @@ def _unpadded(ids: Tensor, mask: Tensor | None, pad: int | None, vocabulary: Voc
     return [row[kept].tolist() for row, kept in zip(ids, real, strict=True)]
 
 
-def _of_the_caller() -> Any:
-    """The streamer that the `generate` of transformers was given: it shows it the prompt, but hands it to none of the
-    functions that it takes as `custom_generate`.
+def _of_the_caller(name: str) -> Any:
+    """An argument that the `generate` of transformers was given, and hands to none of the functions that it takes as
+    `custom_generate`.
     """
     inside, frame = inspect.unwrap(GenerationMixin.generate).__code__, inspect.currentframe()
     while frame is not None and frame.f_code is not inside:
         frame = frame.f_back
-    return None if frame is None else frame.f_locals.get("streamer")
+    return None if frame is None else frame.f_locals.get(name)
 
 
 def _check_streamer(streamer: Any, rows: int, vocabulary: Vocabulary) -> None:

@@ -51,7 +51,7 @@ def check(tmp_path, monkeypatch):
 def test_a_claim_that_holds_is_a_row_of_the_table(check):
     _, table = check(SAID, CLAIM + CAUSE)
     better, why = table.read_text().splitlines()[-2:]
-    assert "| B is better. | 0.500" in better
+    assert "| `better` B is better. | 0.500" in better
     assert "0.300 [0.300, 0.300], higher | < .001 | – | 24 | 3 |" in better
     assert "0.300 [0.275, 0.325] | 24 | 3 |" in why
     check(SAID, CLAIM + CAUSE, write=False)

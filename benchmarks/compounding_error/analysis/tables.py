@@ -162,10 +162,8 @@ def show(results: Results, console: Console) -> None:
     for place, rows in tables:
         shown = Grid(title=place.name, box=None, title_justify="left")
         for i, (head, width) in enumerate(zip(rows[0], _widths(rows), strict=True)):
-            if i:
-                shown.add_column(head, justify="right", min_width=width)
-            else:
-                shown.add_column(head, width=min(width, _NAMES) if many(results.study) else None)
+            fixed = (width if i else min(width, _NAMES)) if many(results.study) else None
+            shown.add_column(head, justify="right" if i else "left", width=fixed)
         for cells in rows[1:]:
             shown.add_row(*cells)
         console.print()

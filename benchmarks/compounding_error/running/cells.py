@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -152,6 +152,22 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
             )
     pairs = [(arm, place) for place in study.places for arm in study.arms if not arm.places or place.name in arm.places]
     return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
+
+
+def refuse_twins(cells: Sequence[Cell]) -> None:
+    """Refuse arms that would be the same run, which says nothing of either.
+
+    Raises:
+        InvalidInputError: naming both.
+    """
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        twin = seen.setdefault(f"{cell.key} {cell.seed}", cell)
+        if twin is not cell:
+            raise InvalidInputError(
+                f"{twin.arm.name!r} on {twin.place.name} and {cell.arm.name!r} on {cell.place.name} are one run, to "
+                "the bit; leave one out, or let them differ in a setting"
+            )
 
 
 def _named(row: Row) -> Row:
