@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from seqil.errors import InvalidInputError
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -114,6 +116,10 @@ class Place:
     budgets: tuple[int, ...] = ()
     split: str = "test"
     realizable: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.name.isprintable() or {*self.name} & {*"/\\"} or self.name[0] == ".":
+            raise InvalidInputError(f"place {self.name!r}: pictures are called so; leave out slashes and the like")
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,11 @@ def train(
         run = _folder(out, ranks)
         task = make_task(chosen)
         chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
+        if "batch_size" in own and chosen.batch_size > chosen.demonstrations:
+            resumption.warn(
+                f"--batch-size {chosen.batch_size} is more than the {counted(chosen.demonstrations, 'demonstration')} "
+                "that there are: a batch holds each once"
+            )
         training, chosen = make_training(chosen, task, ranks=ranks), located(chosen)
         say_doubts(chosen, task)
         validation = validated(run, task, training.policy, evaluate_every, patience)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _WIDE = 60
 """Columns of a window from which on rows are a table; in a narrower one they stand below each other."""
 _TYPED = "seqil.typed"
-_OTHERWISE = ("steps", "learning_rate")  # options of the command itself
 _ENTRY = re.compile(r"^    (\w+(?:, \w+)*): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 _NO_BEGINNING = {"of", "over", "per", "for", "from", "at", "in", "to", "with", "between", "behind"}
 _WORDS = {float: "number", int: "whole number", bool: "true or false", str: "text", Path: "path", type(None): "null"}
@@ -112,7 +111,7 @@ def options_of(kind: str, name: str) -> list[Option]:
     choices: Mapping[str, Mapping[str, Any]] = getattr(cls, "choices", {})
     found = []
     for option in plugins.parameters(cls):
-        if kind == "agents" and option in _OTHERWISE:
+        if kind == "agents" and option in plugins.OTHERWISE:
             continue
         default = defaults.get(option, inspect.Parameter.empty)
         known = choices.get(option, {})

@@ -40,8 +40,9 @@ class LostRankError(SeqilError):
 
 def suggested(name: str, known: Iterable[str]) -> str:
     """A question after the complaint about an unknown name, where a known one is like it."""
-    near = get_close_matches(name, [*known], 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    names = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), names, 1)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def check_known(what: str, name: object, known: Iterable[str], between: str = ", ") -> None:

@@ -111,5 +111,7 @@ def run_command(
 def _said(error: Any) -> str:
     """What is wrong with the command line; where one of several was to be named, with the one that was meant."""
     message: str = error.format_message().rstrip(".").replace("Value error, ", "")
+    if "unexpected extra argument" in message:
+        return message + ": a text with blanks stands in quotes, and a value behind its option"
     named = re.search("'([^']*)' is not one of (.*)", message)
     return message + (suggested(named[1], re.findall("'([^']*)'", named[2])) if named else "")

@@ -90,7 +90,7 @@ class Agent:
     ) -> None:
         for name, value in {"steps": steps, "learning_rate": learning_rate, "clip": clip, "pace": pace}.items():
             if not 0 < value < math.inf:
-                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be positive")
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be positive and finite")
         if steps % 1:
             raise InvalidInputError(f"{type(self).__name__}: steps={steps} is not a whole number")
         if not 0 <= weight_decay < math.inf:

@@ -85,8 +85,11 @@ def prompt_of_file(file: Path) -> str:
         InvalidInputError: it cannot be read as UTF-8.
     """
     try:
-        return read_bytes(file).decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
+        text = read_bytes(file).decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
     except FileNotFoundError:
         raise InvalidInputError(f"--prompt-file {file} does not exist; name a file of text") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None
+    if not text:
+        raise InvalidInputError(f"--prompt-file {file} is empty; give a text, or --prompt '' to begin with nothing")
+    return text

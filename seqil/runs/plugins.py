@@ -22,6 +22,8 @@ from .option_types import argument_types, mismatch, read
 if TYPE_CHECKING:
     from ..decoding.interface import Rule
 
+OTHERWISE = ("steps", "learning_rate")
+"""Arguments of agents that are settings of a run, and no options."""
 _MAKERS = {
     "rules": "register one that returns a rule",
     "experts": "register one of (task, learner) that returns a seqil.experts.Expert",
@@ -133,10 +135,11 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     """
     cls, what = load(kind, name), f"{one(kind)} {name!r}"
     known = parameters(cls)
+    shown = [name for name in known if kind != "agents" or name not in OTHERWISE]
     for option in options:
         if option not in known:
             raise InvalidInputError(
-                f"{what} has no option {option!r}; it has: {', '.join(known)}{suggested(option, known)}"
+                f"{what} has no option {option!r}; it has: {', '.join(shown)}{suggested(option, shown)}"
             )
     try:
         inspect.signature(cls).bind(*args, **options)

@@ -141,7 +141,9 @@ def test_annealing_may_take_no_time():
     [
         (["nope"], "No such command 'nope'; see "),
         (["train", "--nope"], "--nope"),
-        (["train", "extra"], "extra"),
+        (["train", "extra"], "(extra): a text with blanks stands in quotes"),
+        (["train", "--agent", "GAIL"], "did you mean 'gail'?"),
+        (["train", "--agent", "bc", "--agent-option", "gama=1"], "it has: gamma, smoothing, clip, weight_decay"),
         (["train", "--seed", "abc"], "'--seed'"),
         (["train", "--seed", "9" * 20], "'--seed'"),
         (["sample", "run", "--seed", "-1"], "'--seed'"),
@@ -204,13 +206,21 @@ def test_a_file_whose_name_is_a_number(tmp_path):
 def test_a_split_without_items_is_said(tmp_path, monkeypatch, capsys):
     (tmp_path / "own.txt").write_text("one two three")
     few = task("path=own.txt", "prompt_length=4", "max_length=8", name="text")
-    small = ["--steps", "2", "--layers", "1", "--width", "16", "--heads", "2", "--batch-size", "4"]
+    small = ["--steps", "2", "--layers", "1", "--width", "16", "--heads", "2"]
     done = command("train", *few, *small, "--out", "run", cwd=tmp_path)
     assert done.stderr.splitlines() == [
         "seqil: warning: the test split of text is empty: sample and evaluate need --split train, or more data"
     ]
     monkeypatch.chdir(tmp_path)
     refused(monkeypatch, capsys, ["sample", "run"], "the test split has 0 items and 1 are needed; take another")
+
+
+def test_a_batch_that_cannot_be_as_large_is_said(tmp_path):
+    small = ["--steps", "1", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "9"]
+    done = command("train", *small, "--batch-size", "10", "--out", "run", cwd=tmp_path)
+    said = "--batch-size 10 is more than the 9 demonstrations that there are: a batch holds each once"
+    assert done.stderr.splitlines() == [f"seqil: warning: {said}"]
+    assert not command("train", *small, "--out", "usual", cwd=tmp_path).stderr
 
 
 def test_text_that_the_terminal_cannot_show(tmp_path):

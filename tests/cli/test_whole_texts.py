@@ -58,6 +58,12 @@ def test_a_run_is_trained_resumed_sampled_and_measured(
     for command in ("sample", "evaluate", "inspect"):
         culprit = "manner 'blocks'; known: " if revises else "blocks: there is one way in which"
         refused(monkeypatch, capsys, [command, str(out), "--writing", "blocks=2"], culprit)
+    for command, option, said in (
+        ("sample", ["--temperature", "inf"], "temperature=inf must be 0"),
+        ("sample", ["--stream"], "--stream is for policies that write token by token"),
+        ("evaluate", ["--rule", "tabu"], "leave them out, and see --writing"),
+    ):
+        refused(monkeypatch, capsys, [command, str(out), *option], said)
     for idle in (
         ["sample", out],
         ["evaluate", out],

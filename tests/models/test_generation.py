@@ -250,6 +250,7 @@ def test_rules_are_handed_on(policy, write):
         ({"suppress_tokens": [3]}, "suppress_tokens"),
         ({"return_dict_in_generate": True}, "return_dict_in_generate"),
         ({"eos_token_id": 5}, "eos_token_id=5"),
+        ({"eos_token_id": [27, 5]}, r"eos_token_id=\[27, 5\]: this model ends with 27 alone"),
         ({"assistant_model": llama()}, "assistant_model"),
         ({"prefix_allowed_tokens_fn": print}, "prefix_allowed_tokens_fn"),
         ({"logits_processor": LogitsProcessorList([NoBadWordsLogitsProcessor([[3]], 27)])}, "NoBadWords"),
@@ -263,6 +264,14 @@ def test_what_cannot_be_honoured_is_refused_by_name(folder, options, complaint):
     model = AutoModelForCausalLM.from_pretrained(folder)
     with pytest.raises(InvalidInputError, match=complaint):
         seqil.generate(model, IDS, **{"attention_mask": MASK, **options})
+
+
+def test_an_assistant_is_refused_through_transformers_too(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with pytest.raises(InvalidInputError, match="assistant_model cannot be honoured"):
+        model.generate(
+            IDS, attention_mask=MASK, custom_generate=seqil.generate, max_new_tokens=4, assistant_model=llama()
+        )
 
 
 @pytest.mark.parametrize(

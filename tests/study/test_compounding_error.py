@@ -273,3 +273,16 @@ def test_no_number_of_a_table_is_cut(name):
     for place in results.places:
         for row in tables.table(results, place, tables.plus_minus)[1:]:
             assert [cell for cell in row[1:] if cell not in shown] == []
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "a\nb", " ", ".hidden", "a\\b"])
+def test_a_place_is_called_as_a_picture_may_be(name):
+    with pytest.raises(InvalidInputError, match="pictures are called so"):
+        replace(PLACE, name=name)
+
+
+def test_two_arms_that_are_one_run_are_refused():
+    one = Arm("A", {"agent": "bc"})
+    cells_module.refuse_twins(cells_of(replace(STUDY, arms=(one, Arm("B", {"agent": "bc", "width": 24})))))
+    with pytest.raises(InvalidInputError, match="'A' on automaton and 'B' on automaton are one run"):
+        cells_module.refuse_twins(cells_of(replace(STUDY, arms=(one, replace(one, name="B")))))

@@ -226,7 +226,8 @@ def _record(line: str, path: Path, number: int) -> Any:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
         hint = _meant(line) if number == 1 else ""
-        raise InvalidInputError(f"{path}, line {number} is not JSON: {first_line(error)}{hint}") from None
+        why = getattr(error, "msg", first_line(error))  # without the place, which is one in this line alone
+        raise InvalidInputError(f"{path}, line {number} is not JSON: {why}{hint}") from None
     if number == 1 and isinstance(found, list):
         raise InvalidInputError(f"{path} holds a list, not one record per line; give it the suffix .json")
     return found
