@@ -26,12 +26,8 @@ app = typer.Typer(
 _INSTALLED = entry_points()
 
 
-def _ids(kind: str) -> list[str]:
-    return sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")})
-
-
 def _known(kind: str) -> str:
-    return ", ".join(_ids(kind))
+    return ", ".join(sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")}))
 
 
 def parse_path(text: str) -> Path:
@@ -52,18 +48,11 @@ def there(paths: Any) -> Any:
 def _check_installed(kind: str, name: str) -> None:
     """The same of ids; a name of a file is looked at later."""
     if ":" not in name and not name.endswith(".py"):
-        check_known(kind, name, _ids(f"{kind}s"))
+        check_known(kind, name, sorted({point.name for point in entry_points(group=f"seqil.{kind}s")}))
 
 
-Run = Annotated[
-    Path,
-    typer.Argument(
-        help="Folder of a run, as written by `seqil train --out`.",
-        parser=parse_path,
-        callback=there,
-        show_default=False,
-    ),
-]
+_RUN = "Folder of a run, as written by `seqil train --out`."
+Run = Annotated[Path, typer.Argument(help=_RUN, parser=parse_path, callback=there, show_default=False)]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of everything that is random.")]
 Temperature = Annotated[
     float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
@@ -210,14 +199,8 @@ def train(
         **{"backspace": backspace, "backspace_row": backspace_row, "dtype": dtype, "lora": lora},
         **{"demonstrations": demonstrations, "steps": steps, "batch_size": batch_size, "microbatch": microbatch},
         **{"learning_rate": learning_rate, "noise": noise, "noise_rate": noise_rate, "burst": burst},
-        **{
-            "memory": memory,
-            "tried_term": tried_term,
-            "mask_noise": mask_noise,
-            "average": average,
-            "seed": seed,
-            "device": device,
-        },
+        **{"memory": memory, "tried_term": tried_term, "mask_noise": mask_noise, "average": average},
+        **{"seed": seed, "device": device},
         "task_options": parse_pairs(task_option, "--task-option"),
         "agent_options": parse_pairs(agent_option, "--agent-option"),
     }
