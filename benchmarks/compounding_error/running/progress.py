@@ -43,7 +43,7 @@ def run(
         for record in missing(cells, results, workers, engine, again=again):
             done[record["key"]] = record
             left = _left(cells, done, workers)
-            progress.console.print(f"{_line(record)}, {left}")
+            progress.console.print(f"{_line(record)}, {left}", soft_wrap=True)
             progress.update(bar, advance=1, left=left)
 
 
