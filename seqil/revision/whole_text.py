@@ -24,6 +24,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
+from ..models.silence import silently
 from ..policy.saved import seals
 from ..policy.saved.files import load_model
 from ..randomness import seeded
@@ -164,7 +165,8 @@ class WholeTextPolicy(nn.Module):
     def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
         """Write a Hugging Face checkpoint of the masked model, the heads beside it, and `seqil.json`."""
         folder = Path(folder)
-        self.model.save_pretrained(folder)
+        with silently():
+            self.model.save_pretrained(folder)
         heads = {name: value.detach().cpu().contiguous() for name, value in self._heads().items()}
         if heads:
             save_file(heads, folder / _HEADS)

@@ -132,7 +132,8 @@ class Saved:
                 if policy.adapted:
                     adapters.save(policy.adapted[0], folder)
                 else:
-                    model.save_pretrained(folder)
+                    with silently():
+                        model.save_pretrained(folder)
         except (OSError, SafetensorError):
             raise
         except Exception as error:  # whatever a model brought along
