@@ -63,14 +63,16 @@ def typed(function: F) -> F:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         try:
-            given = signature.bind(*args, **kwargs).arguments
+            given = signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)  # which says what is missing
         known = _checks(function)
-        for name, value in given.items():
+        for name, value in given.arguments.items():
             if name in known:
                 _refuse(function, name, value, known[name])
-        return function(*args, **kwargs)
+                if isinstance(value, torch.Tensor):  # a number of torch is taken as one of Python
+                    given.arguments[name] = value.item()
+        return function(*given.args, **given.kwargs)
 
     return checked  # type: ignore[return-value]
 

@@ -111,6 +111,7 @@ def start(
         InvalidInputError: an empty prompt, an id out of range, or lengths that contradict each other.
     """
     check_lengths(max_length, min_length)
+    max_length, min_length = int(max_length), int(min_length)  # of numpy or torch they may be, too
     cells, prompt_length = pad_prompts(vocabulary, prompts)
     try:
         room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)

@@ -122,8 +122,19 @@ def refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[Prefi
     if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
         raise UnsupportedModelError(
             f"{name_of(model)} gives other logits when its prefixes are packed into a tree (off by "
-            f"{float((ours - theirs).abs().max()):.2g}): it scales its logits, or ignores position ids or the mask"
+            f"{float((ours - theirs).abs().max()):.2g}): {_why(model)}; use a model that does not, GPT-2 or Llama say"
         )
+
+
+def _why(model: Any) -> str:
+    """What of a config is known to change logits after the head, else what it may be."""
+    said = model.config.to_dict()
+    scales = [
+        f"{name}={said[name]}" for name in ("logit_scale", "logits_scaling", "lm_head_multiplier") if said.get(name)
+    ]
+    if scales:
+        return f"it scales its logits ({', '.join(scales)} in its config.json)"
+    return "it scales its logits, or ignores position ids or the mask"
 
 
 @torch.no_grad()

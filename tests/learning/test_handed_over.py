@@ -38,7 +38,7 @@ def vectors(**options):
 
 
 def written(**options):
-    return rollout(tiny_policy(), [[0]], max_length=4, generator=g(), **options)
+    return rollout(tiny_policy(), [[0]], **{"max_length": 4, "generator": g(), **options})
 
 
 CASES = {
@@ -102,3 +102,8 @@ def test_functions_that_can_be_called_so_are_taken(function):
 def test_a_mode_is_known_by_itself_its_name_and_its_value(mode):
     asked = getattr(mode, "name", mode)
     assert vectors(autoreset_mode=mode).autoreset_mode.name.replace("_", "") == asked.upper().replace("_", "")
+
+
+def test_numbers_of_torch_are_numbers():
+    same = [written(), written(max_length=torch.tensor(4), temperature=torch.tensor(1.0), max_actions=torch.tensor(16))]
+    assert same[0].actions.tolist() == same[1].actions.tolist()

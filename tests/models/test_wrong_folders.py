@@ -12,6 +12,8 @@ from transformers import (
     BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
+    LlamaConfig,
+    LlamaModel,
     MixtralConfig,
     MixtralForCausalLM,
     T5Config,
@@ -21,6 +23,8 @@ from transformers import (
 )
 
 from seqil.capacity import POINTER
+from seqil.errors import CheckpointError
+from seqil.policy.saved.files import load_model
 from seqil.randomness import seeded
 
 WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
@@ -250,3 +254,12 @@ def test_adapters_of_a_mixture_of_experts_are_made_in_silence(place):
     assert done.returncode == 0
     assert done.stderr.startswith("seqil: warning: the test split of text")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_model_that_was_saved_without_its_head_is_told_so(tmp_path):
+    config = LlamaConfig(
+        vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
+    LlamaModel(config).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="lm_head.weight; it was saved without a head for tokens: save the model"):
+        load_model(tmp_path)

@@ -61,9 +61,15 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
     for what in ("missing", "unexpected", "mismatched"):
         names = sorted(map(_with_sizes, report.get(f"{what}_keys", ())))
         if names:
+            headless = what == "missing" and all(name.startswith(("lm_head", "cls.", "score")) for name in names)
+            remedy = (
+                "it was saved without a head for tokens: save the model of AutoModelForCausalLM, not what is below it"
+                if headless and not masked
+                else "give them the names that transformers gives them"
+            )
             raise CheckpointError(
                 f"model {str(folder)!r} holds other weights than its config.json describes: {len(names)} are {what}, "
-                f"the first is {names[0]}; give them the names that transformers gives them"
+                f"the first is {names[0]}; {remedy}"
             )
     _refuse_whole_numbers(Path(folder), model)
     return model
