@@ -269,7 +269,7 @@ METRICS: tuple[Metric, ...] = (
         "mauve",
         "Closeness to the demonstrations by counts of n-grams; one number for the whole sample, without an interval.",
         _mauve,
-        "area, 0 to 1",
+        "area, 0 to 1, for samples of one size",
         (),
         "higher",
         scale="share",

@@ -91,11 +91,11 @@ def hypotheses(results: Results, drawings: Drawings) -> str:
         )
     return (
         note(
-            f"{questions.remark} Findings are t tests at 5 % over seeds, paired where two rows are compared, "
+            f"{questions.remark} Findings are one-sided t tests at 5 % over seeds, paired where two rows are compared, "
             "counts where errors are rare, "
             "with Holm's correction over all findings of a hypothesis in either direction; equal is what lies within "
             "10 %, or 0.1 of a slope or a success. Undecided is what the seeds cannot tell, such as fewer than "
-            f"{FEWEST}. Intervals are of 95 %, without correction."
+            f"{FEWEST}. Intervals are two-sided, of 95 %, without correction."
         )
         + f"<ul class=hypotheses>{''.join(items)}</ul>"
     )
