@@ -19,7 +19,6 @@ from .policy.token_policy import TokenPolicy
 from .revision import WholeTextPolicy, Written
 from .rollouts import recording
 from .rollouts.rollouts import rollout
-from .rollouts.sampler import check_temperature
 
 if TYPE_CHECKING:
     from .decoding.interface import Rule
@@ -97,7 +96,6 @@ def drawn(
     limits: dict[str, Any] = {"max_length": length, "min_length": least}
     options: dict[str, Any] = {**limits, "generator": generator, "temperature": temperature}
     if isinstance(policy, WholeTextPolicy):
-        check_temperature(temperature)
         if rules or more:
             raise InvalidInputError(
                 "decoding rules and --stream are for policies that write token by token; leave them out, and see "

@@ -96,6 +96,12 @@ def check_function(where: str, name: str, value: Any, *arguments: str) -> None:
         raise InvalidInputError(f"{where}: {name} is not a function of {wanted} ({error})") from None
 
 
+def check_temperature(temperature: float) -> None:
+    """Refuse one at which float32 overflows."""
+    if temperature != 0 and not 1e-6 <= temperature <= 1e6:
+        raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
+
+
 def check_fields(record: Any) -> None:
     """The same of the fields of a dataclass, once they are set."""
     for name, kinds in _checks(cast(Hashable, type(record))).items():

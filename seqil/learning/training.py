@@ -17,13 +17,12 @@ from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_fields, check_function, typed
+from ..errors.arguments import check_fields, check_function, check_temperature, typed
 from ..mdp.prefix import within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded
 from ..rollouts.rollouts import rollout
-from ..rollouts.sampler import check_temperature
 from .accumulation import Division
 from .agent import Agent
 from .processes import Ranks

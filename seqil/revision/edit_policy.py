@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
-from ..errors.arguments import typed
+from ..errors.arguments import check_temperature, typed
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
 from ..mdp.prefix import Prefixes, Prompts, pad_prompts
 from ..mdp.task import Task
@@ -136,6 +136,7 @@ class EditPolicy(WholeTextPolicy):
         Returns:
             The texts, as they stand; cells that were fed, int64 [B]; the edits of each row, in order.
         """
+        check_temperature(temperature)
         edits, states = self.edits(prefixes.max_length, prefixes.min_length), prefixes
         forwards = torch.zeros_like(states.length)
         done: list[list[tuple[int, int, int]]] = [[] for _ in range(len(states))]

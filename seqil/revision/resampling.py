@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, check_known
+from ..errors.arguments import check_temperature
 from ..mdp.edits import SUBSTITUTE
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
@@ -134,6 +135,7 @@ def filled(
 
 def sampled(laws: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
     """A token per cell of log-probabilities [B, W, V]: int64 [B, W]; at temperature 0 the likeliest."""
+    check_temperature(temperature)
     if temperature == 0:
         return laws.argmax(-1)
     weights = (laws / temperature).double().softmax(-1).flatten(0, 1).cpu()

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InvalidInputError, NonFiniteError
+from ..errors import NonFiniteError
+from ..errors.arguments import check_temperature
 
 FEW = 4096
 """Up to so many weights are better summed one by one."""
@@ -54,12 +55,6 @@ def exceeding(cumulative: Tensor, point: Tensor) -> Tensor:
 
 
 Ints = Tensor | NDArray[np.int64]
-
-
-def check_temperature(temperature: float) -> None:
-    """Refuse one at which float32 overflows."""
-    if temperature != 0 and not 1e-6 <= temperature <= 1e6:
-        raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
 
 
 class Sampler:

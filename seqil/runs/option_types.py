@@ -42,9 +42,9 @@ def _type_of(parameter: inspect.Parameter, scope: dict[str, Any]) -> Any:
 def mismatch(values: Mapping[str, Any], annotated: Mapping[str, Any]) -> str | None:
     """What is wrong with the first value that does not fit, as `gamma='x' is not a float`; None if all do."""
     for name, value in values.items():
-        if isinstance(value, int) and abs(value) >= 2**63:
-            return f"{name}={value} is too large; give less than 2^63"
         if not fits(value, annotated.get(name, Any)):
+            if isinstance(value, int) and abs(value) >= 2**63:
+                return f"{name}={value} is too large; give less than 2^63"
             return f"{name}={value!r} is not {shown(annotated[name])}"
     return None
 

@@ -253,3 +253,11 @@ def test_what_is_told_of_a_text_ends_with_it(kind, least):
         put = sum(kind in (INSERT, SUBSTITUTE) and token != V.eos for kind, _, token in edits)
         assert len(left) == len(draft[row]) + put
     assert kind is ParallelPolicy or any(gone for row in told for _, gone in row)
+
+
+@pytest.mark.parametrize("kind", [EditPolicy, MaskedPolicy, ParallelPolicy])
+@pytest.mark.parametrize("temperature", [float("inf"), float("nan"), 1e-9, -1.0])
+def test_a_temperature_that_overflows_is_refused_by_the_policy_itself(kind, temperature):
+    g = torch.Generator().manual_seed(0)
+    with pytest.raises(InvalidInputError, match="must be 0"):
+        tiny_whole_text(kind).write([[0]], max_length=3, min_length=3, generator=g, temperature=temperature)

@@ -177,4 +177,4 @@ def climbed(task: Potentials, edits: int, candidates: int, keep: bool, texts: in
 def beyond(task: Potentials, draws: int) -> float:
     """Chance that the best of so many uniform texts is a success."""
     z, p = task.law()
-    return float(1 - (1 - p[z > task.edge + 2].sum()) ** draws)
+    return float(1 - (1 - p[z > task.edge + ABOVE].sum()) ** draws)
