@@ -72,6 +72,17 @@ def computing(policy: Computing) -> Iterator[None]:
             torch.clear_autocast_cache()
 
 
+@contextmanager
+def uncast(policy: Computing) -> Iterator[None]:
+    """Compute in the dtype of the weights, whatever the policy or an autocast around it would have."""
+    own, policy.computation = policy.computation, None
+    try:
+        with torch.autocast(policy.device.type, enabled=False):
+            yield
+    finally:
+        policy.computation = own
+
+
 def computed(method: Method) -> Method:
     """A method of a policy, `computing`."""
 

@@ -122,7 +122,13 @@ def refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[Prefi
     if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
         raise UnsupportedModelError(
             f"{name_of(model)} gives other logits when its prefixes are packed into a tree (off by "
-            f"{float((ours - theirs).abs().max()):.2g}): {_why(model)}; use a model that does not, GPT-2 or Llama say"
+            f"{float((ours - theirs).abs().max()):.2g}): {_why(model)}; "
+            + (
+                "use a model that does not, GPT-2 or Llama say"
+                if weight.dtype in (torch.float32, torch.float64)
+                else f"or it is the rounding of its weights in {weight.dtype}: load it in torch.float32, dtype='bfloat16' "
+                "of the policy computes in 16 bits all the same"
+            )
         )
 
 

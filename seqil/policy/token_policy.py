@@ -24,7 +24,7 @@ from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import MERGED, bare
 from ..models.head_rows import MEMORY, Choice, behind_tokens, give_backspace, name_of, refuse_foreign_rows, rows_of
 from ..models.modes import evaluating
-from ..models.precision import DType, computed
+from ..models.precision import DType, computed, uncast
 from .activations import fuse_gelu
 from .language_model import LanguageModel
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
@@ -142,7 +142,7 @@ class TokenPolicy(LanguageModel):
         elif choice is not None:
             raise InvalidInputError(f"backspace_row={choice!r} is of no use to a policy without a backspace")
         self.remember(self.memory)
-        with evaluating(self.model), refusing(self.model):
+        with evaluating(self.model), refusing(self.model), uncast(self):  # 16 bits of a deep model hide what is wrong
             refuse_unlike_tree(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
             refuse_reshaped_logits(self.model)
 

@@ -43,6 +43,15 @@ def test_an_autocast_around_training_trains_as_one_inside():
     assert losses[0] != plain
 
 
+@pytest.mark.parametrize("around", [False, True])
+def test_a_deep_model_may_compute_in_bfloat16(around):
+    """Its rounding there is as large as what reading another prefix changes: it is compared in float32."""
+    deep = llama(num_hidden_layers=24, initializer_range=0.3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=around):
+        policy = TokenPolicy(deep, V, dtype=None if around else "bfloat16")
+    assert policy.computation == (None if around else torch.bfloat16)
+
+
 @pytest.mark.parametrize("agent", [BehaviorCloning, SequenceMatch])
 def test_rollouts_inside_the_same_autocast_leave_the_gradients_alone(agent):
     """Autocast keeps the casts of weights that were made without gradient."""
