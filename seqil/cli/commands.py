@@ -168,7 +168,7 @@ def sample(
     if stream and form == "json":
         raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
     policy, _, task, _ = exports.opened(out, best)
-    chosen = [plugins.rule(rule, task) for rule in rules]
+    chosen = plugins.rules(rules, task)
     if asked:
         own = [read_prompt(task, task.vocabulary, text) for text in asked]
         prompts = [prompt for prompt in own for _ in range(n or 1)]
@@ -204,7 +204,7 @@ def evaluate(
     showing.check_target("--json", json_file)
     entries = known_metrics.metrics(tuple(own))
     policy, _, task, _ = exports.opened(out, best)
-    chosen = [plugins.rule(rule, task) for rule in rules]
+    chosen = plugins.rules(rules, task)
     n = _number(task, split, n, 500, least=MEASURED)
     prompts = task.prompts(n, split, seed)
     demonstrations = task.demonstrations(n, split, seed)

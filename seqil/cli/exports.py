@@ -66,7 +66,8 @@ def export(
     """
     if not isinstance(policy, TokenPolicy):
         raise InvalidInputError(
-            f"{settings.agent.name} trains a policy of whole texts; its checkpoints are exported as they are"
+            f"{settings.agent.name} trains a policy of whole texts, which no `generate` writes with; load the newest "
+            f"folder below checkpoints by {type(policy).__name__}.from_pretrained"
         )
     if policy.tried_term is not None:
         raise InvalidInputError(

@@ -331,6 +331,8 @@ def parse_pairs(pairs: list[str] | None, option: str) -> dict[str, str]:
         key, equals, text = pair.partition("=")
         if not (key and equals):
             raise InvalidInputError(f"{option} {pair!r} is not of the form KEY=VALUE")
+        if key in parsed:
+            raise InvalidInputError(f"{option}: {key}={parsed[key]} and {pair}; give one of them")
         parsed[key] = text
     return parsed
 

@@ -28,7 +28,7 @@ from ..metrics import cost
 from ..policy.token_policy import TokenPolicy
 from ..revision import WholeTextPolicy
 from ..runs.checkpoint import RunFolder
-from ..runs.option_types import read, types_of
+from ..runs.option_types import mismatch, read, types_of
 from ..runs.resumption import warn
 from .validation import Validation
 
@@ -112,7 +112,10 @@ def manner(policy: TokenPolicy | WholeTextPolicy, asked: Mapping[str, str]) -> d
     if not isinstance(policy, WholeTextPolicy):
         raise InvalidInputError("--writing would do nothing: this run writes token by token; leave it out")
     known = types_of(policy.manner)
-    return {name: read(text, known.get(name)) for name, text in asked.items()}
+    found = {name: read(text, known.get(name)) for name, text in asked.items()}
+    if wrong := mismatch(found, known):
+        raise InvalidInputError(f"--writing: {wrong}")
+    return found
 
 
 def streamed(

@@ -39,7 +39,9 @@ def parse(text: str, find: Callable[[str], Callable[..., Rule]] = _built_in, rea
         arguments = _read(values, texts, alone=len(_positions(make)) == 1) if equals else []
         bound = known.bind(*arguments, **({"reader": reader} if asks else {}))
     except (ValueError, TypeError, RecursionError):
-        raise InvalidInputError(f"rule {text!r} is not of the form {form(name, make)}") from None
+        wanted = form(name, make)
+        numbers = ", with numbers for what is in capitals" if "=" in wanted and not texts else ""
+        raise InvalidInputError(f"rule {text!r} is not of the form {wanted}{numbers}") from None
     return make(*bound.args, **bound.kwargs)
 
 

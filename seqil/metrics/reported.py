@@ -24,7 +24,7 @@ from .deletions import Backspaces, repetition_rate
 from .distances import excess_accumulated_error
 from .entries import Metric, by_ratio
 from .lifetimes import Floats, hazard
-from .positions import Steps, along, nats_per_token, negative_log_likelihood, rare_tokens
+from .positions import Steps, along, nats_per_token, rare_tokens
 from .samples import Sample
 from .text_sets import mauve, repetition
 
@@ -68,7 +68,7 @@ def _success(s: Sample) -> Estimate | None:
 
 
 def _nll(s: Sample) -> Estimate | None:
-    return mean(negative_log_likelihood(s.policy, s.demonstrations), "sequences") if s.autoregressive else None
+    return None if s.nll is None else mean(s.nll, "sequences")
 
 
 def _hazard(s: Sample) -> Estimate | None:

@@ -17,7 +17,7 @@ from .costs import cost as cost_of
 from .deletions import Backspaces, backspaces
 from .distances import kl, token_log_probs
 from .lifetimes import Floats, Ints, Judge, first_errors, prompt_lists
-from .positions import final_texts, taught
+from .positions import final_texts, negative_log_likelihood, taught
 
 _GOLDEN = 0.6180339887
 
@@ -92,6 +92,11 @@ class Sample:
             return None
         found = backspaces(self.rollouts, judge)
         return found if found.deletions else None
+
+    @cached_property
+    def nll(self) -> Floats | None:
+        """Nats per action of each demonstration, given that none is deleted: float64 [B]."""
+        return negative_log_likelihood(self.policy, self.demonstrations) if self.autoregressive else None
 
     @cached_property
     def has_teacher(self) -> bool:

@@ -126,8 +126,8 @@ def refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[Prefi
             + (
                 "use a model that does not, GPT-2 or Llama say"
                 if weight.dtype in (torch.float32, torch.float64)
-                else f"or it is the rounding of its weights in {weight.dtype}: load it in torch.float32, dtype='bfloat16' "
-                "of the policy computes in 16 bits all the same"
+                else f"or that is the rounding of weights in {weight.dtype}: load it in torch.float32, with "
+                "dtype='bfloat16' the policy computes in 16 bits all the same"
             )
         )
 

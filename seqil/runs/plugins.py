@@ -7,7 +7,7 @@ are `seqil.agents` and so on.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -191,6 +191,18 @@ def rule(text: str, reader: Any = None) -> Rule:
     return found
 
 
+def rules(texts: Sequence[str], reader: Any = None) -> list[Rule]:
+    """Decoding rules in order, each as of `rule`.
+
+    Raises:
+        InvalidInputError: one is given twice, or as of `rule`.
+    """
+    twice = next((text for i, text in enumerate(texts) if text in texts[:i]), None)
+    if twice is not None:
+        raise InvalidInputError(f"rule {twice!r} is given twice; once does it")
+    return [rule(text, reader) for text in texts]
+
+
 def read_options(kind: str, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Options of a constructor from what stands on the command line."""
     types = argument_types(load(kind, name))
@@ -254,12 +266,18 @@ def _package(point: EntryPoint) -> tuple[str, str]:
         return "?", "?"
 
 
+def _no_metric(loaded: Any) -> str:
+    if callable(loaded) and not isinstance(loaded, type):
+        return "is a function, and no metric yet: make one of it, seqil.Metric(NAME, ABOUT, FUNCTION, UNIT)"
+    return "is not a metric: register a seqil.Metric"
+
+
 def _fault(kind: str, loaded: Any) -> str | None:
     """What keeps it from being of the kind; of a study its own package says so."""
     if kind == "metrics":
         from ..metrics.entries import Metric
 
-        return None if isinstance(loaded, Metric) else "is not a metric: register a seqil.Metric"
+        return None if isinstance(loaded, Metric) else _no_metric(loaded)
     if kind == "studies":
         return None
     if kind in _MAKERS:

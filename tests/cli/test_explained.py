@@ -200,5 +200,8 @@ def test_a_metric_of_ones_own_stands_beside_the_others(typed, run, tmp_path, mon
     assert "All texts count." in narrow
     for name, complaint in {"success": "it is measured anyway", "sucess": "did you mean 'success'?"}.items():
         refused(monkeypatch, capsys, [*map(str, common), "--metric", name], complaint)
-    for name, complaint in {"hazard": "two metrics have the name 'hazard'", "compute": "is not a metric"}.items():
+    for name, complaint in {
+        "hazard": "two metrics have the name 'hazard'",
+        "compute": "is a function, and no metric",
+    }.items():
         refused(monkeypatch, capsys, [*map(str, common), "--metric", f"own.py:{name}"], complaint)

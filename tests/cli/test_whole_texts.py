@@ -56,8 +56,12 @@ def test_a_run_is_trained_resumed_sampled_and_measured(
     assert "nll_per_token" not in estimates
     _written_otherwise(run, out, writing)
     for command in ("sample", "evaluate", "inspect"):
-        culprit = "manner 'blocks'; known: " if revises else "blocks: there is one way in which"
+        culprit = "writes, 'blocks'; known: " if revises else "blocks: there is one way in which"
         refused(monkeypatch, capsys, [command, str(out), "--writing", "blocks=2"], culprit)
+    if revises:
+        name = "steps" if agent == "ice" else "sweeps"
+        refused(monkeypatch, capsys, ["sample", str(out), "--writing", f"{name}=x"], f"--writing: {name}='x' is not an")
+    refused(monkeypatch, capsys, ["export", str(out), "it"], "load the newest folder below checkpoints by")
     for command, option, said in (
         ("sample", ["--temperature", "inf"], "temperature=inf must be 0"),
         ("sample", ["--stream"], "--stream is for policies that write token by token"),

@@ -181,3 +181,9 @@ def test_rows_are_spoken_of_where_there_are_some():
     env.reset(seed=0)
     with pytest.raises(InvalidInputError, match=r"one integer per row, here for 2 rows; got int64 \(3,\)"):
         env.step([1, 2, 3])
+
+
+@pytest.mark.parametrize("name", [GENERATION, REVISION])
+def test_a_limit_of_steps_has_another_name_in_a_vector(name):
+    with pytest.raises(InvalidInputError, match=r"'max_episode_steps'; it has: .*; here an episode ends after max_act"):
+        gymnasium.make_vec(name, num_envs=2, task="sudoku4", max_episode_steps=3)

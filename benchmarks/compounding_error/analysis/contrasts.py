@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seqil.metrics.entries import Metric
-from seqil.runs import known_metrics
 from seqil.statistics import Estimate, holm, interquartile_mean, probability_of_improvement
 from seqil.statistics.comparison import Comparison
 
+from ..running import asked_metrics
 from ..running.records import Record
 from ..study import Place
 from .results import Results
@@ -56,7 +56,7 @@ def paired(ours: Sequence[Record], theirs: Sequence[Record]) -> list[tuple[Recor
 
 def compared(ours: Sequence[Record], theirs: Sequence[Record], metric: str) -> Comparison | None:
     """One row with another by a metric that says how; None where no seed has it in both."""
-    entry = known_metrics.metric(metric)
+    entry = asked_metrics.metric(metric)
     pairs = [pair for pair in paired(ours, theirs) if all(metric in r["estimates"] for r in pair)]
     if not pairs or entry is None or entry.compared is None:
         return None
@@ -66,7 +66,7 @@ def compared(ours: Sequence[Record], theirs: Sequence[Record], metric: str) -> C
 
 def tested_metrics() -> list[Metric]:
     """Those that say which way is better and how two arms are compared."""
-    return [metric for metric in known_metrics.metrics() if metric.better and metric.compared]
+    return [metric for metric in asked_metrics.metrics() if metric.better and metric.compared]
 
 
 def with_the_first(results: Results, place: Place) -> list[Contrast]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seqil.runs import known_metrics
 from seqil.runs.settings import Settings
 from seqil.statistics import Estimate, over_runs
 
+from ..running import asked_metrics
 from ..running.cells import budget_of, rows_of
 from ..running.records import Record
 from ..study import Place, Study
@@ -71,7 +71,7 @@ def estimate(runs: Sequence[Record], metric: str) -> Estimate | None:
     """Over the runs; None where one of them has no such metric."""
     if any(metric not in r["estimates"] for r in runs):
         return None
-    entry = known_metrics.metric(metric)
+    entry = asked_metrics.metric(metric)
     return over_runs([Estimate.of(r["estimates"][metric]) for r in runs], entry.scale if entry else None)
 
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from seqil.metrics.entries import Metric
-from seqil.runs import known_metrics
 from seqil.statistics import Estimate
 
+from ..running import asked_metrics
 from ..running.records import Record
 from ..study import Place, Study
 from .contrasts import BETTER, FEWEST, WORSE, marks
@@ -181,7 +181,7 @@ def _widths(rows: Table) -> list[int]:
 
 def measured(runs: dict[str, list[Record]]) -> list[Metric]:
     """The metrics of tables that any row has; older records lack some."""
-    shown = [metric for metric in known_metrics.metrics() if metric.group]
+    shown = [metric for metric in asked_metrics.metrics() if metric.group]
     return [metric for metric in shown if any(estimate(found, metric.name) for found in runs.values())]
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from seqil.runs import known_metrics
-
 from ..analysis.contrasts import compared
 from ..analysis.results import Results
 from ..analysis.tables import interval
+from ..running import asked_metrics
 from ..study import Hypothesis, Place
 from .claims import MARGIN, Claim, times
 
@@ -51,7 +50,7 @@ def _compared(
         found = compared(runs.get(row, ()), runs.get(control, ()), metric)
         if found is None or (at and place.name not in at):
             return []
-        entry = known_metrics.metric(metric)
+        entry = asked_metrics.metric(metric)
         lower = entry is not None and entry.better == "lower"
         bound = found.neutral + (-margin if lower else margin)
         sides = found.above(bound), found.below(bound)

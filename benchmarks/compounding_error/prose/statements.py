@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from seqil.errors import InvalidInputError
-from seqil.runs import known_metrics, plugins
+from seqil.runs import plugins
 from seqil.statistics import holm
 from seqil.statistics.comparison import Comparison
 
@@ -34,6 +34,7 @@ from ..analysis.contrasts import FEWEST, compared
 from ..analysis.results import estimate
 from ..analysis.spending import split
 from ..analysis.tables import interval
+from ..running import asked_metrics
 from . import directions, quotations, wording
 from .pages import is_table, line_of, paragraphs, sentences
 from .quotations import Found, Load
@@ -72,7 +73,7 @@ class Statement:
     def verdict(self) -> directions.Verdict:
         """Which way it goes."""
         (ours, metric), theirs = self.figure.split("/")[2:], self.control.split("/")[2]
-        entry = known_metrics.metric(split(metric)[0])
+        entry = asked_metrics.metric(split(metric)[0])
         return directions.Verdict(ours, theirs, self.direction, entry is not None and entry.better == "lower")
 
     @property

@@ -33,7 +33,6 @@ THREADS = 1
 TRAINING = 1
 """Version of what decides the weights of a run: one more wherever that code changes."""
 
-_PILOT = 40
 _MOST = 1.03  # of the budget: rollouts may grow in the course of a run
 _GPU_SHARE = 0.25  # models of a study are small
 Row = TypeVar("Row", Arm, Place)
@@ -92,7 +91,8 @@ class Cell:
         own = _own_code([s.agent.name, s.task.name, s.noise.source, str(s.agent.options.get("expert", ""))])
         longest = max(self.place.horizons, default=0)  # positions of the model
         what = [TRAINING, _decisive(self.settings), self.budget, data_of(self.settings), THREADS]
-        return _sha256([*what, self.arm.stages, longest, *own])[:32]
+        pilot = [self.place.pilot] * (self.place.pilot != Place.pilot)
+        return _sha256([*what, self.arm.stages, longest, *own, *pilot])[:32]
 
     @property
     def asked(self) -> str:
@@ -110,7 +110,8 @@ class Cell:
         ]
         sets = [rules for one in self.arm.ways(place) for rules in (one.rules, *one.candidates)]
         own = _own_code([rule.partition("=")[0] for rules in sets for rule in rules])
-        return _sha256([*what, *[place.budgets] * bool(place.budgets), *own])[:12]
+        later = [*[place.budgets] * bool(place.budgets), *own, *[place.metrics] * bool(place.metrics)]
+        return _sha256([*what, *later])[:12]
 
     @property
     def key(self) -> str:
@@ -291,11 +292,11 @@ def rows_of(record: Record, arm: Arm) -> Iterator[Record]:
 
 def steps_within(cell: Cell) -> int:
     """Updates that the budget pays for, from the cost of a short run with the same schedule."""
-    settings = replace(cell.settings, steps=_PILOT)
+    settings = replace(cell.settings, steps=cell.place.pilot)
     pilot = make_training(settings, make_task(settings), cell.spare)
     for _ in spend(pilot):
         pass
-    return max(1, round(cell.budget / (pilot.costs()["cost"] / _PILOT)))
+    return max(1, round(cell.budget / (pilot.costs()["cost"] / cell.place.pilot)))
 
 
 def spend(training: Training, most: float = math.inf) -> Iterator[int]:

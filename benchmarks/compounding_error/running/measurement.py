@@ -17,13 +17,13 @@ from seqil.mdp.rendering import spans
 from seqil.metrics.reported import evaluation
 from seqil.metrics.samples import judge_of
 from seqil.revision.edit_policy import scorer
-from seqil.runs import known_metrics, plugins
+from seqil.runs import plugins
 from seqil.runs.experiment import make_task
 from seqil.runs.settings import Settings
 from seqil.statistics import mean
 
 from ..study import Decoding, Place
-from . import budgets
+from . import asked_metrics, budgets
 from .detector import PlantedDetector
 from .steps import rounded, stepped
 
@@ -57,7 +57,8 @@ Draw = Callable[..., tuple[Trajectories, metrics.Cost]]
 MEASURING = 3
 """Version of what is measured of given texts: one more wherever a number that a record holds comes out differently."""
 
-_BIN, _SHOWN, _STEPPED, _LAWS = 8, 6, 4, 256
+_BIN, _SHOWN, _STEPPED = 8, 6, 4
+_LAWS, _FEWEST_LAWS, _SMALL = 256, 16, 4096  # texts whose laws are read: fewer where a law has more tokens
 _ONCE = ("profile", "hazard", "hazard_bin")  # not at every horizon
 
 
@@ -98,7 +99,7 @@ def measured(
         "max_actions": most,
         **({"chosen": choice} if choice else {}),
         **({"by_budget": by_budget} if by_budget else {}),
-        **_numbers(task, policy, demonstrations, rollouts, cost),
+        **_numbers(task, policy, demonstrations, rollouts, cost, place),
         **(_laws(policy, demonstrations, rollouts) if policy.autoregressive else {}),
         "samples": [
             [task.decode(prompt), spans(task.vocabulary, row[:length], task.decode, prompt)]
@@ -116,7 +117,8 @@ def measured(
 
 
 def _laws(policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories) -> dict[str, Any]:
-    return {"entropy": entropies(policy, demonstrations.select(slice(_LAWS)), rollouts.select(slice(_LAWS)), _BIN)}
+    some = slice(max(_FEWEST_LAWS, min(_LAWS, _LAWS * _SMALL // policy.vocabulary.size)))
+    return {"entropy": entropies(policy, demonstrations.select(some), rollouts.select(some), _BIN)}
 
 
 def at_horizon(
@@ -127,7 +129,7 @@ def at_horizon(
     task = make_task(replace(settings, task=replace(settings.task, options=options)))
     n, most = place.horizon_samples, task.budget(place.max_actions and max(place.max_actions, 4 * task.max_length))
     rollouts, cost = (draw or sampled)(task, policy, Decoding(), task.prompts(n, place.split, 0), most, seed)
-    numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost)
+    numbers = _numbers(task, policy, task.demonstrations(n, place.split, 0), rollouts, cost, place)
     shown = {name: value for name, value in numbers.items() if name not in _ONCE}
     return {
         "horizon": horizon,
@@ -138,9 +140,14 @@ def at_horizon(
 
 
 def _numbers(
-    task: Task, policy: TokenPolicy, demonstrations: Trajectories, rollouts: Trajectories, cost: metrics.Cost
+    task: Task,
+    policy: TokenPolicy,
+    demonstrations: Trajectories,
+    rollouts: Trajectories,
+    cost: metrics.Cost,
+    place: Place,
 ) -> dict[str, Any]:
-    estimates = evaluation(task, policy, demonstrations, rollouts, cost, known_metrics.metrics())
+    estimates = evaluation(task, policy, demonstrations, rollouts, cost, asked_metrics.of(place))
     return {"estimates": {name: estimate.to_json() for name, estimate in estimates.items()}, **_errors(task, rollouts)}
 
 
@@ -192,7 +199,7 @@ def chosen(
 def rules_of(task: Task, how: Decoding) -> list[decoding.Rule]:
     """In order."""
     planted: list[decoding.Rule] = [PlantedDetector(task, how.detector)] if how.detector else []
-    return planted + [plugins.rule(rule, task) for rule in how.rules]
+    return planted + plugins.rules(how.rules, task)
 
 
 def sampled(

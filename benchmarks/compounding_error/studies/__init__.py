@@ -7,6 +7,7 @@ from .memory import MEMORY, MEMORY_LONGER
 from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
 from .noisy_expert import NOISY_EXPERT
 from .quick import QUICK
+from .real import REAL
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
 from .revise import REVISE
 from .scale import SCALE
@@ -28,6 +29,7 @@ _STUDIES = (
         NOISY_EXPERT,
         SCALE,
         REVISE,
+        REAL,
     ),
 )
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

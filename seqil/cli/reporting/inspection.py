@@ -116,7 +116,7 @@ def _inspected(
             "--split"
         )
     demonstrations = task.demonstrations(n, how.split, how.seed)
-    prompts, rules = task.prompts(n, how.split, how.seed), [plugins.rule(rule, task) for rule in how.rules]
+    prompts, rules = task.prompts(n, how.split, how.seed), plugins.rules(how.rules, task)
     writing, most = manner(policy, how.writing), how.max_actions
     found = texts(task, policy, prompts, how.temperature, how.seed, rules, max_actions=most, writing=writing)
     measured = evaluation(task, policy, demonstrations, found.trajectories, found.cost, known_metrics.metrics())

@@ -1,0 +1,98 @@
+"""Metrics of texts that a place asks for by name, beside those that every place has; `known_metrics` of studies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+
+from seqil import TokenPolicy, Vocabulary
+from seqil.errors import InvalidInputError, check_known
+from seqil.metrics.entries import Metric, by_difference, by_ratio
+from seqil.metrics.samples import Sample
+from seqil.metrics.text_sets import hidden_features, mauve
+from seqil.policy.saved.files import load_model
+from seqil.runs import known_metrics
+from seqil.statistics import Estimate, mean, ratio
+
+from ..study import Place
+
+
+def metrics(asked: Sequence[str] | None = None) -> tuple[Metric, ...]:
+    """Those of every place, then those that are asked for; None: all of them.
+
+    Raises:
+        InvalidInputError: there is none of a name.
+    """
+    for name in asked or ():
+        check_known("metric", name, list(_ASKED), "; ")
+    chosen = _ASKED if asked is None else asked
+    return (*known_metrics.metrics(), *(_ASKED[name] for name in chosen))
+
+
+def metric(name: str) -> Metric | None:
+    """By its name; None of one that is not known here, such as that of a record from elsewhere."""
+    return next((one for one in metrics() if one.name == name), None)
+
+
+def of(place: Place) -> tuple[Metric, ...]:
+    """Those of a place, ready to be computed there."""
+    folder = place.settings.get("model")
+    return tuple(
+        replace(one, compute=partial(_mauve_hidden, folder)) if one.name == "mauve_hidden" else one
+        for one in metrics(place.metrics)
+    )
+
+
+def _bits_per_byte(s: Sample) -> Estimate | None:
+    """Over the bytes of what is decoded; the end of a text is paid for, its prompt is not."""
+    if s.nll is None:
+        return None
+    sizes = [len(s.task.decode(text).encode()) for text in s.references]
+    return ratio(s.nll * s.demonstrations.lengths.numpy() / math.log(2), sizes, "sequences")
+
+
+def _mauve_hidden(folder: str | None, s: Sample) -> Estimate | None:
+    if folder is None:
+        raise InvalidInputError("mauve_hidden compares by a model that all arms begin from; give the place one")
+    if len(s.rollouts) != len(s.demonstrations):
+        return None
+    reader = _reader(folder, s.policy.vocabulary)
+    return mean([mauve(s.texts, s.references, hidden_features(reader, s.prompts))], "samples")
+
+
+@lru_cache(maxsize=1)
+def _reader(folder: str, vocabulary: Vocabulary) -> TokenPolicy:
+    reader = TokenPolicy(load_model(folder), vocabulary, backspace=False, dtype="bfloat16")
+    reader.eval()
+    return reader
+
+
+_ASKED = {
+    one.name: one
+    for one in (
+        Metric(
+            "bits_per_byte",
+            "Negative log-likelihood of the tokens of held-out texts, without the backspace, over their bytes.",
+            _bits_per_byte,
+            "bits per byte",
+            (),
+            "lower",
+            by_ratio,
+            "quality",
+        ),
+        Metric(
+            "mauve_hidden",
+            "Closeness to the demonstrations by mean last hidden states of the model that all arms begin from; one "
+            "number for the whole sample, without an interval.",
+            partial(_mauve_hidden, None),
+            "area, 0 to 1, for samples of one size",
+            (),
+            "higher",
+            by_difference,
+            "quality",
+            scale="share",
+        ),
+    )
+}
