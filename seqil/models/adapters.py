@@ -115,11 +115,9 @@ def _equal(folder: Path, own: Mapping[str, Tensor], prefix: str) -> bool:
     return found > 0
 
 
-def base_of(folder: Path) -> Path:
-    """Where the base model of saved adapters lies."""
-    import json
-
-    named = Path(str(json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get("base_model_name_or_path")))
+def base_of(folder: Path, settings: Mapping[str, Any]) -> Path:
+    """Where the base model of saved adapters lies, by what their settings say."""
+    named = Path(str(settings.get("base_model_name_or_path")))
     return named if named.is_absolute() else folder / named
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
+import inspect
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,6 +25,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
 from ..models.silence import silently
+from ..policy.given.descriptions import json_object
 from ..policy.saved import seals
 from ..policy.saved.files import load_model
 from ..randomness import seeded
@@ -184,11 +185,11 @@ class WholeTextPolicy(nn.Module):
             CheckpointError: nothing of the kind is there, it is damaged, or was saved with another vocabulary.
         """
         path = Path(folder) / seals.SETTINGS
+        if not path.exists():
+            raise CheckpointError(f"{path} is missing; {folder} was not written by {cls.__name__}")
+        said = json_object(path)
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
             saved, kind = Vocabulary.of(said["vocabulary"]), said["kind"]
-        except FileNotFoundError:
-            raise CheckpointError(f"{path} is missing; {folder} was not written by {cls.__name__}") from None
         except (ValueError, KeyError, TypeError, InvalidInputError) as error:
             raise CheckpointError(f"{path} is damaged or of another kind ({first_line(error)}); restore it") from None
         if kind != cls.kind:
@@ -198,6 +199,8 @@ class WholeTextPolicy(nn.Module):
         if verify:
             seals.check(Path(folder), said)
         own = {key: value for key, value in said.items() if key not in ("vocabulary", "kind", "sha256")}
+        if strange := own.keys() - inspect.signature(cls).parameters.keys():
+            raise CheckpointError(f"{path} is damaged: a {cls.__name__} has no {sorted(strange)[0]!r}; restore it")
         heads = _read_heads(Path(folder) / _HEADS)
         policy = cls(load_model(folder, masked=True), saved, **own)
         policy._take_heads(Path(folder), heads)

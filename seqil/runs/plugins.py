@@ -73,6 +73,8 @@ def load(kind: str, name: str) -> Any:
     if not isinstance(name, str):
         raise InvalidInputError(f"{one(kind)} {name!r} is not a name")
     if own_files.is_reference(name):
+        if name[0] == ":" or name[-1] == ":":
+            raise InvalidInputError(f"{one(kind)} {name!r} is half a name; write FILE:NAME, my_file.py:mine say")
         return _sound(kind, f"{one(kind)} {name!r}", own_files.find(name))
     found = [point for point in _points(kind) if point.name == name]
     if not found and name in _built_in(kind):

@@ -186,6 +186,9 @@ def test_a_config_that_cannot_be_is_refused_in_one_line(tmp_path, change):
     [
         (None, "seqil.json is missing"),
         ("{", "seqil.json is damaged"),
+        ("null", "seqil.json is damaged"),
+        ("[1]", "seqil.json is damaged"),
+        ('"x"', "seqil.json is damaged"),
         ('{"vocabulary": 3, "backspace": true}', "seqil.json is damaged"),
         (json.dumps({"vocabulary": {"size": 6, "eos": 5}, "backspace": True}), "was saved with Vocabulary"),
         (json.dumps({"vocabulary": {"size": 70, "eos": 6}, "backspace": True}), "was saved with Vocabulary"),

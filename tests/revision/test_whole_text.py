@@ -106,6 +106,14 @@ def test_a_saved_policy_is_the_same(policy_class, tmp_path):
     (tmp_path / "seqil.json").write_text(json.dumps({"vocabulary": V.to_json()}))
     with pytest.raises(CheckpointError, match="damaged or of another kind"):
         policy_class.from_pretrained(tmp_path)
+    for content, complaint in (
+        ("[1]", "holds no JSON object"),
+        ("[" * 10**5, "is damaged"),
+        (json.dumps({"vocabulary": V.to_json(), "kind": policy_class.kind, "hue": 3}), "has no 'hue'"),
+    ):
+        (tmp_path / "seqil.json").write_text(content)
+        with pytest.raises(CheckpointError, match=complaint):
+            policy_class.from_pretrained(tmp_path, verify=False)
     with pytest.raises(CheckpointError, match="was not written by"):
         policy_class.from_pretrained(tmp_path / "nowhere")
 

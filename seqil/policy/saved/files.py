@@ -171,6 +171,8 @@ class Saved:
         path = folder / SETTINGS
         try:
             said = json.loads(read_bytes(path).decode())
+            if not isinstance(said, dict):
+                raise TypeError(f"it holds no object, but {said!r:.40}")
             term = said.get("tried_term", False)
             for name, value in (("backspace", said["backspace"]), ("tried_term", term)):
                 if not isinstance(value, bool):
@@ -193,7 +195,7 @@ class Saved:
     def load(self, folder: Path) -> nn.Module:
         """The model beside it, once its head has proved to be of this vocabulary, with its adapters."""
         adapted = (folder / adapters.SETTINGS).exists()
-        place = adapters.base_of(folder) if adapted else folder
+        place = adapters.base_of(folder, json_object(folder / adapters.SETTINGS)) if adapted else folder
         if not place.exists():
             raise CheckpointError(f"{folder} holds adapters on the model {place}, which is not there; put it back")
         model, V = load_model(place), self.vocabulary.size
