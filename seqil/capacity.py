@@ -14,7 +14,24 @@ POINTER = b"version https://git-lfs.github.com/spec/v1"
 """How a file begins that Git LFS has put in the place of another one."""
 MOST_BYTES = "SEQIL_MOST_BYTES"
 """Environment variable: the largest file that is read whole."""
-_DEFAULT_MOST = 2**30
+LOGIT_BYTES = "SEQIL_LOGIT_BYTES"
+"""Environment variable: memory for logits that are kept for the backward pass; what does not fit is computed again."""
+_DIGITS = 18
+_USUAL = {MOST_BYTES: 2**30, LOGIT_BYTES: 2**28}
+
+
+def limit(name: str) -> int:
+    """One of these, in bytes.
+
+    Raises:
+        InvalidInputError: the environment has something else than a number of bytes.
+    """
+    said = os.environ.get(name)
+    if said is None:
+        return _USUAL[name]
+    if not (said.isascii() and said.isdecimal() and len(said) <= _DIGITS):
+        raise InvalidInputError(f"{name}={said!r:.40} is no number of bytes; give digits alone, {_USUAL[name]} say")
+    return int(said)
 
 
 def check_memory(needed: float, what: str, remedy: str) -> None:
@@ -60,7 +77,7 @@ def check_file(path: Path) -> None:
         raise InvalidInputError(f"{path} cannot be read: {error.strerror}; put a regular file there") from None
     if not stat.S_ISREG(found.st_mode):
         raise InvalidInputError(f"{path} is not a regular file; put one there")
-    most = int(os.environ.get(MOST_BYTES, _DEFAULT_MOST))
+    most = limit(MOST_BYTES)
     if found.st_size > most:
         raise InvalidInputError(
             f"{path} has {found.st_size:,} bytes, more than {most:,}; it is damaged, or raise {MOST_BYTES}"

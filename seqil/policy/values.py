@@ -1,7 +1,8 @@
 """What an objective needs from a model: q of the taken actions and V of the visited states.
 
 `V(s)` is a logsumexp over the legal actions, so the logits of all nodes would be [B, N, V] numbers. Here they are
-computed in chunks of rows, reduced at once, and recomputed in the backward pass: the peak is one chunk.
+computed in chunks of rows and reduced at once. Where all of them fit into `SEQIL_LOGIT_BYTES` (256 MiB) they are kept
+for the backward pass, else computed again there, to the same bits: then the peak is one chunk.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from ..capacity import LOGIT_BYTES, limit
 from ..mdp.bans import Bans
 from ..mdp.prefix import legal_kinds
 from ..mdp.trajectory import Trajectories, held
@@ -172,6 +174,7 @@ class _HeadValues(torch.autograd.Function):
         eos: int,
         backspace: bool,
         barred: Tensor | None = None,
+        keep: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         special = torch.tensor([eos, size if backspace else eos], device=hidden.device)
@@ -181,28 +184,32 @@ class _HeadValues(torch.autograd.Function):
             single = single + bias[special]
             taken = taken + bias[action]
         logsumexp = torch.empty(len(hidden), dtype=dtype, device=hidden.device)
+        kept = []
         for rows in _chunks(hidden, size):
-            logits = _without(barred, rows, _token_logits(hidden[rows], weight, bias, size, eos, dtype))
+            product = hidden[rows] @ weight[:size].T
+            kept += [product] * keep
+            logits = _without(barred, rows, _token_logits(product, bias, eos, dtype, keep))
             top = logits.amax(1, keepdim=True)
             top = torch.where(top.isfinite(), top, 0)  # a vocabulary of eos alone, or numbers that are not finite
             logsumexp[rows] = logits.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
-        ctx.save_for_backward(hidden, weight, bias, state, action, special, logsumexp, barred)
+        ctx.save_for_backward(hidden, weight, bias, state, action, special, logsumexp, barred, *kept)
         ctx.size, ctx.eos, ctx.backspace = size, eos, backspace
         return logsumexp, single[:, 0], single[:, 1], taken
 
     @staticmethod
     @_without_autocast
     def backward(ctx: Any, g_lse: Tensor, g_eos: Tensor, g_deletion: Tensor, g_taken: Tensor) -> tuple[Any, ...]:
-        hidden, weight, bias, state, action, special, logsumexp, barred = ctx.saved_tensors
+        hidden, weight, bias, state, action, special, logsumexp, barred, *kept = ctx.saved_tensors
         dtype = logsumexp.dtype
         if barred is not None:  # where every token is left out
             logsumexp = torch.where(logsumexp == -torch.inf, 0, logsumexp)
         d_hidden = torch.empty(hidden.shape, dtype=dtype, device=hidden.device)
         d_weight = torch.zeros(weight.shape, dtype=dtype, device=hidden.device)
         d_bias = None if bias is None else torch.zeros(bias.shape, dtype=dtype, device=hidden.device)
-        for rows in _chunks(hidden, ctx.size):
+        for i, rows in enumerate(_chunks(hidden, ctx.size)):
             h = hidden[rows]
-            p = _without(barred, rows, _token_logits(h, weight, bias, ctx.size, ctx.eos, dtype))
+            product = kept[i] if kept else h @ weight[: ctx.size].T
+            p = _without(barred, rows, _token_logits(product, bias, ctx.eos, dtype, bool(kept)))
             p.sub_(logsumexp[rows, None]).exp_().mul_(g_lse[rows, None])
             if d_bias is not None:
                 d_bias[: ctx.size] += p.sum(0)
@@ -218,7 +225,7 @@ class _HeadValues(torch.autograd.Function):
         if d_bias is not None:
             d_bias.index_add_(0, special, g_single.sum(0)).index_add_(0, action, g_taken)
             d_bias = d_bias.to(bias.dtype)
-        return d_hidden.to(hidden.dtype), d_weight.to(weight.dtype), d_bias, *[None] * 6
+        return d_hidden.to(hidden.dtype), d_weight.to(weight.dtype), d_bias, *[None] * 7
 
 
 def _chunks(hidden: Tensor, size: int) -> list[slice]:
@@ -226,12 +233,11 @@ def _chunks(hidden: Tensor, size: int) -> list[slice]:
     return [slice(i, i + rows) for i in range(0, len(hidden), rows)]
 
 
-def _token_logits(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, size: int, eos: int, dtype: torch.dtype
-) -> Tensor:
-    logits = (hidden @ weight[:size].T).to(dtype)
+def _token_logits(product: Tensor, bias: Tensor | None, eos: int, dtype: torch.dtype, apart: bool) -> Tensor:
+    """Logits of the tokens, -inf at eos, made of the product with the head, in its place unless `apart`."""
+    logits = product.to(dtype, copy=apart)
     if bias is not None:
-        logits += bias[:size]
+        logits += bias[: logits.shape[1]]
     logits[:, eos] = -torch.inf
     return logits
 
@@ -252,15 +258,27 @@ def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
 
 
 def head_values(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    state: Tensor,
+    action: Tensor,
+    size: int,
+    eos: int,
+    backspace: bool,
+    barred: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """`_HeadValues`; under an autocast the matrices are cast as a linear layer would cast them, and nothing else."""
     apply: Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]] = _HeadValues.apply
-    dtype = autocast_dtype(hidden.device)
-    if dtype is None:
-        return apply(hidden, weight, bias, *rest)
+    dtype = autocast_dtype(hidden.device) or hidden.dtype
+    keep = torch.is_grad_enabled() and len(hidden) * size * dtype.itemsize <= limit(LOGIT_BYTES)
     with torch.autocast(hidden.device.type, enabled=False):
-        return apply(hidden.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype), *rest)
+        return apply(
+            hidden.to(dtype),
+            weight.to(dtype),
+            None if bias is None else bias.to(dtype),
+            *(state, action, size, eos, backspace, barred, keep),
+        )
 
 
 def module_values(
