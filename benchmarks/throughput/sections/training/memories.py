@@ -13,7 +13,7 @@ from seqil import Agent, TokenPolicy, Trajectories, Vocabulary, mistype, noise, 
 from seqil.runs.experiment import make_policy
 from seqil.runs.settings import ModelSettings, Settings
 
-from ..subjects.measure import CPU, Ratio, compare, timed
+from ...subjects.measure import CPU, Ratio, compare, timed
 
 _ROWS, _LENGTH, _FOREVER = 64, 32, 10**6
 _DELETIONS = 0.2

@@ -13,8 +13,8 @@ import torch
 from seqil.runs.experiment import make_task, make_training
 from seqil.runs.settings import Chosen, ModelSettings, NoiseSettings, Settings
 
-from ...compounding_error.running.runner import cores
-from ..subjects.measure import Ratio, Timed, interleaved, ratio
+from ....compounding_error.running.runner import cores
+from ...subjects.measure import Ratio, Timed, interleaved, ratio
 
 
 def measure(repetitions: int, runs: int = 4, steps: int = 64, start: str = "spawn") -> Iterator[Ratio]:

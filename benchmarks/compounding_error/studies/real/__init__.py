@@ -1,7 +1,8 @@
 """A pretrained language model fine-tuned on real text, with and without a backspace, whole and by LoRA.
 
-`python -m benchmarks.real_model` writes the model and the text. No law is known here: a text is judged by its bits per
-byte under the model, by MAUVE on hidden states of the model that all arms begin from, and by a reader.
+`python -m benchmarks.compounding_error.studies.real` writes the model and the text; `make study-real` does all. No law
+is known here: a text is judged by its bits per byte under the model, by MAUVE on hidden states of the model that all
+arms begin from, and by a reader.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.real_model import FOLDER, TEXT
+from ...analysis.results import Results
+from ...hypotheses.over_controls import wins
+from ...page.markup import Drawings, escaped, heading, note
+from ...running.records import Record
+from ...study import Arm, Decoding, Place, Questions, Section, Study
+from ..base.parts import MASKED, MIN_P, MLE, SEQUENCE_MATCH
 
-from ..analysis.results import Results
-from ..hypotheses.over_controls import wins
-from ..page.markup import Drawings, escaped, heading, note
-from ..running.records import Record
-from ..study import Arm, Decoding, Place, Questions, Section, Study
-from .base.parts import MASKED, MIN_P, MLE, SEQUENCE_MATCH
-
+FOLDER, TEXT = "runs/smollm2", "docstrings.jsonl"
+"""Where the model is, and the text beside it."""
 SHOWN = 20
 _AROUND = 60
 BIAS = Decoding("bias 2", ("backspace_bias=2",))

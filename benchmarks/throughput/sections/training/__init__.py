@@ -1,0 +1,1 @@
+"""What is measured of training, one file a section."""
