@@ -13,6 +13,7 @@ from ..errors import UnsupportedModelError
 from ..mdp.memory import Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import bare
+from ..models.packed import Affine
 from ..models.precision import DType, autocast_dtype, computation_of, computed
 from ..models.windows import Windows
 from .activations import unchanged
@@ -167,15 +168,17 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)
 
-    def steady_head(self) -> Callable[[Tensor], Tensor]:
-        """`head` for a loop in which the model does not change, inside `computing`: nothing is looked up again."""
+    def steady_head(self, rows: int = 1) -> Callable[[Tensor], Tensor]:
+        """`head` of so many rows at most in a loop in which the model does not change, inside `computing`: nothing is
+        looked up again.
+        """
         if getattr(self.head, "__func__", None) is not LanguageModel.head or not self.fused:
             return self.head
         n = self.vocabulary.size + self.backspace
-        weight, bias = self.weight[:n], None if self.bias is None else self.bias[:n]
+        product = Affine(self.weight[:n], None if self.bias is None else self.bias[:n], rows)
 
         def steady(hidden: Tensor) -> Tensor:
-            logits = nn.functional.linear(hidden, weight, bias)
+            logits = product(hidden)
             if logits.dtype not in _WIDE:
                 logits = logits.float()
             return logits if self.backspace else nn.functional.pad(logits, (0, 1), value=-torch.inf)

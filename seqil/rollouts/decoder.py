@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.models.gpt2.modeling_gpt2 import GPT2MLP, GPT2Attention, GPT2Block, GPT2Model
 from transformers.pytorch_utils import Conv1D
 
 from ..mdp.prefix import Prefixes
 from ..models.masks import additive
+from ..models.packed import Affine
 from ..policy.activations import unchanged
 from ..policy.cache import SlotCache
 from ..policy.token_policy import TokenPolicy
@@ -32,10 +33,13 @@ _PLAIN = {
 }
 
 
-def decoder_of(policy: TokenPolicy) -> Decoder:
-    """The fastest decoder that computes what the modules of the policy compute, up to rounding."""
+def decoder_of(policy: TokenPolicy, rows: int = 1) -> Decoder:
+    """The fastest decoder of so many rows at most that computes what the modules of the policy compute, up to rounding.
+
+    The weights must not change while it is used.
+    """
     trunk = policy.model.base_model
-    return GPT2Decoder(trunk) if is_plain_gpt2(trunk) else ModuleDecoder(policy)
+    return GPT2Decoder(trunk, rows) if is_plain_gpt2(trunk) else ModuleDecoder(policy)
 
 
 def is_plain_gpt2(trunk: nn.Module) -> bool:
@@ -72,18 +76,18 @@ class ModuleDecoder:
 class GPT2Decoder:
     """The functions inside the modules of GPT-2, on their weights, in evaluation mode."""
 
-    def __init__(self, trunk: GPT2Model) -> None:
+    def __init__(self, trunk: GPT2Model, rows: int) -> None:
         self.tokens, self.positions = trunk.wte.weight, trunk.wpe.weight
         self.width, self.heads = trunk.embed_dim, trunk.config.n_head
         self.blocks = [
             (
                 (b.ln_1.weight, b.ln_1.bias, b.ln_1.eps),
-                (b.attn.c_attn.bias, b.attn.c_attn.weight),
+                _affine(b.attn.c_attn, rows),
                 b.attn.scaling,
-                (b.attn.c_proj.bias, b.attn.c_proj.weight),
+                _affine(b.attn.c_proj, rows),
                 (b.ln_2.weight, b.ln_2.bias, b.ln_2.eps),
-                (b.mlp.c_fc.bias, b.mlp.c_fc.weight),
-                (b.mlp.c_proj.bias, b.mlp.c_proj.weight),
+                _affine(b.mlp.c_fc, rows),
+                _affine(b.mlp.c_proj, rows),
             )
             for b in trunk.h
         ]
@@ -98,15 +102,15 @@ class GPT2Decoder:
         for layer, (norm_1, attention, scaling, output, norm_2, up, down) in zip(
             cache.layers, self.blocks, strict=True
         ):
-            qkv = _affine(torch.layer_norm(x, (D,), *norm_1), attention)
+            qkv = attention(torch.layer_norm(x, (D,), *norm_1))
             qkv = qkv.view(n, 3, self.heads, 1, -1)
             keys, values = layer.step(qkv[:, 1:])
             mixed = scaled_dot_product_attention(qkv[:, 0], keys, values, attn_mask=mask, scale=scaling)
-            x += _affine(mixed.reshape(n, D), output)
-            x += _affine(gelu(_affine(torch.layer_norm(x, (D,), *norm_2), up), approximate="tanh"), down)
+            x += output(mixed.reshape(n, D))
+            x += down(up.gelu(torch.layer_norm(x, (D,), *norm_2)))
         return torch.layer_norm(x, (D,), *self.norm)
 
 
-def _affine(x: Tensor, layer: tuple[Tensor, Tensor]) -> Tensor:
-    """What a Conv1D does: `x @ weight + bias`."""
-    return torch.addmm(layer[0], x, layer[1])
+def _affine(layer: Conv1D, rows: int) -> Affine:
+    """Of a Conv1D, whose weight is the other way round than that of a linear layer."""
+    return Affine(layer.weight.T, layer.bias, rows)

@@ -101,11 +101,11 @@ class Lanes:
         v = policy.vocabulary
         self.capacity = -(-self.fed.shape[1] // _EXTENT) * _EXTENT
         self.cache = SlotCache(policy.model.config.get_text_config().num_hidden_layers, lanes, self.capacity)
-        self.decoder = decoder_of(policy)
+        self.decoder = decoder_of(policy, lanes)
         self.device, self.many_actions = policy.weight.device, policy.vocabulary.num_actions > FEW
         self.on_host = self.device.type == "cpu"
         self.states, self.laws = (_Slots(lanes, self.capacity) for _ in range(2))
-        self.with_laws, self.head = self._keeps_laws(), policy.steady_head()
+        self.with_laws, self.head = self._keeps_laws(), policy.steady_head(lanes)
         self.forbids, self.tried = initial.tried is not None, None
         choices = choices_within(v.size, initial.min_length, max_actions)
         # Of few actions the logits that are kept say what was tried, unless it may be forgotten where it was tried.

@@ -44,7 +44,7 @@ class Lockstep:
         self.started = 0
         layers, capacity = policy.model.config.get_text_config().num_hidden_layers, -(-C // _EXTENT) * _EXTENT
         self.cache = SlotCache(layers, lanes, capacity)
-        self.decoder = decoder_of(policy)
+        self.decoder = decoder_of(policy, lanes)
         self.replay = Replay(self.step, device)
 
     def run(self) -> tuple[Tensor, Tensor, Tensor]:

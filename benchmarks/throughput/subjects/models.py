@@ -55,9 +55,9 @@ class Watch:
 
     began, rows = 0.0, 0
 
-    def decoder_of(self, policy: TokenPolicy) -> Decoder:
+    def decoder_of(self, policy: TokenPolicy, rows: int) -> Decoder:
         """That of the policy, watched."""
-        decoder = decoder_of(policy)
+        decoder = decoder_of(policy, rows)
 
         def decode(tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
             hidden = decoder(tokens, length, cache)
