@@ -43,6 +43,8 @@ _COPIES = 3  # of the demonstrations, while they are made
 _MADE: dict[str, Mapping[str, Any]] = {"experts": experts.EXPERTS, "rewards": rewards.REWARDS}
 """Kinds of values that are made of a task and the learner."""
 
+_REPEATED = 3  # windows that are left out for every one that stays: then it is said
+
 
 def make_task(settings: Settings, checkpoint: Path | None = None) -> Task:
     """The task of the settings; the tokenizer of a model that is gone is the one beside the `checkpoint`."""
@@ -57,6 +59,10 @@ def make_task(settings: Settings, checkpoint: Path | None = None) -> Task:
 def say_doubts(settings: Settings, task: Task) -> None:
     """Warn of a test split too small to be evaluated, and of text that a model is given as bytes for want of better."""
     path, there = settings.model.path, task.available("test")
+    windows = getattr(task, "windows", None)
+    again, kept = getattr(windows, "left_out", 0), len(getattr(windows, "places", ()))
+    if again > _REPEATED * kept:
+        warn(f"{task.name}: {again:,} of {again + kept:,} windows say what another one says, and were left out")
     if there is not None and there < MEASURED:
         items = (
             "is empty: sample and evaluate need"

@@ -92,3 +92,17 @@ def test_a_tokenizer_that_is_damaged_is_named_with_what_to_restore(tmp_path, mon
     assert stopped.value.code == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("copies", [4, 5])
+def test_text_that_is_mostly_repeated_is_said_to_be(copies, tmp_path, capsys):
+    once = "".join(f'{{"text": "line {i}, and nothing more is said"}}\n' for i in range(200))
+    (tmp_path / "text.jsonl").write_text(once * copies)
+    task = Text(tmp_path / "text.jsonl", prompt_length=20, max_length=40)
+    found, kept = said(Settings(), task, capsys), len(task.windows.places)
+    whole = kept * copies
+    assert found == (
+        f"seqil: warning: text: {whole - kept:,} of {whole:,} windows say what another one says, and were left out\n"
+        if copies > 4
+        else ""
+    )

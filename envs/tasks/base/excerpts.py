@@ -36,6 +36,7 @@ class Windows:
         splits: int8 [N], index of the split of each.
         max_length: most tokens of a text.
         min_length: fewest.
+        left_out: number of those that were there already.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Windows:
     splits: NDArray[np.int8]
     max_length: int
     min_length: int
+    left_out: int = 0
 
     @classmethod
     def of_parts(
@@ -64,7 +66,8 @@ class Windows:
         splits = np.repeat([SPLITS.index(split) for split, _ in found], counts).astype(np.int8)
         ids = np.concatenate([ids for _, ids in found])
         kept = _first_of_each(ids, places)
-        return cls(name, vocabulary, ids, places[kept], splits[kept], max_length, max_length)
+        again = len(places) - len(places[kept])
+        return cls(name, vocabulary, ids, places[kept], splits[kept], max_length, max_length, again)
 
     @classmethod
     def of_documents(
@@ -79,7 +82,8 @@ class Windows:
         number = np.arange(len(owner)) - np.searchsorted(owner, owner)
         units = np.stack([owner, number // _BLOCK], 1)[kept]
         splits = _splits(name, corpus, units, stream)
-        return cls(name, vocabulary, corpus.ids, places[kept], splits, max_length, max_length if stream else 0)
+        again, least = len(places) - len(places[kept]), max_length if stream else 0
+        return cls(name, vocabulary, corpus.ids, places[kept], splits, max_length, least, again)
 
     @cached_property
     def longest_prompt(self) -> int:

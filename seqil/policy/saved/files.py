@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
                 f"model {str(folder)!r} holds other weights than its config.json describes: {len(names)} are {what}, "
                 f"the first is {names[0]}; {remedy}"
             )
-    _refuse_whole_numbers(Path(folder), model)
+    _refuse_no_weights(Path(folder), model)
     return model
 
 
@@ -91,8 +92,15 @@ def _refuse_unreadable(folder: Path) -> None:
         json_object(settings)
 
 
-def _refuse_whole_numbers(folder: Path, model: PreTrainedModel) -> None:
-    """transformers casts weights of any kind to numbers with a fraction, in silence."""
+def _refuse_no_weights(folder: Path, model: PreTrainedModel) -> None:
+    """transformers casts weights of any kind to numbers with a fraction, and takes NaN, in silence."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not math.isfinite(parameter.detach().sum(dtype=torch.float64).item()):
+            wrong = int((~parameter.isfinite()).sum())
+            raise CheckpointError(
+                f"model {str(folder)!r}: {wrong:,} of {parameter.numel():,} numbers of {name} are not finite; its "
+                "training has diverged, or the file is damaged: load an earlier one"
+            )
     if getattr(model.config, "quantization_config", None) is not None:
         return
     prefix = f"{model.base_model_prefix}."
@@ -101,9 +109,9 @@ def _refuse_whole_numbers(folder: Path, model: PreTrainedModel) -> None:
         with safe_open(file, "pt") as opened:
             for name in opened.keys():  # noqa: SIM118  # it is no mapping
                 kind = opened.get_slice(name).get_dtype()
-                if name.removeprefix(prefix) in parameters and not kind.startswith(("F", "BF")):
+                if name.removeprefix(prefix) in parameters and kind not in ("F64", "F32", "F16", "BF16"):
                     raise CheckpointError(
-                        f"{file}: {name} holds numbers of type {kind}, which are no weights; "
+                        f"{file}: {name} holds numbers of type {kind}, which are no weights to train; "
                         "save the model in float32 or bfloat16"
                     )
 
