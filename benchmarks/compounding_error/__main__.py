@@ -22,7 +22,7 @@ from .analysis.contrasts import FEWEST
 from .analysis.results import Results
 from .page import report
 from .running import progress
-from .running.cells import cells_of, refuse_twins
+from .running.cells import cells_of, lacking, refuse_twins
 from .running.engines import ENGINES
 from .running.records import read
 from .running.runner import cores, kept, settled, strangers
@@ -88,7 +88,7 @@ def run(
 ) -> None:
     """Train every arm on every task, go on where an earlier run ended; write tables, figures and the page."""
     check_known("engine", engine, ENGINES)
-    study = _chosen(_study(preset, own), task, arm, seeds, budget)
+    study = _possible(_chosen(_study(preset, own), task, arm, seeds, budget))
     cells, file = cells_of(study, _device(device)), _file(study, out)
     refuse_twins(cells)
     if study.seeds < FEWEST and len(study.arms) > 1:
@@ -118,7 +118,7 @@ def status(
     device: Device = "cpu",
 ) -> None:
     """Say what is there, what is missing, and how long it will take."""
-    study = _chosen(_study(preset, own), task, arm, seeds, budget)
+    study = _possible(_chosen(_study(preset, own), task, arm, seeds, budget))
     progress.status(cells_of(study, _device(device)), _file(study, out), workers, console)
 
 
@@ -191,6 +191,13 @@ def _chosen(
     return replace(study, places=places, arms=arms, seeds=seeds or study.seeds).scaled(budget)
 
 
+def _possible(study: Study) -> Study:
+    """It, if all that it needs is here."""
+    for line in lacking(study):
+        raise InvalidInputError(line)
+    return study
+
+
 def _only(option: str, names: list[str] | None, known: Sequence[Named]) -> tuple[Named, ...]:
     for name in names or ():
         check_known(option, name, [one.name for one in known], "; ")
@@ -218,7 +225,10 @@ def _results(
 ) -> Results:
     study, file = _chosen(whole, task, arm, seeds), _file(whole, out)
     records = read(file)
-    others = strangers(cells_of(study), records)
+    doubts = lacking(study)
+    if doubts:
+        print(f"compounding_error: {doubts[0]}; until then runs of other data are not told apart", file=sys.stderr)
+    others = [] if doubts else strangers(cells_of(study), records)
     results = Results(study, [*others, *(record for record in records if record not in others)])
     if not results.records:
         raise InvalidInputError(

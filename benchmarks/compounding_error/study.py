@@ -105,6 +105,7 @@ class Place:
         realizable: whether the student can express the task's law.
         metrics: names of those of `running.asked_metrics` that are measured beside the ones of every place.
         pilot: updates of the short run that tells how many the budget pays for.
+        needs: a file or folder without which nothing can be run, and what makes it; None: nothing of the kind.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Place:
     realizable: bool = True
     metrics: tuple[str, ...] = ()
     pilot: int = 40
+    needs: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable() or {*self.name} & {*"/\\"} or self.name[0] == ".":

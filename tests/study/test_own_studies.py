@@ -154,7 +154,7 @@ def test_toml_says_the_same_as_python(tmp_path):
         ("s.py", PYTHON + "OTHER = Study('b', '?', (), (), 1)", "defines 2 studies"),
         ("s.py", PYTHON.replace("Arm(\"mine\"", "Arm(\"theirs\""), "arms or decodings share the name 'theirs'"),
         ("s.py", PYTHON.replace("class Mine(BehaviorCloning)", "class Mine"), "is not an agent: subclass seqil.Agent"),
-        ("s.py", PYTHON.replace("(PLACE,), 3)", "(PLACE,), 0)"), "seeds, budgets and samples must be positive"),
+        ("s.py", PYTHON.replace("(PLACE,), 3)", "(PLACE,), 0)"), "seeds, budgets, samples and pilots must be positive"),
         ("s.toml", "question = ", "s.toml is no TOML"),
         ("s.toml", TOML.replace("budget", "bugdet"), "place 1 has no field 'bugdet'"),
         ("s.toml", TOML.replace("samples = 20", ""), "place 1: lacks samples"),

@@ -37,10 +37,19 @@ def metric(name: str) -> Metric | None:
 
 
 def of(place: Place) -> tuple[Metric, ...]:
-    """Those of a place, ready to be computed there."""
+    """Those of a place, ready to be computed there.
+
+    Raises:
+        InvalidInputError: there is none of a name, or it needs a model that the place does not name.
+    """
     folder = place.settings.get("model")
+    if folder is None and "mauve_hidden" in place.metrics:
+        raise InvalidInputError(
+            f"place {place.name!r}: mauve_hidden compares by a model that all arms begin from; name its folder as "
+            "model among the settings of the place"
+        )
     return tuple(
-        replace(one, compute=partial(_mauve_hidden, folder)) if one.name == "mauve_hidden" else one
+        replace(one, compute=partial(_mauve_hidden, str(folder))) if one.name == "mauve_hidden" else one
         for one in metrics(place.metrics)
     )
 
@@ -53,9 +62,7 @@ def _bits_per_byte(s: Sample) -> Estimate | None:
     return ratio(s.nll * s.demonstrations.lengths.numpy() / math.log(2), sizes, "sequences")
 
 
-def _mauve_hidden(folder: str | None, s: Sample) -> Estimate | None:
-    if folder is None:
-        raise InvalidInputError("mauve_hidden compares by a model that all arms begin from; give the place one")
+def _mauve_hidden(folder: str, s: Sample) -> Estimate | None:
     if len(s.rollouts) != len(s.demonstrations):
         return None
     reader = _reader(folder, s.policy.vocabulary)
@@ -86,7 +93,7 @@ _ASKED = {
             "mauve_hidden",
             "Closeness to the demonstrations by mean last hidden states of the model that all arms begin from; one "
             "number for the whole sample, without an interval.",
-            partial(_mauve_hidden, None),
+            lambda s: None,  # known where a place names a model
             "area, 0 to 1, for samples of one size",
             (),
             "higher",

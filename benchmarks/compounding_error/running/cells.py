@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from os.path import exists
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from seqil.runs.own_files import digest, is_reference, reference_to
 from seqil.runs.settings import Chosen, Settings
 
 from ..study import WARM_START, Arm, Decoding, Place, Study
+from . import asked_metrics
 from .kept import Kept, Trained, copied
 from .measurement import MEASURING, at_horizon, measured
 from .records import Record
@@ -130,11 +132,13 @@ def _decisive(settings: Settings) -> dict[str, Any]:
 
 
 def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
-    """All cells, seed by seed; agents and tasks that are not installed are refused.
+    """All cells, seed by seed; agents, tasks and metrics that are not there are refused.
 
     Classes among the settings are named by their file, so that cells travel between processes.
     """
     study = replace(study, arms=tuple(map(_named, study.arms)), places=tuple(map(_named, study.places)))
+    for place in study.places:
+        asked_metrics.of(place)
     usual = Settings().to_json()
     for kind, rows in (("agents", study.arms), ("tasks", study.places)):
         known = plugins.names(kind)
@@ -153,6 +157,12 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
             )
     pairs = [(arm, place) for place in study.places for arm in study.arms if not arm.places or place.name in arm.places]
     return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
+
+
+def lacking(study: Study) -> list[str]:
+    """What places need and is not here, a line for each, with what makes it."""
+    needs = {place.name: place.needs for place in study.places if place.needs}
+    return [f"{name} needs {file}, which is not here; {how}" for name, (file, how) in needs.items() if not exists(file)]
 
 
 def refuse_twins(cells: Sequence[Cell]) -> None:

@@ -122,8 +122,10 @@ def _sound(study: Any, where: str) -> Study:
         strange = {*arm.places, *(name for how in arm.decodings for name in how.places)} - set(places)
         if strange:
             raise InvalidInputError(f"{where}: arm {arm.name!r} is for {sorted(strange)[0]!r}, which is no place of it")
-    if study.seeds < 1 or any(not 0 < place.budget < float("inf") or place.samples < 1 for place in study.places):
-        raise InvalidInputError(f"{where}: seeds, budgets and samples must be positive")
+    if study.seeds < 1 or any(
+        not 0 < place.budget < float("inf") or min(place.samples, place.pilot) < 1 for place in study.places
+    ):
+        raise InvalidInputError(f"{where}: seeds, budgets, samples and pilots must be positive")
     return replace(study, name=study.name or Path(where).stem)
 
 

@@ -33,6 +33,7 @@ DOCSTRINGS = Place(
     error="not defined",
     metrics=("bits_per_byte", "mauve_hidden"),
     pilot=8,
+    needs=(f"{FOLDER}/{TEXT}", "python -m benchmarks.compounding_error.studies.real writes it"),
 )
 _LORA = {"lora": 8, "learning_rate": 3e-3}
 _NOTHING = 1e-12
