@@ -68,10 +68,10 @@ def deletions(records: list[Record]) -> Iterator[tuple[str, str, str]]:
 
 
 def for_a_reader(results: Results, drawings: Drawings) -> str:
-    """The first deletions of the plain samples of every arm that deletes, twenty at most."""
+    """The first deletions of every row that deletes, twenty at most."""
     parts = []
     for place in results.places:
-        for row, runs in results.plain(place).items():
+        for row, runs in results.runs(place).items():
             found = list(deletions(sorted(runs, key=lambda run: int(run["seed"]))))[:SHOWN]
             lines = "".join(
                 f"<li><pre>{escaped(before)}<del>{escaped(gone)}</del>{escaped(after)}</pre></li>"
