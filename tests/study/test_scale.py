@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.compounding_error.running import budgets, cells
+from benchmarks.compounding_error.running import budgets
 from benchmarks.compounding_error.running.cells import Cell, run
 from benchmarks.compounding_error.studies import PRESETS
 
@@ -17,7 +17,7 @@ def smoke(arm, place):
     settings = {**place.settings, **TINY}
     if place.settings["task"] == "automaton":
         settings["task_options"] = {"horizon": 8}
-    small = replace(place, settings=settings, budget=600, samples=4, max_actions=24, budgets=(12, 24))
+    small = replace(place, settings=settings, budget=600, samples=4, pilot=2, max_actions=24, budgets=(12, 24))
     return Cell(arm, small, 0)
 
 
@@ -43,7 +43,6 @@ def test_hypotheses_are_about_rows_of_the_study():
     ("task", "row"), [("chains", "BC, tried"), ("chains", "SequenceMatch (JS)"), ("automaton", "BC")]
 )
 def test_its_cells_run(task, row, monkeypatch):
-    monkeypatch.setattr(cells, "_PILOT", 2)
     monkeypatch.setattr(budgets, "VALIDATION", 4)
     arm = next(arm for arm in SCALE.arms if arm.name == row)
     place = next(place for place in SCALE.places if place.name == f"{task}-64-x1")

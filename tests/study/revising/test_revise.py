@@ -19,7 +19,7 @@ TINY = {"demonstrations": 32, "width": 16, "layers": 1, "heads": 2, "batch_size"
 
 def smoke(arm, place):
     """Nothing is learned, everything is run."""
-    small = replace(place, settings={**place.settings, **TINY}, budget=600, samples=4)
+    small = replace(place, settings={**place.settings, **TINY}, budget=600, samples=4, pilot=1)
     tried = {"sampling_actions": 40} if arm.name == "DAgger" else {}
     return Cell(replace(arm, settings={**arm.settings, **tried}), small, 0)
 
@@ -27,11 +27,9 @@ def smoke(arm, place):
 @pytest.fixture(scope="module")
 def records():
     """One cell of every arm, on the place that it is first for, and both arms of potentials."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cells, "_PILOT", 1)
-        places = {place.name: place for place in REVISE.places}
-        found = [run(smoke(arm, places[(arm.places or ("automaton-16",))[0]])) for arm in REVISE.arms]
-        return [*found, run(smoke(REVISE.arms[0], places["potentials"]))]
+    places = {place.name: place for place in REVISE.places}
+    found = [run(smoke(arm, places[(arm.places or ("automaton-16",))[0]])) for arm in REVISE.arms]
+    return [*found, run(smoke(REVISE.arms[0], places["potentials"]))]
 
 
 def test_it_has_102_cells_and_hypotheses_about_its_rows():
@@ -70,7 +68,7 @@ def test_the_page_has_the_ceilings_and_the_rivals(records, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("arm", "how", "message"),
     [
-        ("masked", Decoding("wrong", writing={"blocks": 2}), "unknown option of MaskedPolicy.manner 'blocks'"),
+        ("masked", Decoding("wrong", writing={"blocks": 2}), "unknown option of how a MaskedPolicy writes, 'blocks'"),
         ("masked", Decoding("wrong", writing={"block": "two"}), "block='two' is not an int"),
         ("masked", Decoding("wrong", writing={"at_once": 0}), "at_once=0"),
         ("masked", Decoding("wrong", rules=("tabu",)), "for policies that write token by token"),
@@ -79,8 +77,7 @@ def test_the_page_has_the_ceilings_and_the_rivals(records, tmp_path, monkeypatch
         ("MLE", Decoding("wrong", best_of=2, verifier="attribute"), "has no attribute"),
     ],
 )
-def test_what_a_policy_cannot_do_is_refused(arm, how, message, monkeypatch):
-    monkeypatch.setattr(cells, "_PILOT", 1)
+def test_what_a_policy_cannot_do_is_refused(arm, how, message):
     one = next(a for a in REVISE.arms if a.name == arm)
     with pytest.raises(InvalidInputError, match=message):
         run(smoke(replace(one, decodings=(how,)), REVISE.places[0]))
