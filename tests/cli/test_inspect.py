@@ -111,7 +111,8 @@ def test_the_page_holds_the_same_and_loads_nothing(runs, tmp_path):
 
 
 def test_what_cannot_be_compared_is_refused(runs, tmp_path, monkeypatch, capsys):
-    typed("train", *SMALL, "--task-option", "horizon=6", "--agent", "bc", "--steps", 1, "--out", tmp_path / "other")
+    longer = ["horizon=6" if part == "horizon=8" else part for part in SMALL]
+    typed("train", *longer, "--agent", "bc", "--steps", 1, "--out", tmp_path / "other")
     capsys.readouterr()
     one = str(runs[0])
     refused(monkeypatch, capsys, ["inspect", one, str(tmp_path / "other")], "is of task automaton with")
