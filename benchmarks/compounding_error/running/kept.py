@@ -49,7 +49,7 @@ class Kept:
     """The folder of one training run; without a folder nothing is kept.
 
     Weights are a file of safetensors; a sample is a compressed file of prompts, actions (int16 where the vocabulary
-    allows) and costs. A file that cannot be read, or is not what was written, counts as lacking.
+    allows), costs, and its own name. A file that cannot be read, or is not what was written, counts as lacking.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -119,12 +119,17 @@ def _read(file: Path, task: Task, prompts: Prompts) -> tuple[Trajectories, metri
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as found:
             held = {name: torch.from_numpy(found[name].astype(np.int64)) for name in found.files}
         cost = metrics.Cost(*(held[name].numpy() for name in ("cost_actions", "cost_forwards", "cost_net")))
-        same = torch.equal(held["prompts"], pad_prompts(v, prompts)[0])
+        same = torch.equal(held["prompts"], pad_prompts(v, prompts)[0]) and held["of"].tolist() == _of(file)
         lengths: dict[str, Any] = {"min_length": task.min_length, "max_length": task.max_length}
         texts = Trajectories.from_actions(v, prompts, held["actions"], lengths=held["lengths"], **lengths)
     except Exception:  # a damaged archive breaks zlib, zipfile and numpy in many ways
         return None
     return (texts, cost) if same else None
+
+
+def _of(file: Path) -> list[int]:
+    """The bytes of a sample's own name and of its run's, which it holds: another one in its place is none of it."""
+    return [*f"{file.parent.name}/{file.name}".encode()]
 
 
 def _write(file: Path, texts: Trajectories, cost: metrics.Cost) -> None:
@@ -134,6 +139,7 @@ def _write(file: Path, texts: Trajectories, cost: metrics.Cost) -> None:
         **{name: getattr(texts, name).numpy().astype(small) for name in ("prompts", "actions")},
         "lengths": texts.lengths.numpy().astype(np.int32),
         **{f"cost_{name}": value.astype(np.int32) for name, value in vars(cost).items()},
+        "of": np.array(_of(file), dtype=np.uint8),
     }
 
     def write(part: Path) -> None:

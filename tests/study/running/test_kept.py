@@ -137,3 +137,17 @@ def test_texts_of_other_prompts_are_not_taken_for_those_of_these(tmp_path):
     assert torch.equal(first.ended, again.ended)
     assert all((a == b).all() for a, b in zip(vars(cost).values(), vars(same).values(), strict=True))
     assert draw(task, policy, Decoding(), other, None, 0)[0].prompts.tolist() == other
+
+
+def test_texts_of_another_way_to_sample_are_not_taken_for_those_of_this_one(results, tmp_path):
+    """A file of texts in the place of another of the same prompts."""
+    import shutil
+
+    shutil.copytree(results.parent / "kept", tmp_path / "kept")
+    cell = replace(WHOLE, kept=tmp_path / "kept")
+    files = sorted((tmp_path / "kept" / cell.trained).glob("*.npz"))
+    contents = [file.read_bytes() for file in files]
+    assert len({*contents}) > 1
+    for file, content in zip(files, [*contents[1:], contents[0]], strict=True):
+        file.write_bytes(content)
+    assert spelt(run(cell) | TIMED) == spelt(read(results)[0] | TIMED)
