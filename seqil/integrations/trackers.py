@@ -85,12 +85,17 @@ def tracking(folder: Path, listeners: list[Listener], kinds: Sequence[str], step
 def _opened(folder: Path, kind: str, step: int) -> Any:
     from torchrl.record.loggers.utils import get_logger
 
-    more = {"project": "seqil"}
+    more, place, name = {"project": "seqil"}, folder / "tracked", f"{folder.name}-{step:09d}"
     try:
+        if kind == "mlflow":  # which no longer takes a folder, as TorchRL would give it
+            from torchrl.record.loggers.mlflow import MLFlowLogger
+
+            place.mkdir(parents=True, exist_ok=True)
+            return MLFlowLogger(exp_name=name, tracking_uri=f"sqlite:///{place.absolute() / 'mlflow.db'}")
         return get_logger(
             kind,
-            str(folder / "tracked"),
-            f"{folder.name}-{step:09d}",
+            str(place),
+            name,
             wandb_kwargs=dict(more),
             trackio_kwargs=dict(more),
         )

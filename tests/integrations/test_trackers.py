@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sqlite3
 import sys
 
 import pytest
@@ -81,3 +82,13 @@ def test_a_tracker_that_fails_to_open_is_named(tmp_path, monkeypatch):
     with pytest.raises(InvalidInputError, match=r"the tracker csv cannot be opened: no network$"):
         trackers.Trackers(tmp_path, ["csv"], 0)
     assert "torchrl" in sys.modules
+
+
+@pytest.mark.filterwarnings("ignore")  # mlflow's own
+def test_mlflow_is_given_a_data_base_in_the_run(tmp_path):
+    pytest.importorskip("mlflow")
+    told = trackers.Trackers(tmp_path / "run", ["mlflow"], 0)
+    told.log({"step": 3, "loss": 2.5})
+    told.close()
+    with sqlite3.connect(tmp_path / "run/tracked/mlflow.db") as base:
+        assert base.execute("select key, step, value from metrics").fetchall() == [("loss", 3, 2.5)]
