@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import sqlite3
 import sys
 
@@ -87,8 +88,10 @@ def test_a_tracker_that_fails_to_open_is_named(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # mlflow's own
 def test_mlflow_is_given_a_data_base_in_the_run(tmp_path):
     pytest.importorskip("mlflow")
+    before = random.getstate()  # from which it draws the name of a run
     told = trackers.Trackers(tmp_path / "run", ["mlflow"], 0)
     told.log({"step": 3, "loss": 2.5})
     told.close()
     with sqlite3.connect(tmp_path / "run/tracked/mlflow.db") as base:
         assert base.execute("select key, step, value from metrics").fetchall() == [("loss", 3, 2.5)]
+    random.setstate(before)
