@@ -101,8 +101,8 @@ REAL = Study(
             ),
             wins(PLAIN.name, f"{PLAIN.name}, LoRA", "bits_per_byte", "adapters of rank 8"),
         ),
-        "Written down after a look at learning rates by the bits of validation texts, 60 updates and one seed each. Two "
-        "more, about rep-4, were left out afterwards: there is no comparison of it.",
+        "Written down after a look at learning rates by the bits of validation texts, 60 updates and one seed each. "
+        "Two more, about rep-4, were left out afterwards: there is no comparison of it.",
         (Section("deletions", "Deletions, for a reader's eye", for_a_reader),),
     ),
 )
