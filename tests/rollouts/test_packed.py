@@ -10,6 +10,12 @@ from seqil.models.packed import Affine
 pytestmark = pytest.mark.skipif(packed._OPS is None, reason="this torch has not got the operators of oneDNN")
 
 
+@pytest.fixture(autouse=True)
+def _an_amd(monkeypatch):
+    """Whatever the tests run on."""
+    monkeypatch.setattr(packed, "_MKL_IS_SLOW", True)
+
+
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("n", [1, 2, 3, 17])
@@ -38,3 +44,25 @@ def test_what_cannot_be_laid_out_is_computed_as_it_is(rows):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packed, "_MOST_BYTES", weight.nbytes - 1)
         assert Affine(weight, None, rows).packed is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "maker"), [("processor : 0\nvendor_id\t: AuthenticAMD\n", "AuthenticAMD"), ("CPU part : 0xd40\n", "")]
+)
+def test_the_maker_of_the_processor(lines, maker, monkeypatch):
+    monkeypatch.setattr(packed.Path, "read_text", lambda *_, **__: lines)
+    assert packed._maker() == maker
+
+
+def test_the_maker_where_nothing_is_listed(monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError("/proc/cpuinfo")
+
+    monkeypatch.setattr(packed.Path, "read_text", refuse)
+    monkeypatch.setattr(packed.platform, "processor", lambda: "AMD64 Family 25 Model 33 Stepping 0, AuthenticAMD")
+    assert packed._maker() == "AuthenticAMD"
+
+
+def test_nothing_is_laid_out_where_the_products_of_torch_are_quicker(monkeypatch):
+    monkeypatch.setattr(packed, "_MKL_IS_SLOW", False)
+    assert Affine(torch.ones(512, 2048), None, 64).packed is None
