@@ -227,7 +227,7 @@ class Lanes:
             (inside,) = ((tokens >= 0) & (tokens < logits.shape[1])).nonzero()
             at, tokens = at[inside], tokens[inside]
         if len(at):
-            logits[self._tensor(at), self._tensor(tokens)] = -torch.inf
+            logits.view(-1).index_fill_(0, self._tensor(at * logits.shape[1] + tokens), -torch.inf)
 
     def _keeps_laws(self) -> bool:
         """Not where rules, or a term of the policy, look at more than the prefix, and not greedily. Of few actions a
