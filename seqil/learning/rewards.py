@@ -17,7 +17,9 @@ from ..mdp.edits import KINDS
 from ..mdp.prefix import Prefixes, pad
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
+from ..mdp.tree import pack
 from ..metrics.positions import taught
+from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
 from ..revision.edit_experts import edit_distances
 from .experts import has_teacher
@@ -27,6 +29,8 @@ TextReward = Callable[[Prefixes, Prefixes], Tensor]
 Judge = Callable[[Sequence[int], Sequence[int], Sequence[int]], float]
 """(prompt, reference, text), token ids, a final `eos` included -> how good the text is."""
 
+SPANS = (1, 2, 4, 8)
+"""Numbers of neighbouring tokens whose mean state is compared."""
 LEAST = 1e-4
 """What a forbidden token counts for in a likelihood, so that a text with one is bad, and with two worse."""
 
@@ -124,6 +128,49 @@ def teacher_likelihood(task: Task, least: float = LEAST) -> TextReward:
     return reward
 
 
+def latent(policy: TokenPolicy, spans: Sequence[int] = SPANS) -> TextReward:
+    """Likeness in the last hidden states of a policy, which reads each text behind its prompt, in [0, 1].
+
+    A span is the mean state of so many neighbouring tokens. Each is matched with the nearest one of the other text by
+    the cosine, none below 0; precision and recall are the means over both texts, and the reward is the mean of their F
+    over all lengths of span that both texts have, as in the similarity of SLiC (Zhao et al. 2022; its weights, which
+    were not read, may be others). Where a text has no token it is 1 for two empty ones, else 0.
+
+    The states are those of the moment: of a policy that is being trained they move. Give a copy for fixed ones.
+    """
+
+    def reward(references: Prefixes, texts: Prefixes) -> Tensor:
+        before, pairs = prompts(texts), (references.texts(), texts.texts())
+        one, other = (_states(policy, before, written) for written in pairs)
+        return torch.tensor([_likeness(*of, spans) for of in zip(one, other, strict=True)], dtype=torch.float64)
+
+    return reward
+
+
+@torch.no_grad()
+def _states(policy: TokenPolicy, before: Sequence[Sequence[int]], written: list[list[int]]) -> list[Tensor]:
+    """Last hidden states at the tokens of each text: [its length, D]."""
+    with evaluating(policy):
+        t = Trajectories.from_actions(policy.vocabulary, before, written).to(policy.weight.device)
+        tree = pack(policy.vocabulary, t)
+        own = tree.depth >= t.prompt_lengths[:, None]
+        return [states[here].double() for states, here in zip(policy.tree_hidden(tree), own, strict=True)]
+
+
+def _likeness(one: Tensor, other: Tensor, spans: Sequence[int]) -> float:
+    found = []
+    for span in spans:
+        if min(len(one), len(other)) >= span:
+            nearest = _means(one, span) @ _means(other, span).T
+            recall, precision = (nearest.amax(dim).clamp(min=0).mean().item() for dim in (1, 0))
+            found.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
+    return sum(found) / len(found) if found else float(len(one) == len(other))
+
+
+def _means(states: Tensor, span: int) -> Tensor:
+    return torch.nn.functional.normalize(states.unfold(0, span, 1).mean(-1), dim=-1)
+
+
 def paid(reward: TextReward, references: Prefixes, texts: Prefixes) -> Tensor:
     """What a reward says of texts, on their device.
 
@@ -167,9 +214,15 @@ def by_teacher_likelihood(task: Task, learner: TokenPolicy) -> TextReward:
     return teacher_likelihood(task)
 
 
+def by_latent(task: Task, learner: TokenPolicy) -> TextReward:
+    """Likeness to the reference in the learner's own hidden states, which move as it learns."""
+    return latent(learner)
+
+
 REWARDS: dict[str, Callable[[Task, TokenPolicy], TextReward]] = {
     "common_blocks": by_common_blocks,
     "edit": by_edit,
+    "latent": by_latent,
     "success": by_success,
     "first_error": by_first_error,
     "teacher_likelihood": by_teacher_likelihood,

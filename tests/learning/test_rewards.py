@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_models import tiny_policy
 
 from envs.tasks import Automaton, Chain, PyDoc
 from seqil import Settings, Trajectories, Vocabulary, rewards
@@ -114,6 +115,43 @@ def settings(**options):
     small = {"layers": 0, "width": 4, "heads": 1, "demonstrations": 8, "batch_size": 4, "steps": 2}
     own = {"task": "chain", "agent": "slic", "agent_options": {"warm_up": 0.0, **options}}
     return Settings.of({**small, **own})
+
+
+def test_latent_likeness_against_loops_over_spans():
+    """Texts of one prompt, an empty one and one that was cut among them, under a policy of two layers."""
+    policy = tiny_policy("gpt2")
+    v = policy.vocabulary
+    one, other = [[1, 2, 3, 1, v.eos], [2], [3, 3, 1], []], [[1, 2, 3, 2, v.eos], [2, 1], [], []]
+    prompt = [0, 1]
+
+    def prefixes(texts):
+        return Trajectories.from_actions(v, [prompt] * len(texts), texts, max_length=6).replay()
+
+    def means(text, span):
+        cells = torch.tensor([[*prompt, *text]])
+        states = policy.model.transformer(cells).last_hidden_state[0, len(prompt) :].double().tolist()
+        windows = [states[i : i + span] for i in range(len(states) - span + 1)]
+        return [[sum(column) / span for column in zip(*window, strict=True)] for window in windows]
+
+    def cosine(a, b):
+        return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+
+    def likeness(a, b):
+        found = []
+        for span in (1, 3):
+            first, second = means(a, span), means(b, span)
+            if first and second:
+                recall = sum(max(0, *(cosine(x, y) for y in second)) for x in first) / len(first)
+                precision = sum(max(0, *(cosine(x, y) for y in first)) for x in second) / len(second)
+                found.append(2 * precision * recall / (precision + recall))
+        return sum(found) / len(found)
+
+    with torch.no_grad():
+        expected = [*(likeness(a, b) for a, b in zip(one[:2], other[:2], strict=True)), 0, 1]
+    assert len(set(expected[:2]) - {1.0}) == 2
+    found = rewards.latent(policy, (1, 3))(prefixes(one), prefixes(other))
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+    assert rewards.latent(policy)(prefixes(one), prefixes(one)).tolist() == pytest.approx([1] * 4)
 
 
 @pytest.mark.parametrize("name", rewards.REWARDS)
