@@ -1,9 +1,10 @@
 PYTHON ?= python3
 MUTANTS ?= seqil.statistics.*
-EXTRAS := .[audit,clients,dev,docs,fuzz,gguf,lm-eval,mlflow,mutation,ray,trackio,wandb]
+CORE := seqil/mdp/*,seqil/learning/objectives.py,seqil/policy/values.py,seqil/runs/checkpoint.py
+EXTRAS := .[audit,clients,coverage,dev,docs,fuzz,gguf,lm-eval,mlflow,mutation,ray,trackio,wandb]
 
 .PHONY: help study study-agents study-noise study-cpu study-referee study-memory study-revise study-real verify docs test
-.PHONY: check suite test-slow test-gpu test-clients mutate install reliability audit
+.PHONY: check suite test-slow test-gpu test-clients mutate coverage install reliability audit
 
 help:  ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +76,14 @@ mutate: install  ## change the code of MUTANTS in small ways and see the tests f
 	.venv/bin/pip install -q -c constraints.txt -e ".[mutation]"
 	.venv/bin/python -m mutmut run --max-children 1 $(MUTANTS)
 	.venv/bin/python -m mutmut results
+
+coverage: install  ## branches that the suite runs: 95 % of all, and all of the process, the objectives and the checkpoints
+	.venv/bin/pip install -q -c constraints.txt -e ".[coverage]"
+	.venv/bin/python -m coverage erase
+	.venv/bin/python -m coverage run -m pytest -q -n logical --dist worksteal
+	.venv/bin/python -m coverage combine -q
+	.venv/bin/python -m coverage report --fail-under=95
+	.venv/bin/python -m coverage report --fail-under=100 --include='$(CORE)'
 
 install: .venv/.installed  ## .venv with the tested versions
 

@@ -1,7 +1,7 @@
 """The studies, as data: one file each, and `PRESETS`, all of them by name."""
 
 from ..study import Study
-from .agents import AGENTS, GAIL, NOISE
+from .agents import AGENTS, CALIBRATION, GAIL, NOISE
 from .cpu import CPU, FULL
 from .memory import MEMORY, MEMORY_LONGER
 from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
@@ -30,6 +30,7 @@ _STUDIES = (
         SCALE,
         REVISE,
         REAL,
+        CALIBRATION,
     ),
 )
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}

@@ -1,11 +1,12 @@
-"""All agents at equal cost, an adversary at three times the budget, and sources of mistakes, masked and imitated."""
+"""All agents at equal cost, an adversary at three times it, calibrated likelihoods, and sources of mistakes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from ..study import Arm, Decoding, Study
+from ..hypotheses.over_controls import is_no_better, wins
+from ..study import Arm, Decoding, Questions, Study
 from .base.parts import AVERAGED, EXACT_PLACES, MASKED, MIN_P, MLE, SEQUENCE_MATCH, TABU, with_backspace
 from .base.questions import QUESTIONS
 
@@ -92,4 +93,35 @@ NOISE = Study(
     places=EXACT_PLACES,
     seeds=3,
     questions=QUESTIONS,
+)
+
+BEST = tuple(Decoding(f"best of {n}", best_of=n) for n in (2, 4, 8))
+_RANKED = tuple(
+    Arm(
+        f"SLiC, {similarity}",
+        {"agent": "slic", "agent_options": {"similarity": similarity, "samples": 4}, "backspace": False},
+        BEST,
+    )
+    for similarity in ("edit", "latent")
+)
+_ORDERED = (EXACT_PLACES[1], EXACT_PLACES[2])
+CALIBRATION = Study(
+    "calibration",
+    "Does quality fall as the likeliest of more samples is taken, and does calibration prevent it?",
+    arms=(replace(MLE, decodings=BEST), *_RANKED),
+    places=_ORDERED,
+    seeds=3,
+    questions=Questions(
+        (
+            *(
+                is_no_better(
+                    arm, f"{arm}, best of 8", "success", "one sample, not chosen", tuple(p.name for p in _ORDERED)
+                )
+                for arm in ("MLE", *(arm.name for arm in _RANKED))
+            ),
+            *(wins(f"{arm.name}, best of 8", "MLE, best of 8", "success", "not calibrated") for arm in _RANKED),
+        ),
+        "Zhao et al. (2022) say that quality falls with the number of candidates before calibration and not after it. "
+        "Without a backspace. Written down before these runs.",
+    ),
 )
