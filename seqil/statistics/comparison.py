@@ -87,8 +87,10 @@ def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Co
     """Ours minus theirs of shares that are counts, seed by seed, as `paired_difference`.
 
     Where all seeds have the same difference that is not 0, such as 0 of 300 against 300 of 300 in each, the t test has
-    no spread to go by; that of the counts stands in, with half a text added to either side so that it is never 0. Of
-    equal arms the counts say nothing: all of them may be at a floor, or one law of a run may decide all of its texts.
+    no spread to go by; that of the counts stands in, with half a text added to either side so that it is never 0. If
+    one law of a run decides all of its texts, as where they are greedy and prompts tell nothing, a run is one of two
+    outcomes, and equal arms differ so in all n seeds with a chance of 1/4 to the n at most: no p-value is below it. Of
+    equal arms the counts say nothing.
 
     Args:
         ours, theirs: one estimate per seed, as `statistics.proportion` gives: successes are `value * n`.
@@ -157,7 +159,8 @@ def _t_quantile(df: int) -> float:
 def _p_value(gaps: np.ndarray, counted: float) -> float:
     """One-sided, of a mean below 0, by the t test.
 
-    Where all gaps are equal and tell of no spread it is that of the counts; where there are none, the sign test.
+    Where all gaps are equal and tell of no spread it is that of the counts, but no less than what runs that are right
+    or wrong as a whole allow; where nothing is counted, the sign test.
     """
     from scipy import stats
 
@@ -168,4 +171,5 @@ def _p_value(gaps: np.ndarray, counted: float) -> float:
     if equal and math.isnan(counted):
         return 0.5 if gaps[0] == 0 else abs(float(gaps[0] > 0) - 0.5**n)
     spread = counted if equal else gaps.std(ddof=1)
-    return float(stats.t.cdf(gaps.mean() / spread * math.sqrt(n), n - 1))
+    found = float(stats.t.cdf(gaps.mean() / spread * math.sqrt(n), n - 1))
+    return max(found, 0.25**n) if equal else found

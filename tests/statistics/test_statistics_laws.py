@@ -224,8 +224,11 @@ def test_shares_without_a_spread_are_told_apart_by_their_counts():
     all_of_them = comparison.share_difference(_shares([300] * 3, 300), _shares([0] * 3, 300))
     q = 0.5 / 301
     se = math.sqrt(2 * q * (1 - q) / 300 / 3)
-    assert all_of_them.p == pytest.approx(2 * stats.t.sf(1 / se, 2))
-    assert all_of_them.p < 1e-3
+    assert 2 * stats.t.sf(1 / se, 2) < 1e-3
+    assert all_of_them.p == 2 * 0.25**3  # a run may be right or wrong as a whole
+    close = comparison.share_difference(_shares([30] * 3, 300), _shares([3] * 3, 300))
+    spread = math.sqrt(sum(x * (1 - x) for x in (30.5 / 301, 3.5 / 301)) / 300)
+    assert close.p == pytest.approx(max(2 * stats.t.sf(0.09 / spread * math.sqrt(3), 2), 2 * 0.25**3))
     assert (all_of_them.effect.value, all_of_them.effect.high) == (1.0, 1.0)
     assert all_of_them.effect.low == pytest.approx(1 - stats.t.ppf(0.975, 2) * se)
     none = comparison.share_difference(_shares([0] * 3, 300), _shares([0] * 3, 300))
@@ -254,8 +257,9 @@ def test_runs_that_are_all_right_or_all_wrong_are_told_apart_no_more_often_than_
     for q in (0.1, 0.5):
         drawn = 300 * (g.random((1500, 2, 3)) < q)
         found = [comparison.share_difference(_shares(a, 300), _shares(b, 300)) for a, b in drawn]
-        for told in ([c.p < 0.05 for c in found], [c.below(0.02) < 0.05 for c in found]):
-            assert np.mean(told) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1500)
+        for level in (0.05, 0.03):
+            for told in ([c.p < level for c in found], [c.below(0.02) < level for c in found]):
+                assert np.mean(told) < level + 3 * math.sqrt(level * (1 - level) / 1500)
 
 
 def test_half_an_error_stands_for_none():

@@ -15,10 +15,25 @@ from dataclasses import dataclass
 
 VALUE, WORTH, OPEN = "value", "worth", "open"
 WORDS: dict[str, tuple[str, int]] = {
-    **dict.fromkeys(("above", "more", "higher", "raises", "exceeds"), (VALUE, 1)),
-    **dict.fromkeys(("below", "less", "fewer", "lower", "lowers"), (VALUE, -1)),
-    **dict.fromkeys(("better", "beats", "beat", "ahead", "helps", "help", "wins"), (WORTH, 1)),
-    **dict.fromkeys(("worse", "behind", "loses", "harm"), (WORTH, -1)),
+    **dict.fromkeys(("above", "more", "higher", "raises", "exceeds", "tops"), (VALUE, 1)),
+    **dict.fromkeys(("below", "less", "fewer", "lower", "lowers", "halves"), (VALUE, -1)),
+    **dict.fromkeys(
+        (
+            "better",
+            "beats",
+            "beat",
+            "ahead",
+            "helps",
+            "help",
+            "wins",
+            "outperforms",
+            "outperform",
+            "dominates",
+            "surpasses",
+        ),
+        (WORTH, 1),
+    ),
+    **dict.fromkeys(("worse", "behind", "loses", "harm", "trails", "underperforms", "lags"), (WORTH, -1)),
     **dict.fromkeys(("undecided", "no difference", "not told apart", "not tell", "not apart"), (OPEN, 0)),
 }
 """What a word of direction is about, the number or what it is worth, and which way. `As good as` is no worse."""

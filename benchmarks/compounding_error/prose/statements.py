@@ -13,6 +13,7 @@
 
 `higher` and `lower` are tests at 5 % by Holm's method over all such claims of the file. `not higher` is a test too, of
 non-inferiority: a gap as large as the margin, a difference or a factor as the metric is compared, is ruled out at 5 %.
+It is not adjusted for the number of such claims; the head of the table names those that hold when it is.
 What the records leave open is `undecided`.
 """
 
@@ -229,6 +230,9 @@ def _misstated(paragraph: str, known: dict[str, Statement], load: Load, root: Pa
     ):
         if not re.search(rf"\b(?:{budget}|{budget:,}) actions\b", paragraph):
             yield f"{start!r} states no budget; its numbers are of {budget} actions per text"
+    for margin in sorted({one.margin for one in claims if one.margin}):
+        if not re.search(rf"(?<![\d.])0?{f'{margin:g}'.lstrip('0')}(?!\d)", paragraph):
+            yield f"{start!r} states no margin; its claims are of no difference by {margin:g}"
     for sentence in sentences(paragraph):
         ablated = any(known[mark].ablation for mark in MARK.findall(sentence) if mark in known)
         yield from wording.faults(sentence, root, claimed=quoted or bool(marks), ablated=ablated)
@@ -272,25 +276,42 @@ def markdown(statements: list[Statement], load: Load) -> str:
     said = (
         "Made by `verify` from the committed records, paired by seed. Of `higher` and `lower` p is one-sided and "
         f"adjusted by Holm's method for the {number} of them; of `not higher` and `not lower` it is that of a gap as "
-        "large as the margin; of what is undecided that of no difference. Intervals are of 95 % each."
+        "large as the margin, not adjusted; of what is undecided that of no difference. Intervals are of 95 % each."
     )
-    weak = [one.id for one in _borderline(statements, load)]
+    weak = _names(_borderline(statements, load))
     if weak:
         said += (
-            " The undecided are not counted there; if they are, as in a family that was fixed beforehand, these are "
-            f"above 5 %, and borderline: {', '.join(f'`{name}`' for name in weak)}."
+            " Directions were often seen before they were tested, and the undecided are not counted; with p of two "
+            f"sides, or with the undecided in the family, these are above 5 %, and borderline: {weak}."
         )
+    firm = _names(_firmly_bounded(statements, load))
+    if firm:
+        said += f" Adjusted by Holm's method for their own number, these alone are `not higher` or `not lower`: {firm}."
     return "\n\n".join(("# Claims", said, "\n".join((_HEAD, "|---" * 8 + "|", *rows)))) + "\n"
 
 
 def _borderline(statements: list[Statement], load: Load) -> list[Statement]:
-    """Claims of a difference that hold only because what is undecided is not counted among the tests."""
+    """Claims of a difference that hold by a test of one side alone, or if what is undecided is not counted."""
     raw = {(one, path): _tested(one, path, load) for one in statements for path in one.controls}
     family = [test for test in raw if test[0].direction in (*_SHOWN, "undecided")]
     p_values = [raw[test] / (1 if test[0].direction in _SHOWN else 2) for test in family]  # all of them one-sided
-    adjusted = dict(zip(family, holm(p_values), strict=True))
-    found = {one: None for (one, _), p in adjusted.items() if one.direction in _SHOWN and p >= _LEVEL}
+    shown = [test for test in raw if test[0].direction in _SHOWN]
+    larger = dict(zip(family, holm(p_values), strict=True))
+    twice = dict(zip(shown, holm([min(2 * raw[test], 1.0) for test in shown]), strict=True))
+    found = {test[0]: None for test in shown if max(larger[test], twice[test]) >= _LEVEL}
     return list(found)
+
+
+def _firmly_bounded(statements: list[Statement], load: Load) -> list[Statement]:
+    """Claims of no difference by a margin that hold when they are adjusted for their number."""
+    tests = {(one, path): _tested(one, path, load) for one in statements for path in one.controls if one.margin}
+    adjusted = zip(tests, holm(list(tests.values())), strict=True)
+    failing = {one for (one, _), p in adjusted if p >= _LEVEL}
+    return [one for one in statements if one.margin and one not in failing]
+
+
+def _names(statements: list[Statement]) -> str:
+    return ", ".join(f"`{one.id}`" for one in statements)
 
 
 def _row(one: Statement, load: Load, p: float) -> str:

@@ -24,7 +24,8 @@ RESULTS = re.compile(
 """Numbers as words where they state a result."""
 
 _CAUSE = re.compile(
-    r"\b(because|due to|thanks to|owing to|therefore|that is why|the reason|explains?|carr(?:y|ies)|comes? from)\b",
+    r"\b(because|since|due to|thanks to|owing to|therefore|that is why|which is why|as a result|the reason"
+    r"|explains?|causes?|carr(?:y|ies)|comes? from)\b",
     re.I,
 )
 _MARKED = re.compile(r"-?\d*\.?\d+<!-- [\w-]+[/:].*?-->")
