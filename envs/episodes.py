@@ -263,11 +263,11 @@ class Episodes:
 def paid(name: str, value: Any) -> float:
     """What a reward of the user's own returned, as a number."""
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, str | bytes) else float(value)
     except (TypeError, ValueError, RuntimeError):  # of no number, a word, a vector
         number = math.nan
-    if math.isnan(number):
-        raise InvalidInputError(f"{name} returned {value!r:.60}; return a number")
+    if not math.isfinite(number):
+        raise InvalidInputError(f"{name} returned {value!r:.60}; return a finite number")
     return number
 
 

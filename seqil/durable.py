@@ -62,9 +62,22 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def contents(folder: Path) -> list[Path]:
+    """Everything in a folder and in those below it, sorted; one that cannot be listed is an OSError.
+
+    `Path.rglob` takes it for empty.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    walked = os.walk(folder, onerror=fail)
+    return sorted(Path(place, name) for place, folders, files in walked for name in (*folders, *files))
+
+
 def flush_all(folder: Path) -> None:
     """A folder with everything in it."""
-    for path in (*sorted(folder.rglob("*")), folder):
+    for path in (*contents(folder), folder):
         flush(path)
 
 

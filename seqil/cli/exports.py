@@ -76,6 +76,8 @@ def export(
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is there already; choose another folder")
+    if merge and not policy.adapted:
+        raise InvalidInputError("--merge would do nothing: the policy has no adapters; leave it out")
     policy = policy.merged() if merge else policy
     policy = policy if backspace else without_backspace(policy)
     written = card(

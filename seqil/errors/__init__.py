@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from os import PathLike
 
+OWN_FILE = "seqil_own_file_"
+"""What the names of modules begin with that are files which a user has named."""
+
 
 class SeqilError(Exception):
     """Base of all errors of the library; the command line turns it into one line and exit status 2."""

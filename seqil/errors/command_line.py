@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import typer
 
-from . import SeqilError, first_line, suggested, visible
+from . import OWN_FILE, SeqilError, first_line, suggested, visible
 
+TRACEBACK = "SEQIL_TRACEBACK"
 UsageError: Any = typer.BadParameter.__base__  # click's, which newer versions of typer bring along themselves
 
 
@@ -78,7 +81,8 @@ def run_command(
         speaks: whether this process says why it ends.
 
     Raises:
-        SystemExit: always; the status is 0, or what the command returned, 2 for bad input, 130 for an interruption.
+        SystemExit: always; the status is 0, or what the command returned, 2 for bad input and for errors in a file that
+            the user named, 130 for an interruption.
     """
 
     def fail(reason: str) -> NoReturn:
@@ -101,11 +105,28 @@ def run_command(
         fail("the memory does not suffice; ask for less at a time, or a smaller model")
     except (SeqilError, OSError) as error:
         fail(str(error))
-    except RuntimeError as error:
-        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+    except Exception as error:
+        if "allocate memory" in str(error) or "out of memory" in str(error):
+            fail(f"the memory does not suffice ({first_line(error)}); ask for less at a time, or a smaller model")
+        where = _in_own_file(error)
+        if where is None or os.environ.get(TRACEBACK):
             raise
-        fail(f"the memory does not suffice ({first_line(error)}); ask for less at a time, or a smaller model")
+        fail(f"{where} failed: {type(error).__name__}: {first_line(error)}; {TRACEBACK}=1 shows the whole way there")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _in_own_file(error: BaseException) -> str | None:
+    """Where in a file that the user named an error was last, if it came from there."""
+    own = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _module(frame).startswith(OWN_FILE)]
+    if not own:
+        return None
+    code = own[-1].f_code
+    line = next(line for frame, line in [*traceback.walk_tb(error.__traceback__)][::-1] if frame is own[-1])
+    return f"{Path(code.co_filename).name}, line {line}, in {code.co_qualname},"
+
+
+def _module(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _said(error: Any) -> str:

@@ -88,10 +88,14 @@ def _refuse_other_outputs(name: str, found: Any, keys: Sequence[NestedKey]) -> N
         raise InvalidInputError(
             f"{name}.losses returned {found!r:.60}; return a dict with a scalar tensor for each of out_keys"
         )
-    if set(found) != set(keys) or not any(str(key).startswith("loss_") for key in keys):
+    if set(found) != set(keys):
         raise InvalidInputError(
             f"{name}.losses returned {sorted(map(str, found))}, its out_keys are {sorted(map(str, keys))}; "
-            "make them equal, and call what is minimised loss_*"
+            "make them equal"
+        )
+    if not any(str(key).startswith("loss_") for key in keys):
+        raise InvalidInputError(
+            f"{name}: of its out_keys {sorted(map(str, keys))} none is minimised; call what is to be loss_*"
         )
     for key, value in found.items():
         if not isinstance(value, Tensor) or value.dim():

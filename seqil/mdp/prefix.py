@@ -273,3 +273,21 @@ def _check_range(ids: Tensor, size: int, name: str) -> None:
         where = wrong.nonzero()[0].tolist()
         value = int(ids[tuple(where)])
         raise InvalidInputError(f"{name} {value} in row {where[0]} is out of range; ids go from 0 to {size - 1}")
+
+
+def per_step(name: str, values: Tensor | Sequence[Sequence[float]], actions: Tensor) -> Tensor:
+    """A copy of `values`, one for each of the actions."""
+    try:
+        cells = torch.as_tensor(values, device=actions.device).clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise InvalidInputError(f"{name} must be a tensor, or lists as long as {actions.shape[1]} actions") from None
+    if cells.shape != actions.shape:
+        raise InvalidInputError(f"{name} has shape {tuple(cells.shape)}; it must be {tuple(actions.shape)}")
+    return cells
+
+
+def marks_of(cells: Tensor) -> Tensor:
+    """What counts, bool; weights between 0 and 1 would be lost."""
+    if cells.dtype != torch.bool and not bool(((cells == 0) | (cells == 1)).all()):
+        raise InvalidInputError("imitate says of each step whether it counts; give True or False, not a weight")
+    return cells.bool()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -19,7 +19,19 @@ from ..errors import InvalidInputError
 from ..errors.arguments import typed
 from .data_sets import as_dataset
 from .plain_rows import as_rows
-from .prefix import Prefixes, Prompts, check_ids, check_lengths, legal_kinds, legal_mask, pad, pad_prompts, start
+from .prefix import (
+    Prefixes,
+    Prompts,
+    check_ids,
+    check_lengths,
+    legal_kinds,
+    legal_mask,
+    marks_of,
+    pad,
+    pad_prompts,
+    per_step,
+    start,
+)
 from .vocabulary import Vocabulary
 
 FIELDS = ("prompts", "actions", "lengths", "imitate", "ended", "max_length", "min_length")
@@ -107,8 +119,8 @@ class Trajectories:
             raise InvalidInputError(f"lengths must lie in 0..{T}, the number of actions given")
         inside = torch.arange(T, device=device) < lengths[:, None]
         cells = torch.where(inside, cells, vocabulary.size)
-        marks = inside.clone() if imitate is None else _per_step("imitate", imitate, cells).bool() & inside
-        logs = None if log_prob is None else _per_step("log_prob", log_prob, cells)
+        marks = inside.clone() if imitate is None else marks_of(per_step("imitate", imitate, cells)) & inside
+        logs = None if log_prob is None else per_step("log_prob", log_prob, cells)
         before, after = held(vocabulary, cells, inside)
         if max_length is None:
             ended_by = ((cells == vocabulary.eos) & inside).long().cumsum(1)
@@ -197,10 +209,8 @@ class Trajectories:
         Raises:
             InvalidInputError: a label that is illegal at its state (names row and step).
         """
-        if labels.shape != self.actions.shape:
-            raise InvalidInputError(f"labels have shape {tuple(labels.shape)}; it must be {tuple(self.actions.shape)}")
         check_ids(labels, "labels")
-        labels = torch.where(self.inside, labels.long(), self.vocabulary.size)
+        labels = torch.where(self.inside, per_step("labels", labels, self.actions).long(), self.vocabulary.size)
         before, _ = held(self.vocabulary, self.actions, self.inside)
         _check_legal(self.vocabulary, labels, self.inside, before, self.max_length, self.min_length, once=False)
         return replace(self, labels=labels, imitate=self.imitate if imitate is None else imitate & self.inside)
@@ -250,11 +260,13 @@ class Trajectories:
     def to_rows(self, log_probs: bool = False) -> list[dict[str, list[Any]]]:
         """Rows of `input_ids` and `labels` of the same likelihood, for plain trainers: see `as_rows`."""
         logs = self.log_prob if log_probs else None
+        if log_probs and logs is None:
+            raise InvalidInputError("to_rows: log_probs=True, and nobody has noted them; rollouts have them")
         return as_rows(self.vocabulary, self.prompts, self.actions, self.lengths, self.imitate, logs)
 
     def to_dataset(self, form: Any = "rows", reader: Any = None) -> Any:
         """A `datasets.Dataset` of rows, prompts and completions, or messages: see `as_dataset`."""
-        return as_dataset(lambda: self.to_rows(log_probs=True), self.replay(), form, reader)
+        return as_dataset(partial(self.to_rows, self.log_prob is not None), self.replay(), form, reader)
 
     @classmethod
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
@@ -300,25 +312,8 @@ def held(vocabulary: Vocabulary, actions: Tensor, inside: Tensor) -> tuple[Tenso
     return after - change, after
 
 
-def _per_step(name: str, values: Tensor | Sequence[Sequence[float]], actions: Tensor) -> Tensor:
-    """A copy of `values`, one for each of the actions."""
-    try:
-        cells = torch.as_tensor(values, device=actions.device).clone()
-    except (TypeError, ValueError, RuntimeError):
-        raise InvalidInputError(f"{name} must be a tensor, or lists as long as {actions.shape[1]} actions") from None
-    if cells.shape != actions.shape:
-        raise InvalidInputError(f"{name} has shape {tuple(cells.shape)}; it must be {tuple(actions.shape)}")
-    return cells
-
-
 def _check_legal(
-    v: Vocabulary,
-    actions: Tensor,
-    inside: Tensor,
-    before: Tensor,
-    max_length: int,
-    min_length: int,
-    once: bool = True,
+    v: Vocabulary, actions: Tensor, inside: Tensor, before: Tensor, max_length: int, min_length: int, once: bool = True
 ) -> None:
     """Each action is legal where `before` tokens are held; `once`: and nothing follows an eos."""
     is_eos = (actions == v.eos) & inside

@@ -14,7 +14,7 @@ from ..mdp.trajectory import Trajectories
 from ..mdp.tree import PrefixTree, pack
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
-from ..models.windows import FULL, SLIDING
+from ..models.windows import FULL, SLIDING, Windows
 from .language_model import LanguageModel
 
 
@@ -91,15 +91,48 @@ def _rope_types(model: nn.Module) -> set[str]:
     return found
 
 
-@torch.no_grad()
-def refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
-    """Compare a small tree, read through mask and positions, with plain forwards of the whole model.
+def refuse_other_logits(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+    """Refuse a model whose own logits are not what a policy makes of its trunk and its head.
 
     Args:
         model: a causal language model.
         vocabulary: the ids.
         read: the logits of every node of a tree, [B, N, A].
     """
+    _refuse_unlike_tree(model, vocabulary, read)
+    _refuse_reshaped_logits(model)
+    _refuse_other_windows(model, vocabulary, read)
+
+
+_SCALES = ("logit_scale", "logits_scaling", "lm_head_multiplier", "final_logit_softcapping")
+_BOTH_WAYS = frozenset(("bert", "roberta", "electra", "camembert", "xlm-roberta", "data2vec-text", "ernie", "rembert"))
+_LONGEST_WINDOW = 512  # that is tried
+
+
+@torch.no_grad()
+def _refuse_other_windows(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+    """Read a text that is longer than a sliding window, for what a config says of it a forward may not do."""
+    windows = Windows.of(model)
+    if windows is None or windows.width > _LONGEST_WINDOW:
+        return
+    tokens = [token for token in range(vocabulary.size) if token != vocabulary.eos]
+    text = torch.tensor([[tokens[7 * n % len(tokens)] for n in range(windows.width + 4)]])
+    text = text.to(model.get_output_embeddings().weight.device)
+    ours = read(pack(vocabulary, Trajectories.from_actions(vocabulary, text[:, :1], text[:, 1:])))
+    theirs = model(input_ids=text, use_cache=False).logits
+    ours, theirs = ours[0, -1, : vocabulary.size], theirs[0, -1, : vocabulary.size].to(ours.dtype)
+    tolerance = 1e-3 if theirs.dtype in (torch.float32, torch.float64) else 5e-2
+    if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
+        raise UnsupportedModelError(
+            f"{name_of(model)} does not see the last {windows.width} tokens alone, as its config.json says "
+            f"(sliding_window; off by {float((ours - theirs).abs().max()):.2g}); take the window out of its config, or "
+            "use GPT-2 or Llama say"
+        )
+
+
+@torch.no_grad()
+def _refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+    """Compare a small tree, read through mask and positions, with plain forwards of the whole model."""
     v, weight = vocabulary, model.get_output_embeddings().weight
     device = weight.device
     a, b, c = ((v.eos + k) % v.size for k in (1, 2, 3))
@@ -135,16 +168,16 @@ def refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[Prefi
 def _why(model: Any) -> str:
     """What of a config is known to change logits after the head, else what it may be."""
     said = model.config.to_dict()
-    scales = [
-        f"{name}={said[name]}" for name in ("logit_scale", "logits_scaling", "lm_head_multiplier") if said.get(name)
-    ]
+    scales = [f"{name}={said[name]}" for name in _SCALES if said.get(name)]
     if scales:
-        return f"it scales its logits ({', '.join(scales)} in its config.json)"
+        return f"it scales or caps its logits ({', '.join(scales)} in its config.json)"
+    if said.get("model_type") in _BOTH_WAYS and not said.get("is_decoder"):
+        return "it reads what comes later, too (load it with is_decoder=True if it was trained as a decoder)"
     return "it scales its logits, or ignores position ids or the mask"
 
 
 @torch.no_grad()
-def refuse_reshaped_logits(model: Any) -> None:
+def _refuse_reshaped_logits(model: Any) -> None:
     """Put known logits in the place of the head's and see whether the model hands them on as they are."""
     head = model.get_output_embeddings()
     known = torch.linspace(-100, 100, len(head.weight), dtype=head.weight.dtype, device=head.weight.device)

@@ -28,7 +28,7 @@ from ..models.precision import DType, computed, uncast
 from .activations import fuse_gelu
 from .language_model import LanguageModel
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
-from .refusals import refuse_no_model, refuse_reshaped_logits, refuse_stateful, refuse_unlike_tree, refusing
+from .refusals import refuse_no_model, refuse_other_logits, refuse_stateful, refusing
 from .saved.files import Saved
 from .values import StepValues, step_values
 
@@ -102,10 +102,7 @@ class TokenPolicy(LanguageModel):
         dtype: DType = None,
         tried_term: bool = False,
     ) -> TokenPolicy:
-        """The policy of a model that the caller owns: neither copied nor reset, but for the row that its head may gain.
-
-        Arguments are those of the constructor.
-        """
+        """As the constructor, of a model that the caller owns: neither copied nor reset, but for a row of its head."""
         refuse_no_model(model)
         refuse_stateful(bare(model)[0])
         policy = cls.__new__(cls)
@@ -143,17 +140,18 @@ class TokenPolicy(LanguageModel):
             raise InvalidInputError(f"backspace_row={choice!r} is of no use to a policy without a backspace")
         self.remember(self.memory)
         with evaluating(self.model), refusing(self.model), uncast(self):  # 16 bits of a deep model hide what is wrong
-            refuse_unlike_tree(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
-            refuse_reshaped_logits(self.model)
+            refuse_other_logits(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
 
     def remember(self, memory: Memory | str) -> TokenPolicy:
         """Change the memory of this policy, and return it: its weights are the same under all of them.
 
         Raises:
-            InvalidInputError: an unknown one, one that feeds the backspace to a model without a row for it, or another
-                than `tried` for a policy that has learned of what was tried.
+            InvalidInputError: an unknown one, any but `prefix` without a backspace, one that feeds the backspace to a
+                model without a row for it, or another than `tried` for a policy that has learned of what was tried.
         """
         chosen = Memory.of(memory)
+        if not self.backspace and chosen != Memory.of(PREFIX):
+            raise InvalidInputError(f"memory={chosen} would do nothing without a backspace to delete by; leave it out")
         rows = len(self.model.get_input_embeddings().weight)
         if self.backspace and not chosen.rewinds and rows < self.vocabulary.num_actions:
             raise InvalidInputError(

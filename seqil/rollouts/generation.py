@@ -38,11 +38,8 @@ _WITHOUT_EFFECT = frozenset(
     | {"assistant_lookbehind", "target_lookbehind", "disable_compile", "compile_config", "remove_invalid_values"}
     | {"is_assistant", "decoder_start_token_id", "custom_generate", "trust_remote_code"}
 )
-_PROCESSORS = frozenset(
-    {"TemperatureLogitsWarper", "TopKLogitsWarper", "TopPLogitsWarper", "MinPLogitsWarper"}
-    | {"SuppressTokensLogitsProcessor", "MinLengthLogitsProcessor", "MinNewTokensLengthLogitsProcessor"}
-)
-_CRITERIA = frozenset({"MaxLengthCriteria", "EosTokenCriteria"})
+_GIVEN = {"logits_processor": "rules=[seqil.decoding.processor(…)]", "stopping_criteria": "max_actions"}
+"""What a caller may give `generate` and what does the same with deletions; what a config asks for is read from it."""
 _OF_FORWARD = frozenset(
     {"position_ids", "use_cache", "logits_to_keep", "cache_position", "token_type_ids", "tokenizer"}
 )
@@ -52,7 +49,9 @@ def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
     if not hasattr(model, "generate"):
         inside = "; give its policy.model" if hasattr(model, "vocabulary") else ""
         raise InvalidInputError(f"generate: {type(model).__name__} is no model of transformers{inside}")
-    if not isinstance(input_ids, Tensor) or input_ids.dim() != 2:
+    if isinstance(input_ids, Tensor) and input_ids.dim() != 2:
+        raise InvalidInputError(f"generate: input_ids are of shape {list(input_ids.shape)}, not [B, P]")
+    if not isinstance(input_ids, Tensor):
         rest = "; give tokenizer(text, return_tensors='pt').input_ids" if isinstance(input_ids, str) else ""
         rest = "; give **inputs of a tokenizer, or inputs['input_ids']" if hasattr(input_ids, "keys") else rest
         raise InvalidInputError(f"generate: input_ids are of type {type(input_ids).__name__}, not int64 [B, P]{rest}")
@@ -61,7 +60,7 @@ def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
 @torch.no_grad()
 def generate(
     model: Any,
-    input_ids: Tensor,
+    input_ids: Tensor | None = None,
     generation_config: GenerationConfig | None = None,
     logits_processor: Sequence[Any] | None = None,
     stopping_criteria: Sequence[Any] | None = None,
@@ -85,15 +84,16 @@ def generate(
         model: a causal language model that was saved by, or taken from, a policy with a backspace.
         input_ids: int64 [B, P], left-padded.
         generation_config: None: that of the model.
-        logits_processor: those that transformers makes of a generation config; others are refused, see `rules`.
+        logits_processor: those that transformers makes of a generation config; the caller's own are refused, see
+            `rules`.
         stopping_criteria: likewise.
         streamer: a `DeletionStreamer`, for one row.
         vocabulary: None: what `seqil.json` says where the model was loaded from, else the marks of its config.
         rules: of `seqil.decoding`, after those of the config.
         max_actions: budget of actions, deletions included; None: four times the most tokens.
         generator: of randomness; None: torch's global one.
-        kwargs: of the generation config; and `attention_mask`, [B, P], 0 at padding. Without it padding is told by its
-            id, if that is no other token's.
+        kwargs: of the generation config; `attention_mask`, [B, P], 0 at padding, without which padding is told by its
+            id, if that is no other token's; and `inputs`, transformers' other name of `input_ids`.
 
     Returns:
         int64 [B * num_return_sequences, P + most tokens written]: the prompts as they came and the texts that stand in
@@ -102,12 +102,20 @@ def generate(
     Raises:
         InvalidInputError: what cannot be honoured, by name, or a model without a backspace.
     """
+    input_ids = kwargs.pop("inputs", None) if input_ids is None else input_ids
     _refuse_other_arguments(model, input_ids)
+    assert input_ids is not None
+    if generation_config is not None and not hasattr(generation_config, "max_new_tokens"):
+        what = type(generation_config).__name__
+        raise InvalidInputError(f"generate: generation_config is of type {what}; give a transformers.GenerationConfig")
+    if kwargs.get("eos_token_id", 0) is None:
+        raise InvalidInputError("eos_token_id=None: a text ends by the end of the policy alone; leave it out")
     mask = kwargs.pop("attention_mask", None)  # one of its own would be taken out of transformers' hands
     inside = hasattr(generation_config, "_eos_token_tensor")  # transformers has prepared everything
     config: Any = generation_config
     config, rest = (config, kwargs) if inside else _prepared(model, config, kwargs)
-    _refuse(model, config, rest, logits_processor, stopping_criteria)
+    own = (_of_the_caller(name) for name in _GIVEN) if inside else (logits_processor, stopping_criteria)
+    _refuse(model, config, rest, *own)
     policy = _policy(model, config, vocabulary)
     copies = 1 if inside else config.num_return_sequences
     padding = _padding(config, policy.vocabulary)
@@ -172,15 +180,11 @@ def _refuse(
             continue
         if name not in _HONOURED:
             raise InvalidInputError(f"{name}={value!s:.60} cannot be honoured with deletions; leave it out")
-    for known, given, what in (
-        (_PROCESSORS, processors, "rules=[seqil.decoding.processor(…)]"),
-        (_CRITERIA, criteria, "max_actions"),
-    ):
+    for given, what in zip((processors, criteria), _GIVEN.values(), strict=True):
         for one in given or ():
-            if type(one).__name__ not in known:
-                raise InvalidInputError(
-                    f"{type(one).__name__} knows nothing of deletions; leave it out, see {what} of seqil.generate"
-                )
+            raise InvalidInputError(
+                f"{type(one).__name__} knows nothing of deletions; leave it out, see {what} of seqil.generate"
+            )
     for name, value in rest.items():
         empty = value is None or value is False or (name == "past_key_values" and not value.get_seq_length())
         if not empty and name not in _OF_FORWARD:

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..capacity import read_bytes
-from ..durable import flush, flush_all, make_folder, naming, replace, taken_back
+from ..durable import contents, flush, flush_all, make_folder, naming, replace, taken_back
 from ..errors import CheckpointError, quoted
 from ..policy.given.misnamed import no_run
 from ..policy.saved.seals import sha256
@@ -131,7 +131,7 @@ class RunFolder:
             write_json(temporary / "state.json", _split(state, tensors))
             save_file(tensors, temporary / "state.safetensors")
             flush_all(temporary)
-            files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
+            files = [file for file in contents(temporary) if file.is_file()]
             sums = {file.relative_to(temporary).as_posix(): sha256(file) for file in files}
             write_json(temporary / "manifest.json", {"step": step, "files": sums})
             _put(temporary, final)
@@ -263,7 +263,7 @@ def verify(folder: Path) -> None:
         raise CheckpointError(f"{folder / 'manifest.json'} names no step and files; restore the folder from a copy")
     if f"{step:09d}" != folder.name:
         raise CheckpointError(f"{folder} holds the checkpoint of step {step}: it was renamed; give it its name back")
-    within = {p.relative_to(folder): p for p in folder.rglob("*") if not p.name.startswith(".")}
+    within = {p.relative_to(folder): p for p in contents(folder) if not p.name.startswith(".")}
     found = {name.as_posix() for name, p in within.items() if not p.is_dir() or name.as_posix() in sums}
     found.discard("manifest.json")
     for name in sorted(found ^ set(sums)):

@@ -12,9 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ..capacity import read_bytes
-from ..errors import InvalidInputError, SeqilError, suggested
-
-_PREFIX = "seqil_own_file_"
+from ..errors import OWN_FILE, InvalidInputError, SeqilError, suggested
 
 
 def is_reference(name: str) -> bool:
@@ -44,7 +42,7 @@ def run_file(path: Path) -> ModuleType:
         text = read_bytes(path)
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read ({error.strerror}); name a Python file") from None
-    name = _PREFIX + hashlib.sha256(str(path.resolve()).encode() + text).hexdigest()[:16]
+    name = OWN_FILE + hashlib.sha256(str(path.resolve()).encode() + text).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -91,7 +89,7 @@ def reference_to(cls: Any) -> str:
     """
     if cls.__qualname__ != cls.__name__:
         raise InvalidInputError(f"{cls.__qualname__} stands inside of something else; define it at the top of a file")
-    if cls.__module__ != "__main__" and not cls.__module__.startswith(_PREFIX):
+    if cls.__module__ != "__main__" and not cls.__module__.startswith(OWN_FILE):
         return f"{cls.__module__}:{cls.__name__}"
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file is None:

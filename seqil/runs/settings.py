@@ -172,6 +172,9 @@ class Settings:
         if not isinstance(values, Mapping):
             raise InvalidInputError(f"settings are a mapping by name, not {values!r:.60}")
         for name in values:
+            if name in _OF_THE_COMMAND:
+                option = f"--{name.replace('_', '-')}"
+                raise InvalidInputError(f"{name} is an option of the command and no setting: give {option}")
             check_known("setting", name, sorted(_PLACES))
         _refuse_types(values)
         parts: dict[str, dict[str, Any]] = {record: {} for record in ("", *_RECORDS)}
@@ -190,6 +193,7 @@ class Settings:
         return {name: attrgetter(place)(self) for name, place in _PLACES.items()}
 
 
+_OF_THE_COMMAND = ("out", "save_every", "evaluate_every", "patience", "max_actions", "track", "resume", "config")
 _RECORDS = {"task": Chosen, "agent": Chosen, "model": ModelSettings, "noise": NoiseSettings, "sampling": Sampling}
 
 

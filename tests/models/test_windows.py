@@ -6,6 +6,7 @@ import transformers as hf
 from small_llama import generator
 
 from seqil import TokenPolicy, Vocabulary, rollout
+from seqil.errors import UnsupportedModelError
 from seqil.policy.over_trajectories import tree_hidden
 from seqil.policy.shared_prompts import SharedPrompts
 from seqil.randomness import seeded
@@ -51,6 +52,15 @@ def test_windows_that_bite_are_exact(name):
     model.config.sliding_window = 64
     blind = TokenPolicy(model, V).eval().requires_grad_(False)
     assert not torch.allclose(blind.step_values(t).log_prob, policy.step_values(t).log_prob, atol=1e-3)
+
+
+def test_a_window_that_the_model_does_not_have_is_refused():
+    """Its config says one, and its forward sees all."""
+    with seeded(0):
+        model = hf.LlamaForCausalLM(hf.LlamaConfig(**SHAPE))
+    model.config.sliding_window = 3
+    with pytest.raises(UnsupportedModelError, match=r"does not see the last 3 tokens alone, .*sliding_window; off by"):
+        TokenPolicy(model, V)
 
 
 def test_a_window_that_cannot_bite_is_none():

@@ -1,5 +1,6 @@
 """Files that are whole or not there, and errors of the disk that say what was written and what to do."""
 
+import errno
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from safetensors import SafetensorError
 from seqil import durable
 from seqil.capacity import read_bytes
 from seqil.errors import CheckpointError
+from seqil.policy.saved import seals
 from seqil.runs.checkpoint import RunFolder
 from seqil.testing.agents import tiny_policy
 
@@ -93,3 +95,23 @@ def test_an_empty_name_is_no_folder(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="the name of the folder is empty"):
         tiny_policy().save_pretrained("")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_empty(tmp_path, monkeypatch):
+    """What is left out of a list is not flushed, and not sealed."""
+    (tmp_path / "inner" / "most").mkdir(parents=True)
+    (tmp_path / "inner" / "file").write_text("x")
+    (tmp_path / "b").write_text("x")
+    names = ["b", "inner", "inner/file", "inner/most"]
+    assert [path.relative_to(tmp_path).as_posix() for path in durable.contents(tmp_path)] == names
+    listed = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("inner"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for act in (durable.contents, durable.flush_all, seals.sums_of):
+        with pytest.raises(PermissionError):
+            act(tmp_path)

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from agents.behavior_cloning import BehaviorCloning
-from seqil.errors import InvalidInputError
+from seqil.errors import OWN_FILE, InvalidInputError
 from seqil.runs import own_files
 
 COUNTED = """
@@ -30,7 +30,7 @@ def file(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.times_run", 0, raising=False)
     (tmp_path / "mine.py").write_text(COUNTED)
     yield tmp_path / "mine.py"
-    for name in [name for name in sys.modules if name.startswith(own_files._PREFIX)]:
+    for name in [name for name in sys.modules if name.startswith(OWN_FILE)]:
         del sys.modules[name]
 
 

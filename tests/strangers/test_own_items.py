@@ -38,5 +38,15 @@ def test_a_stream_that_is_none_is_named(items, complaint):
         Echo(items).prompts(1, "train", 0)
 
 
+def test_a_stream_without_an_item_of_a_split_is_named():
+    with pytest.raises(InvalidInputError, match="echo: none of the first 10000 items is of the test split"):
+        Echo([Item([1], "train"), Item([2], "valid")]).prompts(1, "test", 0)
+
+
+def test_an_answer_that_does_not_fit_is_named():
+    with pytest.raises(InvalidInputError, match="echo: what answer or chunk gave is no item: row 0, step 2"):
+        Echo([Item([1, 2, 3], "train")]).demonstrations(1, "train", 0)
+
+
 def test_a_stream_gives_what_it_holds():
     assert Echo([Item([1], "train"), Item([2], "test")]).prompts(2, "test", 0) == [[2], [2]]

@@ -56,7 +56,7 @@ def test_a_loss_that_is_none_is_named(returned, complaint):
 
 
 def test_outputs_without_a_loss_are_named():
-    with pytest.raises(InvalidInputError, match="call what is minimised loss_"):
+    with pytest.raises(InvalidInputError, match=r"out_keys \['mine'\] none is minimised; call what is to be loss_"):
         trained(lambda loss: {"mine": loss}, keys=("mine",))
 
 
@@ -83,11 +83,11 @@ def test_a_reward_that_is_no_number_is_named(name, value):
         return value
 
     options = {"vocabulary": {"size": 3, "eos": 2}, "max_length": 2, "prompts": [[0]], name: returned}
-    with pytest.raises(InvalidInputError, match=f"^{name} returned .*; return a number$"):
+    with pytest.raises(InvalidInputError, match=f"^{name} returned .*; return a finite number$"):
         ended(TextGenerationEnv(**options))
-    with pytest.raises(InvalidInputError, match=f"^{name} returned .*; return a number$"):
+    with pytest.raises(InvalidInputError, match=f"^{name} returned .*; return a finite number$"):
         ended(TextGenerationVectorEnv(num_envs=2, **options), torch.tensor([2, 2]).numpy())
-    with pytest.raises(InvalidInputError, match=f"^{name} returned .*; return a number$"), seeded(0):
+    with pytest.raises(InvalidInputError, match=f"^{name} returned .*; return a finite number$"), seeded(0):
         TorchTextGenerationEnv(batch_size=2, backspace=False, **options).rollout(3)
 
 

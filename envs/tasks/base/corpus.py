@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from seqil.durable import contents
 from seqil.errors import InvalidInputError
 from seqil.mdp.task import SPLITS
 
@@ -90,7 +91,7 @@ def read_corpus(path: Path, field: str | None, encoding: Encoding) -> Corpus:
 
 
 def _inside(path: Path) -> list[Path]:
-    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return [p for p in contents(path) if p.is_file()] if path.is_dir() else [path]
 
 
 def _cache() -> Path:

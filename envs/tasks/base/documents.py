@@ -19,7 +19,7 @@ _PIECE = 1 << 20  # characters of plain text that are read at once
 _LONGEST_CELL = 1 << 30  # characters of a table, where Python's own limit is that of a line in a log
 _PLACE = "give a text file or a folder of them"
 _DATASET = ("state.json", "dataset_dict.json")
-_OWN_SPLITS = {**{split: split for split in SPLITS}, "validation": "valid", "dev": "valid"}
+_OWN_SPLITS = {**{split: split for split in SPLITS}, **dict.fromkeys(("validation", "val", "dev", "eval"), "valid")}
 
 _OTHER_FORMS = {
     POINTER: "a pointer of Git LFS and not the file itself; git lfs pull in its repository",
@@ -293,8 +293,14 @@ def _saved(path: Path) -> Iterator[tuple[int, str | None, Any]]:
         found = datasets.load_from_disk(str(path))
     except Exception as error:  # whatever a folder may hold breaks the library anywhere
         raise InvalidInputError(f"{path} cannot be read as a saved data set: {first_line(error)}") from None
-    parts = found.items() if isinstance(found, dict) else [("", found)]
-    for name, rows in parts:
+    parts = dict(found) if isinstance(found, dict) else {"": found}
+    unknown = [name for name in parts if name not in _OWN_SPLITS]
+    if unknown and len(parts) > 1:
+        raise InvalidInputError(
+            f"{path} has a split {unknown[0]!r}, which is none of {', '.join(_OWN_SPLITS)}: its texts would be among "
+            "those of training; rename it, or give its folder alone"
+        )
+    for name, rows in parts.items():
         for number, record in enumerate(rows, 1):
             yield number, _OWN_SPLITS.get(name), record
 

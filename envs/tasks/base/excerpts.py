@@ -177,7 +177,8 @@ def _cut(documents: Ints, prompt_length: int, max_length: int, stream: bool) -> 
 
     A document with a prompt of its own is one text. Another is cut into whole windows, and its end is one more text,
     after the `prompt_length` tokens before it where these are not its own. A document that is shorter than a window
-    has as its prompt at most its first half.
+    has as its prompt at most its first half. Of an end that is longer than `max_length` the last tokens are the text,
+    and those before belong to the prompt.
     """
     begun, own, length = documents[:, :3].T
     counts = np.where(own >= 0, 0, length // (prompt_length + max_length))
@@ -186,6 +187,9 @@ def _cut(documents: Ints, prompt_length: int, max_length: int, stream: bool) -> 
     before = np.where(counts > 0, prompt_length, np.minimum(prompt_length, (length // 2).clip(min=1)))
     before = np.where(own >= 0, own, before)
     text = np.where((counts > 0) & (rest <= prompt_length), rest, rest - before)
+    long = (own < 0) & (text > max_length)
+    text = np.where(long, max_length, text)
+    before = np.where(long, np.minimum(prompt_length, length - max_length), before)
     ends = np.stack([begun + length - text - before, before, text], 1)
     ended = ((rest > 0) | (own >= 0)) & (not stream)
     places = np.concatenate([whole, ends[ended]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -15,6 +15,9 @@ from seqil import Prefixes, Task, Trajectories, legal_actions
 from seqil.errors import InvalidInputError
 
 from .requests import check_request
+
+_ENOUGH = 10_000
+"""Items among which there is one of every split, which are twentieths at least."""
 
 
 class Item(NamedTuple):
@@ -64,8 +67,21 @@ class RightAnswerTask(Task):
                 f"{self.name}: {n} items were asked for, the {split} split has {there}; ask for fewer "
                 "(--demonstrations, -n)"
             )
-        drawn = (item for number in count() for item in self._sound(seed, number))
-        return list(islice((list(item.prompt) for item in drawn if item.split == split), n))
+        return list(islice(self._of_split(split, seed), n))
+
+    def _of_split(self, split: str, seed: int) -> Iterator[list[int]]:
+        """Prompts of a split without an end, if there is any."""
+        seen, found = 0, False
+        for number in count():
+            items = self._sound(seed, number)
+            prompts = [list(item.prompt) for item in items if item.split == split]
+            seen, found = seen + len(items), found or bool(prompts)
+            if not found and seen >= _ENOUGH:
+                raise InvalidInputError(
+                    f"{self.name}: none of the first {seen} items is of the {split} split; give chunk items of every "
+                    "split, by split_of say"
+                )
+            yield from prompts
 
     def _sound(self, seed: int, number: int) -> list[Item]:
         """A chunk, which an endless stream goes on with only if it is one."""
@@ -81,13 +97,13 @@ class RightAnswerTask(Task):
     def demonstrations(self, n: int, split: str, seed: int) -> Trajectories:
         """The right answers."""
         prompts = self.prompts(n, split, seed)
-        return Trajectories.from_actions(
-            self.vocabulary,
-            prompts,
-            [self.answer(prompt) for prompt in prompts],
-            max_length=self.max_length,
-            min_length=self.min_length,
-        )
+        answers = [self.answer(prompt) for prompt in prompts]
+        try:
+            return Trajectories.from_actions(
+                self.vocabulary, prompts, answers, max_length=self.max_length, min_length=self.min_length
+            )
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{self.name}: what answer or chunk gave is no item: {error}") from None
 
     def next_distribution(self, prefixes: Prefixes) -> Tensor:
         """One-hot on the right answer's next token while no error stands."""

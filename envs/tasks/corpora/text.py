@@ -64,6 +64,8 @@ class Text(ExcerptTask):
     ) -> None:
         if not str(path):
             raise InvalidInputError("text: path is empty; give a text file or a folder of them")
+        if field == "":
+            raise InvalidInputError("text: field is empty; name the field of the records, or leave it out")
         check_lengths(self.name, prompt_length, max_length)
         self.tokenizer = _tokenizer(tokenizer)
         self._encoding: Bytes | Tokens = Bytes() if self.tokenizer is None else Tokens(self.tokenizer)
@@ -146,8 +148,15 @@ class Tokens:
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:
-        """Without special tokens but those that the text itself spells."""
+        """Without special tokens but those that the text itself spells.
+
+        Raises:
+            InvalidInputError: it spells the backspace.
+        """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        if ids and max(ids) >= self.vocabulary.size:
+            spelt = self.tokenizer.convert_ids_to_tokens(max(ids))
+            raise InvalidInputError(f"the text spells {spelt}, which is an action and no text; write it otherwise")
         return ids
 
     def pair(self, prompt: str | Chat, completion: str | Chat) -> tuple[list[int], list[int]]:

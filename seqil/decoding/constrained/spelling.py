@@ -29,6 +29,11 @@ def pieces(reader: Any, size: int, eos: int) -> Pieces:
         raise InvalidInputError("a rule about text needs what reads it: give reader=, a tokenizer or a task")
     tokenizer = reader if callable(reader) else getattr(reader, "tokenizer", None)
     found: Pieces = list(reader.pieces()) if tokenizer is None else _of_tokenizer(tokenizer, size)
+    if len(found) != size:
+        raise InvalidInputError(
+            f"{_named(reader)} has {len(found)} ids, the policy a vocabulary of {size}; give the rule what reads the "
+            "policy's own texts"
+        )
     found[eos] = None
     _prove(reader, found)
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...capacity import read_bytes, reading, refuse_pointer
-from ...durable import naming, replace
+from ...durable import contents, naming, replace
 from ...errors import CheckpointError, quoted
 
 SETTINGS = "seqil.json"
@@ -22,7 +22,7 @@ def sums_of(folder: Path) -> dict[str, str]:
 
     The model card, `seqil.json` itself, and hidden files are not among them.
     """
-    found = {file.relative_to(folder): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    found = {file.relative_to(folder): file for file in contents(folder) if file.is_file()}
     kept = {name: file for name, file in found.items() if name.as_posix() not in (SETTINGS, _PROSE)}
     return {name.as_posix(): sha256(file) for name, file in kept.items() if not _hidden(name)}
 
