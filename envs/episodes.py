@@ -201,6 +201,8 @@ class Episodes:
 
     def text(self, row: int) -> tuple[list[int], list[int]]:
         """Prompt and generated tokens of a row."""
+        if not 0 <= row < len(self.running):
+            raise InvalidInputError(f"there is no row {row}; rows go from 0 to {len(self.running) - 1}")
         cells, at = self.tokens[row].tolist(), int(self.prompt_length[row])
         return cells[:at], cells[at : int(self.length[row])]
 

@@ -70,7 +70,7 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
         if self.only_cloning:
             return TensorDict({"loss_behavior_cloning": cloned(self.policy, demonstrations)})
         found = self.losses(demonstrations, self._read(tensordict, self.tensor_keys.rollouts))
-        _refuse_other_outputs(type(self).__name__, found, self.out_keys)
+        _refuse_other_outputs(type(self).__name__, found, getattr(self, "out_keys", ()))
         return TensorDict(found)
 
     @abstractmethod

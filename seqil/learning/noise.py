@@ -247,11 +247,13 @@ def _wrong_tokens(
         now = Prefixes(tokens, length, prefixes.prompt_length, prefixes.ended, t.max_length, t.min_length)
         weights = noise.weights(now)
         if not isinstance(weights, Tensor):
-            raise InvalidInputError(f"a source of noise gave {weights!r:.60}; return a tensor of weights, float [K, V]")
+            raise InvalidInputError(
+                f"the source of noise {_name(noise.weights)} gave {weights!r:.60}; return a tensor, float [K, V]"
+            )
         weights = weights.double().clone()
         if weights.shape != (len(rows), v.size) or not bool(((weights >= 0) & weights.isfinite()).all()):
             raise InvalidInputError(
-                f"a source of noise gave weights of shape {tuple(weights.shape)} that are not "
+                f"the source of noise {_name(noise.weights)} gave weights of shape {tuple(weights.shape)} that are not "
                 f"({len(rows)}, {v.size}) finite numbers of at least 0"
             )
         weights[:, v.eos] = 0
@@ -277,3 +279,7 @@ def _drawn(weights: Tensor, generator: torch.Generator) -> Tensor:
     cdf = weights.cumsum(1)
     below = torch.minimum(point * cdf[:, -1:], cdf[:, -1:].nextafter(cdf.new_zeros(())))
     return torch.searchsorted(cdf, below, right=True)[:, 0]
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__qualname__", type(function).__name__))

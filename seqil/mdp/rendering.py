@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from ..errors import visible
+from ..errors import InvalidInputError, visible
 from .edits import DELETE, INSERT, SUBSTITUTE
 from .vocabulary import Vocabulary
 
@@ -99,7 +99,10 @@ def marked(runs: Iterable[Span]) -> str:
 
 
 def _read(decode: Decode, ids: Sequence[int]) -> str:
-    return decode(ids) if ids else ""
+    text = decode(ids) if ids else ""
+    if not isinstance(text, str):
+        raise InvalidInputError(f"decode of a task or tokenizer gave {text!r:.60}; return a string")
+    return text
 
 
 def _shared(decode: Decode, ids: Sequence[int], text: str) -> int:

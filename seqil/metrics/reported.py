@@ -50,6 +50,13 @@ def evaluation(
         cost: what these took; None: `metrics.cost(rollouts)`, that of sampling without rules.
         metrics: what is measured; None: `METRICS`.
     """
+    if not isinstance(task, Task):
+        raise InvalidInputError(
+            f"evaluation: task={task!r:.60} is not a Task; give one of envs.tasks, or one of your own"
+        )
+    for one in metrics or ():
+        if not isinstance(one, Metric):
+            raise InvalidInputError(f"evaluation: {one!r:.60} is not a Metric; see seqil.metrics.METRICS")
     sample = Sample.of(task, policy, demonstrations, rollouts, cost)
     found = {metric.name: metric.compute(sample) for metric in (METRICS if metrics is None else metrics)}
     for name, estimate in found.items():

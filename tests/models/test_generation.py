@@ -1,18 +1,10 @@
 """`generate` of transformers with deletions says what `rollout` says, and refuses what it cannot honour."""
 
-from functools import partial
-
 import pytest
 import torch
 from small_llama import V, llama, tokenizer
 from transformers import AutoModelForCausalLM, GenerationConfig, LogitsProcessorList, TextStreamer, pipeline
-from transformers.generation import (
-    MaxLengthCriteria,
-    NoBadWordsLogitsProcessor,
-    StoppingCriteriaList,
-    SuppressTokensLogitsProcessor,
-    TopKLogitsWarper,
-)
+from transformers.generation import NoBadWordsLogitsProcessor
 
 import seqil
 from seqil import TokenPolicy, decoding, rollout
@@ -272,54 +264,6 @@ def test_what_cannot_be_honoured_is_refused_by_name(folder, options, complaint):
     model = AutoModelForCausalLM.from_pretrained(folder)
     with pytest.raises(InvalidInputError, match=complaint):
         seqil.generate(model, IDS, **{"attention_mask": MASK, **options})
-
-
-@pytest.mark.parametrize("through", [False, True])
-@pytest.mark.parametrize(
-    "own",
-    [{"logits_processor": LogitsProcessorList([TopKLogitsWarper(1)])},
-     {"logits_processor": LogitsProcessorList([SuppressTokensLogitsProcessor([1, 2])])},
-     {"stopping_criteria": StoppingCriteriaList([MaxLengthCriteria(4)])}],
-)  # fmt: skip
-def test_what_a_caller_made_is_refused_even_if_transformers_makes_such_too(folder, own, through):
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    name = type(next(iter(own.values()))[0]).__name__
-    how = {"attention_mask": MASK, "do_sample": True, "max_new_tokens": 4, **own}
-    written = partial(model.generate, custom_generate=seqil.generate) if through else partial(seqil.generate, model)
-    with pytest.raises(InvalidInputError, match=f"{name} knows nothing of deletions"):
-        written(IDS, **how)
-
-
-def test_what_transformers_makes_of_a_config_passes(folder):
-    """Its warpers and criteria stand in the arguments beside the caller's own."""
-    with seeded(0):
-        model = AutoModelForCausalLM.from_pretrained(folder)
-        how = {"top_k": 3, "top_p": 0.9, "min_p": 0.1, "temperature": 0.7, "min_new_tokens": 2, "max_new_tokens": 4}
-        found = model.generate(IDS, attention_mask=MASK, custom_generate=seqil.generate, do_sample=True, **how)
-    assert len(found) == 3
-
-
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        ({"eos_token_id": None}, "eos_token_id=None"),
-        ({"generation_config": {"max_new_tokens": 3}}, "generation_config is of type dict; give a"),
-    ],
-)
-def test_options_that_would_be_passed_over_are_named(folder, options, complaint):
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    with pytest.raises(InvalidInputError, match=complaint):
-        seqil.generate(model, IDS, **options)
-
-
-def test_ids_may_come_by_the_other_name_of_transformers(folder):
-    with seeded(0):
-        model = AutoModelForCausalLM.from_pretrained(folder)
-        found = [
-            seqil.generate(model, attention_mask=MASK, do_sample=False, max_new_tokens=3, **{name: IDS})
-            for name in ("inputs", "input_ids")
-        ]
-    assert torch.equal(*found)
 
 
 def test_an_assistant_is_refused_through_transformers_too(folder):

@@ -51,7 +51,7 @@ REFUSED = {
     "frequencies (longrope)": lambda: build(hf.Phi3ForCausalLM, hf.Phi3Config, **ROTARY, rope_parameters=LONG,
                                             original_max_position_embeddings=8, sliding_window=None),
     "scales or caps": lambda: build(hf.NanoChatForCausalLM, hf.NanoChatConfig, **ROTARY),
-    "it scales or caps its logits": lambda: build(hf.GraniteForCausalLM, hf.GraniteConfig, **ROTARY, logits_scaling=8.0),
+    "it scales or caps": lambda: build(hf.GraniteForCausalLM, hf.GraniteConfig, **ROTARY, logits_scaling=8.0),
     "its attention is flex_attention": lambda: build(hf.LlamaForCausalLM, hf.LlamaConfig, **ROTARY,
                                                      attn_implementation="flex_attention"),
     "encoder-decoder": lambda: build(hf.T5ForConditionalGeneration, hf.T5Config, vocab_size=7, d_model=8, d_kv=4,

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from command_line import ENVIRONMENT, SMALL, command, typed
 
 from envs import TextGenerationEnv, TextGenerationVectorEnv, TorchTextGenerationEnv
 from envs.tasks import Automaton
@@ -11,6 +12,7 @@ from seqil import Metric, train
 from seqil.errors import InvalidInputError
 from seqil.learning.agent import Agent
 from seqil.learning.loss import TrajectoryLoss, cloned
+from seqil.mdp.rendering import spans
 from seqil.metrics.reported import evaluation
 from seqil.randomness import seeded
 from seqil.rollouts.rollouts import rollout
@@ -58,6 +60,38 @@ def test_a_loss_that_is_none_is_named(returned, complaint):
 def test_outputs_without_a_loss_are_named():
     with pytest.raises(InvalidInputError, match=r"out_keys \['mine'\] none is minimised; call what is to be loss_"):
         trained(lambda loss: {"mine": loss}, keys=("mine",))
+
+
+def test_what_is_no_task_and_no_metric_is_named():
+    policy, data = tiny_policy(), tiny_demonstrations()
+    with pytest.raises(InvalidInputError, match="evaluation: task='automaton' is not a Task"):
+        evaluation("automaton", policy, data, data)
+    with pytest.raises(InvalidInputError, match="evaluation: 'success' is not a Metric"):
+        evaluation(Automaton(horizon=4), policy, data, data, metrics=["success"])
+
+
+def test_text_that_is_no_string_is_named():
+    with pytest.raises(InvalidInputError, match="decode of a task or tokenizer gave None; return a string"):
+        spans(tiny_policy().vocabulary, [1, 2], lambda ids: None)
+
+
+def test_errors_in_a_file_of_ones_own_end_with_its_line(tmp_path):
+    """Of a task, of a metric; with all of the way there if that is asked for."""
+    (tmp_path / "own.py").write_text(
+        "from seqil.metrics.entries import Metric\n\n\ndef inverse(sample):\n    return 1 / 0\n\n\n"
+        "MINE = Metric('mine', 'What is mine.', inverse, 'share')\n"
+    )
+    assert command("train", "--out", "run", *SMALL, "--agent", "bc", cwd=tmp_path).returncode == 0
+    asked = ("evaluate", "run", "-n", "4", "--metric", "own.py:MINE")
+    ended = command(*asked, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.strip() == (
+        "seqil: own.py, line 5, in inverse, failed: ZeroDivisionError: division by zero; SEQIL_TRACEBACK=1 shows the "
+        "whole way there"
+    )
+    whole = typed(*asked, cwd=tmp_path, env={**ENVIRONMENT, "SEQIL_TRACEBACK": "1"})
+    assert whole.returncode == 1
+    assert "Traceback" in whole.stderr
 
 
 @pytest.mark.parametrize("value", ["x", 0.5, [1], float("nan")])

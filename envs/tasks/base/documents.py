@@ -144,7 +144,10 @@ def _joined(text: str, eos: str | None) -> str:
 def _blocks(path: Path) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            yield from iter(lambda: file.read(_PIECE), "")
+            for piece in iter(lambda: file.read(_PIECE), ""):
+                if "\0" in piece:
+                    raise InvalidInputError(f"{path} holds a NUL, which no text does; take it out")
+                yield piece
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {_reason(path, error)}") from None
 
@@ -154,7 +157,8 @@ def _reason(path: Path, error: Exception) -> str:
     if not isinstance(error, UnicodeDecodeError):
         return str(error)
     form = _other_form(path)
-    return f"it {form}" if form else f"{error}; save it as UTF-8 first"
+    wrong = error.object[error.start]  # the position is one in the piece that was read last
+    return f"it {form}" if form else f"byte 0x{wrong:02x} is none of UTF-8 ({error.reason}); save it as UTF-8 first"
 
 
 def _beginning(path: Path) -> bytes:
@@ -183,6 +187,9 @@ def _other_form(path: Path) -> str | None:
     if known:
         return f"is {known} first"
     if begin.startswith(_BINARY) or b"\0" in begin:
+        few, many = sorted((begin[::2].count(0), begin[1::2].count(0)))
+        if not begin.startswith(_BINARY) and many > len(begin) // 5 and few < many // 10:
+            return "is UTF-16 by the look of it; save it as UTF-8 first"
         return "holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or .parquet"
     return None
 

@@ -8,9 +8,7 @@ import json
 import logging
 import lzma
 import sys
-import tempfile
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from byte_tokenizer import byte_tokenizer
@@ -99,43 +97,6 @@ def test_a_saved_data_set_keeps_its_splits(tmp_path):
     task = Text(tmp_path / "set", prompt_length=8)
     for split, rows in zip(SPLITS, parts.values(), strict=True):
         assert sorted(p + x for p, x, _ in texts(task, split)) == sorted(rows)
-
-
-@pytest.mark.parametrize("name", ["val", "eval", "dev"])
-def test_other_names_of_the_validation_split_are_known(name, tmp_path):
-    datasets = pytest.importorskip("datasets")
-    parts = {"train": STORIES[:40], name: STORIES[40:]}
-    datasets.DatasetDict({k: datasets.Dataset.from_dict({"text": rows}) for k, rows in parts.items()}).save_to_disk(
-        tmp_path / "set"
-    )
-    found = texts(Text(tmp_path / "set", prompt_length=8), "valid")
-    assert sorted(p + x for p, x, _ in found) == sorted(STORIES[40:])
-
-
-def test_a_split_of_another_name_does_not_get_into_training(tmp_path):
-    datasets = pytest.importorskip("datasets")
-    parts = {"train": STORIES[:40], "test": STORIES[40:50], "test_ood": STORIES[50:]}
-    datasets.DatasetDict({k: datasets.Dataset.from_dict({"text": rows}) for k, rows in parts.items()}).save_to_disk(
-        tmp_path / "set"
-    )
-    with pytest.raises(InvalidInputError, match=r"set has a split 'test_ood', which is none of train, valid, .*rename"):
-        Text(tmp_path / "set", prompt_length=8)
-
-
-@given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=4), prompt=st.integers(1, 20), most=st.integers(1, 20))
-def test_documents_of_any_length_are_cut_into_texts_that_fit(lengths, prompt, most):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.jsonl"
-        documents = [chr(65 + i) + "".join(chr(97 + j % 26) for j in range(n - 1)) for i, n in enumerate(lengths)]
-        path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
-        task = Text(path, prompt_length=prompt, max_length=most)
-        found = [item for split in SPLITS if task.available(split) for item in texts(task, split)]
-    for before, after, _ in found:
-        assert 1 <= len(before) <= prompt
-        assert len(after) <= most
-        assert any(before + after in text for text in documents)
-    for text in documents:  # its end is an item
-        assert any(text.endswith(before + after) for before, after, ended in found if ended)
 
 
 def test_without_the_extra_its_name_is_said(tmp_path, monkeypatch):
@@ -273,9 +234,10 @@ def test_what_is_no_record_is_named(tmp_path, name, content, complaint):
         (bytes(range(256)), "it holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or"),
         (b"\0" * 9999, "it holds binary data; move it elsewhere"),
         (b"%PDF-1.7 \xe2\xe3", "it holds binary data; move it elsewhere, or give its text"),
-        ("café au lait".encode("latin-1"), r"can't decode byte 0xe9 .*; save it as UTF-8 first$"),
+        ("café au lait".encode("latin-1"), r"byte 0xe9 is none of UTF-8 \(.*\); save it as UTF-8 first$"),
+        (("no mark of its order " * 9).encode("utf-16-le"), "it is UTF-16 by the look of it; save it as UTF-8 first"),
     ],
-    ids=["gzip", "xz", "bzip2", "zip", "utf-16", "binary", "nul", "pdf", "latin-1"],
+    ids=["gzip", "xz", "bzip2", "zip", "utf-16", "binary", "nul", "pdf", "latin-1", "utf-16 unmarked"],
 )
 def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint):
     (tmp_path / f"a{suffix}").write_bytes(content)
