@@ -17,8 +17,8 @@ What is promised, and how often it was kept when it was put to the test. `make r
 page; `verify` makes it again from `benchmarks/reliability/results.json`. Harnesses are in `tests/reliability/harness`,
 a short form of each is part of `make test`. The command beside a row is the one that gave it, and says its size; the
 sizes that `make reliability` has of itself take hours. Of n drawn at random that were all kept up to 3/n may fail, at
-95 %, where n is ten or more; faults, losses of power and malformed input are tried one by one and not drawn. The curve of a
-run, `metrics.jsonl`, has no sum: damage may cost lines of it, and no bit of the state.
+95 %, where n is ten or more; faults, losses of power and malformed input are tried one by one and not drawn. The curve
+of a run, `metrics.jsonl`, has no sum: damage may cost lines of it, and no bit of the state.
 
 | promise | command | kept | not kept | machine | date |
 |---|---|--:|---|---|---|
