@@ -88,6 +88,10 @@ def stable_baselines_vec_env(env: TextGenerationVectorEnv) -> Any:
         InvalidInputError: another mode.
         MissingExtraError: Stable-Baselines3 is not installed.
     """
+    if not hasattr(env, "num_envs") or not hasattr(env, "autoreset_mode"):
+        raise InvalidInputError(
+            f"stable_baselines_vec_env: {env!r:.60} is no vector environment; make one, TextGenerationVectorEnv say"
+        )
     if env.autoreset_mode is not AutoresetMode.SAME_STEP:
         raise InvalidInputError(
             f"a VecEnv starts rows anew at once; make the environment with {AutoresetMode.SAME_STEP}"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_function
 from ..mdp.edits import KINDS
 from ..mdp.prefix import Prefixes, pad
 from ..mdp.task import Task
@@ -37,6 +38,7 @@ LEAST = 1e-4
 
 def of_texts(judge: Judge) -> TextReward:
     """The reward that judges one text at a time."""
+    check_function("of_texts", "judge", judge, "prompt", "reference", "text")
 
     def reward(references: Prefixes, texts: Prefixes) -> Tensor:
         found = [judge(*of) for of in zip(prompts(texts), references.texts(), texts.texts(), strict=True)]

@@ -32,6 +32,8 @@ def as_dataset(
     """
     if form not in get_args(Form):
         raise InvalidInputError(f"form={form!r} is none of {', '.join(get_args(Form))}")
+    if form == "rows" and reader is not None:
+        raise InvalidInputError("reader would do nothing: rows are ids; leave it out, or ask for another form")
     try:
         from datasets import Dataset
     except ImportError:

@@ -6,10 +6,11 @@ import torch
 
 from agents.behavior_cloning import BehaviorCloning
 from envs import TextGenerationEnv, TextGenerationVectorEnv
-from seqil import Agent, DeletionStreamer, Trajectories, mistype, noise, rollout, train
+from envs.wrappers import stable_baselines_vec_env
+from seqil import Agent, DeletionStreamer, Trajectories, mistype, noise, rewards, rollout, train
 from seqil.errors import InvalidInputError
 from seqil.errors.arguments import check_function
-from seqil.testing.agents import tiny_policy
+from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 V = tiny_policy().vocabulary
 
@@ -44,6 +45,10 @@ def written(**options):
 CASES = {
     "Noise: weights=3 is not a function of prefixes": lambda: noise.Noise(3),
     "Noise: burst='x' is not an int": lambda: noise.Noise(lambda prefixes: 1, "x"),
+    "of_texts: judge=3 is not a function of prompt and reference and text": lambda: rewards.of_texts(3),
+    "to_rows: log_probs=True, and nobody": lambda: tiny_demonstrations().to_rows(log_probs=True),
+    "reader would do nothing: rows are ids": lambda: tiny_demonstrations().to_dataset(reader=print),
+    "stable_baselines_vec_env: None is no vector": lambda: stable_baselines_vec_env(None),
     "confusions: weights=3 is not a function of prefixes": lambda: noise.confusions(3),
     "Noise: weights is not a function of prefixes (too many positional": lambda: noise.Noise(lambda: 1),
     "Noise: weights is not a function of prefixes (missing a required": lambda: noise.Noise(lambda a, b: 1),

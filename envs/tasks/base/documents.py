@@ -220,7 +220,9 @@ def _lines(path: Path) -> Iterator[Any]:
 def _array(path: Path) -> Iterator[Any]:
     text = "".join(_blocks(path))
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise InvalidInputError(f"{path} has {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{path} is not JSON: {first_line(error)}{_meant(text)}") from None
     if not isinstance(found, list):
@@ -230,13 +232,29 @@ def _array(path: Path) -> Iterator[Any]:
 
 def _record(line: str, path: Path, number: int) -> Any:
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_once)
+    except _TwiceError as error:
+        raise InvalidInputError(f"{path}, line {number}, has {error}") from None
     except (ValueError, RecursionError) as error:
         hint = _meant(line) if number == 1 else ""
         why = getattr(error, "msg", first_line(error))  # without the place, which is one in this line alone
         raise InvalidInputError(f"{path}, line {number} is not JSON: {why}{hint}") from None
     if number == 1 and isinstance(found, list):
         raise InvalidInputError(f"{path} holds a list, not one record per line; give it the suffix .json")
+    return found
+
+
+class _TwiceError(ValueError):
+    """A record names a field twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A record of these fields, of which `json` would keep the last of a name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _TwiceError(f"the field {twice!r} twice in a record; rename one")
     return found
 
 

@@ -28,6 +28,14 @@ def test_a_nul_far_into_a_text_is_refused(tmp_path):
         Text(tmp_path / "a.txt")
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_a_record_with_one_field_twice_is_refused(suffix, tmp_path):
+    record = '{"text": "a long and whole text", "text": "short"}'
+    (tmp_path / f"a{suffix}").write_text(record if suffix == ".jsonl" else f"[{record}]")
+    with pytest.raises(InvalidInputError, match=r"has the field 'text' twice in a record; rename one"):
+        Text(tmp_path / f"a{suffix}")
+
+
 @pytest.mark.parametrize("name", ["val", "eval", "dev"])
 def test_other_names_of_the_validation_split_are_known(name, tmp_path):
     datasets = pytest.importorskip("datasets")
