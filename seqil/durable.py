@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
 from .errors import CheckpointError, first_line
 
@@ -79,6 +81,26 @@ def flush_all(folder: Path) -> None:
     """A folder with everything in it."""
     for path in (*contents(folder), folder):
         flush(path)
+
+
+@contextmanager
+def naming_tensors(file: Path) -> Iterator[None]:
+    """Name a safetensors file, whose library says of one that may not be opened no more than RuntimeError.
+
+    Raises:
+        CheckpointError: it is not there, may not be read, or is damaged.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{file} is missing or damaged ({first_line(error)}); restore it") from None
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Those of a safetensors file, or what `naming_tensors` raises."""
+    with naming_tensors(file):
+        found: dict[str, Tensor] = load_file(file)
+    return found
 
 
 def make_folder(path: Path) -> None:

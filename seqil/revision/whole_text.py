@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..durable import read_tensors
 from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, counted, first_line
 from ..mdp.memory import PREFIX
 from ..mdp.prefix import Prefixes, Prompts
@@ -266,10 +266,7 @@ class WholeTextPolicy(nn.Module):
 
 def _read_heads(file: Path) -> dict[str, Tensor]:
     """What stands in the file, nothing where there is none."""
-    try:
-        return load_file(file) if file.exists() else {}
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{file} is damaged ({first_line(error)}); restore it") from None
+    return read_tensors(file) if file.exists() else {}
 
 
 def open_texts(trajectories: Trajectories) -> Prefixes:

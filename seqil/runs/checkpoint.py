@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..capacity import read_bytes
-from ..durable import contents, flush, flush_all, make_folder, naming, replace, taken_back
+from ..durable import contents, flush, flush_all, make_folder, naming, read_tensors, replace, taken_back
 from ..errors import CheckpointError, quoted
 from ..policy.given.misnamed import no_run
 from ..policy.saved.seals import sha256
@@ -162,9 +161,10 @@ class RunFolder:
         """Step and state of the newest checkpoint."""
         folder = self.latest()
         sketch = read_json(folder / "state.json", "the checkpoint is incomplete")
+        tensors = read_tensors(folder / "state.safetensors")
         try:
-            state = _join(sketch, load_file(folder / "state.safetensors"))
-        except (KeyError, TypeError, ValueError, SafetensorError, RecursionError) as error:
+            state = _join(sketch, tensors)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{folder} holds no state to go on from ({error!r}); restore it") from None
         return int(folder.name), state
 

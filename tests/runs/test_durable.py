@@ -115,3 +115,16 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_empty(tmp_path, monkeyp
     for act in (durable.contents, durable.flush_all, seals.sums_of):
         with pytest.raises(PermissionError):
             act(tmp_path)
+
+
+def test_tensors_that_may_not_be_opened_are_named(tmp_path, monkeypatch):
+    """The library of safetensors says RuntimeError of them."""
+
+    def refusing(path, *_, **__):
+        raise RuntimeError(f"unable to open file <{path}> in read-only mode: Permission denied (13)")
+
+    with pytest.raises(CheckpointError, match=r"state.safetensors is missing or damaged \(No such file"):
+        durable.read_tensors(tmp_path / "state.safetensors")
+    monkeypatch.setattr(durable, "load_file", refusing)
+    with pytest.raises(CheckpointError, match=r"state.safetensors is missing or damaged \(.*Permission denied"):
+        durable.read_tensors(tmp_path / "state.safetensors")

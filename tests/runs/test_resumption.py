@@ -88,7 +88,7 @@ def other_state(change):
           ("", "[]", "null", "{}", '{"step": 6, "files": null}')),
         (lambda run: (run / NEWEST).rename(run / "checkpoints/000000009"), "checkpoint of step 6: it was renamed"),
         (resealed("state.json", b"{}"), "holds no state to go on from"),
-        (resealed("state.safetensors", b"xx"), "holds no state to go on from"),
+        (resealed("state.safetensors", b"xx"), "state.safetensors is missing or damaged"),
         (resealed("state.json", b'{"__items__": []}'), "does not say what it is of"),
         (other_state(lambda items: items.clear()), "the state of step 6 in run is damaged"),
         (other_state(lambda items: items.remove(next(i for i in items if i[0] == "step")) or items.append(["step", 4])),

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...capacity import read_bytes
+from ...durable import naming_tensors, read_tensors
 from ...errors import CheckpointError, first_line
 from ...mdp.memory import PREFIX, Memory
 from ...mdp.vocabulary import Vocabulary
@@ -106,7 +107,7 @@ def _refuse_no_weights(folder: Path, model: PreTrainedModel) -> None:
     prefix = f"{model.base_model_prefix}."
     parameters = {name.removeprefix(prefix) for name, _ in model.named_parameters()}
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, "pt") as opened:
+        with naming_tensors(file), safe_open(file, "pt") as opened:
             for name in opened.keys():  # noqa: SIM118  # it is no mapping
                 kind = opened.get_slice(name).get_dtype()
                 if name.removeprefix(prefix) in parameters and kind not in ("F64", "F32", "F16", "BF16"):
@@ -216,18 +217,14 @@ class Saved:
 
     def row(self, folder: Path) -> Tensor:
         """The head row of the backspace beside adapters."""
-        try:
-            row: Tensor = load_file(folder / _ROW)["row"]
-            return row
-        except (OSError, KeyError, SafetensorError) as error:
-            raise CheckpointError(f"{folder / _ROW} is missing or damaged ({first_line(error)}); restore it") from None
+        found = read_tensors(folder / _ROW)
+        if "row" not in found:
+            raise CheckpointError(f"{folder / _ROW} is damaged (it holds no row); restore it")
+        return found["row"]
 
     def term(self, folder: Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The learned term of what was tried, of the shapes of `like`."""
-        try:
-            found: dict[str, Tensor] = load_file(folder / _TERM)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{folder / _TERM} is missing or damaged ({first_line(error)}); restore it") from None
+        found = read_tensors(folder / _TERM)
         shapes = {name: tuple(value.shape) for name, value in found.items()}
         if shapes != {name: tuple(value.shape) for name, value in like.items()}:
             raise CheckpointError(f"{folder / _TERM} holds {shapes}, which is of another model; restore it")
