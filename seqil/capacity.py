@@ -55,7 +55,7 @@ def refuse_pointer(path: Path) -> None:
     Raises:
         InvalidInputError: it is a pointer of Git LFS.
     """
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         if file.read(len(POINTER)) == POINTER:
             raise InvalidInputError(
                 f"{path} is a pointer of Git LFS, not the file itself; fetch that: git lfs pull, in its repository"

@@ -1,12 +1,13 @@
 """Files that are whole or not there, and errors of the disk that say what was written and what to do."""
 
 import errno
+import io
 import os
 
 import pytest
 from safetensors import SafetensorError
 
-from seqil import durable
+from seqil import capacity, durable
 from seqil.capacity import read_bytes
 from seqil.errors import CheckpointError
 from seqil.policy.saved import seals
@@ -128,3 +129,19 @@ def test_tensors_that_may_not_be_opened_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(durable, "load_file", refusing)
     with pytest.raises(CheckpointError, match=r"state.safetensors is missing or damaged \(.*Permission denied"):
         durable.read_tensors(tmp_path / "state.safetensors")
+
+
+def test_an_error_within_a_file_names_it(tmp_path, monkeypatch):
+    """Reading says no name once a file is open."""
+    (tmp_path / "weights").write_bytes(b"x")
+
+    def refusing(self, *_, **__):
+        class Broken(io.BytesIO):
+            def read(self, *_):
+                raise OSError(errno.EIO, "Input/output error")
+
+        return Broken()
+
+    monkeypatch.setattr(capacity.Path, "open", refusing)
+    with pytest.raises(OSError, match=r"Input/output error: '.*weights'"):
+        capacity.refuse_pointer(tmp_path / "weights")

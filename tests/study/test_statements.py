@@ -233,7 +233,10 @@ def test_claims_of_a_difference_are_adjusted_for_their_number(check):
 def test_no_difference_of_a_margin_is_a_test_and_an_open_question_is_none(check):
     """B is above maximum likelihood by 0.300 in every seed."""
     no_more = CLAIM.replace('"higher"', '"not higher"\nmargin = 0.31').replace("is better", "is no better")
-    _, table = check(SAID, no_more)
+    with pytest.raises(SeqilError, match=r"states no margin; its claims are of no difference by 0\.31"):
+        check(SAID, no_more)
+    said = SAID.replace("per text", "per text, by .31<!-- by docs/claims.toml -->")
+    _, table = check(said, no_more)
     assert "0.300 [0.300, 0.300], not higher by 0.31 | < .001 |" in table.read_text()
     with pytest.raises(SeqilError, match=r"is not shown to be not higher by 0\.29"):
         check(SAID, no_more.replace("0.31", "0.29"))
