@@ -117,14 +117,17 @@ def replace(path: Path, content: bytes) -> None:
         path.write_bytes(content)
         return
     temporary = path.with_name(f".{path.name}.tmp")
+    listed = os.open(path.parent, os.O_RDONLY)  # which may be refused, and then nothing is there yet
     try:
         temporary.write_bytes(content)
         flush(temporary)
         temporary.replace(path)
+        os.fsync(listed)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    flush(path.parent)
+    finally:
+        os.close(listed)
 
 
 @contextmanager

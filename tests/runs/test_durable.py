@@ -145,3 +145,21 @@ def test_an_error_within_a_file_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(capacity.Path, "open", refusing)
     with pytest.raises(OSError, match=r"Input/output error: '.*weights'"):
         capacity.refuse_pointer(tmp_path / "weights")
+
+
+def test_nothing_is_written_where_the_folder_may_not_be_opened(tmp_path, monkeypatch):
+    """It is flushed behind the file, whose name stands in it."""
+    opened = os.open
+
+    def refusing(path, *how, **more):
+        if os.fspath(path) == os.fspath(tmp_path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with pytest.raises(PermissionError):
+        durable.replace(tmp_path / "numbers", b"1")
+    monkeypatch.undo()
+    assert not list(tmp_path.iterdir())
+    durable.replace(tmp_path / "numbers", b"1")
+    assert (tmp_path / "numbers").read_bytes() == b"1"
