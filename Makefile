@@ -77,7 +77,7 @@ mutate: install  ## change the code of MUTANTS in small ways and see the tests f
 	.venv/bin/python -m mutmut run --max-children 1 $(MUTANTS)
 	.venv/bin/python -m mutmut results
 
-coverage: install  ## branches that the suite runs, and those of the core alone; three times as long as the suite
+coverage: install  ## branches that the suite runs, and those of the core alone; slower than the suite itself
 	.venv/bin/pip install -q -c constraints.txt -e ".[coverage]"
 	.venv/bin/python -m coverage erase
 	.venv/bin/python -m coverage run -m pytest -q -n logical --dist worksteal

@@ -117,11 +117,11 @@ def run_command(
 
 def _in_own_file(error: BaseException) -> str | None:
     """Where in a file that the user named an error was last, if it came from there."""
-    own = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _module(frame).startswith(OWN_FILE)]
+    own = [at for at in traceback.walk_tb(error.__traceback__) if _module(at[0]).startswith(OWN_FILE)]
     if not own:
         return None
-    code = own[-1].f_code
-    line = next(line for frame, line in [*traceback.walk_tb(error.__traceback__)][::-1] if frame is own[-1])
+    frame, line = own[-1]
+    code = frame.f_code
     return f"{Path(code.co_filename).name}, line {line}, in {code.co_qualname},"
 
 

@@ -138,7 +138,8 @@ def latent(policy: TokenPolicy, spans: Sequence[int] = SPANS) -> TextReward:
     over all lengths of span that both texts have, as in the similarity of SLiC (Zhao et al. 2022; its weights, which
     were not read, may be others). Where a text has no token it is 1 for two empty ones, else 0.
 
-    The states are those of the moment: of a policy that is being trained they move. Give a copy for fixed ones.
+    The states are those of the moment: of a policy that is being trained they move. Give a copy for fixed ones. What is
+    read for them is not among the positions that an agent counts.
     """
 
     def reward(references: Prefixes, texts: Prefixes) -> Tensor:

@@ -172,7 +172,7 @@ def _why(model: Any) -> str:
     if scales:
         return f"it scales or caps its logits ({', '.join(scales)} in its config.json)"
     if said.get("model_type") in _BOTH_WAYS and not said.get("is_decoder"):
-        return "it reads what comes later, too (load it with is_decoder=True if it was trained as a decoder)"
+        return "it reads what comes later, too"
     return "it scales its logits, or ignores position ids or the mask"
 
 

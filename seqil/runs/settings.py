@@ -172,9 +172,6 @@ class Settings:
         if not isinstance(values, Mapping):
             raise InvalidInputError(f"settings are a mapping by name, not {values!r:.60}")
         for name in values:
-            if name in _OF_THE_COMMAND:
-                option = f"--{name.replace('_', '-')}"
-                raise InvalidInputError(f"{name} is an option of the command and no setting: give {option}")
             check_known("setting", name, sorted(_PLACES))
         _refuse_types(values)
         parts: dict[str, dict[str, Any]] = {record: {} for record in ("", *_RECORDS)}
@@ -230,6 +227,9 @@ def read_config(path: Path) -> dict[str, Any]:
         found = found["settings"]
     if not isinstance(found, dict):
         raise InvalidInputError(f"--config {path} holds no settings by name")
+    for name in (name for name in _OF_THE_COMMAND if name in found):
+        option = f"--{name.replace('_', '-')}"
+        raise InvalidInputError(f"--config {path}: {name} is an option of the command and no setting: give {option}")
     try:
         Settings.of(found)
     except InvalidInputError as error:

@@ -157,6 +157,7 @@ def _measured(name, promise, findings, asked, sizes):
             print(f"  {kind}: {what}", flush=True)
     given = "".join(f" --{one} {getattr(asked, one.replace('-', '_'))}" for one in SIZED.get(name, ()))
     print(f"{name}: {dict(counts)} in {time.monotonic() - began:.0f} s", flush=True)
+    given += f" --seed {asked.seed}" * bool(asked.seed)
     command = f"python tests/reliability/measure.py --only {name}{given}"
     about = {"name": name, "promise": promise, "command": command, "counts": dict(counts)}
     return {**about, "machine": machine(), "date": time.strftime("%Y-%m-%d")}

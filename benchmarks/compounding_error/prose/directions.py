@@ -17,22 +17,8 @@ VALUE, WORTH, OPEN = "value", "worth", "open"
 WORDS: dict[str, tuple[str, int]] = {
     **dict.fromkeys(("above", "more", "higher", "raises", "exceeds", "tops"), (VALUE, 1)),
     **dict.fromkeys(("below", "less", "fewer", "lower", "lowers", "halves"), (VALUE, -1)),
-    **dict.fromkeys(
-        (
-            "better",
-            "beats",
-            "beat",
-            "ahead",
-            "helps",
-            "help",
-            "wins",
-            "outperforms",
-            "outperform",
-            "dominates",
-            "surpasses",
-        ),
-        (WORTH, 1),
-    ),
+    **dict.fromkeys(("better", "beats", "beat", "ahead", "helps", "help", "wins"), (WORTH, 1)),
+    **dict.fromkeys(("outperforms", "outperform", "dominates", "surpasses"), (WORTH, 1)),
     **dict.fromkeys(("worse", "behind", "loses", "harm", "trails", "underperforms", "lags"), (WORTH, -1)),
     **dict.fromkeys(("undecided", "no difference", "not told apart", "not tell", "not apart"), (OPEN, 0)),
 }

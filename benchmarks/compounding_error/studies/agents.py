@@ -121,7 +121,7 @@ CALIBRATION = Study(
             ),
             *(wins(f"{arm.name}, best of 8", "MLE, best of 8", "success", "not calibrated") for arm in _RANKED),
         ),
-        "Zhao et al. (2022) say that quality falls with the number of candidates before calibration and not after it. "
-        "Without a backspace. Written down before these runs.",
+        "Zhao et al. (2022) say that quality falls as beams widen before calibration and not after it. Here they are "
+        "samples, without a backspace. What `latent` reads is not counted in its cost. Written down before these runs.",
     ),
 )
