@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
@@ -203,8 +204,14 @@ class Episodes:
         """Prompt and generated tokens of a row."""
         if not 0 <= row < len(self.running):
             raise InvalidInputError(f"there is no row {row}; rows go from 0 to {len(self.running) - 1}")
+        self.check_begun()
         cells, at = self.tokens[row].tolist(), int(self.prompt_length[row])
         return cells[:at], cells[at : int(self.length[row])]
+
+    def check_begun(self) -> None:
+        """Refuse to speak of rows that `begin` has put nowhere."""
+        if not self.prompt_length.all():
+            raise ResetNeeded("no episode has begun; call reset() first")
 
     def _was_tried(self, actions: Ints) -> Bools:
         """Whether each action writes what was deleted there, where that is forbidden."""
@@ -311,6 +318,17 @@ class SelfDescribing:
         return self._episodes.max_actions
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Ids as `render` shows them: in the words of the task; without one, as numbers."""
-        task = self._episodes.task
+        """Ids as `render` shows them: in the words of the task; without one, as numbers.
+
+        Raises:
+            InvalidInputError: what is no list of ids, or an id that is no token, as that of an empty cell.
+        """
+        task, size = self._episodes.task, self._episodes.vocabulary.size
+        found = np.asarray(ids)
+        if found.ndim != 1 or (len(found) and found.dtype.kind not in "iu"):
+            raise InvalidInputError(f"decode: {ids!r:.60} is not a list of ids")
+        wrong = (found < 0) | (found >= size)
+        if wrong.any():
+            rest = f"; empty cells hold {size}, env.unwrapped.text() leaves them out" if found.max() >= size else ""
+            raise InvalidInputError(f"decode: {found[wrong][0]} is no token; ids go from 0 to {size - 1}{rest}")
         return "".join(f" {i}" for i in ids) if task is None else str(task.decode(ids))

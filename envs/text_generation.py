@@ -119,6 +119,7 @@ class TextGenerationEnv(SelfDescribing, gym.Env[NDArray[np.int64], np.int64]):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, bool [actions], as sb3-contrib's MaskablePPO asks for them."""
+        self._episodes.check_begun()
         legal: NDArray[np.bool_] = self._episodes.mask()[0].astype(bool)
         return legal
 

@@ -122,6 +122,7 @@ class TextGenerationVectorEnv(SelfDescribing, VectorEnv[Observations, NDArray[np
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions of every row: bool [num_envs, actions]."""
+        self._episodes.check_begun()
         return self._episodes.mask().astype(bool)
 
     def text(self, row: int) -> tuple[list[int], list[int]]:

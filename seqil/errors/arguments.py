@@ -43,7 +43,7 @@ _KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
 
 
 _OF_OURS = ("policy", "vocabulary")
-_CLASSES = ("Agent", "Noise", "Ranks", "Sampling", "Trajectories")
+_CLASSES = ("Agent", "Noise", "Prefixes", "Ranks", "Sampling", "Trajectories")
 """Of ours, too: nothing else stands in for them."""
 
 
@@ -154,7 +154,9 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
             and not isinstance(value, Mapping)
             and not (value is None and type(None) in kinds)
         ):
-            raise InvalidInputError(f"{place}: vocabulary={_shown(value, 60)} is not a Vocabulary")
+            task = "task" in inspect.signature(where).parameters
+            rest = f"; give its .vocabulary{', or task=…' * task}" if hasattr(value, "vocabulary") else ""
+            raise InvalidInputError(f"{place}: vocabulary={_shown(value, 60)} is not a Vocabulary{rest}")
     elif not any(_kind(kind)[1](value) for kind in kinds):
         said = " or ".join(_kind(kind)[0] for kind in kinds)
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()

@@ -111,7 +111,7 @@ class Agent:
         )
 
     def check_made(self) -> None:
-        """Refuse an agent whose constructor has not called this one.
+        """Refuse an agent whose constructor has not called this one, or that says something odd of its rollouts.
 
         Raises:
             InvalidInputError: naming its class.
@@ -122,6 +122,10 @@ class Agent:
                 f"{name}: its __init__ does not call that of Agent; end it with super().__init__(policy, loss, …), or "
                 "with the arguments of the agent that it derives from"
             )
+        for name, (wanted, fits) in _SAID.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise InvalidInputError(f"{type(self).__name__}: {name}={value!r:.60} is not {wanted}")
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Wrappers are honoured around the loss, and refused around the policy."""
@@ -294,6 +298,18 @@ class Agent:
         lambdas = [None] * len(self.optimizer.param_groups)
         self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": lambdas})
         self.updates = state["updates"]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+_SAID: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("uses_rollouts", "fresh", "undropped"), ("a bool", lambda value: isinstance(value, bool))),
+    **dict.fromkeys(("samples", "passes"), ("a whole number of at least 1", _is_count)),
+    "rollout_share": ("a positive number", lambda value: isinstance(value, int | float) and 0 < value < math.inf),
+}
+"""What a class may say of the rollouts and updates of its agents."""
 
 
 def _rise_and_cosine(update: int, steps: int) -> float:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
+from ..errors.indices import device_of, rows_of
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
 
@@ -65,10 +66,12 @@ class Prefixes:
 
     def to(self, device: torch.device | str) -> Prefixes:
         """The same states on another device."""
+        device = device_of("Prefixes.to", device)
         return self._each(lambda tensor: tensor.to(device))
 
-    def select(self, rows: Tensor | slice) -> Prefixes:
-        """The states of some rows (an index tensor, a boolean mask or a slice)."""
+    def select(self, rows: Tensor | Sequence[int] | slice) -> Prefixes:
+        """The states of some rows (row numbers, a bool for each row, or a slice)."""
+        rows = rows_of("Prefixes.select", rows, len(self))
         return self._each(lambda tensor: tensor[rows])
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> Prefixes:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
+from ..errors.indices import counts_of, device_of, rows_of
 from .data_sets import as_dataset
 from .plain_rows import as_rows
 from .prefix import (
@@ -187,11 +188,13 @@ class Trajectories:
 
     def until(self, rows: Tensor, steps: Tensor) -> Trajectories:
         """The first `steps` actions of given rows (int64 [K] each, at most their lengths): K rows."""
+        chosen = rows_of("Trajectories.until", rows, len(self))
+        steps = counts_of("Trajectories.until", "steps", steps, self.lengths[chosen])
         inside = torch.arange(self.actions.shape[1], device=steps.device) < steps[:, None]
-        cut = torch.where(inside, self.actions[rows], self.vocabulary.size)
-        ended = self.ended[rows] & (steps == self.lengths[rows])
+        cut = torch.where(inside, self.actions[chosen], self.vocabulary.size)
+        ended = self.ended[chosen] & (steps == self.lengths[chosen])
         limits = (self.max_length, self.min_length)
-        return Trajectories(self.vocabulary, self.prompts[rows], cut, steps, inside, ended, *limits)
+        return Trajectories(self.vocabulary, self.prompts[chosen], cut, steps, inside, ended, *limits)
 
     def legal_actions(self, backspace: bool = True) -> Tensor:
         """Which actions are legal at the state before each step: bool [B, T, A]; in padding, at the final state."""
@@ -215,8 +218,9 @@ class Trajectories:
         _check_legal(self.vocabulary, labels, self.inside, before, self.max_length, self.min_length, once=False)
         return replace(self, labels=labels, imitate=self.imitate if imitate is None else imitate & self.inside)
 
-    def select(self, rows: Tensor | slice) -> Trajectories:
-        """Some rows (an index tensor, a boolean mask or a slice), without columns that became pure padding."""
+    def select(self, rows: Tensor | Sequence[int] | slice) -> Trajectories:
+        """Some rows (row numbers, a bool for each row, or a slice), without columns that became pure padding."""
+        rows = rows_of("Trajectories.select", rows, len(self))
         lengths, prompt_lengths = self.lengths[rows], self.prompt_lengths[rows]
         T, P = (int(n.max()) if len(n) else 0 for n in (lengths, prompt_lengths))
         return replace(
@@ -235,6 +239,7 @@ class Trajectories:
 
     def to(self, device: torch.device | str) -> Trajectories:
         """The same trajectories on another device."""
+        device = device_of("Trajectories.to", device)
         fields = {name: getattr(self, name) for name in _TENSORS} | self._optional()
         return replace(self, **{name: value.to(device) for name, value in fields.items()})
 

@@ -45,7 +45,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not f
             return key_states, value_states
         wide = (pad(x, (0, max(self.widths) - x.shape[3])) for x in (key_states, value_states))
         keys, values = self.step(torch.stack([*wide], 1))
-        return keys[..., : self.widths[0]], values[..., : self.widths[1]]
+        keys, values = keys[..., : self.widths[0]], values[..., : self.widths[1]]
+        return (keys.contiguous(), values.contiguous()) if self.cache.contiguous else (keys, values)
 
     def step(self, pair: Tensor) -> tuple[Tensor, Tensor]:
         """`update` with the key and the value of one token per lane, [rows, 2, heads, 1, head width]."""
@@ -75,7 +76,12 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers is not followed
         layers: of attention.
         lanes: rows that it has room for.
         capacity: slots of a lane.
+
+    Attributes:
+        contiguous: whether a step is handed copies of what it sees, and no views of slots; only few models need them.
     """
+
+    contiguous = False
 
     def __init__(self, layers: int, lanes: int, capacity: int) -> None:
         self.lanes, self.capacity = lanes, capacity

@@ -115,7 +115,8 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
     def max_positions(self) -> int | None:
         """Most cells of a prefix that the model can hold; None if it has no such limit."""
         config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        said = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        return said if said and said > 0 else None  # XLNet says -1
 
     @property
     def trunk(self) -> Trunk:

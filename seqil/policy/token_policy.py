@@ -184,6 +184,7 @@ class TokenPolicy(LanguageModel):
         logits = logits.reshape(*cells.shape[:-1], -1).masked_fill(~legal, -torch.inf)
         return tensordict.set(self.out_keys[0], logits)
 
+    @typed
     def log_probs(self, prefixes: Prefixes) -> Tensor:
         """Log-probabilities of all actions at any states: float [B, A], illegal ones -inf.
 
@@ -200,6 +201,7 @@ class TokenPolicy(LanguageModel):
         logits = self._logits(fed.cells, fed.length, shift)
         return logits.masked_fill(~legal, -torch.inf).log_softmax(-1)
 
+    @typed
     @computed
     def step_values(
         self, trajectories: Trajectories, *, actions: Tensor | None = None, backspace: bool | None = None

@@ -70,7 +70,14 @@ class ModuleDecoder:
     def __call__(self, tokens: Tensor, length: Tensor, cache: SlotCache) -> Tensor:
         """As `Decoder`."""
         mask = cache.mask(length, self.policy.mask_dtype)
-        return self.policy.hidden(tokens[:, None], length[:, None] - 1, mask, cache)[:, 0]
+        step = tokens[:, None], length[:, None] - 1, mask, cache
+        try:
+            return self.policy.hidden(*step)[:, 0]
+        except RuntimeError as error:
+            if cache.contiguous or "view size" not in str(error):
+                raise
+        cache.contiguous = True  # attention that views keys in another shape; what was written is written again
+        return self.policy.hidden(*step)[:, 0]
 
 
 class GPT2Decoder:

@@ -49,6 +49,8 @@ def _refuse_other_arguments(model: Any, input_ids: Any) -> None:
     if not hasattr(model, "generate"):
         inside = "; give its policy.model" if hasattr(model, "vocabulary") else ""
         raise InvalidInputError(f"generate: {type(model).__name__} is no model of transformers{inside}")
+    if isinstance(input_ids, Tensor) and (input_ids.is_floating_point() or input_ids.dtype == torch.bool):
+        raise InvalidInputError(f"generate: input_ids are of {input_ids.dtype}, not int64 [B, P]")
     if isinstance(input_ids, Tensor) and input_ids.dim() != 2:
         raise InvalidInputError(f"generate: input_ids are of shape {list(input_ids.shape)}, not [B, P]")
     if not isinstance(input_ids, Tensor):
@@ -82,7 +84,7 @@ def generate(
 
     Args:
         model: a causal language model that was saved by, or taken from, a policy with a backspace.
-        input_ids: int64 [B, P], left-padded.
+        input_ids: int64 [B, P], left-padded; None: the first token of the model's config, `bos_token_id`.
         generation_config: None: that of the model.
         logits_processor: those that transformers makes of a generation config; the caller's own are refused, see
             `rules`.
@@ -103,6 +105,9 @@ def generate(
         InvalidInputError: what cannot be honoured, by name, or a model without a backspace.
     """
     input_ids = kwargs.pop("inputs", None) if input_ids is None else input_ids
+    first = getattr(getattr(model, "config", None), "bos_token_id", None)
+    if input_ids is None and isinstance(first, int):
+        input_ids = torch.tensor([[first]], device=model.device)  # as transformers begins where nothing is given
     _refuse_other_arguments(model, input_ids)
     assert input_ids is not None
     if generation_config is not None and not hasattr(generation_config, "max_new_tokens"):
@@ -119,7 +124,8 @@ def generate(
     policy = _policy(model, config, vocabulary)
     copies = 1 if inside else config.num_return_sequences
     padding = _padding(config, policy.vocabulary)
-    prompts = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
+    prompts, real = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
+    _check_places(rest, real)
     shown = streamer is None
     if inside and _of_the_caller("assistant_model") is not None:
         raise InvalidInputError("assistant_model cannot be honoured with deletions; leave it out")
@@ -222,8 +228,26 @@ def _padding(config: Any, vocabulary: Vocabulary) -> int:
     return vocabulary.eos if config.pad_token_id is None else int(config.pad_token_id)
 
 
-def _unpadded(ids: Tensor, mask: Tensor | None, pad: int | None, vocabulary: Vocabulary) -> list[list[int]]:
-    """Prompts without their padding.
+def _check_places(rest: dict[str, Any], real: Tensor) -> None:
+    """Refuse positions other than those of the tokens that are `real` (bool [B, P]), and types, which no policy has."""
+    places, counted = rest.get("position_ids"), real.long().cumsum(1) - 1
+    if places is not None and not _same(places, counted, real):
+        raise InvalidInputError("position_ids cannot be honoured: a prompt begins at 0 and has no gaps; leave them out")
+    types = rest.get("token_type_ids")
+    if types is not None and not _same(types, torch.zeros_like(counted), real):
+        raise InvalidInputError("token_type_ids cannot be honoured: a policy reads tokens alone; leave them out")
+
+
+def _same(given: Any, expected: Tensor, real: Tensor) -> bool:
+    found = torch.as_tensor(given, device=expected.device)
+    found = found.expand_as(expected) if found.shape == (1, expected.shape[1]) else found
+    return found.shape == expected.shape and torch.equal(found[real].long(), expected[real])
+
+
+def _unpadded(
+    ids: Tensor, mask: Tensor | None, pad: int | None, vocabulary: Vocabulary
+) -> tuple[list[list[int]], Tensor]:
+    """Prompts without their padding, and which tokens these are, bool [B, P].
 
     Raises:
         InvalidInputError: ids of another shape, or padding that is not on the left.
@@ -235,7 +259,7 @@ def _unpadded(ids: Tensor, mask: Tensor | None, pad: int | None, vocabulary: Voc
     real = mask.bool()
     if real.shape != ids.shape or bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1:].all()):
         raise InvalidInputError("attention_mask must be of the shape of input_ids, with padding on the left alone")
-    return [row[kept].tolist() for row, kept in zip(ids, real, strict=True)]
+    return [row[kept].tolist() for row, kept in zip(ids, real, strict=True)], real
 
 
 def _of_the_caller(name: str) -> Any:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from rich.cells import cell_len
 from torch import Tensor
 from transformers import TextStreamer
@@ -63,9 +64,7 @@ class DeletionStreamer(TextStreamer):  # type: ignore[misc]
 
     def put(self, value: Tensor | Sequence[int]) -> None:
         """The ids of the prompt, then one action after another, of one row."""
-        ids = value.flatten().tolist() if isinstance(value, Tensor) else [*value]
-        if isinstance(value, Tensor) and value.dim() > 1 and value.shape[0] > 1:
-            raise InvalidInputError(f"DeletionStreamer shows one row, not {value.shape[0]}; generate one at a time")
+        ids = _ids(value)
         if self._begins:
             self._begins = False
             self.standing = ids
@@ -74,6 +73,8 @@ class DeletionStreamer(TextStreamer):  # type: ignore[misc]
             self._show(self._text())
             return
         for token in ids:
+            if token == self.backspace and not self.standing:
+                raise InvalidInputError("DeletionStreamer: a deletion, and no id is left to delete")
             if token == self.backspace:
                 self.standing.pop()
             elif token != self.eos:
@@ -129,6 +130,21 @@ class DeletionStreamer(TextStreamer):  # type: ignore[misc]
         (line, column), (last, _) = _place(text[:at]), _place(text)
         up = f"\x1b[{last - line}A" if last > line else ""
         return f"{up}\r" + (f"\x1b[{column}C" if column else "")
+
+
+def _ids(value: Any) -> list[int]:
+    """Ids of one row."""
+    try:
+        cells = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        cells = torch.empty(1)
+    if cells.dim() > 1 and cells.shape[0] > 1:
+        raise InvalidInputError(f"DeletionStreamer shows one row, not {cells.shape[0]}; generate one at a time")
+    if cells.numel() and (cells.is_floating_point() or cells.is_complex() or cells.dtype == torch.bool):
+        rest = "; give tokenizer(text).input_ids" if isinstance(value, str) else ""
+        raise InvalidInputError(f"DeletionStreamer: {value!r:.60} are not ids{rest}")
+    found: list[int] = cells.flatten().tolist()
+    return found
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from ..errors.arguments import resolved
 
-_PLAIN: dict[type, Any] = {bool: bool, int: float, float: float, str: str}
+_PLAIN: dict[type, Any] = {bool: bool, int: int | float, float: float, str: str}
 """What a default says of an option that nothing else is said of."""
 
 

@@ -146,15 +146,19 @@ def construct(kind: str, name: str, /, *args: Any, **options: Any) -> Any:
     try:
         inspect.signature(cls).bind(*args, **options)
     except TypeError as error:
-        raise InvalidInputError(f"{what}: {error}; give it with --{one(kind)}-option KEY=VALUE") from None
+        lacking = next((p for p in _required(cls)[len(args) :] if p not in options), "KEY")
+        raise InvalidInputError(
+            f"{what}: {error}; give it with --{one(kind)}-option {lacking}=VALUE, "
+            f"in Python with {cls.__name__}({lacking}=…)"
+        ) from None
     wrong = mismatch(options, argument_types(cls))
     if wrong:
         raise InvalidInputError(f"{what}: {wrong}")
     with _blamed(f"{what} cannot be constructed"):
         made = cls(*args, **options)
-    lacking = [] if kind != "tasks" else [f for f in ("name", "vocabulary", "max_length") if not hasattr(made, f)]
-    if lacking:
-        raise InvalidInputError(f"{what} has no {lacking[0]}; let its class or its __init__ set it")
+    unset = [] if kind != "tasks" else [f for f in ("name", "vocabulary", "max_length") if not hasattr(made, f)]
+    if unset:
+        raise InvalidInputError(f"{what} has no {unset[0]}; let its class or its __init__ set it")
     return made
 
 
@@ -218,6 +222,13 @@ def parameters(cls: type) -> list[str]:
     if any(p.kind is p.VAR_KEYWORD for p in given) and cls.__base__ not in (None, object):
         own += [name for name in parameters(cls.__base__) if name not in own]
     return [name for name in own if name not in ("policy", "loss")]
+
+
+def _required(cls: type) -> list[str]:
+    """Arguments of a constructor that have no default."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    given = inspect.signature(cls).parameters.values()
+    return [p.name for p in given if p.kind in named and p.default is p.empty]
 
 
 def _points(kind: str) -> list[EntryPoint]:

@@ -224,3 +224,40 @@ def test_nothing_that_was_returned_changes_later():
     info["length"][:] = 0
     for ours, theirs in zip(env.step(np.array([4, 4, 4]))[:4], reference.step(np.array([4, 4, 4]))[:4], strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("ask", [lambda e: e.text(), lambda e: e.action_masks()])
+def test_nothing_is_said_of_an_episode_before_it_begins(ask):
+    env = envs.TextGenerationEnv(V, max_length=3, prompts=[[0]])
+    with pytest.raises(ResetNeeded, match="no episode has begun; call reset"):
+        ask(env)
+    env.reset(seed=0)
+    ask(env)
+
+
+def test_a_vector_environment_neither():
+    env = envs.TextGenerationVectorEnv(V, num_envs=2, max_length=3, prompts=[[0]])
+    for ask in (lambda: env.text(0), env.action_masks):
+        with pytest.raises(ResetNeeded, match="no episode has begun"):
+            ask()
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ("ab", "decode: 'ab' is not a list of ids"),
+        ([0.5], "is not a list of ids"),
+        ([-1], f"decode: -1 is no token; ids go from 0 to {V['size'] - 1}$"),
+        ([V["size"]], f"decode: {V['size']} is no token; .*; empty cells hold {V['size']}, env.unwrapped.text"),
+    ],
+)
+def test_ids_that_are_no_tokens_are_not_decoded(ids, says):
+    with pytest.raises(InvalidInputError, match=says):
+        envs.TextGenerationEnv(V, max_length=3, prompts=[[0]]).decode(ids)
+
+
+def test_a_task_in_the_place_of_a_vocabulary_is_told_where_it_belongs():
+    with pytest.raises(InvalidInputError, match=r"is not a Vocabulary; give its .vocabulary, or task="):
+        envs.TextGenerationEnv(Automaton())
+    with pytest.raises(InvalidInputError, match=r"--task-option path=VALUE, in Python with Text\(path=…\)"):
+        gym.make(ID, task="text")

@@ -77,3 +77,32 @@ def test_ids_may_come_by_the_other_name_of_transformers(folder):
             for name in ("inputs", "input_ids")
         ]
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("through", [False, True])
+@pytest.mark.parametrize("places", [torch.arange(3).expand(3, 3), torch.arange(3)])
+def test_places_of_ones_own_are_refused(folder, through, places):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    make = partial(model.generate, custom_generate=seqil.generate) if through else partial(seqil.generate, model)
+    make = partial(make, IDS, attention_mask=MASK, max_new_tokens=3, do_sample=True)
+    with seeded(0), pytest.raises(InvalidInputError, match="position_ids cannot be honoured: a prompt begins at 0"):
+        make(position_ids=places)
+    found = []
+    for given in ({}, {"position_ids": (MASK.cumsum(1) - 1).clamp(0)}):
+        with seeded(0):
+            found.append(make(**given))
+    assert torch.equal(*found)
+
+
+def test_types_of_tokens_are_refused_unless_they_are_none(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    types = torch.zeros(3, 3, dtype=torch.int64)
+    with seeded(0):
+        seqil.generate(model, IDS, attention_mask=MASK, max_new_tokens=3, token_type_ids=types)
+    with pytest.raises(InvalidInputError, match="token_type_ids cannot be honoured: a policy reads tokens alone"):
+        seqil.generate(model, IDS, attention_mask=MASK, max_new_tokens=3, token_type_ids=types + 1)
+
+
+def test_ids_that_are_no_integers_are_refused(folder):
+    with pytest.raises(InvalidInputError, match=r"input_ids are of torch\.float32, not int64"):
+        seqil.generate(AutoModelForCausalLM.from_pretrained(folder), torch.zeros(1, 2))

@@ -57,3 +57,9 @@ def test_the_public_surface_is_checked():
         rollout(tiny_policy(), [[0]], max_length=3, generator=0)
     with pytest.raises(InvalidInputError, match=r"Sampling: every=1\.5 is not a whole number"):
         Sampling(every=1.5)
+
+
+def test_states_are_not_trajectories():
+    policy = tiny_policy()
+    with pytest.raises(InvalidInputError, match=r"log_probs: prefixes=.* is not a seqil.Prefixes"):
+        policy.log_probs(rollout(policy, [[0]], max_length=2, generator=torch.Generator()))

@@ -93,3 +93,21 @@ def test_training_names_its_argument(options, complaint):
     with pytest.raises(InvalidInputError, match=complaint):
         Training(agent, data, generator=torch.Generator().manual_seed(0), **given)
     assert all(map(torch.equal, before, agent.policy.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({"uses_rollouts": "yes"}, "Mine: uses_rollouts='yes' is not a bool"),
+        ({"fresh": 1}, "Mine: fresh=1 is not a bool"),
+        ({"samples": 0}, "Mine: samples=0 is not a whole number of at least 1"),
+        ({"samples": 1.5}, "samples=1.5 is not a whole number"),
+        ({"passes": "2"}, "passes='2' is not a whole number"),
+        ({"rollout_share": 0}, "rollout_share=0 is not a positive number"),
+        ({"rollout_share": math.inf}, "rollout_share=inf is not a positive number"),
+    ],
+)
+def test_what_a_class_says_of_its_agents_is_looked_at(said, complaint):
+    agent = type("Mine", (BehaviorCloning,), said)(tiny_policy(), steps=4)
+    with pytest.raises(InvalidInputError, match=complaint):
+        Training(agent, tiny_demonstrations(), batch_size=2, generator=torch.Generator())

@@ -105,3 +105,61 @@ def test_moving_keeps_the_steps():
     t = Trajectories.from_actions(V, [[0]], [[0, 1]], log_prob=torch.zeros(1, 2))
     moved = t.to("meta")
     assert {moved.actions.device.type, moved.imitate.device.type, moved.log_prob.device.type} == {"meta"}
+
+
+ROWS = Trajectories.from_actions(V, [[0], [1], [2]], [[1, 3], [0, B, 2], [2]], max_length=4)
+
+
+@pytest.mark.parametrize("rows", [[2, 0], torch.tensor([2, 0]), torch.tensor([-1, 0]), (2, 0)])
+def test_rows_are_chosen_by_their_numbers(rows):
+    assert ROWS.select(rows).prompts.tolist() == [[2], [0]]
+    assert ROWS.replay().select(rows).prompt_length.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (0, "rows=0 is not a slice, a list of row numbers, or a bool for each of 3 rows"),
+        ("a", "rows='a' is not a slice"),
+        ([0.5], r"rows=\[0.5\] is not a slice"),
+        ([[0]], r"rows=\[\[0\]\] is not a slice"),
+        ([3], "there is no row 3; rows go from 0 to 2"),
+        ([-4], "there is no row -4; rows go from 0 to 2"),
+        ([True], "a bool for each row, 1 of them for 3 rows"),
+    ],
+)
+@pytest.mark.parametrize("choose", [ROWS.select, ROWS.replay().select, lambda rows: ROWS.until(rows, [0])])
+def test_rows_that_there_are_not_are_refused(choose, rows, says):
+    with pytest.raises(InvalidInputError, match=says):
+        choose(rows)
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [
+        ([0, 3], "steps 3 of row 1 does not lie in 0..2"),
+        ([-1, 0], "steps -1 of row 0 does not lie in 0..3"),
+        ([0], r"steps=\[0\] is not a list of 2 whole numbers"),
+        ([0.0, 0.0], "is not a list of 2 whole numbers"),
+        (None, "steps=None is not a list of 2 whole numbers"),
+    ],
+)
+def test_more_steps_than_rows_have_are_refused(steps, says):
+    with pytest.raises(InvalidInputError, match=says):
+        ROWS.until([1, 0], steps)
+
+
+@pytest.mark.parametrize(
+    ("device", "says"),
+    [("foo", "device='foo' is not a device"), (2.5, "is not a device"), (torch.int64, "is not a dev")],
+)
+def test_what_is_no_device_is_refused(device, says):
+    for thing in (ROWS, ROWS.replay()):
+        with pytest.raises(InvalidInputError, match=says):
+            thing.to(device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_cuda_that_there_is_not_is_refused():
+    with pytest.raises(InvalidInputError, match="torch finds no CUDA here; give 'cpu'"):
+        ROWS.to("cuda")

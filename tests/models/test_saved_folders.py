@@ -5,6 +5,7 @@ import torch
 from small_llama import V, llama, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
+import seqil
 from seqil import TokenPolicy, Vocabulary
 from seqil.errors import InvalidInputError
 from seqil.randomness import seeded
@@ -70,3 +71,15 @@ def test_a_pipeline_takes_the_folder(tmp_path):
         text = write("w1 w2", max_new_tokens=12, do_sample=True)[0]["generated_text"]
     assert set(text.removeprefix("w1 w2").replace("w", " w").split()) <= set(WORDS)
     assert len(text) > len("w1 w2")
+
+
+def test_a_pipeline_begins_an_empty_prompt_as_transformers_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / ".modules"))
+    deleting().save_pretrained(tmp_path / "saved", tokenizer(WORDS))
+    write = pipeline("text-generation", model=str(tmp_path / "saved"), trust_remote_code=True, device="cpu")
+    with seeded(0):
+        text = write("", max_new_tokens=12, do_sample=True)[0]["generated_text"]
+    first = torch.tensor([[write.model.config.bos_token_id]])
+    with seeded(0):
+        ids = seqil.generate(write.model, first, max_new_tokens=12, do_sample=True)
+    assert text == write.tokenizer.decode(ids[0], skip_special_tokens=True)

@@ -275,3 +275,25 @@ def test_watch_sees_every_action_as_it_is_drawn():
     assert [seen[row] for row in range(3)] == [
         a[:n] for a, n in zip(t.actions.tolist(), t.lengths.tolist(), strict=True)
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("abc", "'abc' are not ids; give tokenizer"),
+        ([0.5], "are not ids"),
+        (None, "None are not ids"),
+        (torch.ones(2, dtype=torch.bool), "are not ids"),
+        (torch.zeros(2, 3, dtype=torch.int64), "shows one row, not 2"),
+    ],
+)
+def test_what_are_no_ids_is_not_shown(value, says):
+    with pytest.raises(InvalidInputError, match=says):
+        DeletionStreamer(Letters(), 7, 6).put(value)
+
+
+def test_a_deletion_of_nothing_is_refused():
+    streamer = DeletionStreamer(Letters(), 7, 6)
+    streamer.put([])
+    with pytest.raises(InvalidInputError, match="no id is left to delete"):
+        streamer.put([7])

@@ -10,6 +10,8 @@ from transformers import (
     GPT2LMHeadModel,
     GPTJConfig,
     GPTJForCausalLM,
+    GPTNeoXJapaneseConfig,
+    GPTNeoXJapaneseForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
 )
@@ -38,6 +40,10 @@ SPECIAL = {
     ),
     "narrow": lambda: GPT2LMHeadModel(  # a law is larger than two of its hidden states
         GPT2Config(vocab_size=7, n_positions=64, n_embd=2, n_layer=1, n_head=1, bos_token_id=0, eos_token_id=6)
+    ),
+    "japanese": lambda: GPTNeoXJapaneseForCausalLM(  # its attention views keys in another shape
+        GPTNeoXJapaneseConfig(vocab_size=7, hidden_size=32, intermediate_multiple_size=2, num_hidden_layers=2,
+                              num_attention_heads=2, max_position_embeddings=64, bos_token_id=0, eos_token_id=6)
     ),
     "deepseek": lambda: DeepseekV3ForCausalLM(  # its keys are wider than its values
         DeepseekV3Config(vocab_size=7, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,

@@ -19,8 +19,8 @@ from seqil.durable import contents
 from seqil.errors import InvalidInputError
 from seqil.mdp.task import SPLITS
 
-from .documents import files_of, parts_of
-from .named_fields import Chat
+from .reading.documents import files_of, parts_of
+from .reading.named_fields import Chat
 from .sampled import Ints
 
 _KEPT = 1 << 24  # bytes of files from which on the ids are kept on the disk

@@ -14,9 +14,9 @@ from seqil.errors import InvalidInputError, first_line
 from seqil.policy.saved.tokenizers import load_tokenizer
 
 from ..base.corpus import read_corpus
-from ..base.documents import refuse_field
 from ..base.excerpts import ExcerptTask, Windows, check_lengths
-from ..base.named_fields import Chat
+from ..base.reading.documents import refuse_field
+from ..base.reading.named_fields import Chat
 
 
 class Text(ExcerptTask):

@@ -99,6 +99,31 @@ def test_a_saved_data_set_keeps_its_splits(tmp_path):
         assert sorted(p + x for p, x, _ in texts(task, split)) == sorted(rows)
 
 
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        (
+            {"train": STORIES, "validation": []},
+            "split 'validation' of .* has no rows; take it out, and others are held",
+        ),
+        ({"train": [], "test": STORIES}, "split 'train' of .* has no rows; put texts there"),
+        ([], "has no rows; give a data set that has some"),
+    ],
+)
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_saved_data_set_without_rows_is_refused(tmp_path, parts, says, typed):
+    datasets = pytest.importorskip("datasets")
+    columns = datasets.Features({"text": datasets.Value("string")}) if typed else None
+
+    def made(rows):
+        return datasets.Dataset.from_dict({"text": rows}, features=columns)
+
+    whole = made(parts) if isinstance(parts, list) else datasets.DatasetDict({k: made(v) for k, v in parts.items()})
+    whole.save_to_disk(tmp_path / "set")
+    with pytest.raises(InvalidInputError, match=says):
+        Text(tmp_path / "set", prompt_length=8)
+
+
 def test_without_the_extra_its_name_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1")

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.tasks import Text
-from envs.tasks.base import corpus, counters, documents
+from envs.tasks.base import corpus, counters
 from envs.tasks.base.excerpts import Windows
+from envs.tasks.base.reading import plain_text
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError
 
@@ -20,7 +21,7 @@ def test_large_files_are_kept_as_ids_and_read_again(tmp_path, monkeypatch, token
     (tmp_path / "a.txt").write_text("".join(f"line {i} of a text\n" for i in range(5000)))
     small = Text(tmp_path / "a.txt", tokenizer)
     monkeypatch.setattr(corpus, "_KEPT", 1)
-    monkeypatch.setattr(documents, "_PIECE", 1000)
+    monkeypatch.setattr(plain_text, "_PIECE", 1000)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     large = Text(tmp_path / "a.txt", tokenizer)

@@ -1,0 +1,83 @@
+"""Rows and devices that a user names, checked before torch indexes by them or copies to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import InvalidInputError
+
+
+def rows_of(where: str, rows: Any, count: int) -> Tensor | slice:
+    """Which of `count` rows are meant: a slice as it is, a list of numbers or a bool per row as a tensor [n].
+
+    Raises:
+        InvalidInputError: anything else, and a row that there is not.
+    """
+    if isinstance(rows, slice):
+        return rows
+    try:
+        found = torch.as_tensor(rows)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(())
+    found = found.long() if found.numel() == 0 and found.dim() else found  # a list of nothing is one of floats
+    if found.dim() != 1 or found.is_floating_point() or found.is_complex():
+        raise InvalidInputError(
+            f"{where}: rows={_shown(rows)} is not a slice, a list of row numbers, or a bool for each of {count} rows"
+        )
+    if found.dtype == torch.bool and len(found) != count:
+        raise InvalidInputError(f"{where}: a bool for each row, {len(found)} of them for {count} rows")
+    if found.dtype != torch.bool:
+        found = found.long()
+        _within(where, "row", found, -count, count - 1)
+    return found
+
+
+def counts_of(where: str, name: str, counts: Any, most: Tensor) -> Tensor:
+    """Int64 [K], one for each of `most` (int64 [K]), none above it.
+
+    Raises:
+        InvalidInputError: another shape or kind, a negative one, or more than there are.
+    """
+    try:
+        found = torch.as_tensor(counts, device=most.device)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(())
+    whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+    if found.shape != most.shape or (found.numel() and not whole):
+        rows = f"{len(most)} whole numbers, one for each row"
+        raise InvalidInputError(f"{where}: {name}={_shown(counts)} is not a list of {rows}")
+    found = found.long()
+    wrong = (found < 0) | (found > most)
+    if wrong.any():
+        at = int(wrong.nonzero()[0])
+        raise InvalidInputError(f"{where}: {name} {int(found[at])} of row {at} does not lie in 0..{int(most[at])}")
+    return found
+
+
+def device_of(where: str, device: Any) -> torch.device:
+    """A device that torch knows and can use here.
+
+    Raises:
+        InvalidInputError: another name, another kind of thing, or CUDA where there is none.
+    """
+    try:
+        found = torch.device(device)
+    except (TypeError, RuntimeError):
+        raise InvalidInputError(f"{where}: device={_shown(device)} is not a device; give 'cpu' or 'cuda'") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError(f"{where}: device={device}: torch finds no CUDA here; give 'cpu'")
+    return found
+
+
+def _within(where: str, what: str, found: Tensor, first: int, last: int) -> None:
+    wrong = (found < first) | (found > last)
+    if not found.is_cuda and wrong.any():  # there the host would have to wait for the answer
+        known = f"{what}s go from 0 to {last}" if last >= 0 else f"there are no {what}s"
+        raise InvalidInputError(f"{where}: there is no {what} {int(found[wrong][0])}; {known}")
+
+
+def _shown(value: Any) -> str:
+    return " ".join(repr(value).split())[:60]
