@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .errors import CheckpointError, first_line
+from .errors.tensor_files import naming_tensors
 
 _FULL = "No space left"
 
@@ -81,19 +82,6 @@ def flush_all(folder: Path) -> None:
     """A folder with everything in it."""
     for path in (*contents(folder), folder):
         flush(path)
-
-
-@contextmanager
-def naming_tensors(file: Path) -> Iterator[None]:
-    """Name a safetensors file, whose library says of one that may not be opened no more than RuntimeError.
-
-    Raises:
-        CheckpointError: it is not there, may not be read, or is damaged.
-    """
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{file} is missing or damaged ({first_line(error)}); restore it") from None
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, MissingExtraError, UnsupportedModelError, first_line
+from ..errors.tensor_files import naming_tensors
 from .silence import silently
 
 SETTINGS = "adapter_config.json"
@@ -103,7 +104,7 @@ def _equal(folder: Path, own: Mapping[str, Tensor], prefix: str) -> bool:
     """Whether the files of a folder hold these parameters; what was quantised when it was loaded cannot be told."""
     found = 0
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, "pt") as opened:
+        with naming_tensors(file), safe_open(file, "pt") as opened:
             for name in opened.keys():  # noqa: SIM118  # it is no mapping
                 there = own.get(name, own.get(f"{prefix}{name}", own.get(name.removeprefix(prefix))))
                 found += there is not None

@@ -107,7 +107,7 @@ def adapters(folder):
         (config(intermediate_size=64), "model.layers.0.mlp.down_proj.weight, (16, 32) where (16, 64) is described"),
         (renamed, "holds other weights than its config.json describes"),
         (without("model.safetensors"), "m/model.safetensors is missing, which holds weights"),
-        (holding("model.safetensors", "no weights"), "m/model.safetensors is damaged"),
+        (holding("model.safetensors", "no weights"), "m/model.safetensors is missing or damaged"),
         (sharded, "m/a.safetensors is missing"),
         (without("tokenizer.json"), "there is no tokenizer in m: tokenizer.json or vocab.json"),
         (holding("tokenizer.json", "{"), "tokenizer m cannot be loaded"),

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from ...capacity import read_bytes, refuse_pointer
 from ...errors import CheckpointError, InvalidInputError, UnsupportedModelError, first_line
+from ...errors.tensor_files import naming_tensors
 from ...models.silence import silently
 
 CONFIG = "config.json"
@@ -85,11 +86,8 @@ def check_weights(folder: Path) -> None:
         )
     for file in found:
         refuse_pointer(file)
-        try:
-            with safe_open(file, "pt"):
-                pass
-        except SafetensorError as error:
-            raise CheckpointError(f"{file} is damaged ({first_line(error)}); fetch it again") from None
+        with naming_tensors(file, "fetch it again"), safe_open(file, "pt"):
+            pass
 
 
 def _needed(folder: Path) -> set[str]:

@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...capacity import read_bytes
-from ...durable import naming_tensors, read_tensors
+from ...durable import read_tensors
 from ...errors import CheckpointError, first_line
+from ...errors.tensor_files import naming_tensors
 from ...mdp.memory import PREFIX, Memory
 from ...mdp.vocabulary import Vocabulary
 from ...models import adapters
