@@ -162,6 +162,8 @@ def backpropagate(outputs: TensorDictBase | Outputs, update: int) -> None:
         NonFiniteError: it is NaN or infinite.
     """
     loss = summed(outputs)
+    if not torch.is_grad_enabled():
+        raise InvalidInputError("gradients are turned off here; train outside torch.no_grad() and inference_mode()")
     if not loss.requires_grad:
         raise InvalidInputError("what is minimised does not depend on the parameters; leave out detach and item")
     if not loss.isfinite():

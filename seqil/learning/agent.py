@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -98,6 +99,7 @@ class Agent:
         self.check_shares(warm_up=warm_up)
         train_in_float32(policy, loss)
         self.policy, self.loss = policy, loss
+        _refuse_untrainable(type(self).__name__, policy)
         self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
         own = [p for p in policy.parameters() if p.requires_grad]
         others = [p for p in loss.parameters() if p.requires_grad and all(p is not q for q in own)]
@@ -126,6 +128,21 @@ class Agent:
             value = getattr(self, name)
             if not fits(value):
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value!r:.60} is not {wanted}")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Agent:
+        """With a schedule of the copied optimizer: torch's own stays with the one that it was made for."""
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        for name, value in vars(self).items():
+            if name != "schedule":
+                vars(made)[name] = copy.deepcopy(value, memo)
+        rates = [group["lr"] for group in made.optimizer.param_groups]
+        made.optimizer = made.optimizer
+        lambdas = [None] * len(rates)
+        made.schedule.load_state_dict({**self.schedule.state_dict(), "lr_lambdas": lambdas})
+        for group, rate in zip(made.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        return made
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Wrappers are honoured around the loss, and refused around the policy."""
@@ -298,6 +315,14 @@ class Agent:
         lambdas = [None] * len(self.optimizer.param_groups)
         self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": lambdas})
         self.updates = state["updates"]
+
+
+def _refuse_untrainable(name: str, policy: Any) -> None:
+    own = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    if not own:
+        raise InvalidInputError(f"{name}: no parameter of the policy is trainable; call policy.requires_grad_() first")
+    if any(parameter.is_inference() for parameter in own):
+        raise InvalidInputError(f"{name}: the policy was made under torch.inference_mode(); make it outside")
 
 
 def _is_count(value: Any) -> bool:

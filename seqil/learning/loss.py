@@ -58,6 +58,15 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
     def _forward_value_estimator_keys(self, **kwargs: Any) -> None:
         pass
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`forward`, of a TensorDict."""
+        if args and isinstance(args[0], Trajectories):
+            raise InvalidInputError(
+                f"{type(self).__name__} reads a TensorDict, not Trajectories; give "
+                f"TensorDict({{{str(self.tensor_keys.demonstrations)!r}: trajectories.to_tensordict()}})"
+            )
+        return super().__call__(*args, **kwargs)
+
     @dispatch  # type: ignore[untyped-decorator]  # tensordict is untyped
     def forward(self, tensordict: TensorDictBase) -> TensorDictBase:
         """A TensorDict of scalars, `out_keys`.

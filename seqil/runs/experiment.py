@@ -24,6 +24,7 @@ from ..models.adapters import with_lora
 from ..models.folders import has_tokenizer, with_tokenizer
 from ..models.from_scratch import small_gpt2
 from ..models.head_rows import Choice
+from ..policy.given.descriptions import CONFIG, check_kind
 from ..policy.saved.files import SETTINGS, load_model
 from ..policy.saved.tokenizers import refuse_other_vocabulary
 from ..policy.token_policy import TokenPolicy
@@ -51,6 +52,8 @@ def make_task(settings: Settings, checkpoint: Path | None = None) -> Task:
     chosen, model = settings.task, settings.model.path
     if checkpoint is not None and model is not None and not Path(model).exists():
         model = str(checkpoint)
+    if model is not None and (Path(model) / CONFIG).exists():
+        check_kind(Path(model), plugins.load("agents", settings.agent.name).policy_class is not TokenPolicy)
     known = argument_types(plugins.load("tasks", chosen.name))
     options = with_tokenizer(chosen.options, known, model)
     return cast("Task", plugins.construct("tasks", chosen.name, **options))
@@ -63,6 +66,10 @@ def say_doubts(settings: Settings, task: Task) -> None:
     again, kept = getattr(windows, "left_out", 0), len(getattr(windows, "places", ()))
     if again > _REPEATED * kept:
         warn(f"{task.name}: {again:,} of {again + kept:,} windows say what another one says, and were left out")
+    unread = getattr(task, "left_out", ())
+    if unread:
+        more = f" (and {counted(len(unread) - 1, 'other file')})" if unread[1:] else ""
+        warn(f"{task.name}: {unread[0]}{more} is left out: files beside it name the splits that they are")
     if there is not None and there < MEASURED:
         items = (
             "is empty: sample and evaluate need"

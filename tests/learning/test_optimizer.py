@@ -34,3 +34,16 @@ def test_the_schedule_reaches_an_optimizer_of_ones_own():
 def test_training_prints_nothing(capfd):
     rates(agent(3), 3)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_copy_of_an_agent_goes_on_as_the_agent_does(at, recwarn):
+    first = agent()
+    before = rates(first, at)
+    other = copy.deepcopy(first)
+    assert other.loss.policy is other.policy is not first.policy
+    assert rates(other, 5) == rates(first, 5) != before
+    for one, two in zip(first.policy.parameters(), other.policy.parameters(), strict=True):
+        assert torch.equal(one, two)
+        assert one is not two
+    assert not recwarn

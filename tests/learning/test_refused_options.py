@@ -1,9 +1,11 @@
 """Options of agents and of training that cannot be honoured, each named with what it must be."""
 
+import copy
 import math
 
 import pytest
 import torch
+from tensordict import TensorDict
 
 from agents.behavior_cloning import BehaviorCloning
 from agents.sequence_match import SequenceMatch
@@ -111,3 +113,39 @@ def test_what_a_class_says_of_its_agents_is_looked_at(said, complaint):
     agent = type("Mine", (BehaviorCloning,), said)(tiny_policy(), steps=4)
     with pytest.raises(InvalidInputError, match=complaint):
         Training(agent, tiny_demonstrations(), batch_size=2, generator=torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("off", "complaint"),
+    [
+        (torch.no_grad, r"gradients are turned off here; train outside torch\.no_grad"),
+        (torch.inference_mode, "gradients are turned off here"),
+    ],
+)
+def test_training_without_gradients_is_refused(off, complaint):
+    agent = BehaviorCloning(tiny_policy(), steps=4)
+    before = [parameter.clone() for parameter in agent.policy.parameters()]
+    with seeded(0), off(), pytest.raises(InvalidInputError, match=complaint):
+        agent.update(tiny_demonstrations())
+    assert all(map(torch.equal, before, agent.policy.parameters()))
+
+
+def test_a_policy_that_cannot_be_trained_is_refused():
+    with pytest.raises(InvalidInputError, match="BehaviorCloning: no parameter of the policy is trainable"):
+        BehaviorCloning(tiny_policy().requires_grad_(False), steps=4)
+    with torch.inference_mode():
+        made = copy.deepcopy(tiny_policy())
+    with pytest.raises(InvalidInputError, match=r"made under torch\.inference_mode"):
+        BehaviorCloning(made, steps=4)
+
+
+def test_a_loss_is_told_what_it_reads():
+    agent = BehaviorCloning(tiny_policy(), steps=4)
+    texts = tiny_demonstrations()
+    with pytest.raises(
+        InvalidInputError, match=r"give TensorDict\(\{'demonstrations': trajectories.to_tensordict\(\)\}\)"
+    ):
+        agent.loss(texts)
+    with seeded(0):
+        said = agent.loss(TensorDict({"demonstrations": texts.to_tensordict()}))
+    assert said["loss_behavior_cloning"].requires_grad

@@ -22,8 +22,9 @@ from transformers import (
     ViTModel,
 )
 
+from seqil import TokenPolicy
 from seqil.capacity import POINTER
-from seqil.errors import CheckpointError
+from seqil.errors import CheckpointError, InvalidInputError
 from seqil.policy.saved.files import load_model
 from seqil.randomness import seeded
 
@@ -151,6 +152,37 @@ def test_a_model_of_another_kind_is_named_by_its_kind(place, kind, agent, said):
             OTHERS[kind]().save_pretrained(place / kind)
         tokenizer(WORDS).save_pretrained(place / kind)
     assert said in refusal(place, "train", *TEXT, "--agent", agent, "--model", kind, "--out", "out")
+
+
+def test_the_kind_is_looked_at_before_the_tokenizer(place, tmp_path):
+    with seeded(0):
+        OTHERS["bert"]().save_pretrained(tmp_path / "bert")
+    endless = tokenizer(WORDS)
+    endless.eos_token = None
+    endless.save_pretrained(tmp_path / "bert")
+    said = refusal(place, "train", *TEXT, "--model", tmp_path / "bert", "--out", "out")
+    assert "holds an encoder (bert), which sees what is to come" in said
+
+
+@pytest.mark.parametrize("inside", ["checkpoint-2", "snapshots/0123abcd"])
+def test_a_folder_of_models_is_told_which_one(place, tmp_path, inside):
+    shutil.copytree(place / "lm", tmp_path / "folder" / inside)
+    said = refusal(place, "train", *TEXT, "--model", tmp_path / "folder", "--out", "out")
+    assert f"no config.json; {inside} in it has one: give {tmp_path / 'folder' / inside}" in said
+
+
+def test_a_policy_is_not_the_run(place):
+    run = place / "a run"
+    with pytest.raises(CheckpointError, match=r"it is a run, whose newest policy is .*a run/checkpoints/000000001$"):
+        TokenPolicy.from_pretrained(run)
+    TokenPolicy.from_pretrained(run / "checkpoints" / "000000001")
+
+
+def test_a_policy_is_not_saved_as_a_file(place):
+    policy = TokenPolicy.from_pretrained(place / "exported")
+    with pytest.raises(InvalidInputError, match=r"save_pretrained: .*text\.txt is a file; choose another folder"):
+        policy.save_pretrained(place / "text.txt")
+    assert (place / "text.txt").read_text().startswith("w1 w2")
 
 
 @pytest.mark.parametrize(

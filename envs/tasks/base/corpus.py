@@ -21,10 +21,11 @@ from seqil.mdp.task import SPLITS
 
 from .reading.documents import files_of, parts_of
 from .reading.named_fields import Chat
+from .reading.named_splits import Source
 from .sampled import Ints
 
 _KEPT = 1 << 24  # bytes of files from which on the ids are kept on the disk
-_FORM = "1"  # of the files there
+_FORM = "2"  # of the files there
 _BLANK = 8  # tokens of a document that may be nothing but white space
 
 OWN, BY_HASH = 0, -1
@@ -66,28 +67,30 @@ class Corpus(NamedTuple):
         documents: int64 [D, 6]: where each begins, tokens of its own prompt (-1: it has none), tokens in all, file,
             number in the file, and its own split (`BY_HASH`: none).
         names: of the files.
+        left_out: names of files that were not read.
     """
 
     ids: NDArray[np.unsignedinteger[Any]]
     documents: Ints
     names: list[str]
+    left_out: list[str]
 
 
 def read_corpus(path: Path, field: str | None, encoding: Encoding) -> Corpus:
     """All documents of a file or folder; large ones are kept in the folder for temporary files, by content."""
-    files = files_of(path)
-    names = [name for name, _ in files]
-    size = sum(p.stat().st_size for _, file in files for p in _inside(file))
+    files, left_out = files_of(path)
+    names = [file.name for file in files]
+    size = sum(p.stat().st_size for file in files for p in _inside(file.path))
     if size < _KEPT:
         memory = io.BytesIO()
         documents = _write(files, field, encoding, memory)
-        return Corpus(np.frombuffer(memory.getbuffer(), encoding.dtype), documents, names)
+        return Corpus(np.frombuffer(memory.getbuffer(), encoding.dtype), documents, names, left_out)
     folder = _cache() / _key(files, field, encoding)
     if not (folder / "documents.npy").exists():
         _keep(folder, lambda ids: _write(files, field, encoding, ids))
     documents = np.load(folder / "documents.npy")
     ids = np.memmap(folder / "ids", encoding.dtype, "r") if len(documents) else np.zeros(0, encoding.dtype)
-    return Corpus(ids, documents, names)
+    return Corpus(ids, documents, names, left_out)
 
 
 def _inside(path: Path) -> list[Path]:
@@ -102,12 +105,14 @@ def _cache() -> Path:
     return folder
 
 
-def _key(files: list[tuple[str, Path]], field: str | None, encoding: Encoding) -> str:
+def _key(files: list[Source], field: str | None, encoding: Encoding) -> str:
     digest = hashlib.sha256(repr((_FORM, field, encoding.identity, np.dtype(encoding.dtype).str)).encode())
-    for name, path in files:
+    for name, path, split in files:
         for file in _inside(path):
             with file.open("rb") as content:
-                digest.update(repr((name, file.name, hashlib.file_digest(content, "sha256").hexdigest())).encode())
+                digest.update(
+                    repr((name, split, file.name, hashlib.file_digest(content, "sha256").hexdigest())).encode()
+                )
     return digest.hexdigest()
 
 
@@ -124,12 +129,13 @@ def _keep(folder: Path, write: Callable[[BinaryIO], Ints]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write(files: list[tuple[str, Path]], field: str | None, encoding: Encoding, target: BinaryIO) -> Ints:
+def _write(files: list[Source], field: str | None, encoding: Encoding, target: BinaryIO) -> Ints:
     writer = _Writer(target, encoding)
-    for number, (_, path) in enumerate(files):
+    for number, (_, path, named) in enumerate(files):
         writer.file, writer.counted = number, 0
         for part in parts_of(path, field, encoding.eos_text):
-            own = BY_HASH if part.split is None else SPLITS.index(part.split)
+            split = part.split or named
+            own = BY_HASH if split is None else SPLITS.index(split)
             try:
                 if part.prompt is None:
                     writer.text(str(part.text), part.number, own, part.last)
@@ -138,7 +144,10 @@ def _write(files: list[tuple[str, Path]], field: str | None, encoding: Encoding,
             except InvalidInputError as error:
                 raise InvalidInputError(f"record {part.number} of {path}: {error}") from None
             except (UnicodeEncodeError, TypeError):  # half a surrogate pair
-                raise InvalidInputError(f"record {part.number} of {path} holds a character that is none") from None
+                raise InvalidInputError(
+                    f"record {part.number} of {path} holds half a character, a surrogate alone such as U+D83D; take "
+                    "it out"
+                ) from None
     return np.frombuffer(writer.rows, np.int64).reshape(-1, 6) if len(writer.rows) else np.zeros((0, 6), np.int64)
 
 

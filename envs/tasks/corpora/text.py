@@ -11,6 +11,7 @@ import numpy as np
 
 from seqil import Vocabulary
 from seqil.errors import InvalidInputError, first_line
+from seqil.mdp.rendering import in_common
 from seqil.policy.saved.tokenizers import load_tokenizer
 
 from ..base.corpus import read_corpus
@@ -25,12 +26,14 @@ class Text(ExcerptTask):
     - **Tokens**: bytes (V = 257, `eos` = 256), or the ids of a Hugging Face tokenizer with its own `eos`.
     - **Files**: plain text (`.txt`, `.md`, any other suffix), in which the tokenizer's `eos`, written out, separates
       documents; records (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`); a data set saved by the library `datasets`,
-      whose own splits are kept; a folder of such files, hidden ones left out. The last two forms need the extra
-      `datasets`.
+      whose own splits are kept; a folder of such files, hidden ones left out. Parquet and saved data sets need the
+      extra `datasets`. Where files of records name splits (`train-….parquet` beside `test-….parquet`), or all of
+      `.txt` do, these are kept, and other files of the folder are left out.
     - **Items**: documents are cut into windows of `prompt_length` and `max_length` tokens that do not overlap; the end
       of a document is a text that ends. A single document of plain text has no end: its windows all have
       `max_length` tokens. A record with `prompt` and `completion` is one item, and so is every answer of an assistant
-      in `messages` (through the tokenizer's chat template): prompts are kept whole and only the completion is learned.
+      in `messages` (through the tokenizer's chat template) but those of `weight` 0: prompts are kept whole and only
+      the completion is learned.
       An empty prompt is the start token of the tokenizer, or `eos`. Duplicates are removed.
     - **Splits**: by the hash of file, document and block, a block being 32 windows; a split that this leaves empty
       gets the last twentieth of training, so that three items are enough for three splits.
@@ -72,6 +75,7 @@ class Text(ExcerptTask):
         self.vocabulary = self._encoding.vocabulary
         refuse_field(Path(path), field)
         corpus = read_corpus(Path(path), field, self._encoding)
+        self.left_out = corpus.left_out
         if not len(corpus.documents):
             raise InvalidInputError(f"{path} is empty; give a file with text in it")
         _check_completions(str(path), corpus.documents, max_length)
@@ -184,7 +188,11 @@ class Tokens:
         except Exception as error:  # a template is a program
             raise InvalidInputError(f"the chat template fails on it: {first_line(error)}") from None
         if not whole.startswith(before):
-            raise InvalidInputError("the chat template writes a prompt that the whole conversation does not begin with")
+            raise InvalidInputError(
+                "the chat template writes a prompt that the whole conversation does not begin with "
+                f"({_apart(before, whole)}); give a tokenizer whose template writes both alike, or "
+                "prompt and completion as texts"
+            )
         return before, whole.removeprefix(before)
 
     def _ended(self, ids: list[int]) -> list[int]:
@@ -195,6 +203,12 @@ class Tokens:
         if self.decode([t for t in ids[at:] if t != self.eos]).strip():
             raise InvalidInputError(f"its completion goes on after {self.eos_text}, which ends a text")
         return ids[:at]
+
+
+def _apart(prompt: str, whole: str) -> str:
+    """Where they part."""
+    at = in_common(prompt, whole)
+    return f"{prompt[at : at + 20]!r} in the one, {whole[at : at + 20]!r} in the other"
 
 
 def _messages(given: str | Chat, role: str) -> Chat:

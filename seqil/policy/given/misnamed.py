@@ -37,7 +37,7 @@ def no_model(path: Path) -> str:
         return "it is a file; name its folder" if path.exists() else "there is no such folder; nothing is downloaded"
     runs = [folder for folder in (path, path.parent) if (folder / _RUN).exists()]
     if runs:
-        found = sorted(p for p in (runs[0] / "checkpoints").glob("*") if re.fullmatch(r"\d{9}", p.name))
+        found = _checkpoints(runs[0])
         newest = f"give its newest checkpoint, --model {quoted(found[-1])}, or " if found else ""
         return f"it is of a run; {newest}go on with it: seqil train --out {quoted(runs[0])} --resume"
     if (path / _ADAPTERS).exists():
@@ -50,4 +50,23 @@ def no_model(path: Path) -> str:
         return (
             "it holds GGUF; load that by gguf_file= of from_pretrained, and give the folder that save_pretrained made"
         )
-    return "no config.json"
+    below = _below(path)
+    return (
+        f"no config.json; {below.relative_to(path)} in it has one: give {quoted(below)}" if below else "no config.json"
+    )
+
+
+def newest_of(path: Path) -> str:
+    """Of the folder of a run, what to name instead; of any other nothing."""
+    found = _checkpoints(path) if (path / _RUN).exists() else []
+    return f"; it is a run, whose newest policy is {found[-1]}" if found else ""
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted(p for p in (run / "checkpoints").glob("*") if re.fullmatch(r"\d{9}", p.name))
+
+
+def _below(path: Path) -> Path | None:
+    """The newest model in a folder of a trainer's checkpoints, or in one of the cache of a hub."""
+    found = [p.parent for pattern in ("checkpoint-*", "snapshots/*") for p in path.glob(f"{pattern}/{CONFIG}")]
+    return max(found, key=lambda p: (p / CONFIG).stat().st_mtime, default=None)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...capacity import read_bytes
 from ...durable import read_tensors
-from ...errors import CheckpointError, first_line
+from ...errors import CheckpointError, InvalidInputError, first_line
 from ...errors.tensor_files import naming_tensors
 from ...mdp.memory import PREFIX, Memory
 from ...mdp.vocabulary import Vocabulary
@@ -136,6 +136,8 @@ class Saved:
             CheckpointError: a model that transformers loads but does not save.
             InvalidInputError: a tokenizer of another vocabulary; nothing is written then.
         """
+        if folder.exists() and not folder.is_dir():
+            raise InvalidInputError(f"save_pretrained: {folder} is a file; choose another folder")
         model = policy.model
         if tokenizer is None:
             tokenizer = tokenizers.beside(model, self.vocabulary, self.backspace)
@@ -192,7 +194,7 @@ class Saved:
         except FileNotFoundError:
             plain = (folder / "config.json").exists()
             remedy = "; load it by transformers and pass it to TokenPolicy, with a vocabulary" if plain else ""
-            what = f"{folder} was not written by TokenPolicy.save_pretrained{remedy}"
+            what = f"{folder} was not written by TokenPolicy.save_pretrained{remedy}{misnamed.newest_of(folder)}"
             raise CheckpointError(
                 f"{path} is missing; {what if folder.exists() else 'there is no such folder'}"
             ) from None

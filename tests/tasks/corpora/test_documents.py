@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 import pytest
 from byte_tokenizer import byte_tokenizer
+from corpora import SPLITS, texts, write
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import processors
@@ -21,31 +22,7 @@ from envs.tasks import Text
 from seqil.errors import InvalidInputError, MissingExtraError
 from seqil.testing import check_task
 
-SPLITS = ("train", "valid", "test")
-CHAT = (
-    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% if m['role'] == 'assistant' %}<|endoftext|>"
-    "{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
-
 NEEDS_PARQUET = pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra datasets")
-
-
-def texts(task, split=None):
-    """Prompt and text of every item, in words."""
-    found = []
-    for name in SPLITS if split is None else [split]:
-        n = task.available(name)
-        if n:
-            t = task.demonstrations(n, name, 0)
-            rows = zip(task.prompts(n, name, 0), t.replay().texts(), strict=True)
-            found += [(task.decode(p), task.decode(x), x[-1] == task.vocabulary.eos) for p, x in rows]
-    return found
-
-
-def write(folder, name, *records):
-    path = folder / name
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
 
 
 STORIES = [f"Story {i} of a {'very ' * (i % 9)}long series.\n" for i in range(60)]
@@ -166,23 +143,6 @@ def test_pairs_are_learned_from_the_prompt_on(tmp_path):
         Text(path, max_length=4)
 
 
-def said(content, **more):
-    return {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content, **more}]}
-
-
-def test_parts_of_a_message_are_one_text_and_what_is_no_text_is_named(tmp_path):
-    parts = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
-    path = write(tmp_path, "parts.jsonl", said(parts), said("Well"))
-    assert {x for _, x, _ in texts(Text(path, byte_tokenizer(CHAT)))} == {"Hello", "Well"}
-    for content in (3, None, [], [{"type": "image_url", "image_url": "x"}], [3]):
-        path = write(tmp_path, "odd.jsonl", said("Well"), said(content))
-        with pytest.raises(InvalidInputError, match=r"a message of 'assistant' in record 2 of .*; give it as text"):
-            Text(path, byte_tokenizer(CHAT))
-    called = write(tmp_path, "calls.jsonl", said(None, tool_calls=[{"id": 3}]))
-    with pytest.raises(InvalidInputError, match=r"record 1 of .* calls a tool, which no template is told of"):
-        Text(called, byte_tokenizer(CHAT))
-
-
 def test_folders_behind_links_are_read_once(tmp_path):
     for name in ("data", "real"):
         (tmp_path / name).mkdir()
@@ -193,25 +153,7 @@ def test_folders_behind_links_are_read_once(tmp_path):
     assert sum(map(whole.available, SPLITS)) == sum(map(alone.available, SPLITS))
 
 
-def test_messages_go_through_the_template(tmp_path):
-    one = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    more = [*one, {"role": "user", "content": "And?"}, {"role": "assistant", "content": "Well"}]
-    path = write(
-        tmp_path, "chat.jsonl", {"messages": one}, {"messages": more}, {"prompt": one[:1], "completion": one[1:]}
-    )
-    task = Text(path, byte_tokenizer(CHAT))
-    first = "<user>Hi\n<assistant>"
-    both = f"{first}Hello\n<user>And?\n<assistant>"
-    assert {(p, x) for p, x, _ in texts(task)} == {(first, "Hello"), (both, "Well")}
-    assert all(ended for *_, ended in texts(task))
-    with pytest.raises(
-        InvalidInputError, match=r"record 1 of .*chat.jsonl: it holds messages, but .* no chat template"
-    ):
-        Text(path, byte_tokenizer())
-    with pytest.raises(InvalidInputError, match="it holds messages; give the tokenizer"):
-        Text(path)
-    with pytest.raises(InvalidInputError, match=r"record 1 of .* holds no answer of an assistant"):
-        Text(write(tmp_path, "asked.jsonl", {"messages": one[:1]}), byte_tokenizer(CHAT))
+def test_a_completion_that_goes_on_after_its_end_is_refused(tmp_path):
     goes_on = write(tmp_path, "on.jsonl", {"prompt": "a", "completion": "b<|endoftext|>c"})
     with pytest.raises(InvalidInputError, match=r"its completion goes on after <\|endoftext\|>"):
         Text(goes_on, byte_tokenizer())
@@ -222,7 +164,7 @@ def test_messages_go_through_the_template(tmp_path):
     [
         ("a.jsonl", '{"text": "a"}\n{"text": ', "a.jsonl, line 2 is not JSON"),
         ("a.jsonl", "17\n", "record 1 of .*a.jsonl has no named fields, it is of type int"),
-        ("a.jsonl", '{"text": "\\ud800 half a pair"}\n', "record 1 of .* holds a character that is none"),
+        ("a.jsonl", '{"text": "\\ud800 half a pair"}\n', "record 1 of .* holds half a character"),
         ("a.json", '{"text": "a"}', "a.json holds no list of records"),
         pytest.param("a.parquet", "no table", "a.parquet cannot be read as Parquet", marks=NEEDS_PARQUET),
         ("a.jsonl", "\n\n", "a.jsonl is empty"),

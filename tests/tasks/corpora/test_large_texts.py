@@ -84,7 +84,7 @@ def test_windows_tile_documents(given_documents, prompt_length, max_length):
     if len(rows) < 2:
         return
     ids = np.arange(at)  # so that no two items are equal
-    made = corpus.Corpus(ids, np.array(rows), ["a"])
+    made = corpus.Corpus(ids, np.array(rows), ["a"], [])
     windows = Windows.of_documents("a", Vocabulary(at + 1, at), prompt_length, max_length, made)
     assert (windows.splits >= 0).all()
     borders = [(begun, begun + length) for begun, _, length, *_ in rows]

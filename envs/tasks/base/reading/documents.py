@@ -9,6 +9,7 @@ from typing import Any
 from seqil.errors import InvalidInputError, counted
 
 from .named_fields import Part, parts_of_record
+from .named_splits import Source, divided
 from .plain_text import form_if_no_text, plain_parts
 from .record_files import array, lines, parquet, table
 from .saved_data_sets import is_saved, saved_records
@@ -16,8 +17,12 @@ from .saved_data_sets import is_saved, saved_records
 _PLACE = "give a text file or a folder of them"
 
 
-def files_of(path: Path) -> list[tuple[str, Path]]:
-    """Names and paths of what is to be read, in order; hidden files are left out, a saved data set is one of them."""
+def files_of(path: Path) -> tuple[list[Source], list[str]]:
+    """What is to be read, in order, and the names of what is left out beside the hidden; a saved data set is one file.
+
+    Raises:
+        InvalidInputError: nothing is there, what is there is no text, or names of splits as of `divided`.
+    """
     if not path.exists():
         raise InvalidInputError(f"{path} does not exist; {_PLACE}")
     if not path.is_dir():
@@ -26,14 +31,15 @@ def files_of(path: Path) -> list[tuple[str, Path]]:
         form = form_if_no_text(path)
         if form:
             raise InvalidInputError(f"{path} cannot be read as UTF-8 text: it {form}")
-        return [(path.name, path)]
+        return [Source(path.name, path)], []
     if is_saved(path):
-        return [(path.name, path)]
+        return [Source(path.name, path)], []
     found = sorted(p for p in _below(path, {path.resolve()}) if p.is_file())
     if not found:
         raise InvalidInputError(f"folder {path} holds no files; {_PLACE}")
-    _refuse_unreadable(path, found)
-    return [(p.relative_to(path).as_posix(), p) for p in found]
+    sources, left_out = divided(path, [Source(p.relative_to(path).as_posix(), p) for p in found])
+    _refuse_unreadable(path, [source.path for source in sources])
+    return sources, left_out
 
 
 def _below(folder: Path, met: set[Path]) -> Iterator[Path]:

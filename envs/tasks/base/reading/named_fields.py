@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from seqil.errors import InvalidInputError
 
+_OF_TEMPLATES = ("tools", "functions", "documents", "chat_template_kwargs")
+"""Fields that others hand to a chat template beside the messages."""
+
 Chat = list[Mapping[str, str]]
 """Messages, each with a `role` and a `content`."""
 
@@ -45,12 +48,14 @@ def parts_of_record(place: str, record: Any, field: str | None) -> Iterator[Part
     if not isinstance(record, Mapping):
         raise InvalidInputError(f"record {place} has no named fields, it is of type {type(record).__name__}")
     if field is None and {"prompt", "completion"} <= set(record):
-        yield Part(0, _readable(place, record, "completion"), _readable(place, record, "prompt"))
+        prompt, completion = (_readable(place, record, name) for name in ("prompt", "completion"))
+        if isinstance(completion, str) or all(_counts(place, message) for message in completion):
+            yield Part(0, completion, prompt)
         return
     field = field or next((name for name in ("messages", "text") if name in record), None)
     if field is None or field not in record:
         wanted = f"field {field!r}" if field else "fields prompt and completion, messages or text"
-        there = ", ".join(map(str, record))
+        there = ", ".join(repr(name) if str(name) != str(name).strip() else str(name) for name in record)
         raise InvalidInputError(
             f"record {place} has no {wanted}; it has: {there:.300}; make prompt and completion of them, or name the "
             "one to read as text (--task-option field=NAME)"
@@ -66,6 +71,12 @@ def _readable(place: str, record: Mapping[str, Any], field: str) -> str | Chat:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(m, Mapping) and "role" in m for m in value):
+        given = next((name for name in _OF_TEMPLATES if record.get(name)), None)
+        if given:
+            raise InvalidInputError(
+                f"record {place} has {given}, which no template is told of; write what they say into the messages, and "
+                f"take {given} out"
+            )
         return [_message(place, m) for m in value]
     if value is None:
         raise InvalidInputError(f"field {field!r} of record {place} is null; leave the record out, or give it a text")
@@ -96,5 +107,18 @@ def _turns(place: str, messages: Chat) -> Iterable[Part]:
     """What the assistant said, each time as the completion of all that was said before."""
     turns = [at for at, message in enumerate(messages) if message["role"] == "assistant" and at]
     if not turns:
-        raise InvalidInputError(f"record {place} holds no answer of an assistant to train on")
-    return [Part(0, messages[at : at + 1], messages[:at]) for at in turns]
+        rest = " (what stands first answers nothing)" if messages[0]["role"] == "assistant" else ""
+        raise InvalidInputError(
+            f"record {place} holds no answer of an assistant to train on{rest}; leave it out, or add one"
+        )
+    return [Part(0, messages[at : at + 1], messages[:at]) for at in turns if _counts(place, messages[at])]
+
+
+def _counts(place: str, message: Mapping[str, Any]) -> bool:
+    """Whether a message is to be learned: of `weight` 0 it is context alone, without one it counts."""
+    weight = message.get("weight")
+    if weight not in (None, 0, 1):
+        raise InvalidInputError(
+            f"a message of record {place} has the weight {weight!r:.20}; a message counts by 1 or 0"
+        )
+    return weight != 0

@@ -49,7 +49,11 @@ def _record(line: str, path: Path, number: int) -> Any:
     except (ValueError, RecursionError) as error:
         hint = _meant(line) if number == 1 else ""
         why = getattr(error, "msg", first_line(error))  # without the place, which is one in this line alone
-        raise InvalidInputError(f"{path}, line {number} is not JSON: {why}{hint}") from None
+        column = f" at column {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
+        cut = "; the line is cut off: write it anew, or take it out" if why.startswith("Unterminated") else ""
+        raise InvalidInputError(
+            f"{path}, line {number} is not JSON: {why.removesuffix(' at')}{column}{hint or cut}"
+        ) from None
     if number == 1 and isinstance(found, list):
         raise InvalidInputError(f"{path} holds a list, not one record per line; give it the suffix .json")
     return found

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from seqil.errors import InvalidInputError, MissingExtraError, first_line
-from seqil.mdp.task import SPLITS
+
+from .named_splits import SPLIT_OF, refuse_without_train
 
 _DATASET = ("state.json", "dataset_dict.json")
-_OWN_SPLITS = {**{split: split for split in SPLITS}, **dict.fromkeys(("validation", "val", "dev", "eval"), "valid")}
 
 
 def is_saved(path: Path) -> bool:
@@ -29,17 +29,18 @@ def saved_records(path: Path) -> Iterator[tuple[int, str | None, Any]]:
     except Exception as error:  # whatever a folder may hold breaks the library anywhere
         raise InvalidInputError(f"{path} cannot be read as a saved data set: {first_line(error)}") from None
     parts = dict(found) if isinstance(found, dict) else {"": found}
-    unknown = [name for name in parts if name not in _OWN_SPLITS]
+    unknown = [name for name in parts if name not in SPLIT_OF]
     if unknown and len(parts) > 1:
         raise InvalidInputError(
-            f"{path} has a split {unknown[0]!r}, which is none of {', '.join(_OWN_SPLITS)}: its texts would be among "
+            f"{path} has a split {unknown[0]!r}, which is none of {', '.join(SPLIT_OF)}: its texts would be among "
             "those of training; rename it, or give its folder alone"
         )
+    refuse_without_train(str(path), {SPLIT_OF[name] for name in parts if name in SPLIT_OF})
     for name, rows in parts.items():
         if not len(rows):
             raise _of_no_rows(path, name)
         for number, record in enumerate(rows, 1):
-            yield number, _OWN_SPLITS.get(name), record
+            yield number, SPLIT_OF.get(name), record
 
 
 def _refuse_empty(path: Path, state: Path) -> None:
