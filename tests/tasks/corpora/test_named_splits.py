@@ -53,9 +53,10 @@ def test_files_keep_the_splits_that_they_name(tmp_path, name, suffix):
     for split, texts in TEXTS.items():
         write(tmp_path / name.format(split, suffix), texts)
     write(tmp_path / "README.md", ["card"])
+    write(tmp_path / ("infos.csv" if suffix == ".json" else "infos.json"), ["no data"])
     task = Text(tmp_path, prompt_length=1)
     assert {split: items(task, split) for split in SPLITS} == {s: sorted(t) for s, t in TEXTS.items()}
-    assert task.left_out == ["README.md"]
+    assert task.left_out == ["README.md", "infos.csv" if suffix == ".json" else "infos.json"]
 
 
 @pytest.mark.parametrize("word", sorted(set(SPLIT_OF) - {"train"}))

@@ -39,14 +39,16 @@ class Source(NamedTuple):
 def divided(folder: Path, found: Sequence[Source]) -> tuple[list[Source], list[str]]:
     """The files to be read with the splits that they name, and the names of those that are left out.
 
-    Files of records count, or, where there are none, of plain text. Where one of them names a split, all must, and what
-    lies beside them, a README say, is no text to learn. One split alone is divided as any folder is.
+    Files of records count, or, where there are none, of plain text. Where one of them names a split, all of its suffix
+    must, and what lies beside them, a README say, is no text to learn. One split alone is divided as any folder is.
 
     Raises:
         InvalidInputError: files that name a split beside such that do not, or several splits and none to train on.
     """
     records = [source for source in found if _suffix(source) in _RECORDS]
     data = records or [source for source in found if _suffix(source) in _PLAIN]
+    forms = {_suffix(source) for source in data if _named(source.name)}
+    data = [source for source in data if _suffix(source) in forms]
     named = {source.name: _named(source.name) for source in data}
     splits = {split for split in named.values() if split is not None}
     chance = splits == {"train"} or (not records and "train" not in splits)  # a text may be called so as any other
