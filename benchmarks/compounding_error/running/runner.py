@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqil.errors import SeqilError, counted
 from seqil.runs.checkpoint import versions
+from seqil.runs.resumption import warn
 
 from .cells import Cell
 from .engines import Engine, local
@@ -102,6 +103,8 @@ def missing(
             if not isinstance(outcome, SeqilError) and _made_by(outcome) != (cell.key, versions()):
                 outcome = SeqilError("it ran with other versions or data than here; install the same on every node")
             if isinstance(outcome, SeqilError):
+                if str(outcome) not in failed:
+                    warn(f"{cell} failed: {outcome}")  # others may run for hours before the end says so
                 failed.setdefault(str(outcome), []).append(str(cell))
                 continue
             append(outcome)

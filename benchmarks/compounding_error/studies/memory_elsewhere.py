@@ -79,7 +79,7 @@ MEMORY_PLACES = Study(
     (
         *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (3, 8)),
         _answered("chains-2x2", "chains", 200, links=2, delay=2),
-        _answered("star", "star", 60, arms=2, length=2),
+        _answered("star-3", "star", 60, arms=2, length=3),
         *_ONE_ANSWER,
     ),
     3,
