@@ -60,9 +60,11 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path, capsys):
     results = tmp_path / "results.jsonl"
     (sound,) = cells(1)
     broken = [Cell(Arm("broken", {"agent": "bc", "noise": "loud"}), PLACE, seed) for seed in range(3)]
+    found = missing([*broken, sound], results, 1, local)
+    next(found)
+    assert "automaton, broken, seed 0 failed: unknown noise 'loud'" in capsys.readouterr().err  # before the end
     with pytest.raises(SeqilError, match=r"3 runs failed .automaton, broken, seed 0, and 2 more: unknown noise 'loud'"):
-        for _ in missing([*broken, sound], results, 1, local):
-            assert "automaton, broken, seed 0 failed: unknown noise 'loud'" in capsys.readouterr().err  # at once
+        list(found)
     assert [record["key"] for record in read(results)] == [sound.key]
 
 
