@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+_LENT = threading.RLock()
+"""Of threads that train at a time one has the global generators, else each would draw the numbers of another."""
+
+
+@contextmanager
+def borrowed(device: torch.device | str = "cpu") -> Iterator[None]:
+    """Whatever is drawn inside, afterwards the global generators are as before; other threads wait."""
+    device = torch.device(device)
+    with _LENT, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Run dropout or the initialisation of a model from `seed`; afterwards the global generators are as before."""
-    device = torch.device(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    """Run dropout or the initialisation of a model from `seed`, inside `borrowed`."""
+    with borrowed(device):
         torch.manual_seed(seed)
         yield
 

@@ -25,7 +25,7 @@ from .running import progress
 from .running.cells import cells_of, lacking, refuse_twins
 from .running.engines import ENGINES
 from .running.records import read
-from .running.runner import cores, kept, settled, strangers
+from .running.runner import cores, kept, named_as_now, settled, strangers
 from .studies import PRESETS
 from .studies.base import loading
 from .studies.quick import QUICK
@@ -228,6 +228,7 @@ def _results(
     doubts = lacking(study)
     if doubts:
         print(f"compounding_error: {doubts[0]}; until then runs of other data are not told apart", file=sys.stderr)
+    records = records if doubts else named_as_now(cells_of(study), records)
     others = [] if doubts else strangers(cells_of(study), records)
     results = Results(study, [*others, *(record for record in records if record not in others)])
     if not results.records:

@@ -28,6 +28,8 @@ from .hypotheses.claims import verdicts
 from .prose import pages, quotations, speeds, statements, wording
 from .prose.quotations import NUMBER, Load
 from .prose.speeds import SPEED
+from .running.cells import cells_of, lacking
+from .running.runner import named_as_now
 from .studies import PRESETS
 from .study import Study
 
@@ -126,7 +128,8 @@ def verify_table(study: Study, file: Path, write: bool = False) -> list[str]:
         InvalidInputError: there are no records of the study.
         SeqilError: the table has drifted.
     """
-    results = _sound(study, file)
+    found = _sound(study, file).records
+    results = Results(study, found if lacking(study) else named_as_now(cells_of(study), found))
     if not results.records:
         raise InvalidInputError(
             f"{file} holds nothing of the study {study.name}; start with `run`, or name another --out"

@@ -23,7 +23,7 @@ from ..rollouts import recording
 from ..rollouts.completion import read_prompt
 from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
-from ..runs.experiment import MEASURED, located, make_task, make_training, say_doubts
+from ..runs.experiment import MEASURED, begun_from, located, make_task, make_training, say_doubts
 from ..runs.settings import Settings, merged, read_config, refuse_without_effect
 from . import exports, showing
 from .described import show_rows
@@ -115,8 +115,9 @@ def resume(
     with joined(device) as ranks:
         run = _folder(out, ranks)
         chosen = resumption.extended(run, steps)
-        task = make_task(chosen)
-        training = make_training(chosen, task, ranks=ranks)
+        newest = run.latest() if run.complete() else None
+        task = make_task(chosen, newest)
+        training = make_training(chosen if newest is None else begun_from(chosen, newest), task, ranks=ranks)
         showing.check_actions(training.policy, max_actions)
         resumption.warn_of_changes(run, ranks)
         with run.writing():

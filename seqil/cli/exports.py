@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, taken_back
 from ..errors import InvalidInputError, counted, first_line
 from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
 from ..policy.token_policy import TokenPolicy
+from ..randomness import borrowed
 from ..runs import plugins
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import make_task
@@ -107,7 +106,7 @@ def without_backspace(policy: TokenPolicy) -> TokenPolicy:
     if policy.adapted:
         raise InvalidInputError("the backspace of a model with adapters is no row of its head; add --merge")
     model, V = policy.model, policy.vocabulary.size
-    with torch.random.fork_rng(devices=[]):  # it draws, even to shrink
+    with borrowed():  # it draws, even to shrink
         model.resize_token_embeddings(V)
     for mark in (MARK, MEMORY):
         if hasattr(model.config, mark):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +18,7 @@ from ..errors.arguments import typed
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
-from ..policy.refusals import refuse_wrapped
+from ..policy.refusals import refuse_untrainable, refuse_wrapped
 from ..policy.token_policy import TokenPolicy
 from .accumulation import Division, Loss, Part, backpropagate, summed
 from .loss import TrajectoryLoss, cloned, wrapped_loss
@@ -99,15 +99,12 @@ class Agent:
         self.check_shares(warm_up=warm_up)
         train_in_float32(policy, loss)
         self.policy, self.loss = policy, loss
-        _refuse_untrainable(type(self).__name__, policy)
+        refuse_untrainable(type(self).__name__, policy)
         self.steps, self.clip, self.warm_up, self.updates = steps, clip, warm_up, 0
         own = [p for p in policy.parameters() if p.requires_grad]
         others = [p for p in loss.parameters() if p.requires_grad and all(p is not q for q in own)]
         groups: list[list[Tensor]] = [own, others] if others else [own]
-        self._paces = (
-            lambda k: _rise_and_cosine(k, steps) * (1.0 if k < warm_up * steps else pace),
-            lambda k: _rise_and_cosine(k, steps),
-        )
+        self._paces = partial(_rate, steps, warm_up, pace), partial(_rate, steps, warm_up, 1.0)
         self.optimizer = torch.optim.AdamW(
             [{"params": group} for group in groups], lr=learning_rate, weight_decay=weight_decay, fused=True
         )
@@ -129,20 +126,18 @@ class Agent:
             if not fits(value):
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value!r:.60} is not {wanted}")
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Agent:
-        """With a schedule of the copied optimizer: torch's own stays with the one that it was made for."""
-        made = object.__new__(type(self))
-        memo[id(self)] = made
-        for name, value in vars(self).items():
-            if name != "schedule":
-                vars(made)[name] = copy.deepcopy(value, memo)
-        rates = [group["lr"] for group in made.optimizer.param_groups]
-        made.optimizer = made.optimizer
-        lambdas = [None] * len(rates)
-        made.schedule.load_state_dict({**self.schedule.state_dict(), "lr_lambdas": lambdas})
-        for group, rate in zip(made.optimizer.param_groups, rates, strict=True):
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the schedule, which torch ties to the optimizer that it was made for."""
+        schedule = {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"}
+        return {**{k: v for k, v in vars(self).items() if k != "schedule"}, "schedule": schedule}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({k: v for k, v in state.items() if k != "schedule"})
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.optimizer = self.optimizer
+        self.schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None] * len(rates)})
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
-        return made
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Wrappers are honoured around the loss, and refused around the policy."""
@@ -164,8 +159,13 @@ class Agent:
 
     @optimizer.setter
     def optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        if not hasattr(optimizer, "_optimizer_step_pre_hooks"):
+            raise InvalidInputError(
+                f"{type(self).__name__}: {type(optimizer).__name__} is no optimizer of torch, or wraps one; give the "
+                "one inside"
+            )
         first, others = self._paces
-        paces = [first, *[others] * (len(optimizer.param_groups) - 1)]
+        paces: list[Callable[[int], float]] = [first, *[others] * (len(optimizer.param_groups) - 1)]
         self._optimizer = optimizer
         self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, paces)
 
@@ -317,14 +317,6 @@ class Agent:
         self.updates = state["updates"]
 
 
-def _refuse_untrainable(name: str, policy: Any) -> None:
-    own = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-    if not own:
-        raise InvalidInputError(f"{name}: no parameter of the policy is trainable; call policy.requires_grad_() first")
-    if any(parameter.is_inference() for parameter in own):
-        raise InvalidInputError(f"{name}: the policy was made under torch.inference_mode(); make it outside")
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
@@ -337,8 +329,9 @@ _SAID: dict[str, tuple[str, Callable[[Any], bool]]] = {
 """What a class may say of the rollouts and updates of its agents."""
 
 
-def _rise_and_cosine(update: int, steps: int) -> float:
-    rise = max(1, steps // 20)
+def _rate(steps: int, warm_up: float, pace: float, update: int) -> float:
+    """Share of the peak: a line up, a cosine down, and behind the warm-up `pace` times that."""
+    rise, factor = max(1, steps // 20), 1.0 if update < warm_up * steps else pace
     if update < rise:
-        return (update + 1) / rise
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, (update - rise) / max(1, steps - rise))))
+        return (update + 1) / rise * factor
+    return (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, (update - rise) / max(1, steps - rise))))) * factor

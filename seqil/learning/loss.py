@@ -42,6 +42,11 @@ class TrajectoryLoss(LossModule):  # type: ignore[misc]  # torchrl is untyped
     so that outputs and gradients of microbatches and of ranks add up to those of the batch; values of the policy too,
     so that those of ranks do; or None, where neither is known to. Outputs named `*_max` are largest values instead."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "losses" in vars(cls) and "divides_by" not in vars(cls):
+            cls.divides_by = None  # what another loss says of its parts is not true of this one's
+
     only_cloning = False
     """Whether `forward` only clones the demonstrations: `loss_behavior_cloning` alone, during a warm-up."""
 

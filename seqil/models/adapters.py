@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import CheckpointError, InvalidInputError, MissingExtraError, UnsupportedModelError, first_line
 from ..errors.tensor_files import naming_tensors
+from ..randomness import borrowed
 from .silence import silently
 
 SETTINGS = "adapter_config.json"
@@ -69,7 +70,7 @@ def save(adapted: Any, folder: Path) -> None:
     base = Path(str(adapted.get_base_model().name_or_path or "."))
     config = adapted.peft_config[adapted.active_adapter]
     if not base.is_absolute() or not _holds(base, adapted.get_base_model()):
-        with torch.random.fork_rng(devices=[]):
+        with borrowed():
             copy.deepcopy(adapted).unload().save_pretrained(folder / _BASE)
         config.base_model_name_or_path = _BASE
     else:
@@ -129,7 +130,7 @@ def load(base: nn.Module, folder: Path) -> nn.Module:
     except ImportError:
         raise MissingExtraError(f"{folder} holds adapters, which need peft; pip install -e '.[peft]'") from None
     try:
-        with torch.random.fork_rng(devices=[]), silently():
+        with borrowed(), silently():
             adapted: nn.Module = PeftModel.from_pretrained(base, str(folder), is_trainable=True)
     except Exception as error:  # whatever a file may hold breaks peft anywhere
         raise CheckpointError(f"the adapters in {folder} cannot be loaded: {first_line(error)}") from None

@@ -23,6 +23,6 @@ def with_tokenizer(options: Mapping[str, Any], known: Mapping[str, Any], model: 
         return dict(options)
     if not Path(model).exists():
         raise CheckpointError(
-            f"model {model!r} is not there, and nothing is downloaded; name its folder, or put it back"
+            f"model {model!r} is not there, and nothing is downloaded; put it back, or begin with another folder"
         )
     return {**options, "tokenizer": model} if has_tokenizer(model) else dict(options)

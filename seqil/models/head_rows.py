@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InvalidInputError, UnsupportedModelError
+from ..randomness import borrowed
 
 MARK = "backspace_token_id"
 """Attribute of the config of a model that has a backspace: its row."""
@@ -93,7 +94,7 @@ def give_backspace(model: Any, size: int, choice: Choice, row: Tensor | None = N
     weight = model.get_output_embeddings().weight
     _untie(model)
     if len(weight) == V:
-        with torch.random.fork_rng(devices=[weight.device] if weight.device.type == "cuda" else []):
+        with borrowed(weight.device):
             model.resize_token_embeddings(V + 1, mean_resizing=False)
     if kept is None:
         for table in _tables(model):

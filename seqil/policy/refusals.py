@@ -36,6 +36,15 @@ def refuse_wrapped(policy: Any) -> None:
         )
 
 
+def refuse_untrainable(name: str, policy: nn.Module) -> None:
+    """Refuse a policy that an agent of this name could not change."""
+    own = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    if not own:
+        raise InvalidInputError(f"{name}: no parameter of the policy is trainable; call policy.requires_grad_() first")
+    if any(parameter.is_inference() for parameter in own):
+        raise InvalidInputError(f"{name}: the policy was made under torch.inference_mode(); make it outside")
+
+
 @contextmanager
 def refusing(model: nn.Module) -> Iterator[None]:
     """Whatever else an architecture complains of while it is tried is a refusal by its name."""

@@ -48,15 +48,23 @@ _REPEATED = 3  # windows that are left out for every one that stays: then it is 
 
 
 def make_task(settings: Settings, checkpoint: Path | None = None) -> Task:
-    """The task of the settings; the tokenizer of a model that is gone is the one beside the `checkpoint`."""
+    """The task of the settings; the tokenizer of a model is the one beside the `checkpoint`, if one is there."""
     chosen, model = settings.task, settings.model.path
-    if checkpoint is not None and model is not None and not Path(model).exists():
-        model = str(checkpoint)
+    if checkpoint is not None and model is not None and (has_tokenizer(checkpoint) or not Path(model).exists()):
+        model = str(checkpoint)  # which is what the run was trained with, whatever has become of the folder since
     if model is not None and (Path(model) / CONFIG).exists():
         check_kind(Path(model), plugins.load("agents", settings.agent.name).policy_class is not TokenPolicy)
     known = argument_types(plugins.load("tasks", chosen.name))
     options = with_tokenizer(chosen.options, known, model)
     return cast("Task", plugins.construct("tasks", chosen.name, **options))
+
+
+def begun_from(settings: Settings, checkpoint: Path) -> Settings:
+    """The settings of a run that goes on: where the model that it began from is gone, from its own checkpoint."""
+    s = settings.model
+    if s.path is None or Path(s.path).exists() or s.lora is not None:
+        return settings
+    return replace(settings, model=replace(s, path=str(checkpoint), backspace_row=None))
 
 
 def say_doubts(settings: Settings, task: Task) -> None:

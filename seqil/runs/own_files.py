@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -101,5 +103,50 @@ def reference_to(cls: Any) -> str:
 
 
 def digest(reference: str) -> str:
-    """Sha256 of the source of what a reference names: what it was, however its file has changed around it."""
-    return hashlib.sha256(inspect.getsource(find(reference)).encode()).hexdigest()
+    """Sha256 of the source of what a reference names, and of all that it refers to in its own file and beside it.
+
+    However the file has changed around these, it is the same.
+    """
+    return hashlib.sha256("\n".join(_sources(find(reference))).encode()).hexdigest()
+
+
+def digests(names: Iterable[str]) -> list[str]:
+    """Of those names that are references."""
+    return [digest(name) for name in names if is_reference(name)]
+
+
+def _sources(thing: Any) -> list[str]:
+    """Its own source, then in the order of the file what that names at its top, and files of modules beside it."""
+    own, file = inspect.getsource(thing), Path(inspect.getsourcefile(thing) or "")
+    text = file.read_text(encoding="utf-8")
+    known = {name: node for node in ast.parse(text).body for name in _bound(node)}
+    used, waiting = {thing.__name__}, [thing.__name__]
+    while waiting:
+        node = known.get(waiting.pop())
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} if node is not None else set()
+        new = (names & known.keys()) - used
+        used |= new
+        waiting += new
+    others = {id(known[name]): known[name] for name in known if name in used - {thing.__name__}}
+    module = sys.modules[thing.__module__]
+    beside = {path for name in used for path in [_file_beside(vars(module).get(name), known.get(name), file)] if path}
+    segments = [ast.get_source_segment(text, node) or "" for node in others.values()]
+    return [own, *segments, *(path.read_text(encoding="utf-8") for path in sorted(beside))]
+
+
+def _bound(node: ast.stmt) -> list[str]:
+    """Names that a statement at the top of a file gives."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+
+
+def _file_beside(value: Any, node: ast.stmt | None, file: Path) -> Path | None:
+    """The file of a module that is imported from the folder of one's own file."""
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return None
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    found = getattr(sys.modules.get(str(name)), "__file__", None)
+    return Path(found) if found and Path(found).resolve().parent == file.resolve().parent else None

@@ -15,6 +15,7 @@ from ..durable import naming
 from ..errors import CheckpointError, InvalidInputError, counted, first_line, visible
 from ..learning.processes import Ranks
 from ..learning.training import Training
+from . import own_files
 from .checkpoint import RunFolder, versions, write_json
 from .settings import Settings
 
@@ -32,7 +33,13 @@ def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
     digest = hashlib.sha256()
     for part in (training.demonstrations.prompts, training.demonstrations.actions):
         digest.update(part.cpu().contiguous().numpy().tobytes())
-    return {"settings": chosen.to_json(), "data": digest.hexdigest()}
+    return {"settings": chosen.to_json(), "data": digest.hexdigest(), "code": own_code(chosen)}
+
+
+def own_code(chosen: Settings) -> list[str]:
+    """Sums of what files of the user's own bring to a run: agent, task, noise and expert."""
+    names = (chosen.agent.name, chosen.task.name, chosen.noise.source, str(chosen.agent.options.get("expert", "")))
+    return own_files.digests(names)
 
 
 def opened(run: RunFolder) -> tuple[Settings, Path]:
@@ -68,6 +75,8 @@ def restore(run: RunFolder, training: Training, chosen: Settings) -> None:
             f"the demonstrations differ from those that {run.path} was trained on until step {step}; "
             "put the data back, or start another run"
         )
+    if found.get("code", own_code(chosen)) != own_code(chosen):
+        warn(f"the code of {run.path}, in a file of your own, is not what it was trained with until step {step}")
     try:
         training.load_state_dict(state["training"])
         if training.step != step:

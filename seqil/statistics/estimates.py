@@ -84,10 +84,12 @@ def proportion(hits: int, n: int, unit: str) -> Estimate:
     """Share with Wilson's interval, which holds for rare events too; NaN if there were no trials."""
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, unit)
+    if not 0 <= hits <= n:
+        raise InvalidInputError(f"proportion: {hits} of {n} {unit} is no share")
     z2, p = 1.959963984540054**2, hits / n
     centre, spread = p + z2 / (2 * n), math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
     low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
-    return Estimate(p, max(0.0, low), min(1.0, high), n, unit)
+    return Estimate(p, max(0.0, low) if hits else 0.0, min(1.0, high) if hits < n else 1.0, n, unit)
 
 
 def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str) -> Estimate:

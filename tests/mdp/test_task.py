@@ -60,3 +60,11 @@ def test_an_environment_takes_tasks_alone():
 
     with pytest.raises(InvalidInputError, match="is not a task: subclass"):
         TextGenerationEnv(Patient.vocabulary, max_length=5, task=Duck())
+
+
+def test_what_a_task_does_not_define_is_none():
+    task = Twelve()
+    state = task.demonstrations(3, "train", 0).replay()
+    assert task.first_unknown_word([0], [1]) is task.attribute(state) is task.next_distribution(state) is None
+    assert task.success([0], [1, 3]) is task.confusions(state) is None
+    assert task.has_error(state).tolist() == [False] * 3

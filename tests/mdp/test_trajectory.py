@@ -163,3 +163,9 @@ def test_what_is_no_device_is_refused(device, says):
 def test_cuda_that_there_is_not_is_refused():
     with pytest.raises(InvalidInputError, match="torch finds no CUDA here; give 'cpu'"):
         ROWS.to("cuda")
+
+
+@pytest.mark.parametrize("parts", [[], ROWS, [ROWS, None], (row for row in [ROWS])])
+def test_what_are_no_batches_are_not_joined(parts):
+    with pytest.raises(InvalidInputError, match="cat joins a list of at least one"):
+        Trajectories.cat(parts)

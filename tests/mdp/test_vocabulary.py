@@ -59,3 +59,9 @@ def test_from_a_tokenizer():
     without.eos_token_id = None
     with pytest.raises(InvalidInputError, match=r"'mine' has no eos token; set tokenizer\.eos_token"):
         Vocabulary.from_tokenizer(without)
+
+
+@pytest.mark.parametrize("given", [(True, 0), (3, False), ("3", 2), (3.5, 2), (None, 2)])
+def test_sizes_and_ids_are_integers(given):
+    with pytest.raises(InvalidInputError, match="Vocabulary"):
+        Vocabulary(*given)

@@ -9,7 +9,7 @@ import torch
 
 from seqil import TokenPolicy
 from seqil.errors import CheckpointError
-from seqil.runs.checkpoint import RunFolder
+from seqil.runs.checkpoint import RunFolder, read_json
 from seqil.testing.agents import tiny_policy
 
 STATE = {
@@ -194,3 +194,11 @@ def test_a_state_that_fits_no_tensor_is_refused(run):
     with pytest.raises(CheckpointError, match="holds no state to go on from"):
         run.load()
     assert run.identity() is None
+
+
+def test_a_file_of_a_checkpoint_that_is_gone_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"it is no run: state\.json is missing"):
+        read_json(tmp_path / "state.json", "it is no run")
+    (tmp_path / "state.json").mkdir()
+    with pytest.raises(CheckpointError, match=r"it is no run: .*state.json cannot be read"):
+        read_json(tmp_path / "state.json", "it is no run")

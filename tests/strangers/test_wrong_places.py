@@ -83,7 +83,10 @@ def test_a_file_without_a_name_is_met_with_the_names_in_it(place, kind, name, sa
         (["--agent", "my own.py:Bare"], "Bare: its __init__ does not call that of Agent; end it with super().__init__"),
         (["--task", "my own.py:Short"], "task 'my own.py:Short' has no max_length; let its class or its __init__ set"),
         *((["--agent", "my own.py:Mine", "--agent-option", f"enough={x}"], "is not a float") for x in ("high", "null")),
-        *((["--agent", "my own.py:Mine", "--agent-option", f"often={x}"], "is not a float") for x in ("high", "[1]")),
+        *(
+            (["--agent", "my own.py:Mine", "--agent-option", f"often={x}"], "is not an int or float")
+            for x in ("high", "[1]")
+        ),
     ],
 )
 def test_a_class_that_cannot_be_used_is_one_line(place, arguments, said):
@@ -92,7 +95,7 @@ def test_a_class_that_cannot_be_used_is_one_line(place, arguments, said):
 
 def test_a_default_says_what_an_option_is_where_nothing_else_does(place):
     known = argument_types(plugins.load("agents", "my own.py:Mine"))
-    assert (known["enough"], known["often"]) == (float, float)
+    assert (known["enough"], known["often"]) == (float, int | float)
 
 
 LFS = f"{POINTER.decode()}\noid sha256:4d7a\nsize 12345\n"

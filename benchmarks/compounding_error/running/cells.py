@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os.path import exists
@@ -22,7 +22,8 @@ from seqil.learning.training import Training
 from seqil.runs import known_metrics, plugins
 from seqil.runs.checkpoint import versions
 from seqil.runs.experiment import make_task, make_training
-from seqil.runs.own_files import digest, is_reference, reference_to
+from seqil.runs.own_files import digests, is_reference, reference_to
+from seqil.runs.resumption import own_code
 from seqil.runs.settings import Chosen, Settings
 
 from ..study import WARM_START, Arm, Decoding, Place, Study
@@ -90,7 +91,7 @@ class Cell:
         Versions of libraries are not part of it: records and kept runs say which they were.
         """
         s = self.settings
-        own = _own_code([s.agent.name, s.task.name, s.noise.source, str(s.agent.options.get("expert", ""))])
+        own = own_code(s)
         longest = max(self.place.horizons, default=0)  # positions of the model
         what = [TRAINING, _decisive(self.settings), self.budget, data_of(self.settings), THREADS]
         pilot = [self.place.pilot] * (self.place.pilot != Place.pilot)
@@ -111,7 +112,7 @@ class Cell:
             how,
         ]
         sets = [rules for one in self.arm.ways(place) for rules in (one.rules, *one.candidates)]
-        own = _own_code([rule.partition("=")[0] for rules in sets for rule in rules])
+        own = digests(rule.partition("=")[0] for rules in sets for rule in rules)
         later = [*[place.budgets] * bool(place.budgets), *own, *[place.metrics] * bool(place.metrics)]
         return _sha256([*what, *later])[:12]
 
@@ -120,10 +121,6 @@ class Cell:
         """`trained-asked-measured`: the last is of the metrics, and of the code that measures."""
         names = [metric.name for metric in known_metrics.metrics()]
         return f"{self.trained}-{self.asked}-{_sha256([MEASURING, names])[:12]}"
-
-
-def _own_code(names: Iterable[str]) -> list[str]:
-    return [digest(name) for name in names if is_reference(name)]
 
 
 def _decisive(settings: Settings) -> dict[str, Any]:

@@ -23,8 +23,14 @@ def cores() -> int:
 
 def finished(cells: Sequence[Cell], records: Sequence[Record]) -> dict[str, Record]:
     """The latest record of every cell that has one, by the key of the cell."""
-    by_key = {record["key"]: record for record in records}
+    by_key = {record["key"]: record for record in named_as_now(cells, records)}
     return {cell.key: by_key[cell.key] for cell in cells if cell.key in by_key}
+
+
+def named_as_now(cells: Sequence[Cell], records: Sequence[Record]) -> list[Record]:
+    """The records under the names that a study gives their cells now: arms may have had others when they were run."""
+    names = {cell.key: {"task": cell.place.name, "arm": cell.arm.name} for cell in cells}
+    return [{**record, **names.get(record["key"], {})} for record in records]
 
 
 def strangers(cells: Sequence[Cell], records: Sequence[Record]) -> list[Record]:

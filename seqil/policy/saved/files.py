@@ -25,6 +25,7 @@ from ...models import adapters
 from ...models.head_rows import MARK, MEMORY, name_of, rows_of
 from ...models.plain_generation import written_plainly
 from ...models.silence import silently
+from ...randomness import borrowed
 from ..given import misnamed
 from ..given.descriptions import CONFIG, check_kind, check_weights, json_object
 from . import seals, tokenizers
@@ -56,7 +57,7 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
     how = {"local_files_only": True, "use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     how["ignore_mismatched_sizes"] = True  # they are refused by name below
     try:
-        with torch.random.fork_rng(devices=[]), silently():  # what is missing is drawn, before it is refused
+        with borrowed(), silently():  # what is missing is drawn, before it is refused
             kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
             model, report = kind.from_pretrained(Path(folder).absolute(), **how)  # it is known by that ever after
     except Exception as error:  # whatever a file may hold breaks transformers anywhere
