@@ -10,7 +10,7 @@ from built_in_agents import MAKERS
 from tiny_models import FAMILIES, V, with_exact_norms
 from tiny_models import tiny_policy as of_family
 
-from agents.behavior_cloning import BehaviorCloning
+from agents.behavior_cloning import BehaviorCloning, BehaviorCloningLoss
 from agents.gail import GAIL
 from agents.sequence_match import SequenceMatch
 from seqil import Agent, Trajectories, TrajectoryLoss, rollout, train
@@ -159,3 +159,24 @@ def test_what_nobody_knows_to_add_up_is_refused():
         list(train(own, tiny_demonstrations(), steps=1, **options))
     with pytest.raises(InvalidInputError, match="microbatch=0 must be at least 1"):
         Training(GAIL(policy), tiny_demonstrations(), generator=torch.Generator(), microbatch=0)
+
+
+def test_a_loss_of_ones_own_does_not_inherit_what_another_says_of_its_parts():
+    class Own(BehaviorCloningLoss):
+        out_keys = ("loss_own",)
+
+        def losses(self, demonstrations, rollouts):
+            values = self.policy.step_values(demonstrations)
+            return {"loss_own": -(values.log_prob * values.imitate).sum() / values.imitate.sum()}
+
+    class Said(Own):
+        divides_by = "counts"
+
+    class Renamed(BehaviorCloningLoss):
+        pass
+
+    assert (Own.divides_by, Said.divides_by, Renamed.divides_by) == (None, "counts", "counts")
+    policy = tiny_policy()
+    agent = Agent(policy, Own(policy), steps=4)
+    with pytest.raises(InvalidInputError, match="does not say that parts of a batch add up to it"):
+        agent.divide(Division(2))

@@ -1,6 +1,8 @@
 """What owns the step of the optimizer, and what a training run prints."""
 
 import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from tiny_models import V, tiny_policy
 
 from agents.sequence_match import SequenceMatch
 from seqil import TokenPolicy, Trajectories, train
+from seqil.errors import InvalidInputError
 
 
 def agent(steps=40):
@@ -47,3 +50,36 @@ def test_a_copy_of_an_agent_goes_on_as_the_agent_does(at, recwarn):
         assert torch.equal(one, two)
         assert one is not two
     assert not recwarn
+
+
+@pytest.mark.parametrize("at", [0, 7])
+def test_an_agent_is_pickled_as_it_is(at):
+    first = agent()
+    rates(first, at)
+    other = pickle.loads(pickle.dumps(first))
+    assert rates(other, 5) == rates(first, 5)
+    for one, two in zip(first.policy.parameters(), other.policy.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_wrapper_of_an_optimizer_is_refused():
+    class Wrapped(torch.optim.Optimizer):
+        def __init__(self, inside):
+            self.optimizer, self.param_groups = inside, inside.param_groups
+
+    made = agent()
+    with pytest.raises(InvalidInputError, match="Wrapped is no optimizer of torch, or wraps one; give the one inside"):
+        made.optimizer = Wrapped(made.optimizer)
+
+
+def test_threads_that_train_at_a_time_do_what_each_does_alone():
+    def losses(made, seed):
+        made.loss.train()
+        g = torch.Generator().manual_seed(seed)
+        return [metrics["loss"] for _, metrics in train(made, DEMONSTRATIONS, generator=g, steps=12)]
+
+    one, two, *others = (agent() for _ in range(4))
+    alone, before = [losses(one, 0), losses(two, 1)], torch.get_rng_state()
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(losses, others, (0, 1))) == alone
+    assert torch.equal(torch.get_rng_state(), before)

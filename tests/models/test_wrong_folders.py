@@ -4,10 +4,12 @@ import json
 import shutil
 
 import pytest
+import torch
 from command_line import command
 from safetensors.torch import load_file, save_file
 from small_llama import llama, tokenizer
 from transformers import (
+    AutoTokenizer,
     BartConfig,
     BartForConditionalGeneration,
     BertConfig,
@@ -257,6 +259,34 @@ def test_a_run_outlives_the_model_that_it_began_with(place, tmp_path):
     shutil.rmtree(tmp_path / "copy/lm")
     after = command("sample", "moved", "--prompt", "w1 w2", cwd=tmp_path / "copy")
     assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+
+
+def test_a_run_goes_on_without_the_model_that_it_began_with(place, tmp_path):
+    for name in ("with", "without"):
+        shutil.copytree(place, tmp_path / name)
+        assert command("train", *TEXT, "--model", "lm", "--out", "moved", cwd=tmp_path / name).returncode == 0
+    shutil.rmtree(tmp_path / "without/lm")
+    for name in ("with", "without"):
+        done = command("train", "--out", "moved", "--resume", "--steps", "3", cwd=tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    one, other = (
+        load_file(tmp_path / name / "moved/checkpoints/000000003/model.safetensors") for name in ("with", "without")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_keeps_its_tokenizer_when_that_of_its_model_changes(place, tmp_path):
+    shutil.copytree(place, tmp_path / "copy")
+    assert command("train", *TEXT, "--model", "lm", "--out", "moved", cwd=tmp_path / "copy").returncode == 0
+    before = command("sample", "moved", "--prompt", "w1 w2", cwd=tmp_path / "copy")
+    shuffled = {word: WORDS[f"w{(i + 5) % 27}"] if word != "<eos>" else 27 for i, word in enumerate(WORDS)}
+    tokenizer(shuffled).save_pretrained(tmp_path / "copy/lm")
+    after = command("sample", "moved", "--prompt", "w1 w2", cwd=tmp_path / "copy")
+    assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+    assert command("export", "moved", "out", cwd=tmp_path / "copy").returncode == 0
+    known = AutoTokenizer.from_pretrained(tmp_path / "copy/out").get_vocab()
+    assert {word: known[word] for word in WORDS} == WORDS
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "state.safetensors", "config.json"])

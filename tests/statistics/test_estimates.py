@@ -204,3 +204,16 @@ def test_the_expanded_percentiles_of_two_seeds_are_their_ends():
 def test_what_an_estimate_rests_on_agrees_with_its_number(n, unit, said):
     assert str(statistics.Estimate(0.5, math.nan, math.nan, n, unit)) == f"0.5 ({said})"
     assert str(statistics.Estimate(0.5, 0.25, 1.0, n, unit)) == f"0.5 [0.25, 1] ({said})"
+
+
+@pytest.mark.parametrize(("hits", "n"), [(10, 5), (-1, 5), (math.nan, 5)])
+def test_more_than_all_is_no_share(hits, n):
+    with pytest.raises(InvalidInputError, match=r"proportion: .* of 5 rows is no share"):
+        statistics.proportion(hits, n, "rows")
+
+
+@given(st.integers(1, 10_000))
+def test_none_and_all_are_inside_their_intervals(n):
+    none, everything = statistics.proportion(0, n, "rows"), statistics.proportion(n, n, "rows")
+    assert none.low == none.value == 0 < none.high
+    assert everything.low < everything.value == everything.high == 1

@@ -123,3 +123,42 @@ def test_what_no_other_process_can_load_has_no_reference(file):
             own_files.reference_to(typed)
     else:
         assert own_files.reference_to(typed).endswith(":Typed")
+
+
+PARTS = """
+import math
+import beside
+from beside import helper
+
+SCALE = 2.0
+
+class Loss:
+    def value(self): return SCALE * used()
+
+def used(): return helper() + beside.other()
+
+def unused(): return 1
+
+class Mine:
+    loss = Loss
+"""
+
+
+def test_the_sum_of_a_class_is_of_what_it_refers_to(file, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "beside.py").write_text("def helper(): return 1\ndef other(): return 2\n")
+    (tmp_path / "apart.py").write_text("x = 1\n")
+
+    def summed(text, other="def helper(): return 1\ndef other(): return 2\n"):
+        file.write_text(text)
+        (tmp_path / "beside.py").write_text(other)
+        sys.modules.pop("beside", None)
+        return own_files.digest("mine.py:Mine")
+
+    before = summed(PARTS)
+    assert summed(f"# a comment\n{PARTS}\nmore = 1\n") == before
+    assert summed(PARTS.replace("unused(): return 1", "unused(): return 2")) == before
+    for old, new in (("2.0", "3.0"), ("SCALE * used()", "used()"), ("helper() +", "helper() -")):
+        assert summed(PARTS.replace(old, new)) != before
+    assert summed(PARTS, "def helper(): return 7\ndef other(): return 2\n") != before
+    sys.modules.pop("beside", None)

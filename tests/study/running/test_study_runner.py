@@ -17,7 +17,14 @@ from benchmarks.compounding_error.running import progress
 from benchmarks.compounding_error.running.cells import Cell, cells_of, data_of, run
 from benchmarks.compounding_error.running.engines import attempt, local, on_ray, on_slurm
 from benchmarks.compounding_error.running.records import appending, being_written, read
-from benchmarks.compounding_error.running.runner import duration, missing, seconds_left, strangers
+from benchmarks.compounding_error.running.runner import (
+    duration,
+    finished,
+    missing,
+    named_as_now,
+    seconds_left,
+    strangers,
+)
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.base.parts import MLE
 from benchmarks.compounding_error.study import Arm
@@ -40,6 +47,17 @@ def cells(n, **place):
 
 
 # -- what is run
+
+
+def test_records_bear_the_names_that_a_study_has_now(tmp_path):
+    results = tmp_path / "results.jsonl"
+    two = cells(2)
+    made = list(missing(two, results, 1, here))
+    renamed = [replace(cell, arm=replace(PLAIN, name="another name")) for cell in two]
+    assert list(missing(renamed, results, 1, here)) == []
+    assert {record["arm"] for record in named_as_now(renamed, read(results))} == {"another name"}
+    assert {record["arm"] for record in finished(renamed, read(results)).values()} == {"another name"}
+    assert [record["arm"] for record in named_as_now(cells(1, samples=7), made)] == [PLAIN.name] * 2
 
 
 def test_a_study_goes_on_after_a_line_that_was_cut_short(tmp_path):
