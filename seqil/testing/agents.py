@@ -15,7 +15,7 @@ import torch
 from tensordict import TensorDict
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from ..errors import NonFiniteError
+from ..errors import InvalidInputError, NonFiniteError
 from ..learning.accumulation import batch
 from ..learning.agent import Agent
 from ..learning.noise import mistype, uniform
@@ -69,6 +69,7 @@ def check_agent(
         policy = make_policy()
         agent = make_agent(policy)
         assert isinstance(agent, Agent), f"{type(agent).__name__} does not subclass seqil.Agent"
+        _check_made(agent)
         assert agent.policy is policy, "agent.policy is not the policy that the agent was given"
         _check_options(agent)
         check_loss(agent, _data(agent))
@@ -108,6 +109,13 @@ def tiny_demonstrations(rows: int = 8, backspace: bool = True, memory: Memory | 
     return mistype(v, clean, 0.3, uniform(v), torch.Generator().manual_seed(0), memory=memory)
 
 
+def _check_made(agent: Agent) -> None:
+    try:
+        agent.check_made()
+    except InvalidInputError as error:
+        raise AssertionError(str(error)) from None
+
+
 def _check_options(agent: Agent) -> None:
     known = {name for cls in type(agent).__mro__ for name in inspect.signature(cls).parameters}
     for option, values in agent.choices.items():
@@ -130,13 +138,17 @@ def _check_updates(agent: Agent) -> bool:
             _check_metrics(agent, agent.update(_demonstrations(agent), rollouts), warming)
             assert agent.updates == k + 1, f"after {k + 1} updates agent.updates is {agent.updates}"
             asked, cloned = asked or needs, cloned and warming
-    assert ended.call_count == (not cloned), f"end_warm_up was called {ended.call_count} times; once is right"
+    assert ended.call_count == (not cloned), (
+        f"end_warm_up was called {ended.call_count} times; once is right: an update of one's own calls it before the "
+        "first that does more than clone"
+    )
     changed = any(not torch.equal(before[k], x) for k, x in agent.policy.state_dict().items())
     assert changed, "update left every parameter of agent.policy as it was"
     return asked
 
 
 def _check_metrics(agent: Agent, metrics: dict[str, float], warming: bool) -> None:
+    assert isinstance(metrics, dict), f"update returned {metrics!r:.60}, not a dict of metrics"
     for name, value in metrics.items():
         sound = isinstance(value, float) and math.isfinite(value)
         assert sound, f"metric {name} is {value!r}; it must be a finite float"
@@ -210,6 +222,7 @@ def _rollouts(agent: Agent) -> Trajectories:
     else:
         own = rollout(agent.policy, data.prompts, max_length=_LENGTH, generator=g, rules=agent.rules(data))
     kept = agent.label(own, data, g)
+    assert isinstance(kept, Trajectories), f"label returned {kept!r:.60}, not Trajectories"
     for name in ("prompts", "actions", "lengths"):
         assert torch.equal(getattr(kept, name), getattr(own, name)), f"label changes the {name} of its rollouts"
     return kept

@@ -1,0 +1,158 @@
+"""Mistakes that strangers make in agents and tasks of their own: the checks say so, in one line."""
+
+import pytest
+import torch
+
+from agents.behavior_cloning import BehaviorCloning
+from envs.tasks import AddInBase, Automaton
+from seqil import Agent
+from seqil.testing import check_agent, check_task
+
+
+class Cloner(BehaviorCloning):
+    uses_rollouts = True
+
+    def __init__(self, policy):
+        super().__init__(policy, steps=6)
+
+
+class Bare(Agent):
+    def __init__(self, policy):
+        self.policy = policy
+
+
+class Worded(Cloner):
+    samples = "3"
+
+
+class Unlabelling(Cloner):
+    def label(self, rollouts, demonstrations, generator):
+        return None
+
+
+class Unmeasured(Cloner):
+    def update(self, demonstrations, rollouts=None):
+        super().update(demonstrations, rollouts)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (Bare, "Bare: its __init__ does not call that of Agent; end it with"),
+        (Worded, "Worded: samples='3' is not a whole number of at least 1"),
+        (Unlabelling, "label returned None, not Trajectories"),
+        (Unmeasured, "update returned None, not a dict of metrics"),
+    ],
+)
+def test_of_an_agent(make, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_agent(make)
+
+
+class Short(Automaton):
+    def __init__(self):
+        super().__init__(horizon=12)
+
+
+class Stacked(Short):
+    def prompts(self, n, split, seed):
+        return torch.tensor(super().prompts(n, split, seed))
+
+
+class Boxed(Short):
+    def prompts(self, n, split, seed):
+        return [torch.tensor(prompt) for prompt in super().prompts(n, split, seed)]
+
+
+class Lazy(Short):
+    def prompts(self, n, split, seed):
+        return iter(super().prompts(n, split, seed))
+
+
+class Numpy(Short):
+    def next_distribution(self, prefixes):
+        return super().next_distribution(prefixes).numpy()
+
+
+class Fractional(Short):
+    def available(self, split):
+        return 10.5
+
+
+class Slipping(Short):
+    """A tenth of every row lies on the token after the right one."""
+
+    def next_distribution(self, prefixes):
+        law = super().next_distribution(prefixes)
+        moved = law[:, : self.vocabulary.eos].roll(1, 1) * 0.1
+        return torch.cat([law[:, : self.vocabulary.eos] * 0.9 + moved, law[:, self.vocabulary.eos :]], 1)
+
+
+class Scribbling(Short):
+    def first_error(self, prompt, tokens):
+        found = super().first_error(prompt, tokens)
+        prompt.append(0)
+        return found
+
+
+class Marking(Short):
+    def success(self, prompt, tokens):
+        found = super().success(prompt, tokens)
+        tokens.clear()
+        return found
+
+
+class Blind(Short):
+    def first_error(self, prompt, tokens):
+        return None
+
+    def success(self, prompt, tokens):
+        return Short.first_error(self, prompt, tokens) is None
+
+
+class Alone(Short):
+    """Knows the law of one prefix at a time."""
+
+    def next_distribution(self, prefixes):
+        return super().next_distribution(prefixes) if len(prefixes) == 1 else None
+
+
+class Harmless(AddInBase):
+    """Its mistakes are none."""
+
+    def confusions(self, prefixes):
+        return torch.zeros(len(prefixes), self.vocabulary.size)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (Stacked, "prompts of train are tensor.*; give lists of ids"),
+        (Boxed, "prompts of train are .*; give lists of ids"),
+        (Lazy, "prompts of train are .*; give lists of ids"),
+        (Numpy, "next_distribution is a ndarray, not a tensor"),
+        (Fractional, r"available says 10\.5 of train; it must be a number of items, or None"),
+        (Slipping, "next_distribution gives token .* after a right text, and first_error calls it an error"),
+        (Scribbling, "first_error changes the lists that it is given"),
+        (Marking, "success changes the lists that it is given"),
+        (Blind, "first_error finds none in 20 altered texts, of which .* are no success"),
+        (Alone, "next_distribution is None for several prefixes and not for one of them alone"),
+        (Harmless, "confusions give no token a weight beside eos and the demonstrated one: no mistakes"),
+    ],
+)
+def test_of_a_task(make, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_task(make())
+
+
+class Unheld(Short):
+    """Has nothing to hold out."""
+
+    def available(self, split):
+        return None if split == "train" else 0
+
+
+def test_what_these_are_made_of_is_sound():
+    check_agent(lambda policy: BehaviorCloning(policy, steps=6))
+    for make in (Short, AddInBase, Unheld):
+        check_task(make())
