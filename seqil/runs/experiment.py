@@ -29,9 +29,9 @@ from ..policy.saved.files import SETTINGS, load_model
 from ..policy.saved.tokenizers import refuse_other_vocabulary
 from ..policy.token_policy import TokenPolicy
 from ..policy.tried_term import TriedTerm
-from ..randomness import seeded
+from ..randomness import borrowed, seeded
 from ..revision import making
-from . import plugins
+from . import own_files, plugins
 from .option_types import argument_types, fits
 from .resumption import warn
 from .settings import Chosen, Settings
@@ -40,6 +40,7 @@ MEASURED = 2
 """Items that `seqil evaluate` needs at least, for an interval."""
 _SPARE_ACTIONS = 64
 _LAYER_BYTES = 2**18
+_TRIED = 64  # demonstrations
 _COPIES = 3  # of the demonstrations, while they are made
 _MADE: dict[str, Mapping[str, Any]] = {"experts": experts.EXPERTS, "rewards": rewards.REWARDS}
 """Kinds of values that are made of a task and the learner."""
@@ -221,7 +222,11 @@ def make_policy(settings: Settings, vocabulary: Vocabulary, cells: int) -> Token
 
 
 def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corruption | None:
-    """What is done to each batch of demonstrations: nothing for a policy that cannot delete."""
+    """What is done to each batch of demonstrations: nothing for a policy that cannot delete.
+
+    Raises:
+        InvalidInputError: no source of this name, bursts longer than a text, or a source that makes no mistakes.
+    """
     v, chosen = task.vocabulary, settings.noise
     if chosen.burst > task.max_length:
         raise InvalidInputError(
@@ -233,7 +238,21 @@ def make_corruption(settings: Settings, task: Task, policy: TokenPolicy) -> Corr
     if weights is None:
         return None
     source = noise.Noise(weights, chosen.burst)
+    if own_files.is_reference(chosen.source):
+        _refuse_no_mistakes(chosen.source, task, source)
     return lambda t, g: noise.mistype(v, t, chosen.rate, source, g, chosen.masked, settings.model.memory)
+
+
+def _refuse_no_mistakes(name: str, task: Task, source: noise.Noise) -> None:
+    """Try noise of the user's own on a few demonstrations: of what gives no token a weight nothing would be said."""
+    some = task.demonstrations(task.at_most(_TRIED, "train"), "train", 0)
+    with borrowed():
+        noised = noise.mistype(task.vocabulary, some, 0.5, source, torch.Generator().manual_seed(0))
+    if not bool((noised.inside & (noised.actions == task.vocabulary.backspace)).any()):
+        raise InvalidInputError(
+            f"noise {name!r} makes no mistake in {counted(len(some), 'demonstration')}: it gives no token a weight beside "
+            "eos and the right one; leave it out, or train without a backspace"
+        )
 
 
 def _actions(s: Settings, max_length: int) -> int:
