@@ -73,6 +73,10 @@ def export(
             "the policy has a learned term of what was tried, which transformers does not know; load its checkpoint by "
             "TokenPolicy.from_pretrained, or train without --tried-term"
         )
+    if (folder.parent / "settings.json").exists() and (folder.parent / "checkpoints").is_dir():
+        raise InvalidInputError(
+            f"{folder} lies in the folder of a run, which holds its own files alone; choose another"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is there already; choose another folder")
     if merge and not policy.adapted:

@@ -250,8 +250,8 @@ def _refuse_no_mistakes(name: str, task: Task, source: noise.Noise) -> None:
         noised = noise.mistype(task.vocabulary, some, 0.5, source, torch.Generator().manual_seed(0))
     if not bool((noised.inside & (noised.actions == task.vocabulary.backspace)).any()):
         raise InvalidInputError(
-            f"noise {name!r} makes no mistake in {counted(len(some), 'demonstration')}: it gives no token a weight beside "
-            "eos and the right one; leave it out, or train without a backspace"
+            f"noise {name!r} makes no mistake in {counted(len(some), 'demonstration')}: it gives no token a weight "
+            "beside eos and the right one; leave it out, or train without a backspace"
         )
 
 

@@ -328,3 +328,8 @@ def test_a_model_that_was_saved_without_its_head_is_told_so(tmp_path):
         CheckpointError, match=r"lm_head.weight; it was saved without a head for tokens: save the model"
     ):
         load_model(tmp_path)
+
+
+def test_an_export_does_not_go_into_a_run(place):
+    assert "lies in the folder of a run" in refusal(place, "export", "a run", "a run/inner")
+    assert not (place / "a run" / "inner").exists()

@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from agents.behavior_cloning import BehaviorCloning
+from benchmarks.compounding_error.running.asked_metrics import metrics
 from envs.tasks import AddInBase, Automaton
 from seqil import Agent
+from seqil.errors import InvalidInputError
+from seqil.runs.experiment import make_task, make_training
+from seqil.runs.settings import Settings
 from seqil.testing import check_agent, check_task
 
 
@@ -156,3 +160,22 @@ def test_what_these_are_made_of_is_sound():
     check_agent(lambda policy: BehaviorCloning(policy, steps=6))
     for make in (Short, AddInBase, Unheld):
         check_task(make())
+
+
+def test_of_noise(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "def none(task, policy): return lambda p: torch.zeros(len(p), task.vocabulary.size)\n"
+        "def ends(task, policy): return lambda p: torch.eye(task.vocabulary.size)[[task.vocabulary.eos] * len(p)]\n"
+        "def some(task, policy): return lambda p: torch.ones(len(p), task.vocabulary.size)\n"
+    )
+    for name in ("none", "ends"):
+        settings = Settings.of({"task": "automaton", "agent": "bc", "noise": f"{tmp_path}/mine.py:{name}"})
+        with pytest.raises(InvalidInputError, match=f"mine.py:{name}' makes no mistake in 64 demonstrations"):
+            make_training(settings, make_task(settings))
+    make_training(Settings.of({**settings.to_json(), "noise": f"{tmp_path}/mine.py:some"}), make_task(settings))
+
+
+def test_of_a_metric_that_a_place_asks_for():
+    with pytest.raises(InvalidInputError, match=r"a place asks for 'mine.py:odd': .*entry point seqil\.metrics"):
+        metrics(("mine.py:odd",))

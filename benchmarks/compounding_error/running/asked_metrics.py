@@ -23,9 +23,15 @@ def metrics(asked: Sequence[str] | None = None) -> tuple[Metric, ...]:
     """Those of every place, then those that are asked for; None: all of them.
 
     Raises:
-        InvalidInputError: there is none of a name.
+        InvalidInputError: there is none of a name, or it is measured at every place.
     """
     for name in asked or ():
+        if ":" in name or name in [one.name for one in known_metrics.metrics()]:
+            raise InvalidInputError(
+                f"a place asks for {name!r}: those that every place measures, one's own among them where they are "
+                f"registered (entry point seqil.metrics), are not asked for; leave it out. It may ask for: "
+                f"{', '.join(_ASKED)}"
+            )
         check_known("metric", name, list(_ASKED), "; ")
     chosen = _ASKED if asked is None else asked
     return (*known_metrics.metrics(), *(_ASKED[name] for name in chosen))
