@@ -115,6 +115,7 @@ def resume(
     with joined(device) as ranks:
         run = _folder(out, ranks)
         chosen = resumption.extended(run, steps)
+        resumption.refuse_gone(run, chosen)
         newest = run.latest() if run.complete() else None
         task = make_task(chosen, newest)
         training = make_training(chosen if newest is None else begun_from(chosen, newest), task, ranks=ranks)

@@ -18,6 +18,7 @@ from ..runs import plugins
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import make_task
 from ..runs.resumption import opened as settings_of_newest
+from ..runs.resumption import refuse_gone
 from ..runs.settings import Chosen, Settings
 from ..statistics import Estimate
 
@@ -26,6 +27,7 @@ def opened(path: Path, best: bool = False) -> tuple[Any, Settings, Task, int]:
     """Policy (of tokens, or of whole texts), settings, task and updates of a run."""
     run = RunFolder(path)
     settings, checkpoint = settings_of_newest(run)
+    refuse_gone(run, settings)
     step, about = int(checkpoint.name), run.best()
     if best:
         if about is None:

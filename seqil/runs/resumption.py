@@ -28,6 +28,16 @@ def settings_of(run: RunFolder) -> Settings:
         raise CheckpointError(f"{run.path / 'settings.json'}: {error}") from None
 
 
+def refuse_gone(run: RunFolder, chosen: Settings) -> None:
+    """Say of what a task reads, a text or a tokenizer, that it is no longer where the run found it."""
+    for option, value in chosen.task.options.items():
+        if isinstance(value, str) and Path(value).is_absolute() and not Path(value).exists():
+            raise InvalidInputError(
+                f"{value} is gone, of which {run.path} reads prompts and lengths (option {option} of "
+                f"{chosen.task.name}); put it back"
+            )
+
+
 def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
     """What a run must have in common with the checkpoint that it goes on from."""
     digest = hashlib.sha256()

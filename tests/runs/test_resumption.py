@@ -209,3 +209,16 @@ def test_a_run_killed_at_any_instant_resumes_to_the_same_bytes(tmp_path, number)
     curves = [[json.loads(line) for line in run.metrics.read_text().splitlines()] for run in (one, other)]
     assert all(row.pop("seconds") > 0 for curve in curves for row in curve)
     assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize(
+    "reader", [["sample", "run"], ["evaluate", "run"], ["export", "run", "out"], ["train", "--out", "run", "--resume"]]
+)
+def test_a_run_whose_text_is_gone_says_so(sound, folder, monkeypatch, capsys, reader):
+    (sound / "text.txt").rename(sound / "elsewhere.txt")
+    try:
+        said = "text.txt is gone, of which run reads prompts and lengths (option path of text); put it back"
+        refused(monkeypatch, capsys, reader, said)
+    finally:
+        (sound / "elsewhere.txt").rename(sound / "text.txt")
+    assert not (folder / "out").exists()
