@@ -54,6 +54,7 @@ def check_agent(
       `learning_rate`. No rollouts are asked for during the warm-up, and `end_warm_up` is called once. What is not
       finite raises NonFiniteError and leaves the parameters alone. `label` keeps prompts and actions. `choices` are
       options.
+    - A loss that says `divides_by = "counts"` is that of a batch when it is added up over its parts.
     - `state_dict`, written to a checkpoint and read again, resumes bit by bit; no global random state is touched;
       `seqil.train` runs it.
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor
 from torchrl.objectives import LossModule
 
+from ..learning.accumulation import Division
 from ..learning.agent import Agent
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 
 Outputs = dict[str, Tensor]
+_MICROBATCH = 3  # of eight rows
 
 
 def check_loss(agent: Agent, data: TensorDict) -> None:
@@ -28,6 +31,7 @@ def check_loss(agent: Agent, data: TensorDict) -> None:
     assert not (key := next(differing, None)), f"{key} changes with the padding of its input"
     differing = _differing(found, _outputs(agent.loss, _reversed(data, agent.samples)))
     assert not (key := next(differing, None)), f"{key} changes with the order of the rows"
+    _check_parts(agent, data, found)
 
 
 def check_use_of_rollouts(agent: Agent, data: TensorDict, asked: bool) -> None:
@@ -55,6 +59,23 @@ def check_use_of_rollouts(agent: Agent, data: TensorDict, asked: bool) -> None:
     for key in enter - set(_differing(found, texts)):
         zero = not key.startswith("loss_") or float(alone[key]) == 0
         assert zero, f"{key} comes from rollouts alone, and without them it is {float(alone[key])}, not zero"
+
+
+def _check_parts(agent: Agent, data: TensorDict, found: Outputs) -> None:
+    """A loss that is said to be a sum over parts of a batch is one."""
+    if getattr(agent.loss, "divides_by", None) != "counts":
+        return
+    read = partial(Trajectories.from_tensordict, agent.policy.vocabulary)
+    rollouts = read(data["rollouts"]) if "rollouts" in data else None
+    division = Division(_MICROBATCH)
+    parts = division.parts(read(data["demonstrations"]), rollouts, agent.samples if agent.fresh else None)
+    outputs = division.differentiated(agent.loss, agent.loss, parts, agent.updates)
+    agent.loss.zero_grad()
+    for key in (key for key in found if key.startswith("loss_")):
+        assert torch.isclose(outputs[key].double(), found[key].double(), rtol=1e-4, atol=1e-6), (
+            f"{key} is {float(found[key]):.4g} of a batch and {float(outputs[key]):.4g} of its parts; divide by what "
+            "seqil.learning.whole_batch.total says, or leave out divides_by"
+        )
 
 
 def _check_parameters(agent: Agent) -> None:

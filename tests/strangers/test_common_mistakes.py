@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.behavior_cloning import BehaviorCloning
+from agents.behavior_cloning import BehaviorCloning, BehaviorCloningLoss
 from benchmarks.compounding_error.running.asked_metrics import metrics
 from envs.tasks import AddInBase, Automaton
 from seqil import Agent
@@ -51,6 +51,22 @@ class Unmeasured(Cloner):
 def test_of_an_agent(make, complaint):
     with pytest.raises(AssertionError, match=complaint):
         check_agent(make)
+
+
+class Averaged(BehaviorCloningLoss):
+    """Divides by what a part holds."""
+
+    out_keys = ("loss_own",)
+    divides_by = "counts"
+
+    def losses(self, demonstrations, rollouts):
+        values = self.policy.step_values(demonstrations)
+        return {"loss_own": -(values.log_prob * values.imitate).sum() / values.imitate.sum()}
+
+
+def test_of_a_loss_in_parts():
+    with pytest.raises(AssertionError, match=r"loss_own is .* of a batch and .* of its parts; divide by what"):
+        check_agent(lambda policy: Agent(policy, Averaged(policy), steps=6))
 
 
 class Short(Automaton):
