@@ -85,7 +85,7 @@ def check_function(where: str, name: str, value: Any, *arguments: str) -> None:
     """
     wanted = " and ".join(arguments)
     if not callable(value):
-        raise InvalidInputError(f"{where}: {name}={_shown(value, 60)} is not a function of {wanted}")
+        raise InvalidInputError(f"{where}: {name}={on_one_line(value, 60)} is not a function of {wanted}")
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):  # of a builtin, which does not say
@@ -142,7 +142,7 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     place = where.__qualname__.removesuffix(".__init__")
     if name == "policy":
         if not hasattr(value, "vocabulary") and not isinstance(value, torch.nn.Module):  # which are refused by name
-            raise InvalidInputError(f"{place}: policy={_shown(value, 60)} is not a TokenPolicy")
+            raise InvalidInputError(f"{place}: policy={on_one_line(value, 60)} is not a TokenPolicy")
         if not hasattr(value, "vocabulary") and hasattr(value, "get_output_embeddings"):
             name = type(value).__name__
             raise InvalidInputError(
@@ -156,14 +156,14 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
         ):
             task = "task" in inspect.signature(where).parameters
             rest = f"; give its .vocabulary{', or task=…' * task}" if hasattr(value, "vocabulary") else ""
-            raise InvalidInputError(f"{place}: vocabulary={_shown(value, 60)} is not a Vocabulary{rest}")
+            raise InvalidInputError(f"{place}: vocabulary={on_one_line(value, 60)} is not a Vocabulary{rest}")
     elif not any(_kind(kind)[1](value) for kind in kinds):
         said = " or ".join(_kind(kind)[0] for kind in kinds)
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
         what = "is not a whole number" if fraction else f"is not {said}"
-        raise InvalidInputError(f"{place}: {name}={_shown(value, 80)} {what}")
+        raise InvalidInputError(f"{place}: {name}={on_one_line(value, 80)} {what}")
 
 
-def _shown(value: Any, most: int) -> str:
-    """On one line."""
+def on_one_line(value: Any, most: int) -> str:
+    """How Python writes it, without line breaks, cut to so many characters."""
     return " ".join(repr(value).split())[:most]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from . import InvalidInputError
+from .arguments import on_one_line
 
 
 def rows_of(where: str, rows: Any, count: int) -> Tensor | slice:
@@ -25,13 +26,17 @@ def rows_of(where: str, rows: Any, count: int) -> Tensor | slice:
     found = found.long() if found.numel() == 0 and found.dim() else found  # a list of nothing is one of floats
     if found.dim() != 1 or found.is_floating_point() or found.is_complex():
         raise InvalidInputError(
-            f"{where}: rows={_shown(rows)} is not a slice, a list of row numbers, or a bool for each of {count} rows"
+            f"{where}: rows={on_one_line(rows, 60)} is not a slice, a list of row numbers, or a bool for each of "
+            f"{count} rows"
         )
     if found.dtype == torch.bool and len(found) != count:
         raise InvalidInputError(f"{where}: a bool for each row, {len(found)} of them for {count} rows")
     if found.dtype != torch.bool:
         found = found.long()
-        _within(where, "row", found, -count, count - 1)
+        wrong = (found < -count) | (found >= count)
+        if not found.is_cuda and wrong.any():  # there the host would have to wait for the answer
+            known = f"rows go from 0 to {count - 1}" if count else "there are no rows"
+            raise InvalidInputError(f"{where}: there is no row {int(found[wrong][0])}; {known}")
     return found
 
 
@@ -48,7 +53,7 @@ def counts_of(where: str, name: str, counts: Any, most: Tensor) -> Tensor:
     whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
     if found.shape != most.shape or (found.numel() and not whole):
         rows = f"{len(most)} whole numbers, one for each row"
-        raise InvalidInputError(f"{where}: {name}={_shown(counts)} is not a list of {rows}")
+        raise InvalidInputError(f"{where}: {name}={on_one_line(counts, 60)} is not a list of {rows}")
     found = found.long()
     wrong = (found < 0) | (found > most)
     if wrong.any():
@@ -66,18 +71,9 @@ def device_of(where: str, device: Any) -> torch.device:
     try:
         found = torch.device(device)
     except (TypeError, RuntimeError):
-        raise InvalidInputError(f"{where}: device={_shown(device)} is not a device; give 'cpu' or 'cuda'") from None
+        raise InvalidInputError(
+            f"{where}: device={on_one_line(device, 60)} is not a device; give 'cpu' or 'cuda'"
+        ) from None
     if found.type == "cuda" and not torch.cuda.is_available():
         raise InvalidInputError(f"{where}: device={device}: torch finds no CUDA here; give 'cpu'")
     return found
-
-
-def _within(where: str, what: str, found: Tensor, first: int, last: int) -> None:
-    wrong = (found < first) | (found > last)
-    if not found.is_cuda and wrong.any():  # there the host would have to wait for the answer
-        known = f"{what}s go from 0 to {last}" if last >= 0 else f"there are no {what}s"
-        raise InvalidInputError(f"{where}: there is no {what} {int(found[wrong][0])}; {known}")
-
-
-def _shown(value: Any) -> str:
-    return " ".join(repr(value).split())[:60]

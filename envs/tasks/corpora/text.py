@@ -27,8 +27,8 @@ class Text(ExcerptTask):
     - **Files**: plain text (`.txt`, `.md`, any other suffix), in which the tokenizer's `eos`, written out, separates
       documents; records (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`); a data set saved by the library `datasets`,
       whose own splits are kept; a folder of such files, hidden ones left out. Parquet and saved data sets need the
-      extra `datasets`. Where files of records name splits (`train-….parquet` beside `test-….parquet`), or all of
-      `.txt` do, these are kept, and other files of the folder are left out.
+      extra `datasets`. Where files of records name splits (`train-….parquet` beside `test-….parquet`), or, where
+      there are none, files of plain text do, these are kept, and other files of the folder are left out.
     - **Items**: documents are cut into windows of `prompt_length` and `max_length` tokens that do not overlap; the end
       of a document is a text that ends. A single document of plain text has no end: its windows all have
       `max_length` tokens. A record with `prompt` and `completion` is one item, and so is every answer of an assistant
