@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import torch
 
 _LENT = threading.RLock()
 """Of threads that train at a time one has the global generators, else each would draw the numbers of another."""
+if hasattr(os, "register_at_fork"):  # a child has not the thread that may hold it
+    os.register_at_fork(after_in_child=_LENT._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """What owns the step of the optimizer, and what a training run prints."""
 
 import copy
+import os
 import pickle
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,6 +14,7 @@ from tiny_models import V, tiny_policy
 from agents.sequence_match import SequenceMatch
 from seqil import TokenPolicy, Trajectories, train
 from seqil.errors import InvalidInputError
+from seqil.randomness import borrowed
 
 
 def agent(steps=40):
@@ -83,3 +87,28 @@ def test_threads_that_train_at_a_time_do_what_each_does_alone():
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(losses, others, (0, 1))) == alone
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="is about forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_does_not_wait_for_a_thread_that_it_has_not():
+    taken, enough = threading.Event(), threading.Event()
+
+    def hold():
+        with borrowed():
+            taken.set()
+            enough.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)
+            with borrowed():
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    finally:
+        enough.set()
+        thread.join()
