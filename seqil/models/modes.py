@@ -9,7 +9,7 @@ from torch import nn
 
 
 @contextmanager
-def evaluating(policy: nn.Module) -> Iterator[None]:
+def evaluating(policy: object) -> Iterator[None]:
     """Without dropout; afterwards every module is in the mode that it was in."""
     modes = {module: module.training for module in policy.modules()} if isinstance(policy, nn.Module) else {}
     for module in modes:

@@ -19,6 +19,10 @@ from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 
+SWEEPS = 2
+"""How often a text is drawn anew that was written without options."""
+
+
 class MaskedPolicy(WholeTextPolicy):
     """`p(x_i | x_-S)` for the cells of a set S: one reading of the text with S masked.
 
@@ -83,7 +87,7 @@ class MaskedPolicy(WholeTextPolicy):
         generator: torch.Generator,
         temperature: float = 1.0,
         block: int = 1,
-        sweeps: int = 2,
+        sweeps: int = SWEEPS,
         order: Order | None = None,
         at_once: int = 1,
     ) -> Written:
@@ -105,7 +109,7 @@ class MaskedPolicy(WholeTextPolicy):
 
     @typed
     def manner(
-        self, task: Task, *, block: int = 1, sweeps: int = 2, order: str | None = None, at_once: int = 1
+        self, task: Task, *, block: int = 1, sweeps: int = SWEEPS, order: str | None = None, at_once: int = 1
     ) -> dict[str, Any]:
         """Blocks, sweeps, their order, and the cells that are kept of one reading while the text is filled."""
         return {"block": block, "sweeps": sweeps, "order": order, "at_once": at_once}

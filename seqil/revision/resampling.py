@@ -123,7 +123,7 @@ def filled(
     tokens = torch.full((len(prefixes), W), policy.vocabulary.size, device=prefixes.length.device)
     forwards = torch.zeros_like(prefixes.length)
     while bool((missing := tokens == policy.vocabulary.size).any()):
-        shown = _with_cells(prefixes, tokens)
+        shown = with_cells(prefixes, tokens)
         laws = policy.conditionals(shown, missing)
         drawn = sampled(laws, generator, temperature)
         sure = laws.gather(2, drawn[..., None])[..., 0].masked_fill(~missing, -torch.inf)
@@ -142,7 +142,7 @@ def sampled(laws: Tensor, generator: torch.Generator, temperature: float = 1.0) 
     return torch.multinomial(weights, 1, generator=generator).reshape(laws.shape[:2]).to(laws.device)
 
 
-def _with_cells(prefixes: Prefixes, tokens: Tensor) -> Prefixes:
+def with_cells(prefixes: Prefixes, tokens: Tensor) -> Prefixes:
     """Prompts with cells behind them, some of them empty: what `conditionals` is shown while a text is being filled."""
     p, W = prefixes, tokens.shape[1]
     cells = torch.nn.functional.pad(p.tokens, (0, max(0, int(p.prompt_length.max()) + W - p.tokens.shape[1])))
@@ -218,7 +218,7 @@ def _redrawn(
     left, reads = masked.clone(), 0
     while bool(left.any()):
         first = left & (left.long().cumsum(1) == 1)
-        drawn = sampled(policy.conditionals(_with_cells(state, tokens), left), generator, temperature)
+        drawn = sampled(policy.conditionals(with_cells(state, tokens), left), generator, temperature)
         tokens, left, reads = torch.where(first, drawn, tokens), left & ~first, reads + 1
     return put(v, state, tokens), reads
 

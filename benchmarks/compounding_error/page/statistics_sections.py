@@ -74,15 +74,18 @@ def likelihood(results: Results) -> str:
     found = [c for place in results.places for c in likelihood_against_quality(results, place)]
     if not found:
         return ""
-    rows = [["", "quality", "among", "points", "Spearman ρ", "95 %", "p", "Kendall τ", "p"]]
+    rows = [["", "nats per token", "quality", "among", "points", "Spearman ρ", "95 %", "p", "Kendall τ", "p"]]
     for c in found:
         span = f"{markup.signed(c.spearman_low)} … {markup.signed(c.spearman_high)}"
         ranks = (markup.signed(c.spearman), span, markup.p_value(c.spearman_p), markup.signed(c.kendall))
-        rows.append([c.task, c.quality.replace("_", " "), c.among, str(c.n), *ranks, markup.p_value(c.kendall_p)])
+        density = "as finally written" if c.density == "final_nll_per_token" else "nothing deleted"
+        what = (c.task, density, c.quality.replace("_", " "), c.among, str(c.n))
+        rows.append([*what, *ranks, markup.p_value(c.kendall_p)])
     text = (
-        "Rank correlation of held-out nats per token with how bad the texts are (success counted negatively): positive "
-        "where the better likelihood is the better text. “agents” has one point per agent family; below it the runs of "
-        "one family. Spearman's p is exact, by permutation, up to eight points; intervals are of resampled points. "
-        "p-values are not corrected for their number."
+        "Rank correlation of nats per token of held-out texts, given that nothing is deleted or (if computed) "
+        "under the law of what is finally written, with how bad the texts are (success counted negatively): positive "
+        "where the better likelihood is the better text. “agents” has one point per family, an agent with its memory; "
+        "below it the runs of one family. Spearman's p is exact, by permutation, up to eight points; intervals are of "
+        "resampled points. p-values are not corrected for their number."
     )
     return note(text) + markup.table(rows)

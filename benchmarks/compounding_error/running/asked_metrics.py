@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from seqil import TokenPolicy, Vocabulary
-from seqil.errors import InvalidInputError, check_known
+from seqil.errors import InvalidInputError, UnsupportedModelError, check_known
 from seqil.metrics.entries import Metric, by_difference, by_ratio
 from seqil.metrics.samples import Sample
 from seqil.metrics.text_sets import hidden_features, mauve
 from seqil.policy.saved.files import load_model
 from seqil.runs import known_metrics
 from seqil.statistics import Estimate, mean, ratio
+from seqil.theory.written import final_log_probs
 
 from ..study import Place
 
@@ -68,6 +69,14 @@ def _bits_per_byte(s: Sample) -> Estimate | None:
     return ratio(s.nll * s.demonstrations.lengths.numpy() / math.log(2), sizes, "sequences")
 
 
+def _final_nll(s: Sample) -> Estimate | None:
+    try:
+        found = final_log_probs(s.policy, s.demonstrations)
+    except UnsupportedModelError:
+        return None
+    return mean(-found / s.demonstrations.lengths.numpy(), "sequences")
+
+
 def _mauve_hidden(folder: str, s: Sample) -> Estimate | None:
     if len(s.rollouts) != len(s.demonstrations):
         return None
@@ -90,6 +99,17 @@ _ASKED = {
             "Negative log-likelihood of the tokens of held-out texts, without the backspace, over their bytes.",
             _bits_per_byte,
             "bits per byte",
+            (),
+            "lower",
+            by_ratio,
+            "quality",
+        ),
+        Metric(
+            "final_nll_per_token",
+            "Negative log-likelihood of held-out texts under the exact law of what is finally written, plain samples "
+            "without a budget of actions; for tasks that can be enumerated.",
+            _final_nll,
+            "nats per token",
             (),
             "lower",
             by_ratio,

@@ -3,6 +3,7 @@
 from ..study import Study
 from .agents import AGENTS, CALIBRATION, GAIL, NOISE
 from .cpu import CPU, FULL
+from .density import DENSITY_STUDY
 from .memory import MEMORY, MEMORY_LONGER
 from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
 from .noisy_expert import NOISY_EXPERT
@@ -31,6 +32,7 @@ _STUDIES = (
         REVISE,
         REAL,
         CALIBRATION,
+        DENSITY_STUDY,
     ),
 )
 PRESETS: dict[str, Study] = {study.name: study for study in _STUDIES}
