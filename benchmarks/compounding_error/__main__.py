@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from rich.console import Console
 from seqil.errors import InvalidInputError, check_known, counted
 from seqil.errors.command_line import run_command
 from seqil.runs import results_file
+from seqil.runs.stopping import Interrupted, end_at_once, interrupting
 
 from . import verification
 from .analysis import tables
@@ -96,10 +96,11 @@ def run(
             f"{counted(study.seeds, 'seed')}: a test between arms takes {FEWEST}, so nothing will be told apart"
         )
     try:
-        progress.run(cells, file, workers, ENGINES[engine], console, again=again)
-    except KeyboardInterrupt:
+        with interrupting():
+            progress.run(cells, file, workers, ENGINES[engine], console, again=again)
+    except Interrupted as asked:
         print("compounding_error: interrupted; run again to go on", file=sys.stderr)
-        os._exit(130)  # the workers end with this process, in the middle of their cells
+        end_at_once(asked.number)
     results = Results(study, list(settled(cells, read(file), kept(file)).values()))
     tables.show(results, console)
     _write(results, file.parent)

@@ -18,7 +18,6 @@ from .canvases import canvas, laid, only_legal
 from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
-
 SWEEPS = 2
 """How often a text is drawn anew that was written without options."""
 

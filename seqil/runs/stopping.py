@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import multiprocessing.util
 import os
 import signal
@@ -33,7 +34,7 @@ class Stop:
 
     def _caught(self, number: int) -> None:
         if self.number:
-            _exit(number)
+            end_at_once(number)
         self.number = number
         threading.Thread(target=self._take_over, daemon=True).start()
 
@@ -42,7 +43,7 @@ class Stop:
             try:
                 self._save(self.number)
             finally:
-                _exit(self.number)
+                end_at_once(self.number)
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def stoppable(save: Callable[[int], None]) -> Iterator[Stop]:
     stop = Stop(save)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    before = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    before = {number: signal.signal(number, lambda *_: None) for number in _heeded()}
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     listener = threading.Thread(target=_listen, args=(reading, stop), daemon=True)
     listener.start()
@@ -73,11 +74,50 @@ def stoppable(save: Callable[[int], None]) -> Iterator[Stop]:
         os.close(reading)
 
 
-def _exit(number: int) -> NoReturn:
-    """As a shell reports it of a process that died of the signal; the main thread may be busy for minutes."""
+class Interrupted(KeyboardInterrupt):
+    """A signal has asked the process to end.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """Raise `Interrupted` for SIGINT, SIGTERM and SIGHUP in the main thread, for what has nothing to save."""
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, interrupt) for number in _heeded()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def end_at_once(number: int) -> NoReturn:
+    """End this process and its children as a shell reports it of one that died of the signal.
+
+    The main thread may be busy for minutes. Named semaphores, of replay buffers and of pools of processes, are removed
+    by Python's own exit function, which waits for children.
+    """
     sys.stdout.flush()
-    multiprocessing.util._exit_function()  # type: ignore[attr-defined]  # unlinks the semaphores of replay buffers
+    for child in multiprocessing.active_children():
+        child.kill()
+    multiprocessing.util._exit_function()  # type: ignore[attr-defined]
     os._exit(128 + number)
+
+
+def _heeded() -> list[signal.Signals]:
+    """What `nohup` has a process ignore stays ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [number for number in SIGNALS if number != signal.SIGHUP or not ignored]
 
 
 def _listen(pipe: int, stop: Stop) -> None:

@@ -31,8 +31,13 @@ with stoppable(save) as stop:
 """
 
 
-def started(seconds):
-    process = subprocess.Popen([sys.executable, "-c", BUSY, str(seconds)], stdout=subprocess.PIPE, text=True)
+def started(seconds, ignored=None):
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=ignored and (lambda: signal.signal(ignored, signal.SIG_IGN)),
+    )
     assert process.stdout.readline() == "ready\n"
     return process
 
@@ -45,6 +50,16 @@ def test_the_first_signal_saves_within_seconds(number):
     assert process.communicate(timeout=60)[0] == f"saved at {number.value}\n"
     assert process.returncode == 128 + number
     assert time.monotonic() - began < 60  # of the 120 that the loop would take
+
+
+def test_nohup_is_honoured():
+    """A terminal that closes ends no run that was told not to mind; another signal does."""
+    process = started(0, ignored=signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=60)[0] == f"saved at {signal.SIGTERM.value}\n"
 
 
 def test_the_second_signal_ends_it_while_it_saves():

@@ -100,6 +100,18 @@ def test_a_killed_study_leaves_no_process_and_no_lock_and_resumes(tmp_path):
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for orphans in /proc")
+def test_a_study_that_is_asked_to_end_leaves_nothing_behind(tmp_path):
+    with started(tmp_path, "--workers", "1") as process:
+        wait_until(lambda: len(children_of(process.pid)) > 1 or process.poll() is not None)
+        workers = children_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        _, complained = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert complained == "compounding_error: interrupted; run again to go on\n"  # no word of leaked semaphores
+    wait_until(lambda: not any(map(alive, workers)))
+
+
 @pytest.mark.slow
 def test_an_interrupted_study_says_how_to_go_on(tmp_path):
     with started(tmp_path, "--workers", "1") as process:
