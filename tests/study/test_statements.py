@@ -102,6 +102,15 @@ def test_a_claim_that_holds_is_a_row_of_the_table(check):
         (SAID, CLAIM.replace("B is better", "On `chain` B is better"), "claim 'better' speaks of chain, and the claim"),
         (SAID.replace("has 0", "with five seeds has 0"), CLAIM, "says 5 seeds; its numbers are of 3"),
         ("# Text\n\n| two seeds |\n|---|\n| 0.50<!-- small/automaton/B/success --> |\n", CLAIM, "says 2 seeds; its"),
+        (SAID.replace("has 0", "with fifty seeds has 0"), CLAIM, "says 50 seeds; its numbers are of 3"),
+        (
+            SAID + "\nElsewhere (`--preset small`, [numbers](x.md); five seeds) it is so too.\n",
+            CLAIM,
+            "says 5 seeds of small; its records are of 3",
+        ),
+        (SAID + "  It is the search that makes the difference.\n", CLAIM, "states a cause ('makes the difference')"),
+        (SAID + "  The gain stems from B<!-- claim:better -->.\n", CLAIM, "states a cause ('stems from')"),
+        (SAID + "\nSequenceMatch crushes maximum likelihood.\n", CLAIM, "compares arms ('SequenceMatch crushes"),
         (SAID + "\nIt halves the errors.\n", CLAIM, "states a number (halves) that nothing checks"),
         (SAID + "\nOf three draws, none of three is best.\n", CLAIM, "states a number (none of three)"),
         (SAID + "\n| a | 0.3 |\n", CLAIM, "the row '| a | 0.3 |' states a number (0.3) that nothing checks"),
@@ -155,6 +164,7 @@ def test_a_planted_falsehood_is_found(check, text, claims, complaint):
 
 def test_what_is_no_claim_is_left_alone(check):
     cause = "  That is because of it<!-- claim:why -->.\n"
+    cause += "\nElsewhere (`--preset small`, [five](x.md); three seeds) it is so too.\n"
     rest = "\n```\n3.5 because\n```\n\n| 3.5<!-- by README.md --> |\n"
     rest += "\nPython 3.11, `0.5`, 95 % intervals, 3.5 minutes<!-- by README.md -->.\n"
     check(SAID + cause + rest, CLAIM + CAUSE)

@@ -18,8 +18,9 @@ WORDS: dict[str, tuple[str, int]] = {
     **dict.fromkeys(("above", "more", "higher", "raises", "exceeds", "tops"), (VALUE, 1)),
     **dict.fromkeys(("below", "less", "fewer", "lower", "lowers", "halves"), (VALUE, -1)),
     **dict.fromkeys(("better", "beats", "beat", "ahead", "helps", "help", "wins"), (WORTH, 1)),
-    **dict.fromkeys(("outperforms", "outperform", "dominates", "surpasses"), (WORTH, 1)),
-    **dict.fromkeys(("worse", "behind", "loses", "harm", "trails", "underperforms", "lags"), (WORTH, -1)),
+    **dict.fromkeys(("outperforms", "outperform", "dominates", "surpasses", "eclipses", "superior"), (WORTH, 1)),
+    **dict.fromkeys(("crushes", "defeats", "outdoes", "excels", "overtakes"), (WORTH, 1)),
+    **dict.fromkeys(("worse", "behind", "loses", "harm", "trails", "underperforms", "lags", "inferior"), (WORTH, -1)),
     **dict.fromkeys(("undecided", "no difference", "not told apart", "not tell", "not apart"), (OPEN, 0)),
 }
 """What a word of direction is about, the number or what it is worth, and which way. `As good as` is no worse."""

@@ -210,6 +210,10 @@ def _of_seeds(paragraph: str, known: dict[str, Statement], load: Load) -> Iterat
     for number in wording.seeds(paragraph):
         if runs and number not in runs:
             yield f"{wording.start(paragraph)!r} says {number} seeds; its numbers are of {_listed(runs)}"
+    for study, number in wording.seeds_of_studies(paragraph):
+        there = {*load(study).seeds}
+        if number not in there:
+            yield f"{wording.start(paragraph)!r} says {number} seeds of {study}; its records are of {_listed(there)}"
 
 
 def _listed(numbers: set[int]) -> str:

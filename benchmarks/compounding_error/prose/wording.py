@@ -25,7 +25,8 @@ RESULTS = re.compile(
 
 _CAUSE = re.compile(
     r"\b(because|since|due to|thanks to|owing to|therefore|that is why|which is why|as a result|the reason"
-    r"|explains?|causes?|carr(?:y|ies)|comes? from)\b",
+    r"|explains?|causes?|carr(?:y|ies)|comes? from|stems? from|results? from|makes? the difference|lies in"
+    r"|owes? (?:this|that|it)|the credit)\b",
     re.I,
 )
 _MARKED = re.compile(r"-?\d*\.?\d+<!-- [\w-]+[/:].*?-->")
@@ -36,7 +37,11 @@ _NO_PROSE = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w/.])\d*\.\d+|\d+ %|\b\d+e-?\d+\b")
 _QUOTED = re.compile(r"`([\w./-]+)`")
-_SEEDS = re.compile(rf"\b(\d+|{_NUMERAL}) seeds?\b", re.I)
+_TENS = ("thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred")
+_COUNTS = {word: n for n, word in enumerate(NUMERALS, 1)} | {word: 10 * n for n, word in enumerate(_TENS, 3)}
+_SEEDS = re.compile(rf"\b(\d+|{'|'.join(_COUNTS)}) seeds?\b", re.I)
+_PRESET = re.compile(r"--preset ([\w-]+)")
+_NEAR = 120  # letters behind the name of a study in which its seeds are said
 
 
 def start(text: str) -> str:
@@ -47,7 +52,18 @@ def start(text: str) -> str:
 def seeds(text: str) -> list[int]:
     """The numbers of seeds that a text says."""
     found = [said.lower() for said in _SEEDS.findall(text)]
-    return [int(said) if said.isdigit() else NUMERALS.index(said) + 1 for said in found]
+    return [int(said) if said.isdigit() else _COUNTS[said] for said in found]
+
+
+def seeds_of_studies(text: str) -> Iterator[tuple[str, int]]:
+    """The studies that a text names by `--preset`, each with the number of seeds that is said right behind it."""
+    prose = re.sub(r"\]\([^)]*\)|<!--.*?-->", "", text, flags=re.DOTALL)
+    names = [*_PRESET.finditer(prose)]
+    ends = [*(after.start() for after in names[1:]), len(prose)]
+    for name, end in zip(names, ends[: len(names)], strict=True):
+        end = min(name.end() + _NEAR, end)
+        for number in seeds(prose[name.end() : end])[:1]:
+            yield name[1], number
 
 
 def faults(sentence: str, root: Path, *, claimed: bool, ablated: bool) -> Iterator[str]:
