@@ -54,13 +54,24 @@ def train_in_float32(*modules: nn.Module) -> None:
                     tensor.data = tensor.data.float()
 
 
+def where_loaded(policy: Computing) -> torch.device:
+    """The device of the weights.
+
+    Raises:
+        InvalidInputError: it is meta, where there are none.
+    """
+    if policy.device.type == "meta":
+        raise InvalidInputError("the weights are on the device meta, which holds no values; load them first")
+    return policy.device
+
+
 @contextmanager
 def computing(policy: Computing) -> Iterator[None]:
     """Autocast to the dtype that the policy computes in, if it has one of its own.
 
     Casts of weights that were made without gradient are forgotten at the end: autocast would hand them to training.
     """
-    kind = policy.device.type
+    kind = where_loaded(policy).type
     try:
         if policy.computation is None:
             yield
@@ -88,6 +99,7 @@ def computed(method: Method) -> Method:
 
     @wraps(method)
     def inside(self: Any, *args: Any, **kwargs: Any) -> Any:
+        where_loaded(self)
         if self.computation is None:
             return method(self, *args, **kwargs)
         with computing(self):

@@ -29,7 +29,7 @@ from ..mdp.prefix import (
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from ..models.precision import computing
+from ..models.precision import computing, where_loaded
 from ..policy.token_policy import TokenPolicy
 from .lanes import Lanes, reshaped
 from .lockstep import Lockstep
@@ -95,7 +95,7 @@ def rollout(
     cells, _ = pad_prompts(policy.vocabulary, prompts)
     policy.check_positions(cells.shape[1] + (max_length if memory.rewinds else max_actions - 1))
     check_memory(24 * len(cells) * max_actions, f"a rollout of {max_actions:,} actions", "lower max_actions")
-    initial = start(policy.vocabulary, cells, max_length, min_length, memory).to(policy.weight.device)
+    initial = start(policy.vocabulary, cells, max_length, min_length, memory).to(where_loaded(policy))
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
     warps = _warps(policy, rules)
     with evaluating(policy), computing(policy):

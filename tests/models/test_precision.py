@@ -75,3 +75,16 @@ def test_values_and_rollouts_in_bfloat16_are_those_of_float32_nearly():
 def test_float16_is_no_dtype_of_computation():
     with pytest.raises(InvalidInputError, match=r"dtype=torch.float16 is no dtype to compute in; known: float32, bf"):
         TokenPolicy(llama(), V, dtype=torch.float16)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda policy: rollout(policy, [[0]], max_length=4),
+        lambda policy: policy.step_values(demonstrations(2)),
+        lambda policy: policy.log_probs(demonstrations(2).replay()),
+    ],
+)
+def test_weights_that_are_nowhere_are_named(ask):
+    with pytest.raises(InvalidInputError, match="weights are on the device meta, which holds no values"):
+        ask(TokenPolicy(llama(), V).to("meta"))
