@@ -13,6 +13,8 @@ from rich.console import Console
 
 from seqil.errors import InvalidInputError, check_known, counted
 from seqil.errors.command_line import run_command
+from seqil.errors.guarded_folders import refuse_guarded
+from seqil.errors.indices import device_of
 from seqil.runs import results_file
 from seqil.runs.stopping import Interrupted, end_at_once, interrupting
 
@@ -22,12 +24,13 @@ from .analysis.contrasts import FEWEST
 from .analysis.results import Results
 from .page import report
 from .running import progress
-from .running.cells import cells_of, lacking, refuse_twins
+from .running.cells import cells_of
 from .running.engines import ENGINES
 from .running.records import read
 from .running.runner import cores, kept, named_as_now, settled, strangers
 from .studies import PRESETS
 from .studies.base import loading
+from .studies.base.possible import lacking, refuse_impossible, refuse_twins
 from .studies.quick import QUICK
 from .study import Arm, Place, Study
 
@@ -91,6 +94,7 @@ def run(
     study = _possible(_chosen(_study(preset, own), task, arm, seeds, budget))
     cells, file = cells_of(study, _device(device)), _file(study, out)
     refuse_twins(cells)
+    refuse_impossible(cells)
     if study.seeds < FEWEST and len(study.arms) > 1:
         console.print(
             f"{counted(study.seeds, 'seed')}: a test between arms takes {FEWEST}, so nothing will be told apart"
@@ -120,7 +124,9 @@ def status(
 ) -> None:
     """Say what is there, what is missing, and how long it will take."""
     study = _possible(_chosen(_study(preset, own), task, arm, seeds, budget))
-    progress.status(cells_of(study, _device(device)), _file(study, out), workers, console)
+    cells = cells_of(study, _device(device))
+    refuse_impossible(cells)
+    progress.status(cells, _file(study, out), workers, console)
 
 
 @app.command()
@@ -207,6 +213,7 @@ def _only(option: str, names: list[str] | None, known: Sequence[Named]) -> tuple
 
 def _device(name: str) -> str:
     check_known("device", name, DEVICES)
+    device_of("--device", name)
     return name
 
 
@@ -214,6 +221,7 @@ def _file(study: Study, out: Path | None) -> Path:
     folder = out or Path("runs") / study.name
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"--out {folder} is a file; name a folder")
+    refuse_guarded("--out", folder, folder=True)
     file = folder / results_file.NAME
     faults = results_file.read(file).faults
     if faults:

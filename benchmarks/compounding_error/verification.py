@@ -28,9 +28,10 @@ from .hypotheses.claims import verdicts
 from .prose import pages, quotations, speeds, statements, wording
 from .prose.quotations import NUMBER, Load
 from .prose.speeds import SPEED
-from .running.cells import cells_of, lacking
+from .running.cells import cells_of
 from .running.runner import named_as_now
 from .studies import PRESETS
+from .studies.base.possible import lacking
 from .study import Study
 
 ROOT = Path(__file__).resolve().parents[2]

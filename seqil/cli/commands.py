@@ -14,11 +14,13 @@ from ..drawing import Drawn
 from ..durable import naming
 from ..durable import replace as replace_file
 from ..errors import InvalidInputError, check_known, counted, quoted
+from ..errors.guarded_folders import refuse_guarded
 from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..mdp.task import SPLITS, Task
 from ..metrics.reported import evaluation
+from ..policy.saved.seals import weights_of
 from ..rollouts import recording
 from ..rollouts.completion import read_prompt
 from ..runs import known_metrics, plugins, resumption, strict_json
@@ -68,6 +70,7 @@ def train(
         track: names of trackers that are told the metrics.
     """
     trackers.check(track)
+    refuse_guarded("--out", out, folder=True)
     own = {name: settings[name] for name in given if name in settings}
     found = merged(settings, read_config(config) if config else {}, own, settings)
     refuse_without_effect(found, [*own, *["max_actions"] * (max_actions is not None)])
@@ -237,7 +240,14 @@ def evaluate(
         sampled = {"split": split, "samples": n, "temperature": temperature, "rules": list(map(str, chosen))}
         sampled |= {"writing": manner} if manner else {}
         numbers = {
-            **{"run": str(out), "task": task.name, **sampled, "max_actions": budget, "seed": seed},
+            **{
+                "run": str(out),
+                "weights": weights_of(policy),
+                "task": task.name,
+                **sampled,
+                "max_actions": budget,
+                "seed": seed,
+            },
             "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
         }
         with naming(json_file, "free some space, or name another file"):

@@ -10,8 +10,10 @@ from typing import Any
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, taken_back
 from ..errors import InvalidInputError, counted, first_line
+from ..errors.guarded_folders import refuse_guarded
 from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
+from ..policy.saved.seals import weights_of
 from ..policy.token_policy import TokenPolicy
 from ..randomness import borrowed
 from ..runs import plugins
@@ -58,11 +60,11 @@ def export(
         folder: must not exist, or be empty.
         backspace: False: without its row, an ordinary model, whose law is the policy's where it does not delete.
         merge: whether adapters become part of the weights.
-        evaluation: a file of `seqil evaluate --json`, for the card.
+        evaluation: a file of `seqil evaluate --json`, of the same weights, for the card.
 
     Raises:
         InvalidInputError: a policy of whole texts, a folder with something in it, adapters that would have to be
-            merged, or an evaluation of another task.
+            merged, or an evaluation of another task, other weights, or a backspace that is taken off.
         CheckpointError: the disk refused.
     """
     if not isinstance(policy, TokenPolicy):
@@ -75,19 +77,19 @@ def export(
             "the policy has a learned term of what was tried, which transformers does not know; load its checkpoint by "
             "TokenPolicy.from_pretrained, or train without --tried-term"
         )
-    if (folder.parent / "settings.json").exists() and (folder.parent / "checkpoints").is_dir():
-        raise InvalidInputError(
-            f"{folder} lies in the folder of a run, which holds its own files alone; choose another"
-        )
+    refuse_guarded("the folder", folder, folder=True)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InvalidInputError(f"{folder} is there already; choose another folder")
     if merge and not policy.adapted:
         raise InvalidInputError("--merge would do nothing: the policy has no adapters; leave it out")
+    if evaluation is not None and policy.backspace and not backspace:
+        raise InvalidInputError(
+            "--evaluation was measured with the backspace that --without-backspace takes off; leave one of them out"
+        )
+    numbers = None if evaluation is None else _read(evaluation, task, weights_of(policy))
     policy = policy.merged() if merge else policy
     policy = policy if backspace else without_backspace(policy)
-    written = card(
-        settings, task, step=step, backspace=policy.backspace, adapted=bool(policy.adapted), evaluation=evaluation
-    )
+    written = card(settings, task, step=step, backspace=policy.backspace, adapted=bool(policy.adapted), numbers=numbers)
     temporary = folder.with_name(f".{folder.name}.part")
     with naming(folder, "free some space, or choose another folder"), taken_back(temporary):
         make_folder(temporary.parent)
@@ -127,14 +129,13 @@ def card(
     step: int,
     backspace: bool,
     adapted: bool = False,
-    evaluation: Path | None = None,
+    numbers: Mapping[str, Any] | None = None,
 ) -> str:
     """A model card in Markdown: what was trained, on what, how, and the numbers of an evaluation with intervals.
 
     Files stand there by their names: where they lie on this machine is nobody's business.
     """
     settings = Settings.of(_without_folders(settings.to_json()))
-    numbers = None if evaluation is None else _read(evaluation, task)
     agent, of = _named(settings.agent), _named(settings.task)
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
     usage = _ADAPTED if adapted else _DELETING if backspace else _PLAIN
@@ -178,7 +179,7 @@ _DELETING = (
 )
 
 
-def _read(file: Path, task: Task) -> Mapping[str, Any]:
+def _read(file: Path, task: Task, weights: str) -> Mapping[str, Any]:
     foreign = f"--evaluation {file} is not what seqil evaluate --json writes"
     try:
         numbers = json.loads(read_bytes(file).decode())
@@ -188,13 +189,18 @@ def _read(file: Path, task: Task) -> Mapping[str, Any]:
         raise InvalidInputError(f"{foreign}: it cannot be read as JSON ({first_line(error)})") from None
     if not isinstance(numbers, dict):
         raise InvalidInputError(f"{foreign}: it holds no JSON object")
-    for name in ("estimates", "task", *_HOW):
+    for name in ("estimates", "task", "weights", *_HOW):
         if name not in numbers:
             raise InvalidInputError(f"{foreign}: it does not say {name!r}")
     if not isinstance(numbers["estimates"], dict):
         raise InvalidInputError(f"{foreign}: its estimates are no numbers by name")
     if numbers["task"] != task.name:
         raise InvalidInputError(f"--evaluation {file} is an evaluation on {numbers['task']}, the run is of {task.name}")
+    if numbers["weights"] != weights:
+        raise InvalidInputError(
+            f"--evaluation {file} is of other weights ({numbers.get('run', 'a run')!r}); evaluate this run again, "
+            "--best if that is exported"
+        )
     try:
         estimates = {name: Estimate.of(row) for name, row in numbers["estimates"].items()}
     except InvalidInputError as error:

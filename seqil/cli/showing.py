@@ -19,6 +19,7 @@ from ..decoding import Rule
 from ..drawing import Drawn, drawn
 from ..errors import InvalidInputError, visible
 from ..errors.command_line import UnprintedError, to_nowhere
+from ..errors.guarded_folders import refuse_guarded
 from ..integrations import trackers
 from ..mdp.prefix import Prompts
 from ..mdp.rendering import Span, legible, marked
@@ -154,6 +155,7 @@ def check_target(option: str, path: Path | None, *suffixes: str) -> None:
     """Refuse a file that cannot be written, or whose name says that something else is meant to be in it."""
     if path is None:
         return
+    refuse_guarded(option, path)
     if path.is_dir():
         raise InvalidInputError(f"{option} {path}: it is a folder; name a file in it")
     if not path.parent.is_dir():

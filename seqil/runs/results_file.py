@@ -46,7 +46,8 @@ class Found:
 def read(file: Path) -> Found:
     """All records of a file; none where there is no file.
 
-    A last line that a crash cut short is left out.
+    A last line that a crash cut short is left out; one that bears a sum is whole, and a line without one behind others
+    that have theirs was changed.
 
     Raises:
         InvalidInputError: it is no regular file, a pipe say, or one of more than `SEQIL_MOST_BYTES`.
@@ -54,12 +55,15 @@ def read(file: Path) -> Found:
     if not os.path.lexists(file):
         return Found([], [])
     check_file(file)
-    found = Found([], [])
+    found, seals = Found([], []), False
     with reading(file), file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            wrong, record = _judged(line)
-            if record is None and not line.endswith(b"\n"):
+            (wrong, record), sealed = _judged(line), strict_json.bears_seal(line)
+            if record is None and not line.endswith(b"\n") and not sealed:
                 continue
+            if record is not None and seals and not sealed:
+                wrong = "it was changed: it has no SHA-256, as those before it have"
+            seals |= sealed
             if wrong or record is None:
                 found.faults.append(f"{file}, line {number}: {wrong.lstrip('. ')}; remove that line")
             else:
@@ -121,9 +125,9 @@ def _rows(record: Record) -> Iterator[dict[str, Any]]:
             yield {**who, "horizon": horizon, "metric": metric, **vars(Estimate.of(estimate)), **of}
 
 
-def is_record(line: bytes) -> bool:
-    """Whether a line holds a whole record."""
-    return _judged(line)[1] is not None
+def is_whole(line: bytes) -> bool:
+    """Whether a line holds a whole record, or one that bears a sum and was changed; else a crash has cut it short."""
+    return _judged(line)[1] is not None or strict_json.bears_seal(line)
 
 
 def _judged(line: bytes) -> tuple[str, Record | None]:

@@ -64,6 +64,11 @@ def _refuse(word: str) -> NoReturn:
     raise json.JSONDecodeError(f"{word} is no JSON", word, 0)
 
 
+def bears_seal(line: bytes) -> bool:
+    """Whether a line has a sum at its end, right or wrong."""
+    return _SEAL.fullmatch(line) is not None
+
+
 def sealed(text: str) -> str:
     """The text of a JSON object with the sum of its bytes as one more field, `sha256`, the last."""
     return f'{text[:-1]}, "sha256": "{hashlib.sha256(text.encode()).hexdigest()}"}}'

@@ -129,11 +129,31 @@ def test_the_page_about_hugging_face_does_what_it_shows(tmp_path, monkeypatch, c
     ("content", "complaint"),
     [
         ("{}", "is not what seqil evaluate --json writes"),
-        ('{"task": "sudoku4", "estimates": {}, "split": "test", "samples": 4, "temperature": 1.0, "rules": [], '
-         '"max_actions": 9, "seed": 0}', "is an evaluation on sudoku4, the run is of words"),
+        ('{"task": "sudoku4", "weights": "", "estimates": {}, "split": "test", "samples": 4, "temperature": 1.0, '
+         '"rules": [], "max_actions": 9, "seed": 0}', "is an evaluation on sudoku4, the run is of words"),
+        ('{"run": "other", "task": "words", "weights": "0", "estimates": {}, "split": "test", "samples": 4, '
+         '"temperature": 1.0, "rules": [], "max_actions": 9, "seed": 0}', r"is of other weights \('other'\); evaluate"),
     ],
 )  # fmt: skip
 def test_numbers_of_something_else_are_refused(tmp_path, content, complaint):
     (tmp_path / "numbers.json").write_text(content)
     with pytest.raises(InvalidInputError, match=complaint):
-        exports.card(Settings(), _Task(), step=1, backspace=True, evaluation=tmp_path / "numbers.json")
+        exports._read(tmp_path / "numbers.json", _Task(), "1")
+
+
+def test_numbers_of_another_run_and_of_a_backspace_that_goes_are_refused(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(run)
+    more = ["--task", "text", "--agent", "bc", "--steps", "1", "--layers", "1", "--width", "16", "--heads", "2"]
+    more += ["--batch-size", "2", "--demonstrations", "4"]
+    for option in ("path=text.txt", "tokenizer=words", "prompt_length=2", "max_length=6"):
+        more += ["--task-option", option]
+    assert not typed(monkeypatch, "train", *more, "--out", tmp_path / "other")
+    capsys.readouterr()
+    for arguments, complaint in (
+        ((tmp_path / "other",), "is of other weights ('run'); evaluate this run again"),
+        (("run", "--without-backspace"), "was measured with the backspace that --without-backspace takes off"),
+    ):
+        origin, *options = arguments
+        assert typed(monkeypatch, "export", origin, tmp_path / "x", "--evaluation", "numbers.json", *options) == 2
+        assert complaint in capsys.readouterr().err
+        assert not (tmp_path / "x").exists()

@@ -159,6 +159,34 @@ def test_a_record_that_was_changed_is_named(tmp_path):
     assert read(file).faults == [f"{file}, line 1: it was changed: its SHA-256 differs; remove that line"]
 
 
+def test_a_last_line_that_was_changed_is_no_crash(tmp_path):
+    file = tmp_path / "results.jsonl"
+    with appending(file) as append:
+        append(RECORD)
+        append(RECORD)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1].replace(b'"seed": 0', b'"seed": 1'))  # an editor that adds no newline
+    named = f"{file}, line 2: it was changed: its SHA-256 differs; remove that line"
+    assert read(file).faults[-1] == named
+    with appending(file) as append:
+        append(RECORD)
+    assert read(file).faults[-1] == named
+    assert len(file.read_bytes().splitlines()) == 3  # nothing was taken away
+
+
+def test_a_sum_that_was_taken_away_is_missed(tmp_path):
+    file = tmp_path / "results.jsonl"
+    older = json.dumps(RECORD).encode() + b"\n"  # from before there were sums
+    file.write_bytes(older)
+    with appending(file) as append:
+        append(RECORD)
+    assert read(file).faults == []
+    file.write_bytes(file.read_bytes() + older)
+    assert read(file).faults == [
+        f"{file}, line 3: it was changed: it has no SHA-256, as those before it have; remove that line"
+    ]
+
+
 @pytest.mark.parametrize(("end", "whole"), [(b'{"key": "cut', 1), (strict_json.sealed(json.dumps(RECORD)).encode(), 2)])
 def test_what_a_crash_cut_short_goes_and_a_record_without_its_end_stays(tmp_path, end, whole):
     file = tmp_path / "results.jsonl"

@@ -154,7 +154,7 @@ def test_toml_says_the_same_as_python(tmp_path):
         ("s.py", PYTHON + "OTHER = Study('b', '?', (), (), 1)", "defines 2 studies"),
         ("s.py", PYTHON.replace("Arm(\"mine\"", "Arm(\"theirs\""), "arms or decodings share the name 'theirs'"),
         ("s.py", PYTHON.replace("class Mine(BehaviorCloning)", "class Mine"), "is not an agent: subclass seqil.Agent"),
-        ("s.py", PYTHON.replace("(PLACE,), 3)", "(PLACE,), 0)"), "seeds, budgets, samples and pilots must be positive"),
+        ("s.py", PYTHON.replace("(PLACE,), 3)", "(PLACE,), 0)"), "seeds, budgets and pilots must be positive"),
         ("s.toml", "question = ", "s.toml is no TOML"),
         ("s.toml", TOML.replace("budget", "bugdet"), "place 1 has no field 'bugdet'"),
         ("s.toml", TOML.replace("samples = 20", ""), "place 1: lacks samples"),
@@ -162,6 +162,18 @@ def test_toml_says_the_same_as_python(tmp_path):
         ("s.toml", TOML.replace('rules = ["top_k=1"]', "rule = 3"), "arm 1, decoding 1 has no field 'rule'"),
         ("s.toml", TOML.replace('agent = "bc"', 'agent = "oracle"'), "no such agent is installed: theirs ('oracle')"),
         ("s.toml", TOML.replace('agent = "bc"', 'agent = "none.py:Mine"'), "none.py cannot be read (No such file"),
+        ("s.toml", TOML.replace("samples = 20", "samples = 1"), "samples=1 at 'short'; give 2 or more, of fewer there"),
+        ("s.toml", TOML.replace('name = "greedy"', 'name = " "'), "an arm or decoding is called ' '; tables know"),
+        ("s.toml", TOML.replace('name = "mine"', 'name = "mi\\nne"'), "an arm or decoding is called 'mi\\nne'; tables"),
+        ("s.toml", TOML.replace("noise_rate = 0.1", "steps = 7"), "'mine' sets steps, which is what the budget"),
+        ("s.toml", TOML.replace("width = 16,", "width = 16, seed = 3,"), "'short' sets seed, which is the number"),
+        ("s.toml", TOML.replace("top_k=1", "top_n=1"), "'theirs' on short, 'greedy': unknown rule 'top_n'"),
+        ("s.toml", TOML.replace("top_k=1", "judged_walk=x"), "'theirs' on short, 'greedy': "),
+        (
+            "s.toml",
+            TOML.replace("noise_rate = 0.1", "backspace = false, memory = 'tried'"),
+            "short, mine, seed 0: memory='tried' would do nothing without a backspace",
+        ),
         ("s.toml", TOML + "[questions]\nremark = 'x'", "questions are code"),
         ("s.json", "{}", "name a file that ends in .py or .toml"),
     ],
@@ -173,6 +185,15 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(name, text, complaint, tm
     complained = capsys.readouterr().err
     assert complaint in complained
     assert len(complained.strip().splitlines()) == 1
+
+
+def test_a_budget_that_pays_for_no_update_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(ENGINES, "local", lambda cells, _: ((cell, attempt(cell)) for cell in cells))
+    Path("s.toml").write_text(TOML.replace("1e4", "1.0"))
+    assert command("run", "--study", "s.toml", "--workers", "1", "--seeds", "1") == 2
+    assert "a budget of 1 forward positions does not pay for one update, which takes" in capsys.readouterr().err
+    assert read(Path("runs/s/results.jsonl")) == []
 
 
 def test_a_study_is_named_once_and_strangers_register_theirs(capsys, monkeypatch):

@@ -7,12 +7,11 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from os.path import exists
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -156,26 +155,14 @@ def cells_of(study: Study, device: str = "cpu") -> list[Cell]:
     return [Cell(arm, place, seed, device) for seed in range(study.seeds) for arm, place in pairs]
 
 
-def lacking(study: Study) -> list[str]:
-    """What places need and is not here, a line for each, with what makes it."""
-    needs = {place.name: place.needs for place in study.places if place.needs}
-    return [f"{name} needs {file}, which is not here; {how}" for name, (file, how) in needs.items() if not exists(file)]
+def task_of(settings: Settings) -> Task:
+    """The task of some settings, made once."""
+    return _made(*_spelt(settings.task))
 
 
-def refuse_twins(cells: Sequence[Cell]) -> None:
-    """Refuse arms that would be the same run, which says nothing of either.
-
-    Raises:
-        InvalidInputError: naming both.
-    """
-    seen: dict[str, Cell] = {}
-    for cell in cells:
-        twin = seen.setdefault(f"{cell.key} {cell.seed}", cell)
-        if twin is not cell:
-            raise InvalidInputError(
-                f"{twin.arm.name!r} on {twin.place.name} and {cell.arm.name!r} on {cell.place.name} are one run, to "
-                "the bit; leave one out, or let them differ in a setting"
-            )
+@lru_cache(maxsize=64)
+def _made(task: str, options: str) -> Task:
+    return cast(Task, plugins.construct("tasks", task, **json.loads(options)))
 
 
 def _named(row: Row) -> Row:
@@ -190,7 +177,7 @@ def budget_of(place: Place, settings: Settings) -> tuple[int, int]:
 
 @lru_cache(maxsize=1024)
 def _budget(task: str, options: str, asked: int | None) -> tuple[int, int]:
-    made: Task = plugins.construct("tasks", task, **json.loads(options))
+    made = _made(task, options)
     return made.budget(asked), 4 * made.max_length
 
 
@@ -303,7 +290,13 @@ def steps_within(cell: Cell) -> int:
     pilot = make_training(settings, make_task(settings), cell.spare)
     for _ in spend(pilot):
         pass
-    return max(1, round(cell.budget / (pilot.costs()["cost"] / cell.place.pilot)))
+    update = pilot.costs()["cost"] / cell.place.pilot
+    if cell.budget < update / 2:
+        raise InvalidInputError(
+            f"a budget of {cell.budget:,.0f} forward positions does not pay for one update, which takes {update:,.0f}; "
+            "give more, or a smaller batch_size"
+        )
+    return max(1, round(cell.budget / update))
 
 
 def spend(training: Training, most: float = math.inf) -> Iterator[int]:

@@ -89,7 +89,7 @@ def _end_last_line(results: Path) -> None:
     """What a crash cut short was no record yet, and must not swallow the next one."""
     content = read_bytes(results)
     last = content.rfind(b"\n") + 1
-    if results_file.is_record(content[last:]):
+    if results_file.is_whole(content[last:]):
         with results.open("ab") as file:
             file.write(b"\n")
     elif last < len(content):

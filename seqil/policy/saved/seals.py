@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from ...capacity import read_bytes, reading, refuse_pointer
 from ...durable import contents, naming, replace
 from ...errors import CheckpointError, quoted
@@ -32,6 +35,15 @@ def sha256(file: Path) -> str:
     with reading(file), file.open("rb") as opened:
         refuse_pointer(file)
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def weights_of(policy: nn.Module) -> str:
+    """SHA-256 of the names and values of all weights, wherever they lie."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(policy.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def seal(folder: str | Path) -> int:

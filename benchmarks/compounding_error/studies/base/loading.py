@@ -26,12 +26,19 @@ from typing import Any, TypeVar, cast, get_type_hints
 from seqil.capacity import read_bytes
 from seqil.errors import InvalidInputError, check_known, suggested
 from seqil.runs import plugins
+from seqil.runs.experiment import MEASURED
 from seqil.runs.option_types import mismatch
 from seqil.runs.own_files import run_file
 
 from ...study import Arm, Decoding, Place, Study
 
 _SEEDS = 3
+_FIXED = {
+    "steps": "is what the budget pays for",
+    "seed": "is the number of the run",
+    "device": "is the same for all, --device",
+}
+"""Settings that are the study's own to give."""
 Made = TypeVar("Made")
 
 
@@ -119,13 +126,27 @@ def _sound(study: Any, where: str) -> Study:
         if twice:
             raise InvalidInputError(f"{where}: {what} share the name {twice!r}; tables know them by it")
     for arm in study.arms:
+        for name in (arm.name, *(how.name for how in arm.decodings)):
+            if not name.strip() or not name.isprintable():
+                raise InvalidInputError(
+                    f"{where}: an arm or decoding is called {name!r}; tables know it by that: give a name of one line"
+                )
+    for name, settings in [(row.name, row.settings) for row in study.arms] + [
+        (p.name, p.settings) for p in study.places
+    ]:
+        for fixed in _FIXED.keys() & settings.keys():
+            raise InvalidInputError(f"{where}: {name!r} sets {fixed}, which {_FIXED[fixed]}; leave it out")
+    for arm in study.arms:
         strange = {*arm.places, *(name for how in arm.decodings for name in how.places)} - set(places)
         if strange:
             raise InvalidInputError(f"{where}: arm {arm.name!r} is for {sorted(strange)[0]!r}, which is no place of it")
-    if study.seeds < 1 or any(
-        not 0 < place.budget < float("inf") or min(place.samples, place.pilot) < 1 for place in study.places
-    ):
-        raise InvalidInputError(f"{where}: seeds, budgets, samples and pilots must be positive")
+    if study.seeds < 1 or any(not 0 < place.budget < float("inf") or place.pilot < 1 for place in study.places):
+        raise InvalidInputError(f"{where}: seeds, budgets and pilots must be positive")
+    few = next((place for place in study.places if place.samples < MEASURED), None)
+    if few:
+        raise InvalidInputError(
+            f"{where}: samples={few.samples} at {few.name!r}; give {MEASURED} or more, of fewer there is no interval"
+        )
     return replace(study, name=study.name or Path(where).stem)
 
 
