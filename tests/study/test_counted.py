@@ -5,9 +5,11 @@ from functools import cache
 import pytest
 
 from benchmarks.compounding_error.analysis.results import Results
+from benchmarks.compounding_error.page.training_curve import curves
 from benchmarks.compounding_error.running.records import read
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.verification import RESULTS
+from seqil.statistics.ranks import spearman
 
 
 @cache
@@ -33,6 +35,32 @@ def test_settings_above_cloning_in_its_memory():
         matched = [share for row, share in rows.items() if row.startswith("Seq") and row.endswith(f"), {memory}")]
         assert len(matched) == 15
         assert sum(share > rows[f"BC, {memory}"] for share in matched) == 0
+
+
+def test_density_and_right_texts_within_families_and_across_them():
+    results = Results(PRESETS["density"], read(RESULTS / "density" / "results.jsonl"))
+    (place,) = results.places
+    points = {
+        name: [(nats(run, "final_nll_per_token"), -nats(run, "success")) for runs in shares for run in runs]
+        for name, shares in curves(results, place).items()
+    }
+    inside = {name: spearman(*zip(*runs, strict=True))[0] for name, runs in points.items()}
+    assert f"{inside.pop('one shot, EM'):.2f}" == "-0.98"
+    assert (f"{min(inside.values()):.2f}", f"{max(inside.values()):.2f}", len(inside)) == ("0.88", "0.97", 6)
+    means = [tuple(sum(values) / 3 for values in zip(*runs[-3:], strict=True)) for runs in points.values()]
+    across, _, _, p = spearman(*zip(*means, strict=True))
+    assert (f"{across:.2f}", f"{p:.3f}") == ("0.86", "0.024")
+    differences = [
+        abs(nats(run, "final_nll_per_token") - nats(run, "nll_per_token"))
+        for runs in results.runs(place).values()
+        for run in runs
+        if "nll_per_token" in run["estimates"]
+    ]
+    assert f"{max(differences):.3f}" == "0.002"
+
+
+def nats(record, metric):
+    return record["estimates"][metric]["value"]
 
 
 def test_gail_is_above_its_warm_start_in_every_seed_and_its_own_study_trains_longer():
