@@ -9,9 +9,9 @@ from seqil.statistics import Estimate, over_runs
 from ..analysis.results import Results
 from ..running.records import Record
 from ..study import Place, Section
-from .figures import canvas, inlined, plain, styles
+from .figures import COLOURS, DASHES, MARKERS, canvas, inlined, plain
 from .markup import Drawings, captioned, heading, note
-from .panels import Style
+from .panels import INK, Style
 
 _APART = ", x "
 
@@ -26,14 +26,20 @@ def curves(results: Results, place: Place) -> dict[str, list[list[Record]]]:
 
 def drawn(results: Results, place: Place) -> Any:
     """A line per arm, a point per share and its runs one by one."""
-    whole, looks = canvas(figsize=(6.5, 3.4)), list(styles(results).values())
+    whole = canvas(figsize=(6.5, 3.4))
     axes = whole.subplots()
     for number, (name, shares) in enumerate(curves(results, place).items()):
-        _line(axes, name, shares, looks[number])
+        _line(axes, name, shares, look(number))
     axes.set(xscale="log", xlabel="cost of training (forward positions)", ylabel="right texts")
     plain(axes)
     axes.legend(frameon=False, fontsize=8)
     return whole
+
+
+def look(number: int) -> Style:
+    """That of a whole curve: its rows have one each."""
+    colour = COLOURS[(number - 1) % len(COLOURS)] if number else INK
+    return Style(number, colour, DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)])
 
 
 def _line(axes: Any, name: str, shares: list[list[Record]], style: Style) -> None:

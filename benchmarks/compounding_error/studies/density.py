@@ -29,7 +29,7 @@ from ..analysis.results import Results
 from ..hypotheses.claims import Claim
 from ..page import figures
 from ..page.markup import Drawings, captioned, heading, note
-from ..page.training_curve import curves
+from ..page.training_curve import curves, look
 from ..running.records import Record
 from ..study import Arm, Hypothesis, Place, Questions, Section, Study
 from .base.parts import MASKED, MLE, SEQUENCE_MATCH
@@ -151,16 +151,16 @@ def density_against_success(results: Results, drawings: Drawings) -> str:
         )
     ]
     for place in results.places:
-        whole, looks = figures.canvas(figsize=(6.5, 3.4)), list(figures.styles(results).values())
+        whole = figures.canvas(figsize=(6.5, 3.4))
         axes = whole.subplots()
         for number, (name, shares) in enumerate(curves(results, place).items()):
-            style = looks[number]
+            style = look(number)
             means = np.array([np.mean(_points(runs), axis=0) for runs in shares])
             options = {"color": style.colour, "ls": style.dashes, "marker": style.marker}
             axes.plot(means[:, 0], -means[:, 1], label=name, ms=5, lw=1.5, **options)
             one = np.array([p for runs in shares for p in _points(runs)])
             axes.plot(one[:, 0], -one[:, 1], ".", color=style.colour, ms=3)
-        axes.set(xlabel="nats per token of what is finally written", ylabel="right texts", ylim=(-0.03, 1.03))
+        axes.set(xscale="log", xlabel="nats per token of what is finally written", ylabel="right texts")
         figures.plain(axes)
         axes.legend(frameon=False, fontsize=8)
         drawing = figures.inlined(f"density-{place.name}", whole)
