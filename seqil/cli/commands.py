@@ -127,12 +127,15 @@ def resume(
         with run.writing():
             if run.complete():
                 resumption.restore(run, training, chosen)
-            _refuse_over(training, {"--evaluate-every": evaluate_every, "--patience": patience, "--track": [*track]})
             if ranks is not None:
                 ranks.wait()  # all have read what the first is going to change
             resumption.record_extension(run, chosen)
-            rest = "; nothing is left to train, give more --steps to go on" * (training.step == chosen.steps)
-            console.print(f"resumed at step {training.step} of {chosen.steps}{rest}")
+            looks = {"--evaluate-every": evaluate_every, "--patience": patience, "--track": [*track]}
+            over = _nothing_left([name for name, value in looks.items() if value])
+            console.print(
+                f"resumed at step {training.step} of {chosen.steps}{over * (training.step == chosen.steps)}",
+                soft_wrap=True,
+            )
             validation = validated(run, task, training.policy, evaluate_every, patience)
             identity = resumption.identity_of(training, chosen)
             with showing.watched(console, run, task, validation, max_actions, track, training.step):
@@ -141,13 +144,10 @@ def resume(
             _say_finished(run, training, task, seconds, max_actions)
 
 
-def _refuse_over(training: Training, asked: dict[str, Any]) -> None:
-    """Refuse what looks at training where nothing is left of it."""
-    name = next((name for name, value in asked.items() if value), None)
-    if training.step == training.agent.steps and name:
-        raise InvalidInputError(
-            f"{name}: the run is at its last step, {training.step}; give --steps above it, or leave {name} out"
-        )
+def _nothing_left(looks: Sequence[str]) -> str:
+    """What is said of a run at its last step, which may have been asked to go on by a job that was started again."""
+    idle = f" for {' and '.join(looks)} to look at" if looks else ""
+    return f"; nothing is left to train{idle}, give more --steps to go on"
 
 
 def _folder(out: Path, ranks: Ranks | None) -> RunFolder:

@@ -163,11 +163,12 @@ def test_a_run_outlasts_the_reader_of_its_output(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "seqil: warning: nobody reads what is printed any more; the run goes on\n"
 
 
-def test_what_looks_at_training_is_refused_where_none_is_left(tmp_path, monkeypatch, capsys):
+def test_what_looks_at_training_is_told_where_none_is_left(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     typed(monkeypatch, capsys, "train", "--out", run, *SMALL)
     last = losses(RunFolder(run))[-1][0]
     shown = typed(monkeypatch, capsys, "train", "--out", run, "--resume")
     assert f"resumed at step {last} of {last}; nothing is left to train, give more --steps to go on" in shown
-    asked = ["train", "--out", str(run), "--resume", "--evaluate-every", "2"]
-    refused(monkeypatch, capsys, asked, f"--evaluate-every: the run is at its last step, {last}; give --steps above it")
+    looks = ["--evaluate-every", "2", "--patience", "1"]  # a job that is started again types the same
+    shown = typed(monkeypatch, capsys, "train", "--out", run, "--resume", *looks)
+    assert "nothing is left to train for --evaluate-every and --patience to look at, give more --steps" in shown

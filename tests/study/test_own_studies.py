@@ -22,8 +22,10 @@ from benchmarks.compounding_error.studies.base import loading
 from benchmarks.compounding_error.studies.base.loading import from_file
 from benchmarks.compounding_error.studies.base.questions import QUESTIONS
 from benchmarks.compounding_error.study import Decoding, Hypothesis, Questions, Section
+from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError
 from seqil.runs import plugins
+from seqil.runs.settings import Settings, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -226,6 +228,18 @@ def test_the_answer_is_that_of_the_paired_test():
     many = answers(Results(STUDY, synthetic(STUDY)))[0]
     assert many.startswith("On automaton of 4 rows beside MLE, 4 are better (MLE, greedy; MLE, best of 2; B; C)")
     assert answers(Results(replace(STUDY, arms=STUDY.arms[:1]), [])) == []
+
+
+def test_the_run_of_the_readme_is_one_of_the_study():
+    """But for its steps, which the budget says seed by seed."""
+    (cell,) = (
+        c for c in cells_of(PRESETS["memory"]) if (c.place.name, c.arm.name, c.seed) == ("chain", "BC, tried", 0)
+    )
+    given = read_config(ROOT / "examples" / "tried.toml")
+    records = read(RESULTS / "memory" / "results.jsonl")
+    steps = [r["steps"] for r in records if (r["task"], r["arm"]) == ("chain", "BC, tried")]
+    assert min(steps) <= given["steps"] <= max(steps)
+    assert replace(Settings.of(given), steps=cell.settings.steps) == cell.settings
 
 
 def test_the_example_is_a_study():
