@@ -151,8 +151,8 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
         named = [getattr(kind, "__name__", "") for kind in kinds if kind is not type(None)]
         if named == ["TokenPolicy"] and not getattr(value, "autoregressive", True):
             raise InvalidInputError(
-                f"{place}: {type(value).__name__} writes whole texts and has no law of the next token; give a "
-                "TokenPolicy, or draw by policy.write(prompts, max_length=…)"
+                f"{place}: {type(value).__name__} writes whole texts, and here one goes by the law of the next "
+                "token, which this policy has not; give a TokenPolicy, or draw by policy.write(prompts, max_length=…)"
             )
     elif name == "vocabulary":
         if (

@@ -150,10 +150,9 @@ def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> P
     push = legal & ~p.ended & (actions != vocabulary.backspace)
     pop = legal & (actions == vocabulary.backspace)
     tokens = p.tokens.clone()
-    rows = torch.arange(len(p), device=tokens.device)
-    cell = torch.where(pop, p.length - 1, p.length).clamp(max=tokens.shape[1] - 1)
-    written = torch.where(push, actions, torch.where(pop, vocabulary.size, tokens[rows, cell]))
-    tokens[rows, cell] = written
+    cell = torch.where(pop, p.length - 1, p.length).clamp(max=tokens.shape[1] - 1)[:, None]
+    written = torch.where(push, actions, torch.where(pop, vocabulary.size, tokens.gather(1, cell)[:, 0]))
+    tokens.scatter_(1, cell, written[:, None])
     ended = p.ended | (push & (actions == vocabulary.eos))
     next_ = replace(p, tokens=tokens, length=p.length + push.long() - pop.long(), ended=ended)
     return _remembered(vocabulary, p, next_, push | pop, actions) if p.tried or p.history else next_
