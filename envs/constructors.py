@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError, SignatureError, counted, suggested
-from seqil.errors.arguments import typed
+from seqil.errors.arguments import on_one_line, typed
 from seqil.mdp.memory import Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts
 from seqil.runs import plugins
@@ -109,6 +111,21 @@ def prompts_of(vocabulary: Vocabulary, given: Any) -> list[list[int]]:
     prompts = [prompt or [vocabulary.eos] for prompt in id_lists("prompts", given)]
     pad_prompts(vocabulary, prompts)
     return prompts
+
+
+def seed_of(given: Any, kind: str = "not an int") -> int | None:
+    """A seed as Python's own integer, which is what Gymnasium takes; None: none."""
+    if given is None:
+        return None
+    try:
+        if isinstance(given, bool | np.bool_):
+            raise TypeError
+        seed = operator.index(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise InvalidInputError(f"seed={on_one_line(given, 60)} is {kind}; give 0, say") from None
+    if seed < 0:
+        raise InvalidInputError(f"seed={seed} is negative; give an int of at least 0")
+    return seed
 
 
 def id_lists(name: str, given: Any) -> list[list[int]]:

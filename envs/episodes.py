@@ -11,6 +11,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqil import Task, Vocabulary
+from seqil.capacity import present_memory
 from seqil.errors import InvalidInputError, counted, first_line
 from seqil.errors.arguments import check_function
 from seqil.mdp.memory import PREFIX, Memory
@@ -25,6 +26,7 @@ Reward = Callable[[Sequence[int], Sequence[int]], float]
 StepReward = Callable[[Sequence[int], Sequence[int], Sequence[int]], float]
 """(prompt, text before an action, text after it) -> what the action is paid."""
 
+_CELL, _ACTION = 36, 4  # bytes that one takes at least, with the bounds of its space, and while masks are made
 _POOL = 1000  # training prompts that are drawn from a task, if it has so many
 
 
@@ -73,6 +75,7 @@ class Episodes:
         self.num_actions = v.num_actions if backspace else v.size
         self.reward, self.step_reward = reward, step_reward
         self.check_ends()
+        self.check_room(rows)
         self.tokens = _cells(rows, self.width, v.size)
         self.length, self.prompt_length, self.taken, self.illegal = (np.zeros(rows, dtype=np.int64) for _ in range(4))
         self.observed = self.tokens
@@ -96,6 +99,17 @@ class Episodes:
     def check_ends(self) -> None:
         """Refuse a budget that no text can be ended within."""
         check_budget(self.max_actions, self.min_length + 1, f"min_length={self.min_length} and its eos")
+
+    def check_room(self, rows: int) -> None:
+        """Refuse more rows than this machine holds by a MemoryError, which `checked_arguments` puts into words."""
+        cells = self.width + (0 if self.memory.rewinds else self.max_actions)
+        tried = 24 * self.max_actions if self.memory.forbids else 0
+        if rows * (_CELL * cells + tried + _ACTION * self.count_actions()) > present_memory():
+            raise MemoryError
+
+    def count_actions(self) -> int:
+        """Numbers in the mask of a row."""
+        return self.num_actions
 
     def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
         """The prompt that the options of a reset ask for, if any; other options are refused."""

@@ -94,6 +94,11 @@ class RevisionEpisodes(Episodes):
     def check_ends(self) -> None:
         """Nothing: how many actions a text takes depends on what an episode begins with."""
 
+    def count_actions(self) -> int:
+        """As of `mask`; asked before there are edits."""
+        V, W = self.vocabulary.size, self.max_length
+        return W * (2 * V + 1) + 1 if V <= MOST_TOKENS else 4 + W + V
+
     def _check_way(self) -> None:
         """Refuse what leaves a text as it is, or a budget that no text can be ended within."""
         inserts, shortest = "insert" in self.edits.kinds, min(map(len, self.drafts), default=0)

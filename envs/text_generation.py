@@ -16,7 +16,7 @@ from seqil.errors import InvalidInputError, visible
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.rendering import Decode, Span, legible, spans, struck
 
-from .constructors import checked_arguments
+from .constructors import checked_arguments, seed_of
 from .episodes import Episodes, Reward, SelfDescribing, StepReward
 from .frames import Frame, frame
 
@@ -97,7 +97,7 @@ class TextGenerationEnv(SelfDescribing, gym.Env[NDArray[np.int64], np.int64]):
     ) -> tuple[NDArray[np.int64], dict[str, Any]]:
         """Start at a drawn prompt, or at `options={"prompt": [ids]}`."""
         prompt = self._episodes.prompt_of(options)
-        super().reset(seed=seed)
+        super().reset(seed=seed_of(seed))
         self._episodes.begin(0, self.np_random, prompt)
         self._history = []
         if self.render_mode == "human":

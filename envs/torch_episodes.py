@@ -19,6 +19,7 @@ from seqil.errors import InvalidInputError, first_line
 from seqil.mdp.memory import History, Tried
 from seqil.mdp.prefix import check_actions
 
+from .constructors import seed_of
 from .episodes import Episodes, SelfDescribing, paid
 
 OF_STATE = ("tokens", "length", "prompt_length", "ended")
@@ -39,6 +40,7 @@ class TorchEpisodes(SelfDescribing, EnvBase):  # type: ignore[misc]  # torchrl i
         size = _size(batch_size)
         super().__init__(device=_device(device), batch_size=size)
         self._episodes, rows = rules, size.numel()
+        rules.check_room(rows)
         v = rules.vocabulary
         P = rules.width - rules.max_length - 1
         padded = [p + [v.size] * (P - len(p)) for p in rules.prompts]
@@ -138,9 +140,15 @@ class TorchEpisodes(SelfDescribing, EnvBase):  # type: ignore[misc]  # torchrl i
             setattr(self, f"_{name}", state[name].to(self.device))
         self._generator.set_state(state["generator"])
 
+    def set_seed(self, seed: int | None = None, static_seed: bool = False) -> int | None:
+        """Draw the next prompts from a seed, and return another one."""
+        following: int | None = super().set_seed(seed_of(seed), static_seed)
+        return following
+
     def _set_seed(self, seed: int | None) -> None:
+        found = seed_of(seed) or 0
         try:
-            self._generator.manual_seed(0 if seed is None else seed)
+            self._generator.manual_seed(found)
         except (ValueError, RuntimeError, TypeError):
             raise InvalidInputError(f"seed={seed!r:.60} is not an int of 64 bits") from None
 
@@ -235,7 +243,8 @@ def _size(given: int | Sequence[int]) -> torch.Size:
     """Rows as a shape."""
     try:
         size = torch.Size(given if isinstance(given, Sequence) else [operator.index(given)])
-    except (TypeError, RuntimeError):
+        size.numel()  # of more rows than int64 can count
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         size = None
     if size is None or min(size, default=1) < 1 or isinstance(given, str | bool):
         raise InvalidInputError(f"batch_size={given!r:.60} is not a number of rows, 8 or [4, 2] say")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from seqil.errors import InvalidInputError, counted, suggested
 from seqil.mdp.edits import KINDS
 from seqil.mdp.memory import PREFIX, Memory
 
-from .constructors import check_options, checked_arguments
+from .constructors import check_options, checked_arguments, seed_of
 from .episodes import Episodes, Reward, SelfDescribing, StepReward
 from .revisions import Revision, RevisionEpisodes, WithEdits
 from .text_generation import make_spaces
@@ -133,12 +132,10 @@ class TextGenerationVectorEnv(SelfDescribing, VectorEnv[Observations, NDArray[np
         """One seed or none for each row, as Python integers, which is what Gymnasium takes."""
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, int | np.integer):
-            return [int(seed) + row for row in range(self.num_envs)]
-        try:
-            seeds = [None if s is None else operator.index(s) for s in seed]
-        except TypeError:
-            raise InvalidInputError(f"seed={seed!r:.60} is neither an int nor a list of them") from None
+        if not isinstance(seed, Iterable) or isinstance(seed, str | bytes) or not getattr(seed, "ndim", 1):
+            first = seed_of(seed, "neither an int nor a list of them")
+            return [None if first is None else first + row for row in range(self.num_envs)]
+        seeds = [seed_of(one) for one in seed]
         if len(seeds) != self.num_envs:
             raise InvalidInputError(f"{counted(self.num_envs, 'row')} need as many seeds, not {len(seeds)}")
         return seeds

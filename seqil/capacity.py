@@ -42,11 +42,16 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         what: takes them, for the message.
         remedy: what to lower.
     """
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    present = present_memory()
     if needed > present:
         raise InvalidInputError(
             f"{what} would take {needed / 2**30:,.0f} GiB, this machine has {present / 2**30:,.0f}; {remedy}"
         )
+
+
+def present_memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def refuse_pointer(path: Path) -> None:

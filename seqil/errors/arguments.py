@@ -148,6 +148,12 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
             raise InvalidInputError(
                 f"{place}: {name} is a model and no policy yet; give TokenPolicy(model, vocabulary)"
             )
+        named = [getattr(kind, "__name__", "") for kind in kinds if kind is not type(None)]
+        if named == ["TokenPolicy"] and not getattr(value, "autoregressive", True):
+            raise InvalidInputError(
+                f"{place}: {type(value).__name__} writes whole texts, and here one goes by the law of the next "
+                "token, which this policy has not; give a TokenPolicy, or draw by policy.write(prompts, max_length=…)"
+            )
     elif name == "vocabulary":
         if (
             not hasattr(value, "size")

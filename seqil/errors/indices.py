@@ -11,6 +11,34 @@ from . import InvalidInputError
 from .arguments import on_one_line
 
 
+def is_whole(found: Tensor) -> bool:
+    """Whether it is a tensor of integers; bools are none."""
+    return not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+
+
+def whole_of(where: str, name: str, given: Any) -> Tensor:
+    """Integers of any shape, as int64.
+
+    Raises:
+        InvalidInputError: anything else.
+    """
+    try:
+        found = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        found = torch.empty(1)
+    if found.numel() and not is_whole(found):
+        raise InvalidInputError(f"{where}: {name}={on_one_line(given, 60)} are no integers; give int64")
+    return found.long()
+
+
+def check_inside(where: str, name: str, values: Tensor, size: int) -> None:
+    """Refuse integers that do not lie in 0 … size - 1; not on CUDA, where the host would have to wait."""
+    wrong = (values < 0) | (values >= size)
+    if not values.is_cuda and wrong.any():
+        found = int(values[wrong].flatten()[0])
+        raise InvalidInputError(f"{where}: {name} hold {found}; they go from 0 to {size - 1}")
+
+
 def rows_of(where: str, rows: Any, count: int) -> Tensor | slice:
     """Which of `count` rows are meant: a slice as it is, a list of numbers or a bool per row as a tensor [n].
 
@@ -50,8 +78,7 @@ def counts_of(where: str, name: str, counts: Any, most: Tensor) -> Tensor:
         found = torch.as_tensor(counts, device=most.device)
     except (TypeError, ValueError, RuntimeError):
         found = torch.empty(())
-    whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
-    if found.shape != most.shape or (found.numel() and not whole):
+    if found.shape != most.shape or (found.numel() and not is_whole(found)):
         rows = f"{len(most)} whole numbers, one for each row"
         raise InvalidInputError(f"{where}: {name}={on_one_line(counts, 60)} is not a list of {rows}")
     found = found.long()

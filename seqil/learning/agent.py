@@ -18,7 +18,7 @@ from ..errors.arguments import typed
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
-from ..policy.refusals import refuse_untrainable, refuse_wrapped
+from ..policy.refusals import refuse_untrainable, refuse_wrapped, with_its_policy
 from ..policy.token_policy import TokenPolicy
 from .accumulation import Division, Loss, Part, backpropagate, summed
 from .loss import TrajectoryLoss, cloned, wrapped_loss
@@ -31,7 +31,8 @@ class Agent:
     and labelled (`label`), or what an update is.
 
     Args:
-        policy: what is trained; the agent does not copy it. Weights of 16 bits become float32: see `seqil.models`.
+        policy: what is trained, of `policy_class`; the agent does not copy it. Weights of 16 bits become float32: see
+            `seqil.models`.
         loss: a TrajectoryLoss, or any TorchRL LossModule over that policy that reads what `batch` writes; its outputs
             named `loss_*` sum to what is minimised.
         steps: number of updates that the schedules (learning rate, and an agent's own) are laid out for.
@@ -74,12 +75,13 @@ class Agent:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = typed(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = with_its_policy(typed(cls.__init__))  # type: ignore[method-assign]
 
+    @with_its_policy
     @typed
     def __init__(
         self,
-        policy: TokenPolicy,
+        policy: Any,
         loss: LossModule,
         *,
         steps: int = 1000,

@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, check_known, counted
-from .prefix import Prefixes, Prompts, check_actions, check_lengths, start
+from ..errors.arguments import check_fields, on_one_line, typed
+from ..errors.indices import check_inside, whole_of
+from .prefix import Prefixes, Prompts, actions_of, check_lengths, check_states, ids_of, start
 from .vocabulary import Vocabulary
 
 KINDS = ("insert", "delete", "substitute")
 INSERT, DELETE, SUBSTITUTE, STOP = range(4)
 POSITIONS = ("any", "end")
+_MOST_ACTIONS = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Edits:
         positions: `any`, or `end`: at the end of the text alone.
 
     Raises:
-        InvalidInputError: an unknown kind or position, no kind at all, or a length below 1.
+        InvalidInputError: no vocabulary, an unknown kind or position, no kind at all, a length below 1, or one whose
+            edits int64 cannot number.
     """
 
     vocabulary: Vocabulary
@@ -48,7 +52,13 @@ class Edits:
     positions: str = "any"
 
     def __post_init__(self) -> None:
+        check_known("positions", self.positions, POSITIONS)
+        check_fields(self)
+        object.__setattr__(self, "vocabulary", Vocabulary.of(self.vocabulary))
+        object.__setattr__(self, "max_length", int(self.max_length))
         check_lengths(self.max_length, 0)
+        if self.num_actions > _MOST_ACTIONS:
+            raise InvalidInputError(f"max_length={self.max_length}: int64 cannot number so many edits; lower it")
         kinds: Any = (self.kinds,) if isinstance(self.kinds, str) else self.kinds
         if not isinstance(kinds, Iterable):
             raise InvalidInputError(f"kinds={kinds!r} must be a list of some of {', '.join(KINDS)}")
@@ -57,7 +67,6 @@ class Edits:
             check_known("kind of edit", kind, KINDS)
         if not self.kinds:
             raise InvalidInputError(f"no kind of edit was given; give some of {', '.join(KINDS)}")
-        check_known("positions", self.positions, POSITIONS)
 
     @property
     def num_actions(self) -> int:
@@ -74,20 +83,39 @@ class Edits:
         """Kinds (`stop` is the fourth), places and tokens: an action as three numbers, where A is too many."""
         return len(KINDS) + 1, self.max_length, self.vocabulary.size
 
+    @typed
     def insert(self, place: int, token: int) -> int:
-        """The action that inserts a token at a place."""
+        """The action that inserts a token other than `eos` at a place."""
         return self._number(INSERT, place, token)
 
+    @typed
     def delete(self, place: int) -> int:
         """The action that deletes what stands at a place."""
         return self._number(DELETE, place, 0)
 
+    @typed
     def substitute(self, place: int, token: int) -> int:
-        """The action that writes a token over what stands at a place."""
+        """The action that writes a token other than `eos` over what stands at a place."""
         return self._number(SUBSTITUTE, place, token)
 
     def join(self, kinds: Tensor, places: Tensor, tokens: Tensor) -> Tensor:
-        """Actions of their three parts, int64 of any one shape; parts that a kind does not have are not read."""
+        """Actions of their three parts, int64 of any one shape; parts that a kind does not have are not read.
+
+        Raises:
+            InvalidInputError: what are no integers of one shape, or (but on CUDA) a part out of range.
+        """
+        kinds, places, tokens = parts = [
+            whole_of("Edits.join", name, x) for name, x in zip(_PARTS, (kinds, places, tokens), strict=True)
+        ]
+        if not kinds.shape == places.shape == tokens.shape:
+            shapes = ", ".join(str(tuple(x.shape)) for x in parts)
+            raise InvalidInputError(f"Edits.join: kinds, places and tokens have shapes {shapes}; give all one shape")
+        read = [torch.ones_like(kinds, dtype=torch.bool), kinds != STOP, (kinds == INSERT) | (kinds == SUBSTITUTE)]
+        for name, part, most, inside in zip(_PARTS, parts, self.factors, read, strict=True):
+            check_inside("Edits.join", name, torch.where(inside, part, 0), most)
+        return self._joined(kinds, places, tokens)
+
+    def _joined(self, kinds: Tensor, places: Tensor, tokens: Tensor) -> Tensor:
         V, W = self.vocabulary.size, self.max_length
         cell = places * V + tokens
         deletion, last = W * V + places, torch.full_like(places, self.stop)
@@ -95,7 +123,16 @@ class Edits:
         return torch.where(kinds == STOP, last, found)
 
     def split(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Kind, place and token of actions, int64 of their shape; parts that a kind does not have are 0."""
+        """Kind, place and token of actions, int64 of their shape; parts that a kind does not have are 0.
+
+        Raises:
+            InvalidInputError: what are no integers, or (but on CUDA) an action out of range.
+        """
+        actions = whole_of("Edits.split", "actions", actions)
+        check_inside("Edits.split", "actions", actions, self.num_actions)
+        return self._parts(actions)
+
+    def _parts(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         V, W = self.vocabulary.size, self.max_length
         bounds = torch.tensor([W * V, W * V + W, self.stop], device=actions.device)
         kinds = torch.bucketize(actions, bounds, right=True)
@@ -108,7 +145,12 @@ class Edits:
         _, W, V = self.factors
         if not (0 <= place < W and 0 <= token < V):
             raise InvalidInputError(f"place {place} and token {token} must lie below {W} and {V}")
-        return int(self.join(*(torch.tensor(x) for x in (kind, place, token))))
+        if token == self.vocabulary.eos and kind != DELETE:
+            raise InvalidInputError(f"token {token} is eos, which no edit but stop writes; use edits.stop")
+        return int(self._joined(*(torch.tensor(x) for x in (kind, place, token))))
+
+
+_PARTS = ("kinds", "places", "tokens")
 
 
 class LegalPlaces(NamedTuple):
@@ -139,9 +181,11 @@ def begin_with(
         max_length, min_length: as for `seqil.start`.
 
     Raises:
-        InvalidInputError: another number of texts than of prompts, a text too long, or one with `eos` or a foreign id.
+        InvalidInputError: another number of texts than of prompts, a text too long, or one with `eos`, a foreign id or
+            what is no integer.
     """
-    begun, v = start(vocabulary, prompts, max_length, min_length), vocabulary
+    v = Vocabulary.of(vocabulary)
+    begun, texts = start(v, prompts, max_length, min_length), _texts(texts)
     if len(texts) != len(begun):
         raise InvalidInputError(f"{counted(len(texts), 'text')} for {counted(len(begun), 'prompt')}; give one for each")
     tokens, length = begun.tokens.clone(), begun.length.clone()
@@ -154,9 +198,26 @@ def begin_with(
                 f"text {row} has {counted(len(text), 'token')}, at most max_length={max_length} fit"
             )
         at = int(length[row])
-        tokens[row, at : at + len(text)] = torch.tensor(list(text), dtype=torch.int64)
+        tokens[row, at : at + len(text)] = torch.tensor(text, dtype=torch.int64)
         length[row] += len(text)
     return replace(begun, tokens=tokens, length=length)
+
+
+def _texts(given: Any) -> list[list[int]]:
+    """Lists of ids."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        shown = on_one_line(given, 60)
+        raise InvalidInputError(f"begin_with: texts={shown} are no lists of ids; give one for each prompt, [[0]] say")
+    found: list[list[int]] = []
+    for row, text in enumerate(given):
+        try:
+            found.append(ids_of(text))
+        except (TypeError, ValueError, RuntimeError):
+            shown = on_one_line(text, 60)
+            raise InvalidInputError(
+                f"begin_with: text {row}, {shown}, is no list of integer ids; give [0] say"
+            ) from None
+    return found
 
 
 def revise(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Prefixes:
@@ -168,12 +229,13 @@ def revise(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Prefixes:
         actions: int64 [B], each in `0 … A - 1`.
 
     Raises:
-        InvalidInputError: an action out of range, or that is no integer; states of another length, or of a memory.
+        InvalidInputError: an action out of range, or that is no integer; states of another length or vocabulary, or of
+            a memory.
     """
-    p, v = prefixes, edits.vocabulary
-    actions = check_actions(torch.as_tensor(actions, device=p.tokens.device), len(p), edits.num_actions)
-    kinds, places, tokens = edits.split(actions)
-    legal = are_legal(edits, p, actions)
+    p, v = prefixes, _check("revise", edits, prefixes)
+    actions = actions_of("revise", actions, p, edits.num_actions)
+    kinds, places, tokens = edits._parts(actions)
+    legal = _are_legal(edits, p, actions)
     stop, delete = legal & (kinds == STOP) & ~p.ended, legal & (kinds == DELETE)
     insert, write = stop | (legal & (kinds == INSERT)), legal & (kinds <= SUBSTITUTE) & (kinds != DELETE)
     at = torch.where(stop, p.length, p.prompt_length + places)[:, None]
@@ -192,7 +254,12 @@ def revise(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Prefixes:
 
 def are_legal(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Tensor:
     """Whether one edit per row, int64 [B], is legal there: bool [B], without the mask of all of them."""
-    places, (kinds, at, tokens) = legal_places(edits, prefixes), edits.split(actions)
+    _check("are_legal", edits, prefixes)
+    return _are_legal(edits, prefixes, actions_of("are_legal", actions, prefixes, edits.num_actions))
+
+
+def _are_legal(edits: Edits, prefixes: Prefixes, actions: Tensor) -> Tensor:
+    places, (kinds, at, tokens) = _legal_places(edits, prefixes), edits._parts(actions)
     insert, delete, substitute, standing = (x.gather(1, at[:, None])[:, 0] for x in (*places[:3], places.standing))
     genuine = tokens != edits.vocabulary.eos
     found = torch.stack([insert & genuine, delete, substitute & genuine & (tokens != standing), places.stop])
@@ -205,6 +272,9 @@ def legal_edits(edits: Edits, prefixes: Prefixes) -> Tensor:
     After the end only `stop` is, a self-loop. Cells of the prompt are no places. `eos` is written by `stop` alone,
     which is legal from `min_length` tokens on, and where nothing else is. An insert into a text of `max_length`
     tokens is not legal, nor is a token in its own place.
+
+    Raises:
+        InvalidInputError: states of another length or vocabulary, or of a memory.
     """
     places, v = legal_places(edits, prefixes), edits.vocabulary
     token = torch.arange(v.size, device=places.stop.device)
@@ -230,11 +300,27 @@ def legal_factors(edits: Edits, prefixes: Prefixes) -> Tensor:
 
 def legal_places(edits: Edits, prefixes: Prefixes) -> LegalPlaces:
     """Where what is legal, without the tokens."""
-    p, v, W = prefixes, edits.vocabulary, edits.max_length
-    if p.max_length != W:
-        raise InvalidInputError(f"the states have max_length={p.max_length}, the edits {W}; make both with one")
+    _check("legal_edits", edits, prefixes)
+    return _legal_places(edits, prefixes)
+
+
+def _check(where: str, edits: Edits, p: Prefixes) -> Vocabulary:
+    """The vocabulary of edits, and of states that they can be made in."""
+    if not isinstance(edits, Edits):
+        shown = on_one_line(edits, 60)
+        raise InvalidInputError(f"{where}: edits={shown} is not a seqil.Edits; give Edits(vocabulary, max_length)")
+    v = check_states(where, edits.vocabulary, p)
+    if p.max_length != edits.max_length:
+        raise InvalidInputError(
+            f"the states have max_length={p.max_length}, the edits {edits.max_length}; make both with one"
+        )
     if p.tried is not None or p.history is not None:
         raise InvalidInputError("the states have a memory of what was deleted, edits have none; use memory='prefix'")
+    return v
+
+
+def _legal_places(edits: Edits, prefixes: Prefixes) -> LegalPlaces:
+    p, v, W = prefixes, edits.vocabulary, edits.max_length
     place = torch.arange(W, device=p.length.device)
     n, open_ = p.generated[:, None], ~p.ended[:, None]
     stands = open_ & ((place < n) if edits.positions == "any" else (place == n - 1))

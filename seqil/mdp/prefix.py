@@ -11,7 +11,7 @@ Letters: B rows, P prompt cells, L = `max_length`, C = P + L + 1 cells, V tokens
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..errors.arguments import typed
-from ..errors.indices import device_of, rows_of
+from ..errors.arguments import on_one_line, typed
+from ..errors.indices import device_of, is_whole, rows_of
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
 
@@ -142,22 +142,17 @@ def transition(vocabulary: Vocabulary, prefixes: Prefixes, actions: Tensor) -> P
         actions: int64 [B], each in `0 … V` (V is the backspace).
 
     Raises:
-        InvalidInputError: an action out of range, or that is no integer.
+        InvalidInputError: an action out of range, or that is no integer; states of another vocabulary.
     """
-    p = prefixes
-    try:
-        actions = torch.as_tensor(actions, device=p.tokens.device)
-    except (TypeError, ValueError, RuntimeError):
-        raise InvalidInputError(f"transition: actions={actions!r:.60} are no ids") from None
-    actions = check_actions(actions, len(p), vocabulary.num_actions)
-    legal = legal_actions(vocabulary, p).gather(1, actions[:, None])[:, 0]
+    p, vocabulary = prefixes, check_states("transition", vocabulary, prefixes)
+    actions = actions_of("transition", actions, p, vocabulary.num_actions)
+    legal = _legal(vocabulary, p, True).gather(1, actions[:, None])[:, 0]
     push = legal & ~p.ended & (actions != vocabulary.backspace)
     pop = legal & (actions == vocabulary.backspace)
     tokens = p.tokens.clone()
-    rows = torch.arange(len(p), device=tokens.device)
-    cell = torch.where(pop, p.length - 1, p.length).clamp(max=tokens.shape[1] - 1)
-    written = torch.where(push, actions, torch.where(pop, vocabulary.size, tokens[rows, cell]))
-    tokens[rows, cell] = written
+    cell = torch.where(pop, p.length - 1, p.length).clamp(max=tokens.shape[1] - 1)[:, None]
+    written = torch.where(push, actions, torch.where(pop, vocabulary.size, tokens.gather(1, cell)[:, 0]))
+    tokens.scatter_(1, cell, written[:, None])
     ended = p.ended | (push & (actions == vocabulary.eos))
     next_ = replace(p, tokens=tokens, length=p.length + push.long() - pop.long(), ended=ended)
     return _remembered(vocabulary, p, next_, push | pop, actions) if p.tried or p.history else next_
@@ -181,8 +176,14 @@ def legal_actions(vocabulary: Vocabulary, prefixes: Prefixes, backspace: bool = 
     After the end only `eos` is legal (a self-loop). Otherwise tokens are legal below `max_length`, `eos` from
     `min_length` on, and the backspace, if `backspace` is true, after at least one generated token. What was tried and
     forbidden is not.
+
+    Raises:
+        InvalidInputError: what are no states, or states of another vocabulary.
     """
-    p = prefixes
+    return _legal(check_states("legal_actions", vocabulary, prefixes), prefixes, backspace)
+
+
+def _legal(vocabulary: Vocabulary, p: Prefixes, backspace: bool) -> Tensor:
     legal = legal_mask(vocabulary, p.generated, p.ended, p.max_length, p.min_length, backspace)
     return legal if p.tried is None else p.tried.barred(legal, p.generated)
 
@@ -201,6 +202,26 @@ def legal_mask(
 def legal_kinds(generated: Tensor, ended: Tensor, max_length: int, min_length: int) -> tuple[Tensor, Tensor, Tensor]:
     """Whether (a token other than eos, eos, backspace) is legal after `generated` tokens; any shape."""
     return (~ended & (generated < max_length), ended | (generated >= min_length), ~ended & (generated > 0))
+
+
+def check_states(where: str, vocabulary: Vocabulary | Mapping[str, int], prefixes: Prefixes) -> Vocabulary:
+    """The vocabulary of states, which must fit to the first of them; nothing is read on CUDA.
+
+    Raises:
+        InvalidInputError: no vocabulary, no states, or states that are not over it.
+    """
+    v = Vocabulary.of(vocabulary)
+    if not isinstance(prefixes, Prefixes):
+        shown = on_one_line(prefixes, 60)
+        raise InvalidInputError(f"{where}: prefixes={shown} is not a seqil.Prefixes; make them by seqil.start")
+    cells = prefixes.tokens
+    if cells.device.type != "cpu" or not len(cells):
+        return v
+    last, ended = cells[0, -1].item(), prefixes.ended[0].item()
+    fits = last == v.size or (ended and last == v.eos)
+    if not fits or (ended and cells[0, int(prefixes.length[0]) - 1].item() != v.eos):
+        raise InvalidInputError(f"{where}: the states are not over {v}; give the vocabulary that they were made with")
+    return v
 
 
 def check_lengths(max_length: int, min_length: int) -> None:
@@ -231,6 +252,18 @@ def pad_prompts(vocabulary: Vocabulary, prompts: Prompts) -> tuple[Tensor, Tenso
     return cells, lengths
 
 
+def ids_of(row: Any) -> list[int]:
+    """Integers as those of Python.
+
+    Raises:
+        TypeError: one is none; True and False are none.
+    """
+    row = list(row)
+    if bool in map(type, row):
+        raise TypeError("a bool is no id")
+    return [operator.index(i) for i in row]
+
+
 def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
     """Ragged id lists, or a tensor right-padded with `fill`, as a fresh int64 [B, N] and lengths [B]."""
     if isinstance(sequences, Tensor):
@@ -239,7 +272,7 @@ def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
         lengths = (cells != fill).long().cumprod(1).sum(1)
     else:
         try:
-            rows = [[operator.index(i) for i in row] for row in sequences]
+            rows = [ids_of(row) for row in sequences]
             lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
             width = max((len(row) for row in rows), default=0)
             cells = torch.tensor([row + [fill] * (width - len(row)) for row in rows], dtype=torch.int64)
@@ -254,11 +287,22 @@ def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
     return cells, lengths
 
 
+def actions_of(where: str, actions: Any, prefixes: Prefixes, num_actions: int) -> Tensor:
+    """One action per row, int64 [B]; what is no tensor of them, nor a list, is refused."""
+    try:
+        found = torch.as_tensor(actions, device=prefixes.tokens.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise InvalidInputError(
+            f"{where}: actions={on_one_line(actions, 60)} are no ids; give {len(prefixes)} integers, one for each row"
+        ) from None
+    return check_actions(found, len(prefixes), num_actions)
+
+
 def check_actions(actions: Tensor, rows: int, num_actions: int) -> Tensor:
     """Actions as int64 [rows]; another shape, what is no integer, or an id out of range is refused."""
     if actions.shape != (rows,):
         raise InvalidInputError(f"actions have shape {tuple(actions.shape)}; {rows} rows need shape ({rows},)")
-    if actions.is_floating_point() or actions.dtype == torch.bool:
+    if not is_whole(actions):
         raise InvalidInputError(f"actions must be integers, got {actions.dtype}")
     _check_range(actions, num_actions, "action")
     return actions.long()
@@ -266,7 +310,7 @@ def check_actions(actions: Tensor, rows: int, num_actions: int) -> Tensor:
 
 def check_ids(cells: Tensor, name: str) -> None:
     """Refuse a tensor that is not [rows, cells] of integers."""
-    if cells.dim() != 2 or cells.is_floating_point() or cells.dtype == torch.bool:
+    if cells.dim() != 2 or not is_whole(cells):
         raise InvalidInputError(f"{name}: a tensor must be int64 [rows, cells], got {cells.dtype} {tuple(cells.shape)}")
 
 

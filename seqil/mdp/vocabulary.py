@@ -36,6 +36,8 @@ class Vocabulary:
             raise InvalidInputError(
                 f"Vocabulary: size={self.size} is too small; it needs eos and at least one more token"
             )
+        if self.size >= 2**63:
+            raise InvalidInputError(f"Vocabulary: size={self.size} is too large: ids are int64; lower it")
         if not 0 <= self.eos < self.size:
             raise InvalidInputError(f"Vocabulary: eos={self.eos} is not a token; choose an id in 0..{self.size - 1}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import InvalidInputError
-from ..statistics.comparison import Comparison, paired_difference, paired_ratio
+from ..statistics.comparison import Comparison, difference_of, ratio_of
 from ..statistics.estimates import Estimate, Scale
 from .samples import Sample
 
@@ -17,12 +17,12 @@ Compare = Callable[[Sequence[Estimate], Sequence[Estimate]], Comparison]
 
 def by_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
     """Ours less theirs: of shares."""
-    return paired_difference([e.value for e in ours], [e.value for e in theirs])
+    return difference_of([e.value for e in ours], [e.value for e in theirs])
 
 
 def by_ratio(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
     """Ours over theirs: of positive values without bound."""
-    return paired_ratio([e.value for e in ours], [e.value for e in theirs])
+    return ratio_of([e.value for e in ours], [e.value for e in theirs])
 
 
 @dataclass(frozen=True)

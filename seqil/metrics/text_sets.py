@@ -10,16 +10,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError, counted
+from ..errors.arguments import check_function, on_one_line, typed
+from ..mdp.prefix import ids_of
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
 from ..models.modes import evaluating
 from ..policy.token_policy import TokenPolicy
+from ..statistics.estimates import numbers
 from .distances import kl
 from .lifetimes import Floats, Ints
 
@@ -30,32 +34,44 @@ Features = Callable[[Texts], Floats]
 _HASH, _PRIME = 1_000_003, (1 << 61) - 1
 
 
+@typed
 def repetition(texts: Sequence[Sequence[int]], n: int = 4) -> Floats:
     """rep-n (Welleck et al. 2020): share of a text's n-grams that occurred earlier in it, float64 [texts].
 
     NaN for a text too short to have one.
+
+    Raises:
+        InvalidInputError: what are no lists of ids, or `n` below 1; of `distinct` and `ngram_entropy`, too.
     """
-    return np.array([1 - distinct([text], n) for text in texts])
+    texts = _lists("repetition", "texts", texts)
+    return np.array([1 - _distinct([text], n) for text in texts], dtype=np.float64)
 
 
+@typed
 def distinct(texts: Sequence[Sequence[int]], n: int) -> float:
     """distinct-n (Li et al. 2016): different n-grams over all n-grams of the texts."""
-    grams = _grams(texts, n)
-    return len(grams) / sum(grams.values()) if grams else math.nan
+    return _distinct(_lists("distinct", "texts", texts), n)
 
 
+@typed
 def ngram_entropy(texts: Sequence[Sequence[int]], n: int) -> float:
     """Entropy of the pooled empirical n-gram law, in nats."""
-    counts = np.array(list(_grams(texts, n).values()), dtype=np.float64)
+    counts = np.array(list(_grams(_lists("ngram_entropy", "texts", texts), n).values()), dtype=np.float64)
     p = counts / counts.sum() if len(counts) else counts
     return float(-(p * np.log(p)).sum())
 
 
 def exact_matches(texts: Sequence[Sequence[int]], references: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
-    """Whether each text is its reference, token by token: bool [texts]."""
-    return np.array([list(text) == list(reference) for text, reference in zip(texts, references, strict=True)])
+    """Whether each text is its reference, token by token: bool [texts].
+
+    Raises:
+        InvalidInputError: what are no lists of ids, or another number of references than of texts.
+    """
+    texts, references = _sides("exact_matches", texts, references)
+    return np.array([text == reference for text, reference in zip(texts, references, strict=True)], dtype=np.bool_)
 
 
+@typed
 def mauve(
     texts: Texts,
     references: Texts,
@@ -76,15 +92,22 @@ def mauve(
         seed: of k-means.
 
     Raises:
-        InvalidInputError: sides of different size, or more clusters than texts.
+        InvalidInputError: what are no lists of ids, none at all, sides of different size, more clusters than texts, a
+            scale that is not positive, or features that are no finite rows, one for each text.
     """
-    if len(texts) != len(references):
-        raise InvalidInputError(
-            f"{counted(len(texts), 'text')} and {counted(len(references), 'reference')}; give as many of both"
-        )
+    texts, references = _sides("mauve", texts, references)
+    if not texts:
+        raise InvalidInputError("mauve: there are no texts; give some of both")
+    if features is not None:
+        check_function("mauve", "features", features, "texts")
+    if not 0 < scale < math.inf:
+        raise InvalidInputError(f"mauve: scale={scale} must be positive and finite")
+    if seed < 0:
+        raise InvalidInputError(f"mauve: seed={seed} is negative; give an int of at least 0")
     of = features or ngram_features()
     k = max(2, len(texts) // 10) if clusters is None else clusters
-    return frontier_area(*quantised(of(texts), of(references), k, seed), scale)
+    a, b = (_rows(of(side), len(side)) for side in (texts, references))
+    return frontier_area(*quantised(a, b, k, seed), scale)
 
 
 def quantised(a: Floats, b: Floats, clusters: int, seed: int = 0) -> tuple[Ints, Ints]:
@@ -198,6 +221,40 @@ def _hashed(gram: Sequence[int]) -> int:
     return value
 
 
+def _distinct(texts: Texts, n: int) -> float:
+    grams = _grams(texts, n)
+    return len(grams) / sum(grams.values()) if grams else math.nan
+
+
+def _lists(where: str, name: str, given: Any) -> list[list[int]]:
+    """Texts as lists of Python's own integers."""
+    try:
+        if isinstance(given, str | bytes):
+            raise TypeError
+        return [ids_of(text) for text in given]
+    except (TypeError, ValueError, RuntimeError):
+        shown = on_one_line(given, 60)
+        raise InvalidInputError(f"{where}: {name}={shown} must be lists of integer ids, [[0, 1], [2]] say") from None
+
+
+def _sides(where: str, texts: Any, references: Any) -> tuple[list[list[int]], list[list[int]]]:
+    """Both, as many of the one as of the other."""
+    a, b = _lists(where, "texts", texts), _lists(where, "references", references)
+    if len(a) != len(b):
+        raise InvalidInputError(f"{counted(len(a), 'text')} and {counted(len(b), 'reference')}; give as many of both")
+    return a, b
+
+
+def _rows(found: Any, texts: int) -> Floats:
+    """What a map of features returned, float64 [texts, D]."""
+    rows = numbers("features", found)
+    if rows.ndim != 2 or len(rows) != texts or not rows.shape[1] or not np.isfinite(rows).all():
+        raise InvalidInputError(
+            f"features returned values of shape {rows.shape}; return finite float64 [{texts}, D], a row for each text"
+        )
+    return rows
+
+
 def _law(counts: Floats | Ints) -> Floats:
     weights: Floats = np.asarray(counts, dtype=np.float64)
     law: Floats = weights / weights.sum()
@@ -205,4 +262,6 @@ def _law(counts: Floats | Ints) -> Floats:
 
 
 def _grams(texts: Sequence[Sequence[int]], n: int) -> Counter[tuple[int, ...]]:
+    if n < 1:
+        raise InvalidInputError(f"n={n}: an n-gram has at least one token")
     return Counter(tuple(text[i : i + n]) for text in texts for i in range(len(text) - n + 1))

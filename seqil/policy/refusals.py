@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
 from ..models.windows import FULL, SLIDING, Windows
 from .language_model import LanguageModel
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def refuse_wrapped(policy: Any) -> None:
@@ -43,6 +47,38 @@ def refuse_untrainable(name: str, policy: nn.Module) -> None:
         raise InvalidInputError(f"{name}: no parameter of the policy is trainable; call policy.requires_grad_() first")
     if any(parameter.is_inference() for parameter in own):
         raise InvalidInputError(f"{name}: the policy was made under torch.inference_mode(); make it outside")
+
+
+def with_its_policy(initialize: F) -> F:
+    """The constructor of an agent that refuses a policy of another kind than its `policy_class`, by both names.
+
+    Raises:
+        InvalidInputError: when called, with a policy of whole texts for one of tokens, or the other way round.
+    """
+    names = [*inspect.signature(initialize).parameters][1:]
+    place = names.index("policy") if "policy" in names else len(names)
+
+    @functools.wraps(initialize)
+    def checked(self: Any, *args: Any, **options: Any) -> None:
+        given = args[place] if place < len(args) else options.get("policy")
+        _refuse_other_kind(type(self).__name__, type(self).policy_class, given)
+        initialize(self, *args, **options)
+
+    return checked  # type: ignore[return-value]
+
+
+def _refuse_other_kind(name: str, wanted: Any, policy: Any) -> None:
+    """What is no policy at all others refuse."""
+    if not isinstance(policy, nn.Module) or not hasattr(policy, "vocabulary"):
+        return
+    own, given = wanted.__name__, type(policy).__name__
+    if getattr(wanted, "autoregressive", True):
+        if not getattr(policy, "autoregressive", True):
+            raise InvalidInputError(
+                f"{name} trains a {own}; {given} writes whole texts: give a {own}, or another agent"
+            )
+    elif not isinstance(policy, wanted) and getattr(policy, "kind", None) != getattr(wanted, "kind", own):
+        raise InvalidInputError(f"{name} trains policies of the kind {own}; {given} is none: give {own}(model, …)")
 
 
 @contextmanager

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_temperature, typed
+from ..errors.arguments import check_fields, check_function, check_temperature, on_one_line, typed
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
-from ..mdp.prefix import Prefixes, Prompts, pad_prompts
+from ..mdp.prefix import Prefixes, Prompts, check_lengths, check_states, pad_prompts
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
+from .asked import key_generator, scores_of, tags_of
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Scorer = Callable[[Prefixes], Tensor]
@@ -32,6 +33,9 @@ class Guide:
         steps: edits per text.
         candidates: edits drawn at each step, of which the best by `scorer` is made; 1: the drawn one.
         scorer: exact or learned; None: the likeliest of the drawn ones.
+
+    Raises:
+        InvalidInputError: what are no such numbers, or no function of states.
     """
 
     steps: int = 20
@@ -39,6 +43,9 @@ class Guide:
     scorer: Scorer | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if self.scorer is not None:
+            check_function("Guide", "scorer", self.scorer, "prefixes")
         if self.steps < 0 or self.candidates < 1:
             raise InvalidInputError(f"{self.steps} steps of {self.candidates} candidates; give 0 or more of at least 1")
 
@@ -77,11 +84,12 @@ class EditPolicy(WholeTextPolicy):
 
     kind = "edits"
 
+    @typed
     def __init__(
         self, encoder: nn.Module, vocabulary: Vocabulary, *, kinds: Sequence[str] = KINDS, mask: int | None = None
     ) -> None:
         super().__init__(encoder, vocabulary, mask=mask)
-        self.kinds = Edits(self.vocabulary, 1, tuple(kinds)).kinds
+        self.kinds = Edits(self.vocabulary, 1, cast(Any, kinds)).kinds
         width = self.weight.shape[1]
         self.heads = skip_init(nn.Linear, width, self.vocabulary.size + 2).to(self.weight)  # inserts, a deletion, stop
         self.tags = skip_init(nn.Embedding, len(TAGS), width).to(self.weight)
@@ -100,11 +108,15 @@ class EditPolicy(WholeTextPolicy):
         Args:
             prefixes: texts that are being revised.
             tags: int64 [B], places in `TAGS`; None: `raise`.
+
+        Raises:
+            InvalidInputError: no states, states of another vocabulary, or tags that are none.
         """
+        check_states("log_probs", self.vocabulary, prefixes)
         p, edits = prefixes, self.edits(prefixes.max_length, prefixes.min_length)
         width = int(p.length.max())
         inside = torch.arange(width, device=p.length.device) < p.length[:, None]
-        tags = torch.zeros_like(p.length) if tags is None else tags
+        tags = tags_of("log_probs", tags, p.length, TAGS)
         hidden, own = self.read(p.tokens[:, :width], inside, self.tags(tags)[:, None])
         heads = self.heads(hidden).to(own.dtype)
         W, V = edits.max_length, self.vocabulary.size
@@ -115,12 +127,13 @@ class EditPolicy(WholeTextPolicy):
                   heads[rows[:, 0], p.prompt_length - 1, V + 1][:, None])  # fmt: skip
         return torch.cat(blocks, 1).masked_fill(~legal_edits(edits, p), -torch.inf).log_softmax(-1)
 
+    @typed
     @torch.no_grad()
     def improve(
         self,
         prefixes: Prefixes,
         guide: Guide,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         temperature: float = 1.0,
         stop: bool = True,
     ) -> tuple[Prefixes, Tensor, list[list[tuple[int, int, int]]]]:
@@ -129,15 +142,29 @@ class EditPolicy(WholeTextPolicy):
         Args:
             prefixes: where to begin.
             guide: how.
-            generator: on the CPU.
+            generator: on the CPU; None: a fixed key.
             temperature: of the softmax; 0: the likeliest edit, and with several candidates the likeliest of them all.
             stop: whether a text may stop of itself.
 
         Returns:
             The texts, as they stand; cells that were fed, int64 [B]; the edits of each row, in order.
+
+        Raises:
+            InvalidInputError: no states or guide, states of another vocabulary, more candidates than edits, or what a
+                scorer returned that are no numbers.
         """
         check_temperature(temperature)
+        check_states("improve", self.vocabulary, prefixes)
+        if not isinstance(guide, Guide):
+            raise InvalidInputError(
+                f"improve: guide={on_one_line(guide, 60)} is not a Guide; give Guide(steps=20), say"
+            )
+        generator = key_generator("improve", generator)
         edits, states = self.edits(prefixes.max_length, prefixes.min_length), prefixes
+        if guide.candidates > edits.num_actions:
+            raise InvalidInputError(
+                f"candidates={guide.candidates:,}: a text has {edits.num_actions:,} edits; give as many at most"
+            )
         forwards = torch.zeros_like(states.length)
         done: list[list[tuple[int, int, int]]] = [[] for _ in range(len(states))]
         with evaluating(self):
@@ -155,24 +182,28 @@ class EditPolicy(WholeTextPolicy):
                 states = revise(edits, states, torch.where(running, chosen, edits.stop))
         return states, forwards, done
 
+    @typed
     def write(
         self,
         prompts: Prompts,
         *,
         max_length: int,
         min_length: int = 0,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         temperature: float = 1.0,
         guide: Guide | None = None,
     ) -> Written:
         """Begin with tokens at random, of any legal length, edit them, and stop."""
-        v = self.vocabulary
+        v, generator = self.vocabulary, key_generator("write", generator)
+        check_lengths(max_length, min_length)
         cells, _ = pad_prompts(v, prompts)
+        self.check_positions(cells.shape[1] + max_length)
+        guide = Guide() if guide is None else guide
         lengths = torch.randint(min_length, max_length + 1, (len(cells),), generator=generator).tolist()
         drawn = (torch.randint(v.size - 1, (n,), generator=generator).tolist() for n in lengths)
         texts = [[token + (token >= v.eos) for token in row] for row in drawn]
         begun = begin_with(v, cells.cpu(), texts, max_length, min_length).to(self.device)
-        states, forwards, done = self.improve(begun, guide or Guide(), generator, temperature)
+        states, forwards, done = self.improve(begun, guide, generator, temperature)
         edits = self.edits(max_length, min_length)
         stopped = revise(edits, states, torch.full_like(states.length, edits.stop))
         return Written(ended_trajectories(stopped.to("cpu"), v, cells.cpu()), forwards.cpu(), texts, done)
@@ -194,7 +225,7 @@ class EditPolicy(WholeTextPolicy):
         self, states: Prefixes, laws: Tensor, guide: Guide, generator: torch.Generator, temperature: float
     ) -> Tensor:
         """One edit per row: int64 [B]."""
-        k = min(guide.candidates, laws.shape[1])
+        k = guide.candidates
         if temperature == 0:
             drawn = laws.topk(k).indices
         else:
@@ -207,7 +238,7 @@ class EditPolicy(WholeTextPolicy):
         else:
             rows = torch.arange(len(states), device=drawn.device).repeat_interleave(k)
             after = revise(self.edits(states.max_length, states.min_length), states.select(rows), drawn.flatten())
-            best = guide.scorer(after).reshape(-1, k).to(drawn.device).argmax(1)
+            best = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device).argmax(1)
         return drawn.gather(1, best[:, None])[:, 0]
 
 

@@ -14,6 +14,7 @@ from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
+from .asked import check_shown, key_generator, mask_of
 from .canvases import canvas, laid, only_legal
 from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
@@ -37,6 +38,7 @@ class MaskedPolicy(WholeTextPolicy):
 
     kind = "masked"
 
+    @typed
     def __init__(
         self, model: nn.Module, vocabulary: Vocabulary, *, quality: bool = False, mask: int | None = None
     ) -> None:
@@ -54,7 +56,12 @@ class MaskedPolicy(WholeTextPolicy):
             prefixes: texts; what lies beyond one that has not ended must be masked.
             masked: bool [B, W], the set S; of a cell outside it the row says what stood there if it were fed: nothing
                 that is of use.
+
+        Raises:
+            InvalidInputError: no states, tokens of another vocabulary, or a mask of another kind or shape.
         """
+        check_shown("conditionals", self.vocabulary, prefixes)
+        masked = mask_of("conditionals", masked, len(prefixes), canvas(prefixes))
         cells, at, inside = self._laid_out(prefixes)
         rows = torch.arange(len(cells), device=cells.device)[:, None]
         fed = cells.clone()
@@ -70,12 +77,14 @@ class MaskedPolicy(WholeTextPolicy):
         """
         if self.quality_head is None:
             raise InvalidInputError("this policy has no head for quality; make it, and the agent, with quality=True")
+        check_shown("quality", self.vocabulary, prefixes)
         cells, at, inside = self._laid_out(prefixes)
         hidden, logits = self.read(cells, inside)
         rows = torch.arange(len(cells), device=cells.device)[:, None]
         found: Tensor = self.quality_head(hidden)[..., 0].to(logits.dtype)[rows, at]
         return found
 
+    @typed
     @torch.no_grad()
     def write(
         self,
@@ -83,7 +92,7 @@ class MaskedPolicy(WholeTextPolicy):
         *,
         max_length: int,
         min_length: int = 0,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         temperature: float = 1.0,
         block: int = 1,
         sweeps: int = SWEEPS,
@@ -95,8 +104,9 @@ class MaskedPolicy(WholeTextPolicy):
         With as many cells at once as there are the text begins with a draw in one shot; without sweeps it is
         mask-predict that never goes back.
         """
-        v = self.vocabulary
+        v, generator = self.vocabulary, key_generator("write", generator)
         cells, _ = pad_prompts(v, prompts)
+        self.check_positions(cells.shape[1] + max_length)
         empty = start(v, cells, max_length, min_length).to(self.device)
         chosen: Order = order or ("random" if self.quality_head is None else "quality")
         with evaluating(self):

@@ -10,11 +10,12 @@ from torch.nn.functional import ctc_loss, pad
 from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
-from ..errors.arguments import typed
-from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
+from ..errors.arguments import on_one_line, typed
+from ..mdp.prefix import Prefixes, Prompts, check_states, pad_prompts, start
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
+from .asked import key_generator
 from .canvases import canvas, laid, only_legal, put
 from .resampling import sampled
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
@@ -61,7 +62,12 @@ class ParallelPolicy(WholeTextPolicy):
         return self.queries > 1
 
     def law(self, prefixes: Prefixes) -> Tensor:
-        """Log-probabilities of each query's token, given the prompt alone: float [B, Q, V + 1], the last the blank."""
+        """Log-probabilities of each query's token, given the prompt alone: float [B, Q, V + 1], the last the blank.
+
+        Raises:
+            InvalidInputError: no states, or states of another vocabulary.
+        """
+        check_states("law", self.vocabulary, prefixes)
         p, v = prefixes, self.vocabulary
         at = p.prompt_length[:, None] + torch.arange(self.queries * canvas(p), device=p.length.device)
         width = int(at.max()) + 1
@@ -83,8 +89,19 @@ class ParallelPolicy(WholeTextPolicy):
         Args:
             texts: B of them.
             law: of their prompts, as `law` gives it; None: it is read.
+
+        Raises:
+            InvalidInputError: no states, (but on CUDA) texts that have not ended, or the law of other prompts.
         """
+        check_states("log_prob", self.vocabulary, texts)
+        if not texts.ended.is_cuda and not bool(texts.ended.all()):
+            row = int((~texts.ended).nonzero()[0])
+            raise InvalidInputError(f"log_prob: text {row} has not ended; end it by eos first")
         law = self.law(texts) if law is None else law
+        shape = (len(texts), self.queries * canvas(texts), self.vocabulary.size + 1)
+        if not isinstance(law, Tensor) or law.shape != shape:
+            got = tuple(law.shape) if isinstance(law, Tensor) else on_one_line(law, 60)
+            raise InvalidInputError(f"log_prob: the law is float {list(shape)}, as law(texts) gives it; got {got}")
         cells = laid(self.vocabulary, texts, canvas(texts))
         if self.collapses:
             return -ctc_loss(
@@ -104,6 +121,7 @@ class ParallelPolicy(WholeTextPolicy):
         W = canvas(start(t.vocabulary, t.prompts[:1], t.max_length, t.min_length))
         return int(t.prompt_lengths.sum()) + len(t) * self.queries * W
 
+    @typed
     @torch.no_grad()
     def write(
         self,
@@ -111,12 +129,13 @@ class ParallelPolicy(WholeTextPolicy):
         *,
         max_length: int,
         min_length: int = 0,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Written:
         """Draw all cells at once."""
-        v = self.vocabulary
+        v, generator = self.vocabulary, key_generator("write", generator)
         cells, _ = pad_prompts(v, prompts)
+        self.check_positions(cells.shape[1] + self.queries * max_length)
         empty = start(v, cells, max_length, min_length).to(self.device)
         with evaluating(self):
             law = self.law(empty)

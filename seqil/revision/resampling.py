@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, check_known
-from ..errors.arguments import check_temperature
+from ..errors.arguments import check_temperature, typed
 from ..mdp.edits import SUBSTITUTE
-from ..mdp.prefix import Prefixes
+from ..mdp.prefix import Prefixes, check_states
 from ..mdp.vocabulary import Vocabulary
+from .asked import key_generator
 from .canvases import canvas, laid, put
 
 Order = Literal["random", "random_scan", "confidence", "quality"]
@@ -44,6 +45,7 @@ class Resampled:
     revisions: list[list[tuple[int, int, int]]]
 
 
+@typed
 @torch.no_grad()
 def resample(
     policy: Conditionals,
@@ -52,7 +54,7 @@ def resample(
     sweeps: int,
     order: Order = "random",
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     temperature: float = 1.0,
     exact: bool = False,
     span: bool = False,
@@ -70,7 +72,7 @@ def resample(
             a sweep leaves some cells and draws others twice; or first the cells that the model doubts most: by the
             probability that it gives to what stands there given all else (`confidence`, W more readings per sweep), or
             by the head that was trained for it (`quality`, one more).
-        generator: on the CPU.
+        generator: on the CPU; None: a fixed key.
         temperature: of the conditionals.
         exact: whether the cells of a block are drawn from left to right, each given those before it, as their joint law
             asks; else each on its own, which is one reading per block, and not the joint law.
@@ -82,6 +84,8 @@ def resample(
     if block < 1 or sweeps < 0:
         raise InvalidInputError(f"block={block}, sweeps={sweeps}: give a block of 1 cell or more, and 0 sweeps or more")
     check_known("order", order, ORDERS)
+    check_states("resample", policy.vocabulary, prefixes)
+    generator = key_generator("resample", generator)
     if not bool(prefixes.ended.all()):
         raise InvalidInputError("a text has not ended; fill it first, or end it")
     state, W = prefixes, canvas(prefixes)
@@ -98,16 +102,21 @@ def resample(
     return Resampled(state, forwards, done)
 
 
+@typed
 @torch.no_grad()
 def filled(
-    policy: Conditionals, prefixes: Prefixes, generator: torch.Generator, temperature: float = 1.0, at_once: int = 1
+    policy: Conditionals,
+    prefixes: Prefixes,
+    generator: torch.Generator | None = None,
+    temperature: float = 1.0,
+    at_once: int = 1,
 ) -> tuple[Prefixes, Tensor]:
     """Texts written into empty cells, the surest of them first (mask-predict without going back).
 
     Args:
         policy: says the law of masked cells.
         prefixes: prompts, with nothing behind them.
-        generator: on the CPU.
+        generator: on the CPU; None: a fixed key.
         temperature: of the conditionals.
         at_once: cells that are kept of one reading.
 
@@ -119,7 +128,8 @@ def filled(
     """
     if at_once < 1:
         raise InvalidInputError(f"at_once={at_once}: keep at least one cell of a reading")
-    W = canvas(prefixes)
+    check_states("filled", policy.vocabulary, prefixes)
+    generator, W = key_generator("filled", generator), canvas(prefixes)
     tokens = torch.full((len(prefixes), W), policy.vocabulary.size, device=prefixes.length.device)
     forwards = torch.zeros_like(prefixes.length)
     while bool((missing := tokens == policy.vocabulary.size).any()):

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..durable import read_tensors
+from ..durable import naming, read_tensors
 from ..errors import CheckpointError, InvalidInputError, UnsupportedModelError, counted, first_line
+from ..errors.arguments import typed
 from ..mdp.memory import PREFIX
 from ..mdp.prefix import Prefixes, Prompts
 from ..mdp.rendering import revised
@@ -82,6 +83,7 @@ class WholeTextPolicy(nn.Module):
     memory = PREFIX
     counting = False
 
+    @typed
     def __init__(self, model: nn.Module, vocabulary: Vocabulary, *, mask: int | None = None) -> None:
         super().__init__()
         config = getattr(model, "config", None)
@@ -132,10 +134,20 @@ class WholeTextPolicy(nn.Module):
         *,
         max_length: int,
         min_length: int = 0,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         temperature: float = 1.0,
     ) -> Written:
-        """Draw a text for each prompt, the way that this policy is meant to be drawn from."""
+        """Draw a text for each prompt, the way that this policy is meant to be drawn from.
+
+        Args:
+            prompts: B id lists, or int64 [B, P] right-padded with `vocabulary.size`.
+            max_length, min_length: as for `seqil.start`.
+            generator: on the CPU; None: a fixed key, so that equal calls write equal texts. torch's own is untouched.
+            temperature: of what is drawn; 0: the likeliest.
+
+        Raises:
+            InvalidInputError: prompts, limits or a generator that are none, or more cells than the model has positions.
+        """
 
     def manner(self, task: Task) -> dict[str, Any]:
         """Arguments of `write` beside those that all policies take, from values that a file can hold.
@@ -163,9 +175,21 @@ class WholeTextPolicy(nn.Module):
         logits = out.logits[..., : self.vocabulary.size]
         return out.hidden_states[-1], logits.to(torch.promote_types(logits.dtype, torch.float32))
 
+    @typed
     def save_pretrained(self, folder: str | Path, tokenizer: Any = None) -> None:
-        """Write a Hugging Face checkpoint of the masked model, the heads beside it, and `seqil.json`."""
-        folder = Path(folder)
+        """Write a Hugging Face checkpoint of the masked model, the heads beside it, and `seqil.json`.
+
+        Raises:
+            InvalidInputError: what is no name of a folder.
+            UnwrittenError: the folder cannot be written, by name.
+        """
+        if not str(folder):
+            raise InvalidInputError("save_pretrained: the name of the folder is empty; '.' is the working directory")
+        with naming(Path(folder), "free some space, or choose another folder"):
+            self._save(Path(folder), tokenizer)
+
+    def _save(self, folder: Path, tokenizer: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)  # transformers only logs that it cannot
         with silently():
             self.model.save_pretrained(folder)
         heads = {name: value.detach().cpu().contiguous() for name, value in self._heads().items()}
@@ -176,6 +200,7 @@ class WholeTextPolicy(nn.Module):
         seals.write_sealed(folder, {"vocabulary": self.vocabulary.to_json(), "kind": self.kind, **self._settings()})
 
     @classmethod
+    @typed
     def from_pretrained(
         cls, folder: str | Path, vocabulary: Vocabulary | None = None, *, verify: bool = True
     ) -> WholeTextPolicy:

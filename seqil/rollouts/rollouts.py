@@ -110,6 +110,7 @@ def rollout(
     return _finish(initial, policy.vocabulary, actions, lengths, log_prob)
 
 
+@typed
 @torch.no_grad()
 def rollout_reference(
     policy: TokenPolicy,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
-from .estimates import Estimate
+from .estimates import Estimate, numbers
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Sequence[Floats]], float]
@@ -87,7 +87,7 @@ def hierarchical(
     """
     from scipy import stats
 
-    arrays = [np.asarray(run, dtype=np.float64) for run in runs]
+    arrays = [numbers("hierarchical", run) for run in runs]
     n = len(arrays)
     if not n or any(not len(run) for run in arrays):
         raise InvalidInputError("a bootstrap needs at least one run, and a sequence in each")
@@ -105,7 +105,7 @@ def hierarchical(
 
 
 def _values(values: Sequence[float] | Floats) -> Floats:
-    x = np.asarray(values, dtype=np.float64)
+    x = numbers("a bootstrap", values)
     if x.ndim != 1 or not len(x):
         raise InvalidInputError(f"a bootstrap needs a list of at least one value, got shape {x.shape}")
     return x

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InvalidInputError
-from .estimates import Estimate, geometric_mean, mean
+from .estimates import Estimate, geometric_mean, mean, numbers
 
 _DUST = 1e-9  # what rounding leaves of equal gaps
 
@@ -75,8 +75,13 @@ def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float
         ours, theirs: one value per seed, in the same order.
 
     Raises:
-        InvalidInputError: different numbers of seeds.
+        InvalidInputError: different numbers of seeds, what are no numbers, or NaN among them.
     """
+    return difference_of(*_known(ours, theirs))
+
+
+def difference_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
+    """`paired_difference` of the values of estimates: where one is NaN, for there was nothing to count, all is NaN."""
     a, b = _pairs(ours, theirs)
     with np.errstate(invalid="ignore"):  # inf - inf: no interval
         gaps = a - b
@@ -95,7 +100,7 @@ def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Co
     Args:
         ours, theirs: one estimate per seed, as `statistics.proportion` gives: successes are `value * n`.
     """
-    found = paired_difference([e.value for e in ours], [e.value for e in theirs])
+    found = difference_of([e.value for e in ours], [e.value for e in theirs])
     share, n = np.array([[min(max(e.value, 0.0), 1.0), e.n] for e in (*ours, *theirs)], dtype=np.float64).T
     q = (share * n + 0.5) / (n + 1)
     spread = float(np.sqrt(2 * (q * (1 - q) / n).mean()))
@@ -113,7 +118,15 @@ def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | n
     """Ours over theirs, seed by seed, with Student's t interval of the logarithm: for positive values, such as costs.
 
     Without interval and p-value if a value is zero or infinite.
+
+    Raises:
+        InvalidInputError: different numbers of seeds, what are no numbers, or NaN among them.
     """
+    return ratio_of(*_known(ours, theirs))
+
+
+def ratio_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
+    """`paired_ratio` of the values of estimates, as `difference_of`."""
     a, b = _pairs(ours, theirs)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = a / b
@@ -136,14 +149,24 @@ def hazard_ratio(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Compar
     counts = [np.array([[e.value * e.n, e.n] for e in arm], dtype=np.float64) for arm in (ours, theirs)]
     half = 0.5 if any((c[:, 0] == 0).any() for c in counts) else 0.0
     a, b = ((c[:, 0] + half) / (c[:, 1] + half) for c in counts)
-    return paired_ratio(a, b)
+    return ratio_of(a, b)
 
 
 def _pairs(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    a, b = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
+    a, b = numbers("ours", ours), numbers("theirs", theirs)
     if a.shape != b.shape or a.ndim != 1 or not len(a):
         raise InvalidInputError(f"arms are compared seed by seed; got values of shape {a.shape} and {b.shape}")
     return a, b
+
+
+def _known(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs without NaN."""
+    arms = _pairs(ours, theirs)
+    for name, values in zip(("ours", "theirs"), arms, strict=True):
+        if np.isnan(values).any():
+            seed = int(np.isnan(values).nonzero()[0][0])
+            raise InvalidInputError(f"{name}: the value of seed {seed} is NaN; leave that seed out of both arms")
+    return arms
 
 
 def _are_equal(gaps: np.ndarray) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InvalidInputError
+from ..errors.arguments import on_one_line
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,32 @@ class Estimate:
             raise InvalidInputError(f"{row!r:.60} is not an Estimate in its JSON form ({error!r:.60})") from None
 
 
+def numbers(where: str, values: Any) -> np.ndarray:
+    """Float64 of the shape of the values.
+
+    Raises:
+        InvalidInputError: something that is no number, such as a word or None.
+    """
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind == "O" and not any(one is None or isinstance(one, str | bytes) for one in found.flat):
+            found = found.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        found = np.asarray("")
+    if found.dtype.kind not in "biuf":
+        raise InvalidInputError(f"{where}: {on_one_line(values, 60)} are no numbers; give [0.5, 1.0], say")
+    return found.astype(np.float64)
+
+
 def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
-    """Mean with Student's t interval over independent units; infinite if a value is, without interval if n = 1."""
+    """Mean with Student's t interval over independent units; infinite if a value is, without interval if n = 1.
+
+    Raises:
+        InvalidInputError: no list of at least one number.
+    """
     from scipy import stats
 
-    x = np.asarray(values, dtype=np.float64)
+    x = numbers("mean", values)
     if x.ndim != 1 or not len(x):
         raise InvalidInputError(f"an estimate needs a list of at least one value, got shape {x.shape}")
     value = float(x.mean())
@@ -75,7 +97,7 @@ def geometric_mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     Without interval if a value is zero or infinite.
     """
     with np.errstate(divide="ignore"):
-        e = mean(np.log(np.asarray(values, dtype=np.float64)), unit)
+        e = mean(np.log(numbers("geometric_mean", values)), unit)
     value, low, high = (float(np.exp(x)) for x in (e.value, e.low, e.high))
     return Estimate(value, low, high, e.n, unit)
 
@@ -94,7 +116,9 @@ def proportion(hits: int, n: int, unit: str) -> Estimate:
 
 def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     """Ratio of two sums over the same units, with the interval of its linearisation (Cochran 1977, section 6.4)."""
-    a, b = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
+    a, b = numbers("ratio", numerators), numbers("ratio", denominators)
+    if a.shape != b.shape:
+        raise InvalidInputError(f"ratio: {a.shape} numerators and {b.shape} denominators; give one of both per unit")
     if not b.sum():
         return Estimate(math.nan, math.nan, math.nan, len(b), unit)
     value = float(a.sum() / b.sum())
@@ -133,7 +157,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def probability_of_improvement(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> float:
     """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021)."""
-    x, y = np.asarray(ours, dtype=np.float64)[:, None], np.asarray(theirs, dtype=np.float64)
+    where = "probability_of_improvement"
+    x, y = numbers(where, ours).reshape(-1, 1), numbers(where, theirs).reshape(-1)
     return float(((x > y) + (x == y) / 2).mean())
 
 
@@ -141,7 +166,7 @@ def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
     """Mean of the middle half (Agarwal et al. 2021)."""
     from scipy import stats
 
-    return float(stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25))
+    return float(stats.trim_mean(numbers("interquartile_mean", values), 0.25))
 
 
 Scale = Literal["counts", "share"] | None

@@ -61,6 +61,9 @@ def test_a_run_is_trained_resumed_sampled_and_measured(
     if revises:
         name = "steps" if agent == "ice" else "sweeps"
         refused(monkeypatch, capsys, ["sample", str(out), "--writing", f"{name}=x"], f"--writing: {name}='x' is not an")
+    if agent == "ice":
+        asked = ["--writing", "candidates=100000"]
+        refused(monkeypatch, capsys, ["sample", str(out), *asked], "candidates=100,000: a text has")
     refused(monkeypatch, capsys, ["export", str(out), "it"], "load the newest folder below checkpoints by")
     for command, option, said in (
         ("sample", ["--temperature", "inf"], "temperature=inf must be 0"),

@@ -161,8 +161,7 @@ def test_with_edits_at_the_end_it_is_the_environment_of_tokens(actions, limits):
 def _relabelling(edits, n):
     """The edit at the end of n tokens that each action of tokens is; any illegal one where there is none."""
     at, v = min(n, edits.max_length - 1), edits.vocabulary
-    found = [edits.insert(at, t) if n < edits.max_length else edits.insert(at, v.eos) for t in range(v.size)]
-    found[v.eos] = edits.stop
+    found = [edits.stop if token == v.eos else edits.insert(at, token) for token in range(v.size)]
     return [*found, edits.delete(max(n - 1, 0))]
 
 
