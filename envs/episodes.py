@@ -14,10 +14,10 @@ from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError, counted, first_line
 from seqil.errors.arguments import check_function
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.prefix import pad_prompts, within_budget
+from seqil.mdp.prefix import check_room, pad_prompts, within_budget
 from seqil.rollouts.tried_stacks import TriedStacks, choices_within
 
-from .constructors import check_budget, check_memory, check_options, lengths_of, prompts_of, task_of, vocabulary_of
+from .constructors import check_memory, check_options, lengths_of, prompts_of, task_of, vocabulary_of
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -95,7 +95,7 @@ class Episodes:
 
     def check_ends(self) -> None:
         """Refuse a budget that no text can be ended within."""
-        check_budget(self.max_actions, self.min_length + 1, f"min_length={self.min_length} and its eos")
+        check_room(self.max_actions, self.min_length)
 
     def prompt_of(self, options: Mapping[str, Any] | None) -> list[int] | None:
         """The prompt that the options of a reset ask for, if any; other options are refused."""
