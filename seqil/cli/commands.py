@@ -13,7 +13,7 @@ from rich.console import Console
 from ..drawing import Drawn
 from ..durable import naming
 from ..durable import replace as replace_file
-from ..errors import InvalidInputError, check_known, counted, quoted
+from ..errors import InvalidInputError, check_known, counted, quoted, refuse_home
 from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
@@ -68,6 +68,7 @@ def train(
         track: names of trackers that are told the metrics.
     """
     trackers.check(track)
+    refuse_home(settings["model"] or "")
     own = {name: settings[name] for name in given if name in settings}
     kept = read_config(config) if config else {}
     found = with_memory_of_model(merged(settings, kept, own, settings), {*kept, *own})
