@@ -113,7 +113,10 @@ def train(
     heads: Annotated[int, typer.Option(min=1, help="Heads of attention of the new model.")] = 4,
     backspace: Annotated[bool, typer.Option(help="Whether the policy may delete.")] = True,
     memory: Annotated[
-        str, typer.Option(help="What a state holds beside the text: prefix, tried or history.")
+        str,
+        typer.Option(
+            help="What a state holds beside the text: prefix, tried or history; a checkpoint as --model brings its own."
+        ),
     ] = "prefix",
     tried_term: Annotated[
         bool, typer.Option("--tried-term", help="Learn from what was tried, beside forbidding it (--memory tried).")

@@ -44,7 +44,8 @@ def test_a_path_that_stands_for_something_else_is_refused_by_all(folder, option,
     assert [one.name for one in folder.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("more", [["--model", "~/m"], ["--task", "text", "--task-option", "path=~/a.txt"]])
+@pytest.mark.parametrize("more", [["--model", "~/m"], ["--task", "text", "--task-option", "path=~/a.txt"],
+                                  ["--agent", "~/a.py:Mine"]])  # fmt: skip
 def test_so_are_those_of_models_and_tasks(tmp_path, more):
     done = command("train", *SMALL[:-2], *more, cwd=tmp_path)
     assert done.returncode == 2
