@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from seqil import Task, Vocabulary
-from seqil.errors import InvalidInputError, SignatureError, counted, suggested
+from seqil.errors import InvalidInputError, SignatureError, suggested
 from seqil.errors.arguments import on_one_line, typed
 from seqil.mdp.memory import Memory
 from seqil.mdp.prefix import check_lengths, pad_prompts
@@ -135,20 +135,6 @@ def id_lists(name: str, given: Any) -> list[list[int]]:
     except (TypeError, ValueError, RuntimeError):
         shown = " ".join(repr(given).split())
         raise InvalidInputError(f"{name}={shown:.60} must be lists of integer ids, [[0, 1], [2]] say") from None
-
-
-def check_budget(max_actions: int, needed: int, why: str) -> None:
-    """Refuse a budget within which no text can be ended.
-
-    Args:
-        max_actions: the budget.
-        needed: fewest actions of a text.
-        why: what takes them.
-    """
-    if max_actions < needed:
-        raise InvalidInputError(
-            f"max_actions={max_actions} ends before any text can: {why} takes {counted(needed, 'action')}; allow more"
-        )
 
 
 def check_memory(memory: Memory, backspace: bool) -> None:

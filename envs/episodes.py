@@ -15,10 +15,10 @@ from seqil.capacity import present_memory
 from seqil.errors import InvalidInputError, counted, first_line
 from seqil.errors.arguments import check_function
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.prefix import pad_prompts, within_budget
+from seqil.mdp.prefix import check_room, pad_prompts, within_budget
 from seqil.rollouts.tried_stacks import TriedStacks, choices_within
 
-from .constructors import check_budget, check_memory, check_options, lengths_of, prompts_of, task_of, vocabulary_of
+from .constructors import check_memory, check_options, lengths_of, prompts_of, task_of, vocabulary_of
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -98,7 +98,7 @@ class Episodes:
 
     def check_ends(self) -> None:
         """Refuse a budget that no text can be ended within."""
-        check_budget(self.max_actions, self.min_length + 1, f"min_length={self.min_length} and its eos")
+        check_room(self.max_actions, self.min_length)
 
     def check_room(self, rows: int) -> None:
         """Refuse more rows than this machine holds by a MemoryError, which `checked_arguments` puts into words."""

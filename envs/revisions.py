@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from seqil import Edits, Prefixes, Task, Vocabulary, begin_with, revise
 from seqil.errors import InvalidInputError, check_known
 from seqil.mdp.edits import DELETE, INSERT, KINDS, SUBSTITUTE, are_legal, legal_edits, legal_factors
+from seqil.mdp.prefix import check_budget
 
-from .constructors import check_budget, id_lists
+from .constructors import id_lists
 from .episodes import Bools, Episodes, Ints, Reward, SelfDescribing
 
 STARTS = ("empty", "draft", "noise")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from seqil.errors import InvalidInputError, check_known, counted
-from seqil.errors.command_line import run_command
+from seqil.errors.command_line import parse_path, run_command
 from seqil.errors.guarded_folders import refuse_guarded
 from seqil.errors.indices import device_of
 from seqil.runs import results_file
@@ -48,10 +48,23 @@ Preset = Annotated[
     str | None, typer.Option(metavar="|".join(loading.installed(PRESETS)), help="Which study.", show_default=QUICK.name)
 ]
 Own = Annotated[
-    Path | None, typer.Option("--study", help="A study of one's own: my_study.py or my_study.toml.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--study",
+        help="A study of one's own: my_study.py or my_study.toml.",
+        metavar="PATH",
+        parser=parse_path,
+        show_default=False,
+    ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Folder of results.jsonl and what is made of it.", show_default="runs/NAME")
+    Path | None,
+    typer.Option(
+        help="Folder of results.jsonl and what is made of it.",
+        metavar="PATH",
+        parser=parse_path,
+        show_default="runs/NAME",
+    ),
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Runs per arm and task.", show_default="the preset's")]
 Tasks = Annotated[list[str] | None, typer.Option("--task", help="Only these tasks.", show_default=False)]
@@ -60,7 +73,10 @@ Budget = Annotated[float, typer.Option(help="Share of the budget, for a quick lo
 Texts = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Texts whose numbers are checked; of a folder, all pages below it.", show_default="README, docs and guides"
+        help="Texts whose numbers are checked; of a folder, all pages below it.",
+        metavar="PATH",
+        parser=parse_path,
+        show_default="README, docs and guides",
     ),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes of one thread each.", show_default="all cores")]
@@ -159,7 +175,9 @@ def write_report(
 @app.command()
 def verify(
     readme: Texts = None,
-    results: Annotated[Path, typer.Option(help="Folders of committed records.")] = verification.RESULTS,
+    results: Annotated[
+        Path, typer.Option(help="Folders of committed records.", metavar="PATH", parser=parse_path)
+    ] = verification.RESULTS,
     write: Annotated[bool, typer.Option("--write", help="Put the numbers of the records into the text.")] = False,
     own: Own = None,
     out: Out = None,

@@ -13,7 +13,7 @@ from rich.console import Console
 from ..drawing import Drawn
 from ..durable import naming
 from ..durable import replace as replace_file
-from ..errors import InvalidInputError, check_known, counted, quoted
+from ..errors import InvalidInputError, check_known, counted, quoted, refuse_home
 from ..errors.guarded_folders import refuse_guarded
 from ..integrations import trackers
 from ..learning.processes import Ranks
@@ -26,12 +26,12 @@ from ..rollouts.completion import read_prompt
 from ..runs import known_metrics, plugins, resumption, strict_json
 from ..runs.checkpoint import RunFolder, WatchedFolder
 from ..runs.experiment import MEASURED, begun_from, located, make_task, make_training, say_doubts
-from ..runs.settings import Settings, merged, read_config, refuse_without_effect
+from ..runs.settings import Settings, merged, read_config, refuse_without_effect, with_memory_of_model
 from . import exports, showing
 from .described import show_rows
 from .together import joined
 from .training_loop import carry_on
-from .validation import MEASURE, validated
+from .validation import MEASURE, Validation, validated
 
 console = Console(highlight=False, markup=False)  # paths may hold brackets
 
@@ -70,9 +70,11 @@ def train(
         track: names of trackers that are told the metrics.
     """
     trackers.check(track)
+    refuse_home(settings["model"] or "")
     refuse_guarded("--out", out, folder=True)
     own = {name: settings[name] for name in given if name in settings}
-    found = merged(settings, read_config(config) if config else {}, own, settings)
+    kept = read_config(config) if config else {}
+    found = with_memory_of_model(merged(settings, kept, own, settings), {*kept, *own})
     refuse_without_effect(found, [*own, *["max_actions"] * (max_actions is not None)])
     asked = found["demonstrations"]
     chosen = Settings.of({**found, "demonstrations": asked or Settings.demonstrations})
@@ -80,7 +82,7 @@ def train(
         run = _folder(out, ranks)
         task = make_task(chosen)
         chosen = replace(chosen, demonstrations=_number(task, "train", asked, chosen.demonstrations))
-        if "batch_size" in own and chosen.batch_size > chosen.demonstrations:
+        if "batch_size" in {*kept, *own} and chosen.batch_size > chosen.demonstrations:
             resumption.warn(
                 f"--batch-size {chosen.batch_size} is more than the {counted(chosen.demonstrations, 'demonstration')} "
                 "that there are: a batch holds each once"
@@ -88,6 +90,7 @@ def train(
         training, chosen = make_training(chosen, task, ranks=ranks), located(chosen)
         say_doubts(chosen, task)
         validation = validated(run, task, training.policy, evaluate_every, patience)
+        _check_sampling(task, training, validation, max_actions)
         with run.writing():
             run.start({"settings": chosen.to_json(), **resumption.made_with(ranks)})
             try:
@@ -122,7 +125,7 @@ def resume(
         newest = run.latest() if run.complete() else None
         task = make_task(chosen, newest)
         training = make_training(chosen if newest is None else begun_from(chosen, newest), task, ranks=ranks)
-        showing.check_actions(training.policy, max_actions)
+        _check_sampling(task, training, None, max_actions)
         resumption.warn_of_changes(run, ranks)
         with run.writing():
             if run.complete():
@@ -137,11 +140,18 @@ def resume(
                 soft_wrap=True,
             )
             validation = validated(run, task, training.policy, evaluate_every, patience)
+            _check_sampling(task, training, validation, max_actions)
             identity = resumption.identity_of(training, chosen)
             with showing.watched(console, run, task, validation, max_actions, track, training.step):
                 seconds = carry_on(console, run, training, save_every, identity, validation)
         if run.ours:
             _say_finished(run, training, task, seconds, max_actions)
+
+
+def _check_sampling(task: Task, training: Training, validation: Validation | None, max_actions: int | None) -> None:
+    """Refuse before the first step what would be refused at the last, or at the first measurement."""
+    measured = [] if validation is None else [validation.items.prompts]
+    showing.check_sampling(task, training.policy, [training.demonstrations.prompts, *measured], max_actions)
 
 
 def _nothing_left(looks: Sequence[str]) -> str:
@@ -186,7 +196,7 @@ def sample(
     policy, _, task, _ = exports.opened(out, best)
     chosen = plugins.rules(rules, task)
     if asked:
-        own = [read_prompt(task, task.vocabulary, text) for text in asked]
+        own = [_read(task, text) for text in asked]
         prompts = [prompt for prompt in own for _ in range(n or 1)]
     else:
         prompts = task.prompts(_number(task, split, n, 5), split, seed)
@@ -200,6 +210,14 @@ def sample(
         record.write_text(recording.svg(f"seqil sample {quoted(out)}", texts), encoding="utf-8")
     if form != "json":
         _print_cost(found, task.budget(max_actions, max_length))
+
+
+def _read(task: Task, text: str) -> list[int]:
+    """Ids of a prompt; where the task's own signs are not those that stand there it is said how they are read."""
+    ids = read_prompt(task, task.vocabulary, text)
+    if type(task).encode is Task.encode and text.strip() and task.decode(ids).split() != text.split():
+        resumption.warn(f"--prompt {text!r:.60} is read as {task.decode(ids)!r:.60}, the tokens that {task.name} has")
+    return ids
 
 
 def evaluate(

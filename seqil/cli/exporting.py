@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ..errors import counted
-from .options import Best, Run, app, parse_path
+from ..errors.command_line import parse_path
+from .options import Best, Run, app
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the model.", parser=parse_path, show_default=False)]
 

@@ -20,7 +20,7 @@ from ..runs import plugins
 from ..runs.checkpoint import RunFolder
 from ..runs.experiment import make_task
 from ..runs.resumption import opened as settings_of_newest
-from ..runs.resumption import refuse_gone
+from ..runs.resumption import refuse_gone, refuse_other_data
 from ..runs.settings import Chosen, Settings
 from ..statistics import Estimate
 
@@ -28,7 +28,7 @@ from ..statistics import Estimate
 def opened(path: Path, best: bool = False) -> tuple[Any, Settings, Task, int]:
     """Policy (of tokens, or of whole texts), settings, task and updates of a run."""
     run = RunFolder(path)
-    settings, checkpoint = settings_of_newest(run)
+    settings, checkpoint, identity = settings_of_newest(run)
     refuse_gone(run, settings)
     step, about = int(checkpoint.name), run.best()
     if best:
@@ -36,6 +36,7 @@ def opened(path: Path, best: bool = False) -> tuple[Any, Settings, Task, int]:
             raise InvalidInputError(f"{path} holds no best checkpoint; train it with --evaluate-every")
         step, checkpoint = int(about["step"]), run.path / "best"
     task, cls = make_task(settings, checkpoint), plugins.load("agents", settings.agent.name)
+    refuse_other_data(run, settings, identity, task)
     return cls.policy_class.from_pretrained(checkpoint, task.vocabulary), settings, task, step
 
 

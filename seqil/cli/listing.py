@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import check_known
 from .options import app
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ def show_one(console: Console, kind: str, name: str) -> None:
     Raises:
         InvalidInputError: there is none of that name.
     """
-    from ..runs import known_metrics, plugins
+    from ..runs import known_metrics, own_files, plugins
     from .described import options_of, show_options
 
     built_in: Any = known_metrics.metric(name) if kind == "metrics" else None
+    if kind == "metrics" and not (built_in or own_files.is_reference(name) or own_files.is_file(name)):
+        check_known("metric", name, [metric.name for metric in known_metrics.listed()])
     if kind == "studies":
         built_in = _in_this_repository().get(name)
     options = options_of(kind, name) if kind in ("agents", "tasks") else None

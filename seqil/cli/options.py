@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import InvalidInputError, check_known
-from ..errors.command_line import run_command
+from ..errors.command_line import parse_path, run_command
 from . import together
 from .described import Explained
 
@@ -28,13 +28,6 @@ _INSTALLED = entry_points()
 
 def _known(kind: str) -> str:
     return ", ".join(sorted({point.name for point in _INSTALLED.select(group=f"seqil.{kind}")}))
-
-
-def parse_path(text: str) -> Path:
-    """An empty path would be the working directory."""
-    if not text:
-        raise typer.BadParameter("it is empty; name a file or folder")
-    return Path(text)
 
 
 def there(paths: Any) -> Any:
@@ -120,7 +113,10 @@ def train(
     heads: Annotated[int, typer.Option(min=1, help="Heads of attention of the new model.")] = 4,
     backspace: Annotated[bool, typer.Option(help="Whether the policy may delete.")] = True,
     memory: Annotated[
-        str, typer.Option(help="What a state holds beside the text: prefix, tried or history.")
+        str,
+        typer.Option(
+            help="What a state holds beside the text: prefix, tried or history; a checkpoint as --model brings its own."
+        ),
     ] = "prefix",
     tried_term: Annotated[
         bool, typer.Option("--tried-term", help="Learn from what was tried, beside forbidding it (--memory tried).")

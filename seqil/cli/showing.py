@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from rich.console import Console
 from rich.text import Text
+from torch import Tensor
 
 from ..decoding import Rule
 from ..drawing import Drawn, drawn
@@ -21,7 +22,7 @@ from ..errors import InvalidInputError, visible
 from ..errors.command_line import UnprintedError, to_nowhere
 from ..errors.guarded_folders import refuse_guarded
 from ..integrations import trackers
-from ..mdp.prefix import Prompts
+from ..mdp.prefix import Prompts, check_room
 from ..mdp.rendering import Span, legible, marked
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
@@ -86,13 +87,16 @@ def texts(
     **more: Any,
 ) -> Drawn:
     """One text per prompt, within the budget of the task unless another is asked for; `more` is of `drawn`."""
-    check_actions(policy, max_actions)
+    _check_actions(policy, max_actions)
+    budget = task.budget(max_actions, max_length)
+    if not isinstance(policy, WholeTextPolicy):
+        _check_room(task, budget, max_length, more.get("min_length"))
     return drawn(
         task,
         policy,
         prompts,
         generator=torch.Generator().manual_seed(seed),
-        max_actions=task.budget(max_actions, max_length),
+        max_actions=budget,
         max_length=max_length,
         temperature=temperature,
         rules=rules,
@@ -100,7 +104,35 @@ def texts(
     )
 
 
-def check_actions(policy: TokenPolicy | WholeTextPolicy, max_actions: int | None) -> None:
+def check_sampling(
+    task: Task, policy: TokenPolicy | WholeTextPolicy, prompts: Sequence[Tensor], max_actions: int | None
+) -> None:
+    """Refuse, before anything is trained, what could not be sampled when it is.
+
+    Args:
+        task: of the run.
+        policy: of the run.
+        prompts: cells int64 [B, P] of prompts that texts are to be written after.
+        max_actions: of a text; None: the task's budget.
+
+    Raises:
+        InvalidInputError: a budget of no use, or within which no text can end, or more positions than the model has.
+    """
+    _check_actions(policy, max_actions)
+    if isinstance(policy, WholeTextPolicy):
+        return
+    budget = task.budget(max_actions)
+    check_room(budget, task.min_length)
+    for cells in prompts:
+        policy.check_positions(cells.shape[1] + (task.max_length if policy.memory.rewinds else budget - 1))
+
+
+def _check_room(task: Task, budget: int, max_length: int | None, min_length: int | None) -> None:
+    least = min(task.min_length, max_length or task.max_length)
+    check_room(budget, least if min_length is None else min_length)
+
+
+def _check_actions(policy: TokenPolicy | WholeTextPolicy, max_actions: int | None) -> None:
     """Refuse a budget of actions where there are none."""
     if max_actions is not None and isinstance(policy, WholeTextPolicy):
         raise InvalidInputError("--max-actions would do nothing: whole texts are not written by actions; leave it out")
@@ -135,6 +167,7 @@ def streamed(
 
     if isinstance(policy, WholeTextPolicy):
         raise InvalidInputError("--stream is for policies that write token by token; leave it out")
+    _check_room(task, task.budget(max_actions, max_length), max_length, more.get("min_length"))
     parts = []
     for row, prompt in enumerate(prompts):
         streamer = DeletionStreamer(task, task.vocabulary.backspace, task.vocabulary.eos)

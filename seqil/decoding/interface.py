@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError, SeqilError, first_line
+from ..errors import InvalidInputError, NonFiniteError, SeqilError, first_line
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
 
@@ -58,28 +58,62 @@ class Rule(Protocol):
         """The warp of one rollout, with a memory of its own if it needs one."""
 
 
-def begun(rule: Rule, policy: Policy) -> Warp:
+class Begun:
     """The warp of a rule for one rollout, by which a rule that is wrong is refused by its name.
 
     It hands the rule a copy of the logits: what is illegal is told by them.
 
+    Args:
+        rule: in question.
+        warp: what its `begin` returned.
+
     Raises:
-        InvalidInputError: `begin` returns no function; of the warp: it fails, or returns anything but logits.
+        InvalidInputError: when called: the rule fails, or returns anything but logits.
+    """
+
+    def __init__(self, rule: Rule, warp: Warp) -> None:
+        self.rule, self.warp = rule, warp
+        self._last: Tensor | None = None
+
+    def __call__(self, prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
+        """What the rule makes of logits [B, A]."""
+        with blamed(self.rule):
+            found = self.warp(prefixes, rows, logits.clone())
+        if not isinstance(found, Tensor) or found.shape != logits.shape or not found.is_floating_point():
+            raise InvalidInputError(f"rule {self.rule} returned {_shown(found)}; return logits, {_shown(logits)}")
+        self._last = found.to(logits)
+        return self._last
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has just returned NaN, or infinity where an action is to be certain."""
+        return self._last is not None and not bool((self._last < torch.inf).all())
+
+
+def begun(rule: Rule, policy: Policy) -> Begun:
+    """The checked warp of a rule for one rollout.
+
+    Raises:
+        InvalidInputError: `begin` returns no function.
     """
     warp = rule.begin(policy)
     if not callable(warp):
         raise InvalidInputError(
             f"rule {rule}: begin(policy) returned {warp!r:.40}, not (prefixes, rows, logits) -> logits"
         )
+    return Begun(rule, warp)
 
-    def checked(prefixes: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
-        with blamed(rule):
-            found = warp(prefixes, rows, logits.clone())
-        if not isinstance(found, Tensor) or found.shape != logits.shape or not found.is_floating_point():
-            raise InvalidInputError(f"rule {rule} returned {_shown(found)}; return logits, {_shown(logits)}")
-        return found.to(logits)
 
-    return checked
+@contextmanager
+def naming_broken(warps: Sequence[Warp]) -> Iterator[None]:
+    """Name the rule that has broken logits in the error that says so."""
+    try:
+        yield
+    except NonFiniteError as error:
+        rule = next((warp.rule for warp in warps if isinstance(warp, Begun) and warp.broken), None)
+        if rule is None:
+            raise
+        raise NonFiniteError(f"{error}: {rule}; leave it out, or give it other numbers") from None
 
 
 @contextmanager

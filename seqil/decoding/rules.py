@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..errors import InvalidInputError
+from ..errors.arguments import on_one_line
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
 from . import processors
@@ -32,6 +33,8 @@ from .constrained.spelling import pieces
 from .contrastive import Contrast
 from .named_rules import NamedRule
 from .walking import judged_walk
+
+_MOST_LOGIT = 1e38  # of float32
 
 
 def top_k(k: int) -> NamedRule:
@@ -74,6 +77,8 @@ def backspace_bias(b: float) -> NamedRule:
     and a backspace that it has dropped stays dropped.
     """
     b = _finite("backspace_bias", "b", b)
+    if abs(b) > _MOST_LOGIT:
+        raise InvalidInputError(f"backspace_bias: b={b:g} is more than a logit holds; give one in [-1e38, 1e38]")
     return NamedRule(f"backspace_bias({b:g})", lambda policy: partial(_shifted, policy.vocabulary.backspace, b))
 
 
@@ -262,9 +267,13 @@ def _count(rule: str, name: str, value: Any, least: int) -> int:
 
 
 def _finite(rule: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidInputError(f"{rule}: {name}={value!r} must be a finite number")
-    return float(value)
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:  # of an integer
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidInputError(f"{rule}: {name}={on_one_line(value, 40)} must be a finite number")
+    return number
 
 
 def _share(rule: str, name: str, value: Any) -> float:

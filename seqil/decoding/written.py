@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 from ..errors import InvalidInputError, check_known
+from ..errors.arguments import looks_like_number, number_of
 from .interface import Rule
 from .rules import RULES
 
@@ -63,9 +64,7 @@ def _read(values: str, texts: bool, alone: bool) -> list[Any]:
     try:
         found: list[Any] = json.loads(f"[{values}]")
     except ValueError:
-        if not texts:
-            raise
-        return [_value(value) for value in values.split(",")]
+        return [(_value if texts else number_of)(value) for value in values.split(",")]
     return found
 
 
@@ -75,7 +74,7 @@ def _value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        return number_of(text) if looks_like_number(text) else text
 
 
 def _positions(make: Callable[..., Rule]) -> list[inspect.Parameter]:

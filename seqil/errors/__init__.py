@@ -59,6 +59,16 @@ def check_known(what: str, name: object, known: Iterable[str], between: str = ",
         raise InvalidInputError(f"unknown {what} {name!r}; known: {between.join(names)}{suggested(str(name), names)}")
 
 
+def refuse_home(path: str) -> None:
+    """Refuse a path with a `~` that no shell has replaced: it would name a folder of that name.
+
+    Raises:
+        InvalidInputError: it begins so.
+    """
+    if path.startswith("~"):
+        raise InvalidInputError(f"{path} begins with ~, which no shell has replaced; write the path out, or ./{path}")
+
+
 def quoted(path: str | PathLike[str]) -> str:
     """A path as a word of a command that is to be copied: quoted where it has blanks or the like."""
     return shlex.quote(str(path))

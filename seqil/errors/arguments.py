@@ -10,6 +10,7 @@ import functools
 import inspect
 import math
 import os
+import re
 import sys
 import types
 from collections.abc import Callable, Hashable, Mapping
@@ -168,6 +169,29 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
         what = "is not a whole number" if fraction else f"is not {said}"
         raise InvalidInputError(f"{place}: {name}={on_one_line(value, 80)} {what}")
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+def looks_like_number(text: str) -> bool:
+    """Whether a text is a number in digits, such as `.6`, `+5` or `1e-3`; `nan` may be a word."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def number_of(text: str) -> int | float:
+    """A number as Python reads it, `.6` and `1_000` among them.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(f"{text:.40} is beyond what a number holds")
+    return number
 
 
 def on_one_line(value: Any, most: int) -> str:

@@ -13,10 +13,18 @@ from typing import Any, NoReturn, cast
 
 import typer
 
-from . import OWN_FILE, SeqilError, first_line, suggested, visible
+from . import OWN_FILE, InvalidInputError, SeqilError, first_line, refuse_home, suggested, visible
 
 TRACEBACK = "SEQIL_TRACEBACK"
 UsageError: Any = typer.BadParameter.__base__  # click's, which newer versions of typer bring along themselves
+
+
+if sys.flags.optimize > 1:  # before a command imports what cannot be imported then
+    print(
+        "seqil: Python was told to leave docstrings out (-OO, PYTHONOPTIMIZE=2), which are needed; use -O at most",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 
 class UnprintedError(SeqilError):
@@ -53,6 +61,23 @@ class Output:
             raise UnprintedError(
                 f"standard output could not be written ({error.strerror}); free some space, or send it elsewhere"
             ) from None
+
+
+def parse_path(text: str | Path) -> Path:
+    """A path of the command line; what a shell or another program would read otherwise is refused.
+
+    Raises:
+        BadParameter: it is empty, which would be the working directory, `-`, or begins with `~`.
+    """
+    if not str(text):
+        raise typer.BadParameter("it is empty; name a file or folder")
+    if str(text) == "-":
+        raise typer.BadParameter("- is no file here; name one, ./- if that is its name")
+    try:
+        refuse_home(str(text))
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from None
+    return Path(text)
 
 
 def to_nowhere(stream: Any) -> None:

@@ -18,7 +18,7 @@ from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
 from ..errors import InvalidInputError
 from ..errors.arguments import check_fields, check_function, check_temperature, typed
-from ..mdp.prefix import within_budget
+from ..mdp.prefix import check_room, within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded
@@ -138,6 +138,7 @@ class Training:
         self.demonstrations, self.ranks = demonstrations, ranks
         self.batch_size = min(batch_size, len(demonstrations))
         self.sampling = sampling or Sampling()
+        check_room(self._budget, demonstrations.min_length)
         agent.divide(Division(microbatch, ranks))
         if ranks is not None:
             fewest = min(self.batch_size, self.sampling.rows)

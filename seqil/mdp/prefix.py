@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, counted
 from ..errors.arguments import on_one_line, typed
 from ..errors.indices import device_of, is_whole, rows_of
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
@@ -239,6 +239,33 @@ def within_budget(max_actions: int | None, max_length: int) -> int:
     if max_actions < 1:
         raise InvalidInputError(f"max_actions={max_actions}: allow at least one action")
     return max_actions
+
+
+def check_budget(max_actions: int, needed: int, why: str) -> None:
+    """Refuse a budget within which no text can be ended.
+
+    Args:
+        max_actions: the budget.
+        needed: fewest actions of a text.
+        why: what takes them.
+
+    Raises:
+        InvalidInputError: `max_actions=3 ends before any text can: min_length=8 and its eos takes 9 actions; allow
+            more`.
+    """
+    if max_actions < needed:
+        raise InvalidInputError(
+            f"max_actions={max_actions} ends before any text can: {why} takes {counted(needed, 'action')}; allow more"
+        )
+
+
+def check_room(max_actions: int, min_length: int) -> None:
+    """Refuse a budget that ends before a text of `min_length` tokens and its `eos` can.
+
+    Raises:
+        InvalidInputError: as of `check_budget`.
+    """
+    check_budget(max_actions, min_length + 1, f"min_length={min_length} and its eos")
 
 
 def pad_prompts(vocabulary: Vocabulary, prompts: Prompts) -> tuple[Tensor, Tensor]:

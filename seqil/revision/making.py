@@ -50,6 +50,10 @@ def small_bert(
     vocabulary: Vocabulary, cells: int, layers: int, width: int, heads: int, seed: int, dropout: float = 0.0
 ) -> BertForMaskedLM:
     """An untrained BERT over the tokens and a mask."""
+    if layers < 1:
+        raise InvalidInputError(
+            f"layers={layers}: a policy of whole texts reads what surrounds a token and needs a layer; give --layers 1"
+        )
     if width % heads:
         raise InvalidInputError(f"width={width} is not a multiple of heads={heads}")
     parameters = width * (12 * layers * width + vocabulary.size + cells)

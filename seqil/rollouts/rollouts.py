@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..capacity import check_memory
 from ..decoding.constrained.constraints import Constrained, split
-from ..decoding.interface import begun
+from ..decoding.interface import begun, naming_broken
 from ..errors import InvalidInputError
 from ..errors.arguments import check_function, typed
 from ..mdp.memory import PREFIX, Memory
@@ -98,7 +98,7 @@ def rollout(
     initial = start(policy.vocabulary, cells, max_length, min_length, memory).to(where_loaded(policy))
     names, lanes = _named(streams, initial), _rows_at_once(batch_size, initial)
     warps = _warps(policy, rules)
-    with evaluating(policy), computing(policy):
+    with evaluating(policy), computing(policy), naming_broken(warps):
         if initial.tokens.is_cuda and not warps and watch is None and policy.tried_term is None:
             sampler = Sampler(generator, temperature, names)
             decoding: Lockstep | Lanes = Lockstep(policy, initial, sampler, max_actions, lanes)
@@ -138,7 +138,7 @@ def rollout_reference(
     actions = torch.full((len(state), max_actions), v.size)
     log_prob = torch.zeros(len(state), max_actions)
     lengths = torch.zeros(len(state), dtype=torch.int64)
-    with evaluating(policy):
+    with evaluating(policy), naming_broken(warps):
         for step in range(max_actions):
             if bool(state.ended.all()):
                 break

@@ -117,6 +117,8 @@ def make_training(settings: Settings, task: Task, spare: int = 0, ranks: Ranks |
     s = settings
     asked = counted(s.demonstrations, "demonstration")
     check_memory(_COPIES * 8 * s.demonstrations * (task.max_length + 1), asked, "ask for fewer")
+    batch = f"a batch of {counted(s.batch_size, 'demonstration')}"
+    check_memory(_COPIES * 8 * s.batch_size * (task.max_length + 1), batch, "lower --batch-size")
     demonstrations: Trajectories = task.demonstrations(s.demonstrations, "train", s.seed)
     # Under a memory that never rewinds an action takes a position, when it is sampled as well.
     actions = max(_actions(s, task.max_length), task.budget())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from ..errors.arguments import resolved
+from ..errors.arguments import looks_like_number, number_of, resolved
 
 _PLAIN: dict[type, Any] = {bool: bool, int: int | float, float: float, str: str}
 """What a default says of an option that nothing else is said of."""
@@ -72,15 +72,25 @@ def fits(value: Any, annotation: Any) -> bool:
 
 
 def read(text: str, annotation: Any) -> Any:
-    """What a text on the command line stands for: JSON where that is JSON, and itself where a string is expected."""
+    """What a text on the command line stands for: JSON or a number of Python, and itself where a string is expected."""
+    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):  # not JSON, or more digits or brackets than Python reads
-        return text
-    parts = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+        return _number(text, parts)
     others = [part for part in parts if part not in (str, Path, Any)]
     stringly = len(others) < len(parts) and parts != (Any,)
     return text if stringly and not isinstance(value, str) and not any(fits(value, part) for part in others) else value
+
+
+def _number(text: str, parts: tuple[Any, ...]) -> Any:
+    """What JSON does not take for a number, `.6` say; the text where that is none, or a text is expected."""
+    if str in parts or Path in parts or not (looks_like_number(text) or {int, float} & {*parts}):
+        return text
+    try:
+        return number_of(text)
+    except ValueError:
+        return text
 
 
 def shown(annotation: Any) -> str:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from ..capacity import read_bytes
-from ..errors import OWN_FILE, InvalidInputError, SeqilError, suggested
+from ..errors import OWN_FILE, InvalidInputError, SeqilError, refuse_home, suggested
 
 
 def is_reference(name: str) -> bool:
@@ -40,6 +40,7 @@ def run_file(path: Path) -> ModuleType:
     Raises:
         InvalidInputError: it cannot be read, or fails; one line says where and why.
     """
+    refuse_home(str(path))
     try:
         text = read_bytes(path)
     except OSError as error:

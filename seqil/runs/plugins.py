@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import InvalidInputError, SeqilError, quoted, suggested
+from ..errors import InvalidInputError, SeqilError, quoted, refuse_home, suggested
 from ..mdp.task import Task
 from . import own_files
 from .option_types import argument_types, mismatch, read
@@ -82,9 +83,8 @@ def load(kind: str, name: str) -> Any:
     if not found and own_files.is_file(name):
         raise InvalidInputError(f"{one(kind)} {name!r} is a file: {_in_file(kind, name)}")
     if not found:
-        raise InvalidInputError(
-            f"unknown {one(kind)} {name!r}; known: {', '.join(names(kind))}{suggested(name, names(kind))}"
-        )
+        known = ", ".join(names(kind)) or f"none by a name alone; give one of your own, my_{kind}.py:mine"
+        raise InvalidInputError(f"unknown {one(kind)} {name!r}; known: {known}{suggested(name, names(kind))}")
     if len(found) > 1:
         packages = sorted(" ".join(_package(point)) for point in found)
         raise InvalidInputError(
@@ -212,6 +212,9 @@ def rules(texts: Sequence[str], reader: Any = None) -> list[Rule]:
 def read_options(kind: str, name: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Options of a constructor from what stands on the command line."""
     types = argument_types(load(kind, name))
+    for option, text in texts.items():
+        if Path in (types.get(option), *get_args(types.get(option))):
+            refuse_home(text)
     return {option: read(text, types.get(option, Any)) for option, text in texts.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ..durable import naming
+from ..durable import contents, naming
 from ..errors import CheckpointError, InvalidInputError, counted, first_line, visible
 from ..learning.processes import Ranks
 from ..learning.training import Training
+from ..mdp.task import Task
+from ..mdp.trajectory import Trajectories
+from ..policy.saved.seals import sha256
 from . import own_files
 from .checkpoint import RunFolder, versions, write_json
 from .settings import Settings
@@ -38,12 +42,69 @@ def refuse_gone(run: RunFolder, chosen: Settings) -> None:
             )
 
 
-def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
-    """What a run must have in common with the checkpoint that it goes on from."""
+def refuse_other_data(run: RunFolder, chosen: Settings, found: Mapping[str, Any], task: Task) -> None:
+    """Refuse a task that reads its data from files, or stands in one, where they say otherwise than in training.
+
+    Args:
+        run: the folder.
+        chosen: its settings.
+        found: what its newest checkpoint is of, as `opened` returns it.
+        task: of the settings, as it is now.
+
+    Raises:
+        CheckpointError: a file has changed, or the demonstrations of the run are no longer those of its task.
+    """
+    if _data_files(chosen) or own_files.is_reference(chosen.task.name):
+        n, there = chosen.demonstrations, task.available("train")
+        fewer = there is not None and there < n
+        _refuse_others(run, chosen, found, None if fewer else task.demonstrations(n, "train", chosen.seed))
+
+
+def _refuse_others(
+    run: RunFolder, chosen: Settings, found: Mapping[str, Any], demonstrations: Trajectories | None
+) -> None:
+    if demonstrations is None or found.get("data") != _sum_of(demonstrations):
+        raise _other_data("the demonstrations differ from those that", run)
+    kept = found.get("files")
+    for option, path in _data_files(chosen).items():
+        if isinstance(kept, dict) and kept.get(option, "") not in ("", _content(path)):
+            raise _other_data(f"{path} is not what", run)
+
+
+def _other_data(what: str, run: RunFolder) -> CheckpointError:
+    step = int(run.complete()[-1].name)
+    return CheckpointError(
+        f"{what} {run.path} was trained on until step {step}; put the data back, or start another run"
+    )
+
+
+def _data_files(chosen: Settings) -> dict[str, Path]:
+    """Files and folders that a task reads its items from, by option; a tokenizer shows in the ids of the items."""
+    paths = {name: Path(value) for name, value in chosen.task.options.items() if isinstance(value, str)}
+    return {name: path for name, path in paths.items() if path.is_absolute() and name != "tokenizer" and path.exists()}
+
+
+def _content(path: Path) -> str:
+    """Sum of a file, or of all in a folder but what is hidden there."""
+    if not path.is_dir():
+        return sha256(path) if path.is_file() else ""
+    named = ((file.relative_to(path), file) for file in contents(path) if file.is_file())
+    seen = [(str(name), sha256(file)) for name, file in named if not any(part[0] == "." for part in name.parts)]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
+
+
+def _sum_of(demonstrations: Trajectories) -> str:
     digest = hashlib.sha256()
-    for part in (training.demonstrations.prompts, training.demonstrations.actions):
+    for part in (demonstrations.prompts, demonstrations.actions):
         digest.update(part.cpu().contiguous().numpy().tobytes())
-    return {"settings": chosen.to_json(), "data": digest.hexdigest(), "code": own_code(chosen)}
+    return digest.hexdigest()
+
+
+def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
+    """What a run must have in common with the checkpoint that it goes on from, and with what judges its texts."""
+    found = {"settings": chosen.to_json(), "data": _sum_of(training.demonstrations), "code": own_code(chosen)}
+    files = {option: _content(path) for option, path in _data_files(chosen).items()}
+    return {**found, "files": files} if files else found
 
 
 def own_code(chosen: Settings) -> list[str]:
@@ -52,11 +113,10 @@ def own_code(chosen: Settings) -> list[str]:
     return own_files.digests(names)
 
 
-def opened(run: RunFolder) -> tuple[Settings, Path]:
-    """Settings and newest checkpoint of a run, once the one has proved to be of the other."""
+def opened(run: RunFolder) -> tuple[Settings, Path, Mapping[str, Any]]:
+    """Settings and newest checkpoint of a run, once the one has proved to be of the other, and what that is of."""
     chosen, checkpoint = settings_of(run), run.latest()
-    _identity(run, chosen)
-    return chosen, checkpoint
+    return chosen, checkpoint, _identity(run, chosen)
 
 
 def _identity(run: RunFolder, chosen: Settings) -> dict[str, Any]:
@@ -80,11 +140,7 @@ def restore(run: RunFolder, training: Training, chosen: Settings) -> None:
     """Load the newest checkpoint, once it has proved to be of these settings and this data set."""
     step, state = run.load()
     found = _identity(run, chosen)
-    if found.get("data") != identity_of(training, chosen)["data"]:
-        raise CheckpointError(
-            f"the demonstrations differ from those that {run.path} was trained on until step {step}; "
-            "put the data back, or start another run"
-        )
+    _refuse_others(run, chosen, found, training.demonstrations)
     if found.get("code", own_code(chosen)) != own_code(chosen):
         warn(f"the code of {run.path}, in a file of your own, is not what it was trained with until step {step}")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..capacity import read_bytes
-from ..errors import InvalidInputError, check_known, counted, first_line
+from ..errors import InvalidInputError, SeqilError, check_known, counted, first_line
 from ..learning.training import Sampling
 from ..mdp.memory import Memory
+from ..policy.saved.files import Saved
 from ..policy.token_policy import TokenPolicy
 from . import plugins
 from .option_types import mismatch
@@ -258,8 +260,24 @@ def merged(
     return chosen
 
 
+def with_memory_of_model(chosen: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Settings of a new run that goes on with the memory of the checkpoint that it begins from.
+
+    Args:
+        chosen: as `merged` returns them.
+        given: names of the settings that stand on the command line or in a file: a memory among them is a choice.
+    """
+    whole = plugins.load("agents", chosen["agent"]).policy_class is not TokenPolicy
+    if chosen["model"] is None or "memory" in given or whole or not chosen["backspace"]:
+        return {**chosen}
+    with suppress(SeqilError):  # whatever is wrong with the folder is said when it is loaded
+        saved = Saved.read(Path(chosen["model"]), verify=False)
+        return {**chosen, "memory": saved.memory.name if saved.backspace else chosen["memory"]}
+    return {**chosen}
+
+
 _NOISE = ("noise", "noise_rate", "burst", "mask_noise")
-_NEUTRAL = {"backspace": False, "noise": "none", "memory": "prefix", "tried_term": False}
+_NEUTRAL = {"noise": "none", "memory": "prefix", "tried_term": False}
 """Values that ask for nothing."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from seqil import Prefixes, Vocabulary
 from seqil.capacity import check_file
 from seqil.errors import InvalidInputError, first_line
+from seqil.errors.arguments import on_one_line
 
 from ..base import counters
 from ..base.requests import check_range, foreign_prompt
@@ -20,6 +22,7 @@ from .state_merging import Machine, merged
 from .trace_alignment import Script, align, meant
 
 _PROMPT = "eos alone"
+_MOST_ROUNDS = 1000
 
 
 class LearnedAutomaton(SampledTask):
@@ -40,13 +43,13 @@ class LearnedAutomaton(SampledTask):
 
     Args:
         path: a file of text, a trace in each line, its events separated by blanks.
-        traces: the same as lists of events, instead of a file.
-        rounds: of alignment; 0: the traces as they are.
+        traces: the same as lists of events, instead of a file. An event is a str, and a str as a trace one of letters.
+        rounds: of alignment, at most 1000; it ends where one changes nothing. 0: the traces as they are.
         rare: least probability of a transition that traces are aligned with.
         significance: of the tests that keep states apart; lower, and more are merged.
 
     Raises:
-        InvalidInputError: no traces, or both a file and lists.
+        InvalidInputError: no traces, both a file and lists, or something else than lists of events.
     """
 
     name = "learned_automaton"
@@ -59,12 +62,12 @@ class LearnedAutomaton(SampledTask):
         rare: float = 0.05,
         significance: float = 0.005,
     ) -> None:
-        check_range(self.name, 0, rounds=rounds)
+        check_range(self.name, 0, _MOST_ROUNDS, rounds=rounds)
         check_range(self.name, 0, 0.5, rare=rare)
         check_range(self.name, 1e-300, 1, significance=significance)
         if (path is None) == (traces is None):
             raise InvalidInputError(f"{self.name}: give a path, or traces (--task-option path=FILE)")
-        given = [list(trace) for trace in traces] if traces is not None else _read(Path(path or ""))
+        given = _checked(traces) if traces is not None else _read(Path(path or ""))
         if not any(given):
             raise InvalidInputError(f"{self.name}: there is no event in the traces; give some that have any")
         self.events = sorted({event for trace in given for event in trace})
@@ -154,7 +157,9 @@ def _learned(seen: list[list[int]], eos: int, ends: bool, rounds: int, rare: flo
     traces, end = seen, [eos] if ends else []
     machine = merged([[*trace, *end] for trace in traces], eos + 1, significance)
     for _ in range(rounds):
-        traces = [meant(script) for script in align(machine.without(rare), traces)]
+        before, traces = traces, [meant(script) for script in align(machine.without(rare), traces)]
+        if traces == before:
+            break
         machine = merged([[*trace, *end] for trace in traces], eos + 1, significance)
     return machine
 
@@ -172,10 +177,35 @@ def _mistakes(machine: Machine, scripts: list[Script]) -> Ints:
     return found
 
 
+def _checked(traces: Any) -> list[list[str]]:
+    """Lists of events; what is ordered serves as a list."""
+    if isinstance(traces, str) or not _ordered(traces):
+        raise InvalidInputError(
+            f"learned_automaton: traces={on_one_line(traces, 60)} is no list of traces; give a list of lists of "
+            'events, [["open", "close"]] say, or a file by path'
+        )
+    found: list[list[str]] = []
+    for number, trace in enumerate(traces):
+        events = list(trace) if _ordered(trace) else [trace]
+        wrong = [event for event in events if not isinstance(event, str) or not event]
+        if wrong:
+            raise InvalidInputError(
+                f"learned_automaton: trace {number} holds {on_one_line(wrong[0], 60)}, which is no event; give a list "
+                'of texts as a trace, ["open", "close"] say'
+            )
+        found.append([str(event) for event in events])
+    return found
+
+
+def _ordered(value: Any) -> bool:
+    sized = isinstance(value, Iterable) and getattr(value, "shape", None) != ()
+    return sized and not isinstance(value, bytes | bytearray | Mapping | Set)
+
+
 def _read(path: Path) -> list[list[str]]:
     try:
         check_file(path)
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # `str.splitlines` cuts at U+2028, too
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInputError(
             f"{path} cannot be read as UTF-8 text ({first_line(error)}); give a file of traces, one in each line"

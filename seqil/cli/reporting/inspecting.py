@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, parse_path, there
+from ...errors.command_line import parse_path
+from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, there
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -185,6 +185,30 @@ def test_a_file_is_read_line_by_line(tmp_path):
     assert task.encode("open read") == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("end", "traces"), [("\n", 2), ("\r\n", 2), ("\r", 2), ("\u2028", 1), ("\x0c", 1), ("\x1c", 1)]
+)
+def test_traces_end_where_lines_end(tmp_path, end, traces):
+    file = tmp_path / "traces.txt"
+    file.write_bytes(f"open close{end}open close".encode())
+    task = LearnedAutomaton(file, rounds=0)
+    assert (len(task.scripts), task.max_length) == (traces, 4 // traces)
+
+
+def test_what_is_ordered_serves_as_traces():
+    lists = [["a", "b"], ["b", "a"]]
+    ways = (lists, np.array(lists), map(iter, lists), tuple(map(tuple, lists)))
+    found = [LearnedAutomaton(traces=traces).machine.counts.tolist() for traces in ways]
+    assert all(counts == found[0] for counts in found)
+
+
+def test_rounds_end_where_one_changes_nothing():
+    seen = mistyped(drawn(teacher(), 400, 0), 0.05, 2)
+    names = [[str(token) for token in text] for text in seen]
+    few, many = (LearnedAutomaton(traces=names, rounds=rounds) for rounds in (20, 1000))
+    assert np.array_equal(few.machine.counts, many.machine.counts)
+
+
 def test_rare_transitions_are_left_out_but_for_the_way_to_the_end():
     counts = np.array([[98, 2, 0], [99, 0, 1]])
     machine = Machine(counts, np.array([[0, 1, -1], [1, -1, -1]]))
@@ -213,6 +237,19 @@ def test_merging_finds_the_states_again():
         ({"traces": [[], []]}, "there is no event"),
         ({"path": "nowhere.txt"}, "nowhere.txt cannot be read"),
         ({"traces": ["ab"], "rounds": -1}, "rounds=-1"),
+        ({"traces": ["ab"], "rounds": 10**6}, r"rounds=1000000 must be in 0\.\.1000"),
+        ({"traces": "abab"}, "traces='abab' is no list of traces; give a list of lists"),
+        ({"traces": b"abab"}, "is no list of traces"),
+        ({"traces": {"ab": 2}}, "is no list of traces"),
+        ({"traces": 3}, "traces=3 is no list of traces"),
+        ({"traces": [[1, 2], [2, 1]]}, "trace 0 holds 1, which is no event"),
+        ({"traces": [["a"], [1, "a"]]}, "trace 1 holds 1, which is no event"),
+        ({"traces": [[None, "a"]]}, "trace 0 holds None, which is no event"),
+        ({"traces": [None]}, "trace 0 holds None, which is no event"),
+        ({"traces": [[["a"]]]}, r"trace 0 holds \['a'\], which is no event"),
+        ({"traces": [["a", ""]]}, "trace 0 holds '', which is no event"),
+        ({"traces": np.array([[1, 2], [2, 1]])}, r"trace 0 holds np\.int64\(1\), which is no event"),
+        ({"traces": np.array(3)}, r"is no list of traces"),
         ({"traces": ["ab"], "rare": 0.6}, r"rare=0\.6"),
         ({"traces": ["ab"], "significance": 0.0}, "significance=0"),
     ],
