@@ -13,8 +13,9 @@ import numpy as np
 from seqil import Task, Vocabulary
 from seqil.errors import InvalidInputError, SignatureError, suggested
 from seqil.errors.arguments import on_one_line, typed
+from seqil.errors.limits import check_lengths
 from seqil.mdp.memory import Memory
-from seqil.mdp.prefix import check_lengths, pad_prompts
+from seqil.mdp.prefix import pad_prompts
 from seqil.runs import plugins
 
 _ELSEWHERE = {"max_episode_steps": "; here an episode ends after max_actions"}

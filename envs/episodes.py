@@ -14,8 +14,9 @@ from seqil import Task, Vocabulary
 from seqil.capacity import present_memory
 from seqil.errors import InvalidInputError, counted, first_line
 from seqil.errors.arguments import check_function
+from seqil.errors.limits import check_room, within_budget
 from seqil.mdp.memory import PREFIX, Memory
-from seqil.mdp.prefix import check_room, pad_prompts, within_budget
+from seqil.mdp.prefix import pad_prompts
 from seqil.rollouts.tried_stacks import TriedStacks, choices_within
 
 from .constructors import check_memory, check_options, lengths_of, prompts_of, task_of, vocabulary_of

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from seqil import Edits, Prefixes, Task, Vocabulary, begin_with, revise
 from seqil.errors import InvalidInputError, check_known
+from seqil.errors.limits import check_budget
 from seqil.mdp.edits import DELETE, INSERT, KINDS, SUBSTITUTE, are_legal, legal_edits, legal_factors
-from seqil.mdp.prefix import check_budget
 
 from .constructors import id_lists
 from .episodes import Bools, Episodes, Ints, Reward, SelfDescribing

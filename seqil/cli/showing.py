@@ -21,8 +21,9 @@ from ..drawing import Drawn, drawn
 from ..errors import InvalidInputError, visible
 from ..errors.command_line import UnprintedError, to_nowhere
 from ..errors.guarded_folders import refuse_guarded
+from ..errors.limits import check_room
 from ..integrations import trackers
-from ..mdp.prefix import Prompts, check_room
+from ..mdp.prefix import Prompts
 from ..mdp.rendering import Span, legible, marked
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories

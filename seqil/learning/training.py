@@ -18,7 +18,7 @@ from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
 from ..errors import InvalidInputError
 from ..errors.arguments import check_fields, check_function, check_temperature, typed
-from ..mdp.prefix import check_room, within_budget
+from ..errors.limits import check_room, within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded

@@ -19,7 +19,8 @@ from torch import Tensor
 from ..errors import InvalidInputError, check_known, counted
 from ..errors.arguments import check_fields, on_one_line, typed
 from ..errors.indices import check_inside, whole_of
-from .prefix import Prefixes, Prompts, actions_of, check_lengths, check_states, ids_of, start
+from ..errors.limits import check_lengths
+from .prefix import Prefixes, Prompts, actions_of, check_states, ids_of, start
 from .vocabulary import Vocabulary
 
 KINDS = ("insert", "delete", "substitute")

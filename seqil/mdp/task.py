@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
-from .prefix import Prefixes, within_budget
+from ..errors.limits import within_budget
+from .prefix import Prefixes
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
 

@@ -18,13 +18,13 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
 from ..errors.indices import counts_of, device_of, rows_of
+from ..errors.limits import check_lengths
 from .data_sets import as_dataset
 from .plain_rows import as_rows
 from .prefix import (
     Prefixes,
     Prompts,
     check_ids,
-    check_lengths,
     legal_kinds,
     legal_mask,
     marks_of,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..mdp.prefix import Prefixes, check_lengths
+from ..errors.limits import check_lengths
+from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
 
 

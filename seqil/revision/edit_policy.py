@@ -12,8 +12,9 @@ from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
 from ..errors.arguments import check_fields, check_function, check_temperature, on_one_line, typed
+from ..errors.limits import check_lengths
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
-from ..mdp.prefix import Prefixes, Prompts, check_lengths, check_states, pad_prompts
+from ..mdp.prefix import Prefixes, Prompts, check_states, pad_prompts
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating

@@ -15,8 +15,8 @@ from transformers import GenerationMixin
 from ..decoding.interface import Rule
 from ..decoding.rules import min_p, top_k, top_p
 from ..errors import InvalidInputError, counted
+from ..errors.limits import within_budget
 from ..mdp.memory import PREFIX, Memory
-from ..mdp.prefix import within_budget
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import MARK, MEMORY, name_of

@@ -15,16 +15,15 @@ from ..decoding.constrained.constraints import Constrained, split
 from ..decoding.interface import begun, naming_broken
 from ..errors import InvalidInputError
 from ..errors.arguments import check_function, typed
+from ..errors.limits import check_lengths, within_budget
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import (
     Prefixes,
     Prompts,
-    check_lengths,
     legal_actions,
     pad_prompts,
     start,
     transition,
-    within_budget,
 )
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary

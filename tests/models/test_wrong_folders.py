@@ -1,7 +1,6 @@
 """A folder that is not what it was named as: one line says what it is instead and what to name, and no other line."""
 
 import json
-import os
 import shutil
 
 import pytest
@@ -329,33 +328,3 @@ def test_a_model_that_was_saved_without_its_head_is_told_so(tmp_path):
         CheckpointError, match=r"lm_head.weight; it was saved without a head for tokens: save the model"
     ):
         load_model(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "inside"),
-    [
-        (("export", "a run", "a run/inner"), "a run"),
-        (("train", *TEXT, "--out", "a run/inner"), "a run"),
-        (("train", *TEXT, "--out", "a run/checkpoints/000000001/inner"), "a saved model"),
-        (("evaluate", "a run", "--split", "train", "-n", "2", "--json", "a run/settings.json"), "a run"),
-        (("evaluate", "a run", "--split", "train", "-n", "2", "--json", "a run/metrics.jsonl"), "a run"),
-        (("evaluate", "a run", "--split", "train", "-n", "2", "--json", "by another way/metrics.jsonl"), "a run"),
-        (("inspect", "a run", "--page", "a run/checkpoints/000000001/p.html"), "a saved model"),
-        (("sample", "a run", "--split", "train", "--record", "a run/checkpoints/x.svg"), "a run"),
-        (("evaluate", "a run", "--split", "train", "-n", "2", "--json", "exported/seqil.json"), "a saved model"),
-    ],
-)
-def test_nothing_is_written_over_what_a_run_or_a_model_holds(place, arguments, inside):
-    link = place / "by another way"
-    link.unlink(missing_ok=True)
-    link.symlink_to(place / "a run")
-    before = {p: p.read_bytes() for p in sorted(place.rglob("*")) if p.is_file() and p.name != ".lock"}
-    assert f"lies in the folder of {inside}" in refusal(place, *arguments)
-    assert {p: p.read_bytes() for p in sorted(place.rglob("*")) if p.is_file() and p.name != ".lock"} == before
-
-
-def test_numbers_and_pages_beside_the_files_of_a_run_are_welcome(place):
-    asked = "evaluate", "a run", "--split", "train", "-n", "2", "--json"
-    assert command(*asked, "a run/numbers.json", cwd=place).returncode == 0
-    os.mkfifo(place / "pipe")
-    assert "--json pipe is a pipe; name a file, or /dev/stdout" in refusal(place, *asked, "pipe")

@@ -13,9 +13,9 @@ from seqil.metrics.entries import Metric, by_difference, by_ratio
 from seqil.metrics.samples import Sample
 from seqil.metrics.text_sets import hidden_features, mauve
 from seqil.policy.saved.files import load_model
+from seqil.revision.final_laws import final_log_probs
 from seqil.runs import known_metrics
 from seqil.statistics import Estimate, mean, ratio
-from seqil.theory.written import final_log_probs
 
 from ..study import Place
 

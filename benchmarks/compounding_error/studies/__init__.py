@@ -4,8 +4,8 @@ from ..study import Study
 from .agents import AGENTS, CALIBRATION, GAIL, NOISE
 from .cpu import CPU, FULL
 from .density import DENSITY_STUDY
-from .memory import MEMORY, MEMORY_LONGER
-from .memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
+from .memories.memory_elsewhere import MEMORY_EXPERTS, MEMORY_INJECTION, MEMORY_PLACES, MEMORY_SEARCH, MEMORY_TERM
+from .memories.three_memories import MEMORY, MEMORY_LONGER, MEMORY_SEEDS
 from .noisy_expert import NOISY_EXPERT
 from .quick import QUICK
 from .real import REAL
@@ -22,6 +22,7 @@ _STUDIES = (
         REFEREE_SMOKE,
         MEMORY,
         MEMORY_LONGER,
+        MEMORY_SEEDS,
         MEMORY_PLACES,
         MEMORY_SEARCH,
         MEMORY_EXPERTS,

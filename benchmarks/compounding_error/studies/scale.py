@@ -19,7 +19,7 @@ from dataclasses import replace
 from ..hypotheses.over_controls import wins
 from ..study import Arm, Decoding, Place, Questions, Study
 from .base.parts import EXACT_PLACES, MASKED, MIN_P, MLE, NOT_THE_ANSWER
-from .memory import BIAS
+from .memories.three_memories import BIAS
 from .search import OWN_BURSTS
 
 WIDTHS, DATA = (64, 128, 256), (1, 8)

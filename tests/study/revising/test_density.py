@@ -10,9 +10,9 @@ from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.density import DENSITY, SmallAutomaton, _across, _within
 from seqil.metrics.samples import Sample
 from seqil.revision import EditPolicy, MaskedPolicy
+from seqil.revision.final_laws import final_log_probs
 from seqil.testing import check_task
 from seqil.testing.agents import tiny_whole_text
-from seqil.theory.written import final_log_probs
 
 STUDY = PRESETS["density"]
 

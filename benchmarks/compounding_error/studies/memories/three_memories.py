@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..hypotheses.over_controls import wins
-from ..study import Arm, Decoding, Highlight, Place, Questions, Study
-from .base.parts import EXACT_PLACES, MASKED, MIN_P, MLE, TABU
-from .search import OWN_BURSTS
+from ...hypotheses.over_controls import wins
+from ...study import Arm, Decoding, Highlight, Place, Questions, Study
+from ..base.parts import EXACT_PLACES, MASKED, MIN_P, MLE, TABU
+from ..search import OWN_BURSTS
 
 MEMORIES = ("prefix", "tried", "history")
 BIAS = Decoding("bias", candidates=((), *((f"backspace_bias={b}",) for b in ("-1", "1", "2"))))
@@ -128,4 +128,19 @@ MEMORY_LONGER = Study(
         ),
         "Three times the training of `memory`. Written down after one seed of `history`, before its controls were run.",
     ),
+)
+
+_AGAIN = {"MLE", *(f"BC, {memory}" for memory in MEMORIES), _ALPHA + "tried"}
+MEMORY_SEEDS = replace(
+    MEMORY,
+    name="memory-seeds",
+    question="What must a policy that deletes remember, on ten seeds?",
+    arms=tuple(arm for arm in MEMORY.arms if arm.name in _AGAIN),
+    places=MEMORY.places[:1],
+    seeds=10,
+    questions=replace(
+        MEMORY.questions,
+        remark="The five seeds of `memory`, and five more that were run when two new ones had come out far below them.",
+    ),
+    highlights=(),
 )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..hypotheses.over_controls import wins
-from ..study import Arm, Decoding, Place, Questions, Study
-from .base.parts import IMITATED, MASKED, MIN_P, MLE, NOT_THE_ANSWER, TABU, with_backspace
-from .memory import CHAIN, MEMORIES, MEMORY, cloned, roomy
-from .search import OWN_BURSTS
+from ...hypotheses.over_controls import wins
+from ...study import Arm, Decoding, Place, Questions, Study
+from ..base.parts import IMITATED, MASKED, MIN_P, MLE, NOT_THE_ANSWER, TABU, with_backspace
+from ..search import OWN_BURSTS
+from .three_memories import CHAIN, MEMORIES, MEMORY, cloned, roomy
 
 GRID: dict[str, tuple[Any, ...]] = {
     "alpha": (0.003, 0.03, 0.1, 0.3, 1.0),

@@ -14,9 +14,8 @@ from seqil import TokenPolicy, Trajectories, Vocabulary, metrics, rollout
 from seqil.errors import InvalidInputError, UnsupportedModelError
 from seqil.randomness import seeded
 from seqil.revision import EditPolicy, MaskedPolicy, ParallelPolicy
+from seqil.revision.final_laws import filled_law, final_log_probs
 from seqil.revision.making import small_bert
-from seqil.theory.filling import filled_law
-from seqil.theory.written import final_log_probs
 
 V = Vocabulary(4, 3)
 LENGTH = 3
