@@ -152,7 +152,7 @@ def test_the_closed_form_of_a_wrong_class_stands_on_the_pages_of_our_studies(tmp
     page = (tmp_path / "report.html").read_text()
     assert all(f"<td>{ratio:.2f}</td>" in page for ratio in ratios)
     assert "Total variation of the cloned and of the best coin" in page
-    own = ("memory", "referee", "scale", "noisy-expert", "revise", "real", "calibration")
+    own = ("memory", "referee", "scale", "noisy-expert", "revise", "real", "calibration", "density")
     assert all(study.questions == QUESTIONS for name, study in PRESETS.items() if not name.startswith(own))
 
 
