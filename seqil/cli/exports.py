@@ -197,15 +197,15 @@ def _read(file: Path, task: Task, weights: str) -> Mapping[str, Any]:
         raise InvalidInputError(f"{foreign}: its estimates are no numbers by name")
     if numbers["task"] != task.name:
         raise InvalidInputError(f"--evaluation {file} is an evaluation on {numbers['task']}, the run is of {task.name}")
+    try:
+        estimates = {name: Estimate.of(row) for name, row in numbers["estimates"].items()}
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{foreign}: {error}") from None
     if numbers["weights"] != weights:
         raise InvalidInputError(
             f"--evaluation {file} is of other weights ({numbers.get('run', 'a run')!r}); evaluate this run again, "
             "--best if that is exported"
         )
-    try:
-        estimates = {name: Estimate.of(row) for name, row in numbers["estimates"].items()}
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{foreign}: {error}") from None
     return {"how": {name: numbers[name] for name in _HOW}, "estimates": estimates}
 
 

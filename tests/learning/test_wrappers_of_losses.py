@@ -49,6 +49,7 @@ def test_a_wrapper_of_the_loss_is_what_every_update_calls(microbatch):
 
 
 def test_mixed_precision_of_accelerate_is_honoured_around_the_loss_and_refused_around_the_policy():
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)  # another test may have left one
     accelerator = accelerate.Accelerator(mixed_precision="bf16", cpu=True)
     try:
         prepared = agent()

@@ -147,7 +147,8 @@ def test_pointers_in_a_folder_are_counted(tmp_path):
         ("nope", "is not what seqil evaluate --json writes: it cannot be read as JSON (Expecting value"),
         ("[]", "it holds no JSON object"),
         ("{}", "it does not say 'estimates'"),
-        ('{"estimates": {}, "task": "automaton"}', "it does not say 'split'"),
+        ('{"estimates": {}, "task": "automaton"}', "it does not say 'weights'"),
+        ('{"estimates": {}, "task": "automaton", "weights": ""}', "it does not say 'split'"),
         ({"estimates": 3}, "its estimates are no numbers by name"),
         ({"estimates": {"hazard": {"value": 1}}}, "is not an Estimate in its JSON form"),
         ({"task": "chain"}, "--evaluation e.json is an evaluation on chain, the run is of automaton"),
@@ -158,7 +159,7 @@ def test_an_evaluation_that_is_none(place, content, said):
     if not (place / "out").exists():
         command("train", *SMALL, "--agent", "bc", "--out", "run", cwd=place)
     whole = {"estimates": {}, "task": "automaton", **dict.fromkeys(
-        ("split", "samples", "temperature", "rules", "max_actions", "seed"), 1)}  # fmt: skip
+        ("weights", "split", "samples", "temperature", "rules", "max_actions", "seed"), 1)}  # fmt: skip
     if content is not None:
         (place / "e.json").write_text(content if isinstance(content, str) else json.dumps({**whole, **content}))
     done = command("export", "run", "to", "--evaluation", "e.json", cwd=place)

@@ -20,6 +20,7 @@ from benchmarks.compounding_error.running.records import read
 from benchmarks.compounding_error.studies import PRESETS
 from benchmarks.compounding_error.studies.agents import AGENTS
 from benchmarks.compounding_error.studies.base.parts import MLE, SEQUENCE_MATCH
+from benchmarks.compounding_error.studies.base.possible import refuse_twins
 from benchmarks.compounding_error.study import Arm, Decoding
 from benchmarks.compounding_error.verification import RESULTS
 from seqil.errors import InvalidInputError
@@ -284,6 +285,6 @@ def test_a_place_is_called_as_a_picture_may_be(name):
 
 def test_two_arms_that_are_one_run_are_refused():
     one = Arm("A", {"agent": "bc"})
-    cells_module.refuse_twins(cells_of(replace(STUDY, arms=(one, Arm("B", {"agent": "bc", "width": 24})))))
+    refuse_twins(cells_of(replace(STUDY, arms=(one, Arm("B", {"agent": "bc", "width": 24})))))
     with pytest.raises(InvalidInputError, match="'A' on automaton and 'B' on automaton are one run"):
-        cells_module.refuse_twins(cells_of(replace(STUDY, arms=(one, replace(one, name="B")))))
+        refuse_twins(cells_of(replace(STUDY, arms=(one, replace(one, name="B")))))

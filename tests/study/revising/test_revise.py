@@ -19,7 +19,7 @@ TINY = {"demonstrations": 32, "width": 16, "layers": 1, "heads": 2, "batch_size"
 
 def smoke(arm, place):
     """Nothing is learned, everything is run."""
-    small = replace(place, settings={**place.settings, **TINY}, budget=600, samples=4, pilot=1)
+    small = replace(place, settings={**place.settings, **TINY}, budget=20_000, samples=4, pilot=1)
     tried = {"sampling_actions": 40} if arm.name == "DAgger" else {}
     return Cell(replace(arm, settings={**arm.settings, **tried}), small, 0)
 
