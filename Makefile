@@ -24,7 +24,7 @@ study-cpu: install  ## the large study, two to three hours of two cores, in as m
 study-referee: install  ## the controls and ablations of our wins, five seeds, some four hours of one core; writes runs/referee
 	.venv/bin/python -m benchmarks.compounding_error run --preset referee
 
-study-memory: install  ## cloning and SequenceMatch under three memories, five seeds and ten, two hours of two cores; writes runs/memory…
+study-memory: install  ## cloning and SequenceMatch under three memories, five seeds and ten, an hour and a half of two cores; writes runs/memory…
 	.venv/bin/python -m benchmarks.compounding_error run --preset memory
 	.venv/bin/python -m benchmarks.compounding_error run --preset memory-seeds
 
