@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -105,11 +106,17 @@ def end_at_once(number: int) -> NoReturn:
     """End this process and its children as a shell reports it of one that died of the signal.
 
     The main thread may be busy for minutes. Named semaphores, of replay buffers and of pools of processes, are removed
-    by Python's own exit function, which waits for children.
+    by Python's own exit function, which waits for children. The threads of a pool close the same pipes, so they come
+    first, and what they have to say of processes that were killed is no news.
     """
     sys.stdout.flush()
+    threading.excepthook = lambda _: None
     for child in multiprocessing.active_children():
         child.kill()
+    until = time.monotonic() + PATIENCE
+    for thread in threading.enumerate():
+        if not thread.daemon and thread not in (threading.main_thread(), threading.current_thread()):
+            thread.join(max(0.0, until - time.monotonic()))
     multiprocessing.util._exit_function()  # type: ignore[attr-defined]
     os._exit(128 + number)
 

@@ -112,6 +112,29 @@ def test_a_study_that_is_asked_to_end_leaves_nothing_behind(tmp_path):
     wait_until(lambda: not any(map(alive, workers)))
 
 
+WATCHED = """
+import multiprocessing, threading, time
+from seqil.runs.stopping import end_at_once
+
+def watch(child):
+    child.join()
+    time.sleep(0.3)
+    print("cleaned up", flush=True)
+    raise OSError("a pipe of a process that was killed")
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    threading.Thread(target=watch, args=(child,)).start()
+    end_at_once(15)
+"""
+
+
+def test_an_end_waits_for_who_watches_the_children_and_hears_no_complaint(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + 15, "cleaned up\n", "")
+
+
 @pytest.mark.slow
 def test_an_interrupted_study_says_how_to_go_on(tmp_path):
     with started(tmp_path, "--workers", "1") as process:
