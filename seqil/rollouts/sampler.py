@@ -104,12 +104,11 @@ class Sampler:
         if self.temperature == 0:
             top, action = logits.max(-1)
             return action, top - top
-        weights = logits.softmax(-1)
-        action, probability = inverse_cdf(weights, self._uniforms(rows, steps), self._sums(weights))
+        action, probability = self._chosen(logits.softmax(-1), self._uniforms(rows, steps))
         return action, probability.log()
 
-    def _sums(self, weights: Tensor) -> Tensor | None:
-        return block_sums(weights) if weights.shape[1] > FEW else None
+    def _chosen(self, weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        return inverse_cdf(weights, uniform)
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
         return uniforms(self.keys[rows], torch.as_tensor(steps))
@@ -166,25 +165,16 @@ class SamplerAhead(Sampler):
         _check_finite(log_prob, rows, steps, _BROKEN_MODEL)
         return action, log_prob
 
-    def _sums(self, weights: Tensor) -> Tensor | None:
-        sums = super()._sums(weights)
-        self.law = weights if sums is None else sums
-        return sums
-
-    def _drawn(self, logits: Tensor, rows: Ints, steps: Ints) -> tuple[Tensor, Tensor]:
-        action, log_prob = super()._drawn(logits, rows, steps)
-        if self.once and self.temperature and logits.shape[1] > FEW:
-            self.law = self._less(logits, action[:, None], log_prob[:, None])
-        return action, log_prob
-
-    def _less(self, logits: Tensor, action: Tensor, log_prob: Tensor) -> Tensor:
-        """`law` of these logits without the action of each row: the rest of its block is summed again."""
-        block, inside = action // _BLOCK, action % _BLOCK
-        cells = block * _BLOCK + torch.arange(_BLOCK, device=logits.device)
-        beyond = cells >= logits.shape[1]
-        ratio = logits.gather(1, cells.clamp_(max=logits.shape[1] - 1)).sub_(logits.gather(1, action))
-        rest = ratio.add_(log_prob).exp_().masked_fill_(beyond, 0).scatter_(1, inside, 0).sum(1, keepdim=True)
-        return self.law.scatter_(1, block, rest)
+    def _chosen(self, weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        if weights.shape[1] <= FEW:
+            self.law = weights
+            return inverse_cdf(weights, uniform)
+        self.law = block_sums(weights)
+        block, inside, at = _in_blocks(weights, self.law, uniform)
+        probability = inside.gather(1, at)
+        if self.once:
+            self.law.scatter_(1, block, inside.scatter_(1, at, 0).sum(1, keepdim=True))
+        return (block * _BLOCK + at).squeeze(1), probability.squeeze(1)
 
     def _uniforms(self, rows: Ints, steps: Ints) -> Tensor:
         block = steps // _AHEAD
@@ -206,24 +196,34 @@ _BROKEN_MODEL = "the model is broken or has diverged"
 _AHEAD = 64  # steps of a row
 
 
-def inverse_cdf(weights: Tensor, uniform: Tensor, sums: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def inverse_cdf(weights: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
     """First index whose cumulative weight exceeds `uniform` times their sum, and its weight: two [B].
 
     Args:
         weights: [B, N], none negative.
         uniform: float64 [B], in [0, 1).
-        sums: `block_sums` of many weights, if they are known.
     """
     N = weights.shape[1]
     if N <= FEW:
         cumulative = weights.cumsum(-1, dtype=torch.float64)
         index = exceeding(cumulative, cumulative.narrow(1, N - 1, 1) * uniform.unsqueeze(1))
     else:
-        _, share, cells = choose_block(block_sums(weights) if sums is None else sums, uniform)
-        inside = torch.where(cells < N, weights.gather(1, cells.clamp(max=N - 1)), 0)
-        # Of weights that are not finite it may lie beyond.
-        index = cells.gather(1, choose_inside(inside, share)).clamp_(max=N - 1)
+        block, _, at = _in_blocks(weights, block_sums(weights), uniform)
+        index = block * _BLOCK + at
     return index.squeeze(1), weights.gather(1, index).squeeze(1)
+
+
+def _in_blocks(weights: Tensor, sums: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where that share of many weights [B, N] of these `block_sums` falls.
+
+    Returns:
+        int64 [B, 1], the block; [B, block size], its weights; int64 [B, 1], which of them.
+    """
+    last = weights.shape[1] - 1
+    block, share, cells = choose_block(sums, uniform)
+    inside = torch.where(cells <= last, weights.gather(1, cells.clamp(max=last)), 0)
+    # Of weights that are not finite it may lie beyond.
+    return block, inside, torch.minimum(choose_inside(inside, share), last - block * _BLOCK)
 
 
 def stream_keys(key: int, streams: Tensor) -> Tensor:
