@@ -18,6 +18,7 @@ from ..learning.processes import Ranks
 from ..learning.training import Training
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
+from ..models.folders import TOKENIZER
 from ..policy.saved.seals import sha256
 from . import own_files
 from .checkpoint import RunFolder, versions, write_json
@@ -67,7 +68,7 @@ def _refuse_others(
         raise _other_data("the demonstrations differ from those that", run)
     kept = found.get("files")
     for option, path in _data_files(chosen).items():
-        if isinstance(kept, dict) and kept.get(option, "") not in ("", _content(path)):
+        if isinstance(kept, dict) and kept.get(option, "") not in ("", _content(option, path)):
             raise _other_data(f"{path} is not what", run)
 
 
@@ -79,16 +80,20 @@ def _other_data(what: str, run: RunFolder) -> CheckpointError:
 
 
 def _data_files(chosen: Settings) -> dict[str, Path]:
-    """Files and folders that a task reads its items from, by option; a tokenizer shows in the ids of the items."""
+    """Files and folders that a task reads its items from, by option."""
     paths = {name: Path(value) for name, value in chosen.task.options.items() if isinstance(value, str)}
-    return {name: path for name, path in paths.items() if path.is_absolute() and name != "tokenizer" and path.exists()}
+    return {name: path for name, path in paths.items() if path.is_absolute() and path.exists()}
 
 
-def _content(path: Path) -> str:
-    """Sum of a file, or of all in a folder but what is hidden there."""
+def _content(option: str, path: Path) -> str:
+    """Sum of a file, or of all in a folder but what is hidden there; of a tokenizer beside a model, of its own files.
+
+    Of two tokenizers that give a text the same ids one may spell them otherwise.
+    """
     if not path.is_dir():
         return sha256(path) if path.is_file() else ""
-    named = ((file.relative_to(path), file) for file in contents(path) if file.is_file())
+    files = [path / name for name in TOKENIZER] if option == "tokenizer" else contents(path)
+    named = ((file.relative_to(path), file) for file in files if file.is_file())
     seen = [(str(name), sha256(file)) for name, file in named if not any(part[0] == "." for part in name.parts)]
     return hashlib.sha256(repr(seen).encode()).hexdigest()
 
@@ -103,7 +108,7 @@ def _sum_of(demonstrations: Trajectories) -> str:
 def identity_of(training: Training, chosen: Settings) -> dict[str, Any]:
     """What a run must have in common with the checkpoint that it goes on from, and with what judges its texts."""
     found = {"settings": chosen.to_json(), "data": _sum_of(training.demonstrations), "code": own_code(chosen)}
-    files = {option: _content(path) for option, path in _data_files(chosen).items()}
+    files = {option: _content(option, path) for option, path in _data_files(chosen).items()}
     return {**found, "files": files} if files else found
 
 

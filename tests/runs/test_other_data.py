@@ -2,6 +2,7 @@
 
 import pytest
 from command_line import command
+from small_llama import tokenizer
 
 SMALL = ["--agent", "bc", "--steps", "2", "--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "20"]
 TRACES = "open read close\nopen close\nopen read read close\n"
@@ -66,3 +67,20 @@ def test_what_a_task_of_ones_own_reads_is_looked_at_too(tmp_path):
     done = command("evaluate", "run", cwd=tmp_path)
     assert done.returncode == 2
     assert "the demonstrations differ from those that run was trained on until step 2" in done.stderr
+
+
+def test_a_tokenizer_that_spells_the_same_ids_otherwise_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("a b b a b a a a b " * 40)
+    ids = ["<unk>", "a", "b", "x", "y", "<eos>"]
+    tokenizer({name: i for i, name in enumerate(ids)}).save_pretrained(tmp_path / "words")
+    options = ["path=a.txt", "tokenizer=words", "prompt_length=4", "max_length=8"]
+    task = ["--task", "text", *(part for option in options for part in ("--task-option", option))]
+    done = command("train", *SMALL, *task, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "words" / "model.safetensors").write_text("weights that come later are no part of a tokenizer")
+    assert command("sample", "run", "-n", "1", cwd=tmp_path).returncode == 0
+    swapped = {name: i for i, name in enumerate(["<unk>", "a", "b", "y", "x", "<eos>"])}
+    tokenizer(swapped).save_pretrained(tmp_path / "words")
+    done = command("sample", "run", "-n", "1", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "words is not what run was trained on until step 2; put the data back" in done.stderr
