@@ -77,6 +77,11 @@ def _final_nll(s: Sample) -> Estimate | None:
     return mean(-found / s.demonstrations.lengths.numpy(), "sequences")
 
 
+def _attribute(s: Sample) -> Estimate | None:
+    found = s.task.attribute(s.rollouts.replay())
+    return None if found is None else mean(found.cpu().numpy(), "texts")
+
+
 def _mauve_hidden(folder: str, s: Sample) -> Estimate | None:
     if len(s.rollouts) != len(s.demonstrations):
         return None
@@ -94,6 +99,16 @@ def _reader(folder: str, vocabulary: Vocabulary) -> TokenPolicy:
 _ASKED = {
     one.name: one
     for one in (
+        Metric(
+            "attribute",
+            "Mean attribute of what was finally written; for tasks that have one, such as `potentials`.",
+            _attribute,
+            "of the task, standard scores of `potentials`",
+            (),
+            "higher",
+            by_difference,
+            "quality",
+        ),
         Metric(
             "bits_per_byte",
             "Negative log-likelihood of the tokens of held-out texts, without the backspace, over their bytes.",

@@ -59,7 +59,14 @@ PLACES = (
         "a bracket that does not match or cannot be closed in time",
         max_actions=_ACTIONS,
     ),
-    Place("potentials", {"task": "potentials", "learning_rate": 3e-3, "demonstrations": 8000}, 3e6, 300, "not defined"),
+    Place(
+        "potentials",
+        {"task": "potentials", "learning_rate": 3e-3, "demonstrations": 8000},
+        3e6,
+        300,
+        "not defined",
+        metrics=("attribute",),
+    ),
 )
 _EVERY = tuple(place.name for place in PLACES)
 _JUDGED = tuple(name for name in _EVERY if name != "potentials")

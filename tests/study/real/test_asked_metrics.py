@@ -13,9 +13,10 @@ from benchmarks.compounding_error.running.cells import Cell, cells_of
 from benchmarks.compounding_error.running.measurement import measured
 from benchmarks.compounding_error.studies import real
 from benchmarks.compounding_error.study import Decoding, Place
-from envs.tasks import Text
-from seqil import TokenPolicy
+from envs.tasks import Automaton, Potentials, Text
+from seqil import TokenPolicy, Trajectories, Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.metrics.samples import Sample
 from seqil.runs import known_metrics
 
 ASKED = ("bits_per_byte", "mauve_hidden")
@@ -49,6 +50,17 @@ def test_bits_are_over_the_bytes_of_what_is_decoded(folder):
     assert 0 < found["mauve_hidden"]["value"] <= 1
     plain = measured(task, policy, Decoding(), replace(place, metrics=()), 0)["estimates"]
     assert {*found} - {*plain} == {*ASKED}
+
+
+def test_an_attribute_is_that_of_what_was_finally_written():
+    task, v = Potentials(length=3, size=4), Vocabulary(size=5, eos=4)
+    rows = [[0, 1, v.backspace, 2, 3, 4], [3, 3, 1, 4]]
+    written = Trajectories.from_actions(v, [[0], [0]], rows, max_length=3, min_length=3)
+    sample = Sample.of(task, TokenPolicy(llama(vocab_size=5), v), written, written)
+    found = asked_metrics.metric("attribute").compute(sample)
+    assert found.value == pytest.approx((task.score([0, 2, 3]) + task.score([3, 3, 1])) / 2, rel=1e-12)
+    text = Automaton(horizon=3)
+    assert asked_metrics.metric("attribute").compute(replace(sample, task=text)) is None
 
 
 def test_what_is_asked_for_is_part_of_the_key_and_nothing_else(folder):
