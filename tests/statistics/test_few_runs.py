@@ -11,7 +11,7 @@ from scipy import stats
 
 from seqil.statistics import over_runs, proportion
 from seqil.statistics.estimates import mean
-from seqil.statistics.ranks import spearman
+from seqil.statistics.ranks import kendall, spearman
 
 
 def shares(hits, n):
@@ -83,7 +83,38 @@ def test_four_points_in_order_are_no_proof():
     assert spearman([1, 2, 3, math.inf], [1, 2, 3, 4])[0] == 1
 
 
-def test_beyond_eight_points_pairings_are_drawn():
+def test_nine_points_in_order_are_as_rare_as_that():
+    assert spearman(range(9), range(9))[3] == pytest.approx(2 / math.factorial(9), rel=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=4, max_size=12))
+def test_kendalls_coefficient_is_scipys_and_its_interval_that_of_resampled_pairs(points):
+    x, y = np.array(points, dtype=np.float64).T
+    found = kendall(x, y)
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        assert all(map(math.isnan, found))
+        return
+    assert (found[0], found[3]) == pytest.approx(tuple(stats.kendalltau(x, y)), nan_ok=True)
+    rows = np.random.default_rng(0).integers(0, len(x), (2000, len(x)))
+    again = np.array([stats.kendalltau(x[row], y[row]).statistic for row in rows[:200]])
+    assert np.nanmin(again) - 1e-9 <= found[2]
+    assert np.nanmax(again) + 1e-9 >= found[1]
+
+
+def test_kendalls_interval_of_a_cloud():
+    g = np.random.default_rng(0)
+    x = g.random(20)
+    y = x + g.random(20)
+
+    def tau(a, b):
+        return stats.kendalltau(a, b).statistic
+
+    resampling = {"paired": True, "vectorized": False, "n_resamples": 2000, "method": "percentile"}
+    own = stats.bootstrap((x, y), tau, rng=np.random.default_rng(1), **resampling).confidence_interval
+    assert kendall(x, y)[1:3] == pytest.approx((own.low, own.high), abs=0.03)
+
+
+def test_beyond_nine_points_pairings_are_drawn():
     g = np.random.default_rng(0)
     x = g.random(20)
     y = x + 2 * g.random(20)

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqil.metrics.entries import Metric
 from seqil.runs import known_metrics
-from seqil.statistics.ranks import spearman
+from seqil.statistics.ranks import kendall, spearman
 
 from ..running.records import Record
 from ..study import Place
@@ -31,7 +31,7 @@ class RankCorrelation:
         among: an agent family with its memory, or `agents` (one point per family), or `all runs`.
         n: points.
         spearman, spearman_low, spearman_high, spearman_p: see `statistics.ranks.spearman`.
-        kendall, kendall_p: coefficient and two-sided p-value; NaN where all points agree.
+        kendall, kendall_low, kendall_high, kendall_p: see `statistics.ranks.kendall`.
     """
 
     task: str
@@ -44,6 +44,8 @@ class RankCorrelation:
     spearman_high: float
     spearman_p: float
     kendall: float
+    kendall_low: float
+    kendall_high: float
     kendall_p: float
 
 
@@ -92,10 +94,6 @@ def point(record: Record, density: str, quality: Metric) -> tuple[float, float]:
     return x, -y if quality.better == "higher" else y
 
 
-def _ranks(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, float, float]:
-    """Infinite values rank last; a correlation with a constant is undefined."""
-    from scipy import stats
-
+def _ranks(points: Sequence[tuple[float, float]]) -> tuple[float, ...]:
     x, y = np.array(points, dtype=np.float64).T
-    kendall = stats.kendalltau(stats.rankdata(x), stats.rankdata(y))
-    return *spearman(x, y), float(kendall.statistic), float(kendall.pvalue)
+    return *spearman(x, y), *kendall(x, y)

@@ -74,18 +74,25 @@ def likelihood(results: Results) -> str:
     found = [c for place in results.places for c in likelihood_against_quality(results, place)]
     if not found:
         return ""
-    rows = [["", "nats per token", "quality", "among", "points", "Spearman ρ", "95 %", "p", "Kendall τ", "p"]]
+    rows = [["", "nats per token", "quality", "among", "points", "Spearman ρ", "95 %", "p", "Kendall τ"]]
+    rows[0] += ["95 %", "p"]
     for c in found:
-        span = f"{markup.signed(c.spearman_low)} … {markup.signed(c.spearman_high)}"
-        ranks = (markup.signed(c.spearman), span, markup.p_value(c.spearman_p), markup.signed(c.kendall))
+        ranks = (
+            *_ranked(c.spearman, c.spearman_low, c.spearman_high, c.spearman_p),
+            *_ranked(c.kendall, c.kendall_low, c.kendall_high, c.kendall_p),
+        )
         density = "as finally written" if c.density == "final_nll_per_token" else "nothing deleted"
         what = (c.task, density, c.quality.replace("_", " "), c.among, str(c.n))
-        rows.append([*what, *ranks, markup.p_value(c.kendall_p)])
+        rows.append([*what, *ranks])
     text = (
         "Rank correlation of nats per token of held-out texts, given that nothing is deleted or (if computed) "
         "under the law of what is finally written, with how bad the texts are (success counted negatively): positive "
         "where the better likelihood is the better text. “agents” has one point per family, an agent with its memory; "
-        "below it the runs of one family. Spearman's p is exact, by permutation, up to eight points; intervals are of "
+        "below it the runs of one family. Spearman's p is exact, by permutation, up to nine points; intervals are of "
         "resampled points. p-values are not corrected for their number."
     )
     return note(text) + markup.table(rows)
+
+
+def _ranked(value: float, low: float, high: float, p: float) -> tuple[str, str, str]:
+    return markup.signed(value), f"{markup.signed(low)} … {markup.signed(high)}", markup.p_value(p)
