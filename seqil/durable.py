@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from .capacity import read_bytes
 from .errors import CheckpointError, first_line
 from .errors.tensor_files import naming_tensors
 
@@ -91,6 +94,24 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return found
 
 
+def read_json(path: Path, complaint: str) -> dict[str, Any]:
+    """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
+    try:
+        found = json.loads(read_bytes(path).decode())
+    except FileNotFoundError:
+        raise CheckpointError(f"{complaint}: {path.name} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{complaint}: {path} holds no JSON object")
+    return found
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    replace(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
 def make_folder(path: Path) -> None:
     """A folder and those above it, each listed on the disk."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -116,6 +137,16 @@ def replace(path: Path, content: bytes) -> None:
         raise
     finally:
         os.close(listed)
+
+
+def write_asked(path: Path, content: str | bytes) -> None:
+    """Write a file that a user asked for, text in UTF-8, whole or not at all.
+
+    Raises:
+        UnwrittenError: the disk refused; what was there is untouched.
+    """
+    with naming(path, "free some space, or name another file"):
+        replace(path, content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from ..drawing import Drawn
-from ..durable import naming
-from ..durable import replace as replace_file
+from ..durable import write_asked
 from ..errors import InvalidInputError, check_known, counted, quoted, refuse_home
 from ..errors.guarded_folders import refuse_guarded
 from ..integrations import trackers
@@ -207,7 +206,7 @@ def sample(
         showing.show(console, task, prompts, found, form)
     if record is not None:
         texts = [found.recorded(task, prompt, row) for row, prompt in enumerate(prompts)]
-        record.write_text(recording.svg(f"seqil sample {quoted(out)}", texts), encoding="utf-8")
+        write_asked(record, recording.svg(f"seqil sample {quoted(out)}", texts))
     if form != "json":
         _print_cost(found, task.budget(max_actions, max_length))
 
@@ -268,8 +267,7 @@ def evaluate(
             },
             "estimates": {name: estimate.to_json() for name, estimate in measured.items()},
         }
-        with naming(json_file, "free some space, or name another file"):
-            replace_file(json_file, (strict_json.dumps(numbers, indent=1) + "\n").encode())
+        write_asked(json_file, strict_json.dumps(numbers, indent=1) + "\n")
 
 
 def _say_finished(

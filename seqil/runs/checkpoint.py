@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
@@ -28,11 +29,23 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..capacity import read_bytes
-from ..durable import contents, flush, flush_all, make_folder, naming, read_tensors, replace, taken_back
+from ..durable import (
+    contents,
+    flush,
+    flush_all,
+    make_folder,
+    naming,
+    read_json,
+    read_tensors,
+    replace,
+    taken_back,
+    write_json,
+)
 from ..errors import CheckpointError, quoted
 from ..policy.given.misnamed import no_run
-from ..policy.saved.seals import sha256
+from ..policy.saved.seals import check_manifest, sha256
 from ..policy.token_policy import TokenPolicy
+from .strict_json import sealed, unsealed
 
 _TENSOR, _ITEMS = "__tensor__", "__items__"
 
@@ -68,6 +81,7 @@ class RunFolder:
         """Hold the folder's lock: a second writer is refused at once, and a crash releases it."""
         if self.path.exists() and not self.path.is_dir():
             raise CheckpointError(f"{self.path} is a file; choose another --out")
+        self._listed()
         with naming(self.path, "choose another --out"):
             make_folder(self.checkpoints)
             lock = (self.path / ".lock").open("w")
@@ -132,7 +146,8 @@ class RunFolder:
             flush_all(temporary)
             files = [file for file in contents(temporary) if file.is_file()]
             sums = {file.relative_to(temporary).as_posix(): sha256(file) for file in files}
-            write_json(temporary / "manifest.json", {"step": step, "files": sums})
+            sizes = {name: (temporary / name).stat().st_size for name in sums}
+            write_json(temporary / "manifest.json", {"step": step, "files": sums, "bytes": sizes})
             _put(temporary, final)
         for old in self.complete()[:-2]:
             self._remove(old)
@@ -149,13 +164,18 @@ class RunFolder:
 
     def latest(self) -> Path:
         """The newest checkpoint, every file of it checked against its sum."""
-        complete = self.complete()
-        if not complete:
+        found = [path for path in self._listed() if re.fullmatch(r"\d{9}", path.name)]
+        if not found:
             raise CheckpointError(
                 f"{self.path} holds no checkpoint yet; go on with: seqil train --out {quoted(self.path)} --resume"
             )
-        verify(complete[-1])
-        return complete[-1]
+        if found[-1] not in self.complete():  # a crash leaves none like that: a folder has its manifest before its name
+            raise CheckpointError(
+                f"{found[-1]} is no whole checkpoint: its manifest.json is missing; restore it from a copy, or remove "
+                "it to go on from the one before"
+            )
+        check_manifest(found[-1])
+        return found[-1]
 
     def load(self) -> tuple[int, Any]:
         """Step and state of the newest checkpoint."""
@@ -186,9 +206,19 @@ class RunFolder:
         return json.loads(kept[-1]) if kept else {}
 
     def best(self) -> dict[str, Any] | None:
-        """What `keep` was told of the best policy so far, or None."""
-        folder = self.path / "best"
-        return read_json(folder / "best.json", f"{folder} is damaged") if folder.exists() else None
+        """What `keep` was told of the best policy so far, or None.
+
+        Raises:
+            CheckpointError: it is missing, or is not what was written.
+        """
+        file = self.path / "best" / "best.json"
+        if not file.parent.exists():
+            return None
+        about = read_json(file, f"{file.parent} is damaged")
+        whole = unsealed(read_bytes(file)) is not None
+        if not whole or not all(isinstance(n, int | float) and math.isfinite(n) for n in _numbers(about)):
+            raise CheckpointError(f"{file} is not what was written; restore it, or remove {file.parent}")
+        return about
 
     def keep(self, policy: TokenPolicy, about: Mapping[str, Any]) -> None:
         """Write the best policy so far, in place of the one before.
@@ -200,7 +230,7 @@ class RunFolder:
         with naming(final, f"the checkpoints are intact; {self._remedy}"), taken_back(temporary):
             temporary.mkdir()
             policy.save_pretrained(temporary)
-            write_json(temporary / "best.json", about)
+            replace(temporary / "best.json", sealed(json.dumps(about)).encode())
             flush_all(temporary)
             _put(temporary, final)
 
@@ -223,8 +253,12 @@ class RunFolder:
         return [folder for folder in self._named(r"\d{9}") if os.path.lexists(folder / "manifest.json")]
 
     def _named(self, pattern: str) -> list[Path]:
-        folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
-        return sorted(p for p in folders if re.fullmatch(pattern, p.name) and p.is_dir() and not p.is_symlink())
+        return [p for p in self._listed() if re.fullmatch(pattern, p.name) and p.is_dir() and not p.is_symlink()]
+
+    def _listed(self) -> list[Path]:
+        if os.path.lexists(self.checkpoints) and not self.checkpoints.is_dir():
+            raise CheckpointError(f"{self.checkpoints} is no folder; restore it from a copy, or remove it")
+        return sorted(self.checkpoints.iterdir()) if self.checkpoints.is_dir() else []
 
 
 class WatchedFolder(RunFolder):
@@ -255,44 +289,6 @@ class WatchedFolder(RunFolder):
         """Nothing."""
 
 
-def verify(folder: Path) -> None:
-    """Refuse a checkpoint that was renamed, or with a file that is missing, foreign or changed by a single bit."""
-    manifest = read_json(folder / "manifest.json", f"{folder} is not a checkpoint")
-    step, sums = manifest.get("step"), manifest.get("files")
-    if not isinstance(step, int) or not isinstance(sums, dict):
-        raise CheckpointError(f"{folder / 'manifest.json'} names no step and files; restore the folder from a copy")
-    if f"{step:09d}" != folder.name:
-        raise CheckpointError(f"{folder} holds the checkpoint of step {step}: it was renamed; give it its name back")
-    within = {p.relative_to(folder): p for p in contents(folder) if not p.name.startswith(".")}
-    found = {name.as_posix() for name, p in within.items() if not p.is_dir() or name.as_posix() in sums}
-    found.discard("manifest.json")
-    for name in sorted(found ^ set(sums)):
-        raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
-    for name, digest in sums.items():
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder / name} is not a regular file; restore it from a copy")
-        if sha256(folder / name) != digest:
-            raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
-
-
-def read_json(path: Path, complaint: str) -> dict[str, Any]:
-    """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
-    try:
-        found = json.loads(read_bytes(path).decode())
-    except FileNotFoundError:
-        raise CheckpointError(f"{complaint}: {path.name} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{complaint}: {path} holds no JSON object")
-    return found
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all."""
-    replace(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
 def _put(temporary: Path, final: Path) -> None:
     """Give a finished folder its name; what had it goes when that is on the disk."""
     before, there = final.with_name(f".{final.name}.before"), final.exists()
@@ -303,6 +299,10 @@ def _put(temporary: Path, final: Path) -> None:
     flush(final.parent)
     if there:
         shutil.rmtree(before, ignore_errors=True)
+
+
+def _numbers(about: Mapping[str, Any]) -> list[Any]:
+    return [about.get("step"), *(value for name, value in about.items() if name != "sha256")]
 
 
 def _step(line: bytes) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from ..durable import contents, naming
+from ..durable import contents, naming, write_json
 from ..errors import CheckpointError, InvalidInputError, counted, first_line, visible
 from ..learning.processes import Ranks
 from ..learning.training import Training
@@ -21,7 +21,7 @@ from ..mdp.trajectory import Trajectories
 from ..models.folders import TOKENIZER
 from ..policy.saved.seals import sha256
 from . import own_files
-from .checkpoint import RunFolder, versions, write_json
+from .checkpoint import RunFolder, versions
 from .settings import Settings
 
 

@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
+import shutil
+import time
 
 import pytest
 import torch
 
 from seqil import TokenPolicy
+from seqil.durable import read_json
 from seqil.errors import CheckpointError
-from seqil.runs.checkpoint import RunFolder, read_json
+from seqil.runs.checkpoint import RunFolder
 from seqil.testing.agents import tiny_policy
 
 STATE = {
@@ -202,3 +205,71 @@ def test_a_file_of_a_checkpoint_that_is_gone_is_named(tmp_path):
     (tmp_path / "state.json").mkdir()
     with pytest.raises(CheckpointError, match=r"it is no run: .*state.json cannot be read"):
         read_json(tmp_path / "state.json", "it is no run")
+
+
+# -- what no crash leaves
+
+
+@pytest.mark.parametrize("how", ["gone", "renamed", "a link to itself", "a file"])
+def test_a_newest_checkpoint_that_is_not_whole_is_refused_and_the_one_before_not_taken_for_it(run, how):
+    for step in (1, 2):
+        newest = run.save(step, tiny_policy(), {"step": step})
+    if how == "gone":
+        (newest / "manifest.json").unlink()
+    elif how == "renamed":
+        (newest / "manifest.json").rename(newest / "manifest.json.old")
+    else:
+        shutil.rmtree(newest)
+        newest.symlink_to(newest) if how == "a link to itself" else newest.write_text("")
+    for reads in (run.latest, run.load, run.identity):
+        with pytest.raises(CheckpointError, match=r"000000002 is no whole checkpoint: .* or remove it to go on from"):
+            reads()
+    newest.unlink() if how in ("a link to itself", "a file") else shutil.rmtree(newest)
+    assert run.load() == (1, {"step": 1})
+
+
+def test_a_file_in_place_of_the_checkpoints_is_named(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").write_text("")
+    with pytest.raises(CheckpointError, match=r"checkpoints is no folder; restore it"):
+        RunFolder(tmp_path / "run").latest()
+    with pytest.raises(CheckpointError, match=r"checkpoints is no folder"), RunFolder(tmp_path / "run").writing():
+        pass
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "state.safetensors"])
+def test_a_file_that_has_grown_is_refused_before_it_is_read(run, file):
+    newest = run.save(1, tiny_policy(), STATE)
+    os.truncate(newest / file, 1 << 40)
+    begun = time.process_time()
+    with pytest.raises(CheckpointError, match=rf"{file} is damaged"):
+        run.latest()
+    with pytest.raises(CheckpointError, match=r"config.json is damaged|safetensors is damaged"):
+        TokenPolicy.from_pretrained(newest) if file != "state.safetensors" else run.load()
+    assert time.process_time() - begun < 20  # a sum of so many bytes takes minutes
+
+
+# -- the best so far
+
+
+@pytest.mark.parametrize(
+    ("change", "into"), [("1.25", "0.5"), ('"step": 6', '"step": Infinity'), ('"step": 6', '"step": 2'), ("nats", "n")]
+)
+def test_a_changed_record_of_the_best_is_refused(run, change, into):
+    assert run.best() is None
+    run.keep(tiny_policy(), {"step": 6, "nats": 1.25})
+    file = run.path / "best" / "best.json"
+    assert {"step": 6, "nats": 1.25}.items() <= run.best().items()
+    file.write_text(file.read_text().replace(change, into))
+    with pytest.raises(CheckpointError, match=r"best.json is not what was written; restore it, or remove"):
+        run.best()
+
+
+@pytest.mark.parametrize("text", ['{"step": Infinity, "nats": 1}', '{"step": 3, "nats": "x"}', '{"nats": 1}', "[]"])
+def test_an_older_record_of_the_best_without_a_sum_must_hold_numbers(run, text):
+    (run.path / "best").mkdir()
+    (run.path / "best" / "best.json").write_text('{"step": 3, "nats": 0.5}')
+    assert run.best() == {"step": 3, "nats": 0.5}
+    (run.path / "best" / "best.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"best"):
+        run.best()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seqil.durable import write_asked
 from seqil.errors import MissingExtraError
 
 from ..analysis.contrasts import BETTER, marks, tested_metrics
@@ -179,8 +180,10 @@ def write(figures: dict[str, Any], results: Results, folder: Path) -> list[Path]
         written += [folder / f"{name}.png", folder / f"{name}.svg"]
         if name in PANELS:
             _legend(whole, _named(results, PANELS[name], looks))
-        whole.savefig(written[-2], dpi=130)
-        written[-1].write_text(svg(name, whole), encoding="utf-8")
+        picture = io.BytesIO()
+        whole.savefig(picture, dpi=130)
+        write_asked(written[-2], picture.getvalue())
+        write_asked(written[-1], svg(name, whole))
     return written
 
 

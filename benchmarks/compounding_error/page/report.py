@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from seqil.durable import write_asked
 from seqil.errors import counted
 from seqil.runs import strict_json
 
@@ -52,11 +53,10 @@ def write(results: Results, folder: Path) -> list[Path]:
     drawn = figures.drawn(results)
     own = {name: make() for section in results.study.questions.sections for name, make in section.figures.items()}
     written = [folder / "report.html", folder / "table.md"]
-    written[0].write_text(
-        page(results, {name: figures.inlined(name, whole) for name, whole in (drawn | own).items()}),
-        encoding="utf-8",
+    write_asked(
+        written[0], page(results, {name: figures.inlined(name, whole) for name, whole in (drawn | own).items()})
     )
-    written[1].write_text(markdown(results), encoding="utf-8")
+    write_asked(written[1], markdown(results))
     return written + figures.write(drawn, results, folder)
 
 

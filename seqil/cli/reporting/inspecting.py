@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...durable import write_asked
 from ...errors.command_line import parse_path
 from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, there
 
@@ -109,7 +110,7 @@ def inspect(
     found = inspection.inspected(runs, how)
     _show(commands.console, found, how, texts)
     if page is not None:
-        page.write_text(inspection_page.page(found, how, max(texts, 1)), encoding="utf-8")
+        write_asked(page, inspection_page.page(found, how, max(texts, 1)))
         commands.console.print(f"{page} holds the same as a page", soft_wrap=True)
 
 

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from ...capacity import read_bytes, reading, refuse_pointer
-from ...durable import contents, naming, replace
+from ...durable import contents, naming, read_json, replace
 from ...errors import CheckpointError, quoted
 
 SETTINGS = "seqil.json"
-_SUMS = "sha256"
+_SUMS, _SIZES = "sha256", "bytes"
 _PROSE = "README.md"  # a model card is edited on purpose, and changes no number
 
 
@@ -35,6 +35,11 @@ def sha256(file: Path) -> str:
     with reading(file), file.open("rb") as opened:
         refuse_pointer(file)
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def is_as_written(file: Path, digest: str, size: Any = None) -> bool:
+    """Whether a file has that sum; one of another size, where that is known, is not read for it."""
+    return (size is None or file.stat().st_size == size) and sha256(file) == digest
 
 
 def weights_of(policy: nn.Module) -> str:
@@ -70,7 +75,8 @@ def seal(folder: str | Path) -> int:
 def write_sealed(folder: Path, said: Mapping[str, Any]) -> int:
     """Write `seqil.json`, with the sums of the files beside it; their number."""
     sums = sums_of(folder)
-    text = json.dumps({**said, _SUMS: sums}, indent=2) + "\n"
+    sizes = {name: (folder / name).stat().st_size for name in sums}
+    text = json.dumps({**said, _SUMS: sums, _SIZES: sizes}, indent=2) + "\n"
     with naming(folder / SETTINGS, "free some space and try again"):
         replace(folder / SETTINGS, text.encode())
     return len(sums)
@@ -82,18 +88,39 @@ def check(folder: Path, said: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: naming the file that is missing or is not what was written.
     """
-    sums = said.get(_SUMS, {})
-    if not isinstance(sums, dict):
-        raise CheckpointError(f"{folder / SETTINGS}: {_SUMS} is not a table of files; restore it")
+    sums, sizes = said.get(_SUMS, {}), said.get(_SIZES, {})
+    for name, table in ((_SUMS, sums), (_SIZES, sizes)):
+        if not isinstance(table, dict):
+            raise CheckpointError(f"{folder / SETTINGS}: {name} is not a table of files; restore it")
     for name, expected in sums.items():
         file = folder / name
         if not file.is_file():
             raise CheckpointError(f"{file} is missing; restore it, or {_on_purpose(folder)}")
-        if sha256(file) != expected:
+        if not is_as_written(file, expected, sizes.get(name)):
             raise CheckpointError(
                 f"{file} is damaged or was edited: its SHA-256 is not that in {SETTINGS}; restore it, or "
                 f"{_on_purpose(folder)}"
             )
+
+
+def check_manifest(folder: Path) -> None:
+    """Refuse a checkpoint that was renamed, or with a file that is missing, foreign or changed by a single bit."""
+    manifest = read_json(folder / "manifest.json", f"{folder} is not a checkpoint")
+    step, sums, sizes = manifest.get("step"), manifest.get("files"), manifest.get("bytes", {})
+    if not isinstance(step, int) or not isinstance(sums, dict) or not isinstance(sizes, dict):
+        raise CheckpointError(f"{folder / 'manifest.json'} names no step and files; restore the folder from a copy")
+    if f"{step:09d}" != folder.name:
+        raise CheckpointError(f"{folder} holds the checkpoint of step {step}: it was renamed; give it its name back")
+    within = {p.relative_to(folder): p for p in contents(folder) if not p.name.startswith(".")}
+    found = {name.as_posix() for name, p in within.items() if not p.is_dir() or name.as_posix() in sums}
+    found.discard("manifest.json")
+    for name in sorted(found ^ set(sums)):
+        raise CheckpointError(f"{folder / name} is {'foreign' if name in found else 'missing'}; restore the folder")
+    for name, digest in sums.items():
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name} is not a regular file; restore it from a copy")
+        if not is_as_written(folder / name, digest, sizes.get(name)):
+            raise CheckpointError(f"{folder / name} is damaged (its SHA-256 differs); restore it from a copy")
 
 
 def _hidden(name: Path) -> bool:

@@ -82,9 +82,9 @@ def _tokenizer(path):
 
 
 def _manifest(path):
-    from seqil.runs.checkpoint import verify
+    from seqil.policy.saved.seals import check_manifest
 
-    return verify(path.parent)
+    return check_manifest(path.parent)
 
 
 def _records(path):
