@@ -63,6 +63,12 @@ class Output:
             ) from None
 
 
+_UNNAMED = (
+    "a file that processes share memory by, below /dev/shm or the folder for temporary files, it seems; free some "
+    "space there, or raise the limit (ulimit -f)"
+)
+
+
 def parse_path(text: str | Path) -> Path:
     """A path of the command line; what a shell or another program would read otherwise is refused.
 
@@ -128,7 +134,9 @@ def run_command(
         sys.exit(130)
     except MemoryError:
         fail("the memory does not suffice; ask for less at a time, or a smaller model")
-    except (SeqilError, OSError) as error:
+    except OSError as error:
+        fail(str(error) if error.filename is not None else f"{error}: {_UNNAMED}")
+    except SeqilError as error:
         fail(str(error))
     except Exception as error:
         if "allocate memory" in str(error) or "out of memory" in str(error):

@@ -163,3 +163,19 @@ def test_nothing_is_written_where_the_folder_may_not_be_opened(tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
     durable.replace(tmp_path / "numbers", b"1")
     assert (tmp_path / "numbers").read_bytes() == b"1"
+
+
+def test_what_was_asked_for_is_whole_or_what_was_there(tmp_path, monkeypatch):
+    durable.write_asked(tmp_path / "o.svg", "a picture, größer")
+    assert (tmp_path / "o.svg").read_text(encoding="utf-8") == "a picture, größer"
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(durable, "flush", full)
+    with pytest.raises(
+        durable.UnwrittenError, match=r"cannot write .*o\.svg: No space left .*; free some space, or name"
+    ):
+        durable.write_asked(tmp_path / "o.svg", b"another")
+    assert [path.name for path in tmp_path.iterdir()] == ["o.svg"]
+    assert (tmp_path / "o.svg").read_text(encoding="utf-8") == "a picture, größer"
