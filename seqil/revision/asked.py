@@ -10,8 +10,6 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..errors.arguments import on_one_line
 from ..errors.indices import check_inside, whole_of
-from ..mdp.prefix import Prefixes, check_states
-from ..mdp.vocabulary import Vocabulary
 
 
 def key_generator(where: str, generator: torch.Generator | None) -> torch.Generator:
@@ -27,29 +25,6 @@ def key_generator(where: str, generator: torch.Generator | None) -> torch.Genera
     if generator.device.type != "cpu":
         raise InvalidInputError(f"{where}: the generator is on {generator.device}; give torch.Generator(), on the CPU")
     return generator
-
-
-def check_shown(where: str, vocabulary: Vocabulary, prefixes: Prefixes) -> None:
-    """Refuse what are no states, and tokens of no row of the model; cells may stand behind the end of a text.
-
-    Raises:
-        InvalidInputError: either, the second but on CUDA.
-    """
-    if not isinstance(prefixes, Prefixes):
-        check_states(where, vocabulary, prefixes)
-    check_inside(where, "the cells of the states", prefixes.tokens, vocabulary.size + 1)
-
-
-def mask_of(where: str, masked: Any, rows: int, cells: int) -> Tensor:
-    """Bool [B, W].
-
-    Raises:
-        InvalidInputError: another kind or shape.
-    """
-    if not isinstance(masked, Tensor) or masked.dtype != torch.bool or masked.shape != (rows, cells):
-        of = f"{masked.dtype} {tuple(masked.shape)}" if isinstance(masked, Tensor) else on_one_line(masked, 60)
-        raise InvalidInputError(f"{where}: masked is bool [{rows}, {cells}], a mark for each cell of a text; got {of}")
-    return masked
 
 
 def tags_of(where: str, tags: Any, like: Tensor, known: tuple[str, ...]) -> Tensor:
