@@ -230,6 +230,10 @@ def test_orders_begin_with_what_the_model_doubts_most():
     sure = own.gather(2, laid(V, state, 3)[..., None])[..., 0]
     assert ranked.tolist() == sure.argsort(1).tolist()
     assert reads == 3
+    policy = tiny_whole_text(MaskedPolicy, quality=True).eval()
+    policy.quality = lambda prefixes: torch.tensor([[0.5, -1.0, 2.0], [3.0, 1.0, -2.0]])
+    ranked, reads = _ranked(policy, state, "quality", torch.Generator(), False, 1)
+    assert (ranked.tolist(), reads) == ([[1, 0, 2], [2, 1, 0]], 1)
 
 
 @pytest.mark.parametrize(
