@@ -39,18 +39,6 @@ def check_inside(where: str, name: str, values: Tensor, size: int) -> None:
         raise InvalidInputError(f"{where}: {name} hold {found}; they go from 0 to {size - 1}")
 
 
-def mask_of(where: str, masked: Any, rows: int, cells: int) -> Tensor:
-    """Bool [B, W].
-
-    Raises:
-        InvalidInputError: another kind or shape.
-    """
-    if not isinstance(masked, Tensor) or masked.dtype != torch.bool or masked.shape != (rows, cells):
-        of = f"{masked.dtype} {tuple(masked.shape)}" if isinstance(masked, Tensor) else on_one_line(masked, 60)
-        raise InvalidInputError(f"{where}: masked is bool [{rows}, {cells}], a mark for each cell of a text; got {of}")
-    return masked
-
-
 def rows_of(where: str, rows: Any, count: int) -> Tensor | slice:
     """Which of `count` rows are meant: a slice as it is, a list of numbers or a bool per row as a tensor [n].
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
+from ..errors.asked import key_generator
 from ..mdp.prefix import Prefixes, check_states
 from ..models.modes import evaluating
-from .asked import key_generator
 from .canvases import canvas, laid
 from .resampling import Conditionals, check_conditionals, with_cells
 

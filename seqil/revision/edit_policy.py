@@ -12,13 +12,13 @@ from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
 from ..errors.arguments import check_fields, check_function, check_temperature, on_one_line, typed
+from ..errors.asked import key_generator, scores_of, tags_of
 from ..errors.limits import check_lengths
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
 from ..mdp.prefix import Prefixes, Prompts, check_states, pad_prompts
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from .asked import key_generator, scores_of, tags_of
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Scorer = Callable[[Prefixes], Tensor]

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..errors import InvalidInputError, check_known, counted
 from ..errors.arguments import check_temperature, on_one_line, typed
+from ..errors.asked import key_generator
 from ..mdp.edits import SUBSTITUTE
 from ..mdp.prefix import Prefixes, check_states
 from ..mdp.vocabulary import Vocabulary
-from .asked import key_generator
 from .canvases import canvas, laid, put
 
 Order = Literal["random", "random_scan", "confidence", "quality"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError, counted
 from ..errors.arguments import on_one_line, typed
-from ..errors.indices import mask_of
+from ..errors.asked import mask_of
 from ..errors.limits import check_memory
 from ..mdp.prefix import Prefixes, check_shown, ids_of
 from ..mdp.vocabulary import Vocabulary

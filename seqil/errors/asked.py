@@ -1,4 +1,4 @@
-"""What policies of whole texts are asked for, refused by name where it cannot be."""
+"""What policies of whole texts and chains on them are asked for, refused by name where it cannot be."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
-from ..errors.arguments import on_one_line
-from ..errors.indices import check_inside, whole_of
+from . import InvalidInputError
+from .arguments import on_one_line
+from .indices import check_inside, whole_of
 
 
 def key_generator(where: str, generator: torch.Generator | None) -> torch.Generator:
@@ -25,6 +25,18 @@ def key_generator(where: str, generator: torch.Generator | None) -> torch.Genera
     if generator.device.type != "cpu":
         raise InvalidInputError(f"{where}: the generator is on {generator.device}; give torch.Generator(), on the CPU")
     return generator
+
+
+def mask_of(where: str, masked: Any, rows: int, cells: int) -> Tensor:
+    """Bool [B, W].
+
+    Raises:
+        InvalidInputError: another kind or shape.
+    """
+    if not isinstance(masked, Tensor) or masked.dtype != torch.bool or masked.shape != (rows, cells):
+        of = f"{masked.dtype} {tuple(masked.shape)}" if isinstance(masked, Tensor) else on_one_line(masked, 60)
+        raise InvalidInputError(f"{where}: masked is bool [{rows}, {cells}], a mark for each cell of a text; got {of}")
+    return masked
 
 
 def tags_of(where: str, tags: Any, like: Tensor, known: tuple[str, ...]) -> Tensor:
