@@ -142,6 +142,8 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     place = where.__qualname__.removesuffix(".__init__")
     if name == "policy":
+        if any(getattr(kind, "_is_protocol", False) for kind in kinds):
+            return  # what it lacks is said where it is used
         if not hasattr(value, "vocabulary") and not isinstance(value, torch.nn.Module):  # which are refused by name
             raise InvalidInputError(f"{place}: policy={on_one_line(value, 60)} is not a TokenPolicy")
         if not hasattr(value, "vocabulary") and hasattr(value, "get_output_embeddings"):

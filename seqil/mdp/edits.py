@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import InvalidInputError, check_known, counted
 from ..errors.arguments import check_fields, on_one_line, typed
 from ..errors.indices import check_inside, whole_of
-from ..errors.limits import check_lengths
+from ..errors.limits import check_lengths, check_memory
 from .prefix import Prefixes, Prompts, actions_of, check_states, ids_of, start
 from .vocabulary import Vocabulary
 
@@ -43,8 +43,8 @@ class Edits:
         positions: `any`, or `end`: at the end of the text alone.
 
     Raises:
-        InvalidInputError: no vocabulary, an unknown kind or position, no kind at all, a length below 1, or one whose
-            edits int64 cannot number.
+        InvalidInputError: no vocabulary, an unknown kind or position, no kind at all or one of them twice, a length
+            below 1, or one whose edits int64 cannot number.
     """
 
     vocabulary: Vocabulary
@@ -68,6 +68,9 @@ class Edits:
             check_known("kind of edit", kind, KINDS)
         if not self.kinds:
             raise InvalidInputError(f"no kind of edit was given; give some of {', '.join(KINDS)}")
+        twice = next((kind for kind in self.kinds if self.kinds.count(kind) > 1), None)
+        if twice is not None:
+            raise InvalidInputError(f"kinds={self.kinds} name {twice!r} more than once; name each kind once")
 
     @property
     def num_actions(self) -> int:
@@ -275,9 +278,15 @@ def legal_edits(edits: Edits, prefixes: Prefixes) -> Tensor:
     tokens is not legal, nor is a token in its own place.
 
     Raises:
-        InvalidInputError: states of another length or vocabulary, or of a memory.
+        InvalidInputError: states of another length or vocabulary, or of a memory; more edits than fit into memory.
     """
-    places, v = legal_places(edits, prefixes), edits.vocabulary
+    v = _check("legal_edits", edits, prefixes)
+    check_memory(
+        2 * len(prefixes) * edits.num_actions,  # the blocks, and all of them in one
+        f"legal_edits: a mask of {edits.num_actions:,} edits for {counted(len(prefixes), 'text')}",
+        "give fewer texts or a shorter max_length, or take legal_factors, which have no mask of all edits",
+    )
+    places = _legal_places(edits, prefixes)
     token = torch.arange(v.size, device=places.stop.device)
     genuine = token != v.eos
     inserts = places.insert[..., None] & genuine
@@ -305,11 +314,16 @@ def legal_places(edits: Edits, prefixes: Prefixes) -> LegalPlaces:
     return _legal_places(edits, prefixes)
 
 
-def _check(where: str, edits: Edits, p: Prefixes) -> Vocabulary:
-    """The vocabulary of edits, and of states that they can be made in."""
+def check_edits(where: str, edits: Any) -> None:
+    """Refuse what is no alphabet of edits."""
     if not isinstance(edits, Edits):
         shown = on_one_line(edits, 60)
         raise InvalidInputError(f"{where}: edits={shown} is not a seqil.Edits; give Edits(vocabulary, max_length)")
+
+
+def _check(where: str, edits: Edits, p: Prefixes) -> Vocabulary:
+    """The vocabulary of edits, and of states that they can be made in."""
+    check_edits(where, edits)
     v = check_states(where, edits.vocabulary, p)
     if p.max_length != edits.max_length:
         raise InvalidInputError(

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..errors.arguments import on_one_line, typed
-from ..errors.indices import device_of, is_whole, rows_of
+from ..errors.indices import check_inside, device_of, is_whole, rows_of
 from ..errors.limits import check_lengths
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
@@ -223,6 +223,17 @@ def check_states(where: str, vocabulary: Vocabulary | Mapping[str, int], prefixe
     if not fits or (ended and cells[0, int(prefixes.length[0]) - 1].item() != v.eos):
         raise InvalidInputError(f"{where}: the states are not over {v}; give the vocabulary that they were made with")
     return v
+
+
+def check_shown(where: str, vocabulary: Vocabulary, prefixes: Prefixes) -> None:
+    """Refuse what are no states, and tokens of no row of the model; cells may stand behind the end of a text.
+
+    Raises:
+        InvalidInputError: either, the second but on CUDA.
+    """
+    if not isinstance(prefixes, Prefixes):
+        check_states(where, vocabulary, prefixes)
+    check_inside(where, "the cells of the states", prefixes.tokens, vocabulary.size + 1)
 
 
 def pad_prompts(vocabulary: Vocabulary, prompts: Prompts) -> tuple[Tensor, Tensor]:

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import InvalidInputError
-from ..mdp.edits import Edits, legal_edits
-from ..mdp.prefix import Prefixes
+from ..errors import InvalidInputError, counted
+from ..errors.arguments import on_one_line
+from ..errors.limits import check_memory
+from ..mdp.edits import Edits, check_edits, legal_edits
+from ..mdp.prefix import Prefixes, check_shown, check_states
 
 EditExpert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over edits, float64 [K, A], zero where an edit is illegal."""
+_BYTES = 16  # of an edit: the law and its sum
 
 
 def edit_towards(edits: Edits) -> EditExpert:
@@ -24,9 +27,16 @@ def edit_towards(edits: Edits) -> EditExpert:
 
     Args:
         edits: the alphabet; at the end alone, the wrong tokens are deleted and the right ones written.
+
+    Raises:
+        InvalidInputError: no alphabet; and by the law states or references that are none, of another vocabulary or
+            length, another number of references than of states, a reference that has not ended, and more edits than
+            fit into memory.
     """
+    check_edits("edit_towards", edits)
 
     def law(states: Prefixes, references: Prefixes) -> Tensor:
+        _check_pairs(edits, states, references)
         if not bool(references.ended.all()):
             raise InvalidInputError("a demonstration was cut before its eos; the expert of edits needs whole ones")
         marks = _at_the_end if edits.positions == "end" else _on_a_way
@@ -37,6 +47,28 @@ def edit_towards(edits: Edits) -> EditExpert:
         return found / found.sum(1, keepdim=True).clamp(min=1)
 
     return law
+
+
+def _check_pairs(edits: Edits, states: Prefixes, references: Prefixes) -> None:
+    for name, given in (("states", states), ("references", references)):
+        if not isinstance(given, Prefixes):
+            shown = on_one_line(given, 60)
+            raise InvalidInputError(f"edit_towards: {name}={shown} is not a seqil.Prefixes; make them by seqil.start")
+        check_states("edit_towards", edits.vocabulary, given)
+        check_shown("edit_towards", edits.vocabulary, given)
+        if given.max_length != edits.max_length:
+            raise InvalidInputError(
+                f"edit_towards: the {name} have max_length={given.max_length}, the edits {edits.max_length}; make all "
+                "with one"
+            )
+    if len(states) != len(references):
+        numbers = counted(len(references), "reference"), counted(len(states), "state")
+        raise InvalidInputError(f"edit_towards: {' for '.join(numbers)}; give one for each")
+    check_memory(
+        _BYTES * len(states) * edits.num_actions,
+        f"edit_towards: a law of {edits.num_actions:,} edits for {counted(len(states), 'text')}",
+        "give fewer texts or a shorter max_length",
+    )
 
 
 def edit_distances(kinds: Sequence[str], one: Tensor, other: Tensor) -> Tensor:

@@ -12,18 +12,19 @@ from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
 from ..errors.arguments import check_fields, check_function, check_temperature, on_one_line, typed
+from ..errors.asked import key_generator, scores_of, tags_of
 from ..errors.limits import check_lengths
 from ..mdp.edits import KINDS, Edits, begin_with, legal_edits, revise
 from ..mdp.prefix import Prefixes, Prompts, check_states, pad_prompts
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from .asked import key_generator, scores_of, tags_of
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Scorer = Callable[[Prefixes], Tensor]
 """K states -> a number of each text that is to be raised: float [K]."""
 TAGS = ("raise", "lower")
+_MOST_DRAWN_FROM = 2**24  # categories of torch.multinomial
 
 
 @dataclass(frozen=True)
@@ -230,8 +231,7 @@ class EditPolicy(WholeTextPolicy):
         if temperature == 0:
             drawn = laws.topk(k).indices
         else:
-            weights = (laws / temperature).softmax(-1).cpu()
-            drawn = torch.multinomial(weights, k, replacement=True, generator=generator).to(laws.device)
+            drawn = _draws((laws / temperature).softmax(-1).cpu(), k, generator).to(laws.device)
         if k == 1:
             return drawn[:, 0]
         if guide.scorer is None:
@@ -241,6 +241,17 @@ class EditPolicy(WholeTextPolicy):
             after = revise(self.edits(states.max_length, states.min_length), states.select(rows), drawn.flatten())
             best = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device).argmax(1)
         return drawn.gather(1, best[:, None])[:, 0]
+
+
+def _draws(weights: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """So many edits per row of weights [B, A], with repetitions: int64 [B, number]."""
+    if weights.shape[1] <= _MOST_DRAWN_FROM:
+        return torch.multinomial(weights, number, replacement=True, generator=generator)
+    uniform, found = torch.rand(len(weights), number, generator=generator, dtype=torch.float64), []
+    for row, shares in zip(weights, uniform, strict=True):
+        cumulative = row.cumsum(0, dtype=torch.float64)
+        found.append(torch.searchsorted(cumulative, shares * cumulative[-1], right=True))
+    return torch.stack(found)
 
 
 def _parts(edits: Edits, actions: Tensor, running: Tensor) -> list[tuple[int, int, int, int]]:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from ..errors import InvalidInputError, UnsupportedModelError
+from ..errors.arguments import on_one_line, typed
+from ..errors.limits import check_lengths
 from ..mdp.prefix import start
 from ..mdp.trajectory import Trajectories
 from ..models.modes import evaluating
@@ -16,7 +18,7 @@ from ..theory.enumeration import prefix_table
 from ..theory.exact import Floats, Ints
 from .masked_policy import SWEEPS, MaskedPolicy
 from .parallel_policy import ParallelPolicy
-from .resampling import Conditionals, with_cells
+from .resampling import Conditionals, check_conditionals, with_cells
 
 Law = Callable[[list[int]], Callable[[tuple[int, ...]], float]]
 """Of a prompt: the probability of each text, `eos` included."""
@@ -35,11 +37,13 @@ def final_log_probs(policy: Any, texts: Trajectories, limit: int = 100_000) -> F
         limit: of prefixes per prompt, or of texts with empty cells.
 
     Raises:
-        InvalidInputError: a text with deletions or without an end, texts of several lengths for a `MaskedPolicy`, or
-            more prefixes than the limit.
+        InvalidInputError: no trajectories, a text with deletions or without an end, texts of several lengths for a
+            `MaskedPolicy`, or more prefixes than the limit.
         UnsupportedModelError: a policy whose final law is not known here: one with the memory `history`, whose states
             are not prefixes, one that has learned from what it tried, one with a head for quality, or one that edits.
     """
+    if not isinstance(texts, Trajectories):
+        raise InvalidInputError(f"final_log_probs: texts={on_one_line(texts, 60)} is not a seqil.Trajectories")
     final = texts.replay()
     if not bool(final.ended.all()) or bool((texts.actions == texts.vocabulary.backspace)[texts.inside].any()):
         raise InvalidInputError("give ended texts without deletions, such as demonstrations")
@@ -81,6 +85,7 @@ def _tree(table: Any, forbids: bool) -> Callable[[tuple[int, ...]], float]:
     return lambda text: float(final[number[text]]) if text in number else 0.0
 
 
+@typed
 @torch.no_grad()
 def filled_law(
     policy: Conditionals, prompt: Sequence[int], length: int, sweeps: int = 0, limit: int = 100_000
@@ -102,8 +107,13 @@ def filled_law(
         float64 [V, …, V], a dimension per cell; texts with `eos` among their cells have probability 0.
 
     Raises:
-        InvalidInputError: more texts than the limit.
+        InvalidInputError: what has no conditionals, a length below 1, fewer than 0 sweeps, or more texts than the
+            limit.
     """
+    check_conditionals("filled_law", policy)
+    check_lengths(length, length)
+    if sweeps < 0:
+        raise InvalidInputError(f"filled_law: sweeps={sweeps}: give 0 or more")
     v = policy.vocabulary
     V, empty = v.size, v.eos  # no cell of a full text holds eos, so that its id is free for what is missing
     if float(V) ** length > limit:

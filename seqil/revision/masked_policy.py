@@ -10,11 +10,11 @@ from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
-from ..mdp.prefix import Prefixes, Prompts, pad_prompts, start
+from ..errors.asked import key_generator, mask_of
+from ..mdp.prefix import Prefixes, Prompts, check_shown, pad_prompts, start
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from .asked import check_shown, key_generator, mask_of
 from .canvases import canvas, laid, only_legal
 from .resampling import Order, filled, resample
 from .whole_text import WholeTextPolicy, Written, ended_trajectories

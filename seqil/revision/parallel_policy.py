@@ -11,11 +11,11 @@ from torch.nn.utils import skip_init
 
 from ..errors import InvalidInputError
 from ..errors.arguments import on_one_line, typed
+from ..errors.asked import key_generator
 from ..mdp.prefix import Prefixes, Prompts, check_states, pad_prompts, start
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
-from .asked import key_generator
 from .canvases import canvas, laid, only_legal, put
 from .resampling import sampled
 from .whole_text import WholeTextPolicy, Written, ended_trajectories

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError, check_known
-from ..errors.arguments import check_temperature, typed
+from ..errors import InvalidInputError, check_known, counted
+from ..errors.arguments import check_temperature, on_one_line, typed
+from ..errors.asked import key_generator
 from ..mdp.edits import SUBSTITUTE
 from ..mdp.prefix import Prefixes, check_states
 from ..mdp.vocabulary import Vocabulary
-from .asked import key_generator
 from .canvases import canvas, laid, put
 
 Order = Literal["random", "random_scan", "confidence", "quality"]
@@ -79,11 +79,18 @@ def resample(
         span: whether a block is one of neighbours.
 
     Raises:
-        InvalidInputError: texts that have not ended, an unknown order, or a block of no cells.
+        InvalidInputError: what has no conditionals, or no head for the order that asks for one; texts that have not
+            ended, an unknown order, or a block of no cells.
     """
+    check_conditionals("resample", policy)
     if block < 1 or sweeps < 0:
         raise InvalidInputError(f"block={block}, sweeps={sweeps}: give a block of 1 cell or more, and 0 sweeps or more")
     check_known("order", order, ORDERS)
+    if order == "quality" and not hasattr(policy, "quality"):
+        raise InvalidInputError(
+            f"resample: {_named(policy)} has no head for quality; take another order, or give a MaskedPolicy with "
+            "quality=True"
+        )
     check_states("resample", policy.vocabulary, prefixes)
     generator = key_generator("resample", generator)
     if not bool(prefixes.ended.all()):
@@ -124,11 +131,18 @@ def filled(
         The texts, ended, and the cells that were fed: int64 [B].
 
     Raises:
-        InvalidInputError: `at_once` below 1.
+        InvalidInputError: what has no conditionals, prompts with something behind them, or `at_once` below 1.
     """
+    check_conditionals("filled", policy)
     if at_once < 1:
         raise InvalidInputError(f"at_once={at_once}: keep at least one cell of a reading")
     check_states("filled", policy.vocabulary, prefixes)
+    if bool((written := prefixes.generated > 0).any()):
+        row = int(written.nonzero()[0])
+        raise InvalidInputError(
+            f"filled: prompt {row} has {counted(int(prefixes.generated[row]), 'token')} behind it, to be lost; "
+            "give prompts alone, as of seqil.start, or resample the text"
+        )
     generator, W = key_generator("filled", generator), canvas(prefixes)
     tokens = torch.full((len(prefixes), W), policy.vocabulary.size, device=prefixes.length.device)
     forwards = torch.zeros_like(prefixes.length)
@@ -141,6 +155,24 @@ def filled(
         tokens = torch.where(kept, drawn, tokens)
         forwards += prefixes.prompt_length + W
     return put(policy.vocabulary, prefixes, tokens), forwards
+
+
+def check_conditionals(where: str, policy: Any) -> None:
+    """Refuse what has no law of masked cells.
+
+    Raises:
+        InvalidInputError: it names what is wanted.
+    """
+    if not callable(getattr(policy, "conditionals", None)) or not hasattr(policy, "vocabulary"):
+        raise InvalidInputError(
+            f"{where}: policy={_named(policy)} has no conditionals of cells; give a MaskedPolicy, or the "
+            "MarkovConditionals of a law"
+        )
+
+
+def _named(policy: Any) -> str:
+    """What is given, by its class where it is a policy, whose own text has many lines."""
+    return type(policy).__name__ if hasattr(policy, "vocabulary") else on_one_line(policy, 60)
 
 
 def sampled(laws: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
-from ..mdp.prefix import Prefixes
+from ..errors import InvalidInputError, counted
+from ..errors.arguments import on_one_line, typed
+from ..errors.asked import mask_of
+from ..errors.limits import check_memory
+from ..mdp.prefix import Prefixes, check_shown, ids_of
 from ..mdp.vocabulary import Vocabulary
 from .exact import Floats, Ints
 
@@ -24,19 +28,42 @@ class MarkovConditionals:
         vocabulary: the ids.
         law: float64 [V, …, V], as of `envs.tasks.base.markov.MarkovTask`.
         floor: far below every probability of the law.
+
+    Raises:
+        InvalidInputError: what is no vocabulary, or no such law of it.
     """
 
+    @typed
     def __init__(self, vocabulary: Vocabulary, law: Tensor, floor: float = 1e-9) -> None:
+        vocabulary = Vocabulary.of(vocabulary)
+        whole = isinstance(law, Tensor) and law.is_floating_point() and law.dim() > 1
+        if not whole or set(law.shape) != {vocabulary.size}:
+            got = tuple(law.shape) if isinstance(law, Tensor) else on_one_line(law, 60)
+            raise InvalidInputError(
+                f"MarkovConditionals: law is float64 [V, …, V] of two dimensions or more, here of V={vocabulary.size}; "
+                f"got {got}"
+            )
         self.vocabulary, self.order, V = vocabulary, law.dim() - 1, vocabulary.size
         table = law.double().clamp(min=floor)
         table[..., vocabulary.eos] = 0
         self.table = table.reshape(V, V ** (self.order - 1), V)
 
     def conditionals(self, prefixes: Prefixes, masked: Tensor) -> Tensor:
-        """Log-probabilities of every cell, given all others that are not masked: float64 [B, W, V]."""
+        """Log-probabilities of every cell, given all others that are not masked: float64 [B, W, V].
+
+        Args:
+            prefixes: texts of one length, behind prompts of as many tokens as the law looks back, or more.
+            masked: bool [B, W].
+
+        Raises:
+            InvalidInputError: no such texts, tokens of another vocabulary, or a mask of another kind or shape.
+        """
+        check_shown("conditionals", self.vocabulary, prefixes)
         p, V = prefixes, self.vocabulary.size
         if p.min_length != p.max_length:
             raise InvalidInputError("the texts have no fixed length; these conditionals are of a fixed one")
+        self._check_prompts(p)
+        masked = mask_of("conditionals", masked, len(p), p.max_length)
         at = p.prompt_length[:, None] + torch.arange(p.max_length, device=p.length.device)
         cells = p.tokens.gather(1, at)
         fed = torch.nn.functional.one_hot(cells.clamp(max=V - 1), V).double()
@@ -50,7 +77,11 @@ class MarkovConditionals:
 
         The sum of the latter is what the best product of laws of cells has as its likelihood; that sum less the former
         is the total correlation, which writing in one shot loses.
+
+        Raises:
+            InvalidInputError: as of `conditionals`.
         """
+        check_shown("entropies", self.vocabulary, prefixes)
         everywhere = torch.ones(len(prefixes), prefixes.max_length, dtype=torch.bool, device=prefixes.length.device)
         cells = self.conditionals(prefixes, everywhere)
         law = self.table / self.table.sum(-1, keepdim=True).clamp(min=1e-300)
@@ -59,11 +90,20 @@ class MarkovConditionals:
         joint = torch.stack([(state * nats).sum((1, 2)) for state in self._forwards(prefixes, open_)])
         return joint.sum(0), -(cells.exp() * cells.clamp(min=-1e6)).sum(-1)
 
+    def _check_prompts(self, p: Prefixes) -> None:
+        short = p.prompt_length < self.order
+        if bool(short.any()):
+            row = int(short.nonzero()[0])
+            raise InvalidInputError(
+                f"prompt {row} has {counted(int(p.prompt_length[row]), 'token')}, the law looks back {self.order}; "
+                "give as many at least"
+            )
+
     def _forwards(self, p: Prefixes, open_: Tensor) -> list[Tensor]:
         """Weights of the last tokens before each cell: [B, V, V^(order - 1)] each."""
         V, order = self.vocabulary.size, self.order
         back = p.prompt_length[:, None] + torch.arange(-order, 0, device=p.length.device)
-        last = p.tokens.gather(1, back.clamp(min=0))
+        last = p.tokens.gather(1, back)
         number = (last * V ** torch.arange(order - 1, -1, -1, device=last.device)).sum(1)
         state = torch.nn.functional.one_hot(number, V**order).double().reshape(len(p), V, -1)
         found = []
@@ -95,8 +135,14 @@ def gibbs(law: Floats, blocks: Sequence[Sequence[int]], joint: bool = True) -> F
 
     Returns:
         [S, S] over all texts, in the order of `law.reshape(-1)`.
+
+    Raises:
+        InvalidInputError: what is no law, no blocks, a block without cells, with a cell twice or one that there is not,
+            or a matrix that does not fit into memory.
     """
+    law, blocks = law_of("gibbs", law), _blocks_of(blocks, np.ndim(law))
     S, V, n = law.size, law.shape[0], law.ndim
+    check_memory(4 * 8 * S * S, f"gibbs: a chain on {S:,} texts", "take fewer cells or tokens")
     texts = np.stack(np.unravel_index(np.arange(S), law.shape), 1)
     matrix = np.zeros((S, S))
     for block in blocks:
@@ -119,13 +165,60 @@ def _of_each(texts: Ints, block: list[int], key: Ints, joint: Floats, V: int) ->
     return product
 
 
+def law_of(where: str, law: Any) -> Floats:
+    """The law of all texts of some cells, as float64 [V, …, V].
+
+    Raises:
+        InvalidInputError: dimensions that differ, or weights that are negative, not finite, or all zero.
+    """
+    try:
+        found: Floats = np.asarray(law, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.zeros(())
+    if found.ndim < 1 or len(set(found.shape)) > 1 or not found.size:
+        got = on_one_line(law, 60) if not found.ndim else tuple(found.shape)
+        raise InvalidInputError(f"{where}: a law of texts is [V, …, V], a dimension for each cell; got {got}")
+    if not (np.isfinite(found).all() and (found >= 0).all() and found.any()):
+        raise InvalidInputError(f"{where}: the law has weights that are negative or not finite, or none; give a law")
+    return found
+
+
+def _blocks_of(blocks: Any, cells: int) -> list[list[int]]:
+    try:
+        found = [ids_of(block) for block in blocks]
+    except TypeError:
+        found = []
+    if not found:
+        raise InvalidInputError(f"gibbs: blocks={on_one_line(blocks, 60)} are no lists of cells; give [[0], [1]], say")
+    for block in found:
+        if not block or len(set(block)) < len(block) or not all(0 <= cell < cells for cell in block):
+            raise InvalidInputError(
+                f"gibbs: block {block} is no set of cells; give some of 0 to {cells - 1}, each of them once"
+            )
+    return found
+
+
+@typed
 def communicating(texts: Sequence[Sequence[int]], block: int) -> list[int]:
     """Sizes of the sets of texts that a chain of blocks of neighbours leads from one to another, largest first.
 
     Args:
         texts: all that have any probability, of one length.
         block: cells that may change at once, next to each other.
+
+    Raises:
+        InvalidInputError: no texts, texts of several lengths or one text twice, or a block of no cells or of more than
+            a text has.
     """
+    whole = [tuple(text) for text in texts]
+    if not whole or len({len(text) for text in whole}) > 1:
+        raise InvalidInputError(
+            "communicating: the texts have no one length; give one text at least, and all alike long"
+        )
+    if len(set(whole)) < len(whole):
+        raise InvalidInputError("communicating: a text is given twice; give each once")
+    if not 1 <= block <= len(whole[0]):
+        raise InvalidInputError(f"communicating: block={block} must lie in 1..{len(whole[0])}, the cells of a text")
     parent = list(range(len(texts)))
 
     def root(i: int) -> int:

@@ -132,6 +132,16 @@ def test_an_action_and_its_parts_are_the_same(max_length, size):
     assert [*named, edits.stop] == actions[(tokens != 0) | (kinds == DELETE) | (kinds == STOP)].tolist()
 
 
+def test_a_mask_of_more_edits_than_memory_holds_is_refused_with_its_size():
+    """Single edits of as long a text are as good as others: they need no mask."""
+    many = seqil.Edits(seqil.Vocabulary(10**6, 0), 10**6)
+    state = seqil.begin_with(many.vocabulary, [[0]], [[1, 2]], 10**6)
+    said = r"a mask of 2,000,001,000,001 edits for 1 text would take 3,725 GiB.*legal_factors"
+    with pytest.raises(InvalidInputError, match=said):
+        seqil.legal_edits(many, state)
+    assert seqil.revise(many, state, torch.tensor([many.delete(0)])).texts() == [[2]]
+
+
 def test_legal_places_name_what_stands():
     edits = seqil.Edits(V, 3)
     found = legal_places(edits, seqil.begin_with(V, [[0, 0], [3]], [[2, 3], []], 3))
@@ -146,6 +156,10 @@ def test_legal_places_name_what_stands():
         (lambda: seqil.Edits(V, 0), "max_length=0"),
         (lambda: seqil.Edits(V, 3, ("swap",)), "unknown kind of edit 'swap'"),
         (lambda: seqil.Edits(V, 3, ()), "no kind of edit"),
+        (
+            lambda: seqil.Edits(V, 3, ("insert", "delete", "insert")),
+            r"name 'insert' more than once; name each kind once",
+        ),
         (lambda: seqil.Edits(V, 3, positions="front"), "positions 'front'"),
         (lambda: seqil.Edits(V, 3).insert(3, 0), "place 3"),
         (lambda: seqil.begin_with(V, [[0]], [[2, 1]], 3), "text 0 holds 1"),

@@ -10,8 +10,12 @@ import torch
 import seqil
 from seqil.errors import InvalidInputError, SeqilError
 from seqil.revision import EditPolicy, MaskedPolicy, ParallelPolicy
-from seqil.revision.edit_policy import Guide
+from seqil.revision.edit_policy import Guide, _draws
+from seqil.revision.final_laws import filled_law, final_log_probs
+from seqil.revision.making import small_bert
+from seqil.revision.resampling import filled, resample
 from seqil.testing.agents import tiny_whole_text
+from seqil.theory.conditionals import MarkovConditionals, communicating, gibbs
 
 EDITING, MASKED, PARALLEL = (tiny_whole_text(kind).eval() for kind in (EditPolicy, MaskedPolicy, ParallelPolicy))
 POLICIES = {"edits": EDITING, "masked": MASKED, "parallel": PARALLEL}
@@ -185,3 +189,100 @@ def test_a_folder_that_cannot_be_written_is_named(name):
     for folder in ("/dev/null/x", "/proc/nowhere"):
         told(partial(POLICIES[name].save_pretrained, folder), f"cannot write {folder}.*choose another", SeqilError)
     told(partial(POLICIES[name].save_pretrained, ""), "is empty")
+
+
+EXACT = MarkovConditionals(V, torch.full((V.size,) * 3, 1 / V.size, dtype=torch.float64))
+WHOLE = seqil.Trajectories.from_actions(V, [[0, 1]], [[0, 1, V.eos]], max_length=2, min_length=2).replay()
+EMPTY = seqil.start(V, [[0, 1]], 2, 2)
+HIDDEN = torch.ones(1, 2, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: resample(EXACT, WHOLE, 1, 1, "quality"), "MarkovConditionals has no head for quality; take another"),
+        (lambda: resample(MASKED, WHOLE, 1, 1, "quality"), "no head for quality"),
+        (lambda: resample(EDITING, WHOLE, 1, 1), "policy=EditPolicy has no conditionals.*give a MaskedPolicy"),
+        (lambda: resample(None, WHOLE, 1, 1), "policy=None has no conditionals of cells; give a MaskedPolicy"),
+        (lambda: filled(PARALLEL, EMPTY), "filled: policy=ParallelPolicy has no conditionals"),
+        (lambda: filled(None, EMPTY), "filled: policy=None has no conditionals"),
+        (lambda: filled(EXACT, WHOLE), "filled: prompt 0 has 3 tokens behind it, to be lost; give prompts alone"),
+        (lambda: filled(MASKED, seqil.begin_with(V, [[0], [1]], [[], [2]], 4)), "prompt 1 has 1 token behind it"),
+        (lambda: filled_law(None, [0], 2), "filled_law: policy=None has no conditionals"),
+        (lambda: filled_law(MASKED, [0], 0), "max_length=0: at least one token"),
+        (lambda: filled_law(MASKED, [0], 2, sweeps=-1), "sweeps=-1"),
+        (lambda: filled_law(MASKED, [0], 2.5), r"length=2\.5 is not a whole number"),
+        (lambda: final_log_probs(None, None), "texts=None is not a seqil.Trajectories"),
+        (lambda: final_log_probs(MASKED, WHOLE), r"is not a seqil\.Trajectories"),
+    ],
+)
+def test_what_has_no_conditionals_and_what_they_cannot_be_asked_is_named(call, said):
+    told(call, said)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: EXACT.conditionals(EMPTY, torch.ones(1, 3) > 0), r"bool \[1, 2\].*\(1, 3\)"),
+        (lambda: EXACT.conditionals(EMPTY, torch.ones(1, 2)), r"bool \[1, 2\].*float32"),
+        (lambda: EXACT.conditionals(None, HIDDEN), "prefixes=None"),
+        (lambda: EXACT.conditionals(FOREIGN, HIDDEN), "they go from 0 to"),
+        (lambda: EXACT.conditionals(seqil.start(V, [[0, 1], [0]], 2, 2), HIDDEN.expand(2, -1)),
+         "prompt 1 has 1 token, the law looks back 2; give as many at least"),
+        (lambda: EXACT.entropies(seqil.start(V, [[0]], 2, 2)), "prompt 0 has 1 token"),
+        (lambda: EXACT.entropies(None), "prefixes=None"),
+        (lambda: MarkovConditionals(LARGER, torch.ones(5, 5, dtype=torch.float64)), r"here of V=9; got \(5, 5\)"),
+        (lambda: MarkovConditionals(V, torch.ones(5, 4)), r"got \(5, 4\)"),
+        (lambda: MarkovConditionals(V, torch.ones(5)), r"got \(5,\)"),
+        (lambda: MarkovConditionals(V, None), "got None"),
+        (lambda: MarkovConditionals(None, torch.ones(5, 5)), "vocabulary=None"),
+        (lambda: gibbs(np.ones((2, 2)), [[2]]), r"block \[2\] is no set of cells; give some of 0 to 1"),
+        (lambda: gibbs(np.ones((2, 2)), [[-1]]), r"block \[-1\]"),
+        (lambda: gibbs(np.ones((2, 2)), [[0, 0]]), "each of them once"),
+        (lambda: gibbs(np.ones((2, 2)), [[0], []]), r"block \[\] is no set"),
+        (lambda: gibbs(np.ones((2, 2)), []), r"blocks=\[\] are no lists of cells"),
+        (lambda: gibbs(np.ones((2, 2)), [0, 1]), r"blocks=\[0, 1\] are no lists"),
+        (lambda: gibbs(np.ones((2, 3)), [[0]]), r"a dimension for each cell; got \(2, 3\)"),
+        (lambda: gibbs(None, [[0]]), "got None"),
+        (lambda: gibbs(np.zeros((2, 2)), [[0]]), "negative or not finite, or none"),
+        (lambda: gibbs(-np.ones((2, 2)), [[0]]), "negative"),
+        (lambda: gibbs(np.ones((2,) * 24), [[0]]), r"a chain on 16,777,216 texts would take 8,388,608 GiB"),
+        (lambda: communicating([[0, 1], [1, 1]], 0), r"block=0 must lie in 1\.\.2"),
+        (lambda: communicating([[0, 1], [1, 1]], 3), "block=3"),
+        (lambda: communicating([[0, 1], [1]], 1), "no one length"),
+        (lambda: communicating([], 1), "give one text at least"),
+        (lambda: communicating([[0, 1], [0, 1]], 1), "a text is given twice"),
+        (lambda: communicating([[0, 1]], 1.5), r"block=1\.5 is not a whole number"),
+    ],
+)  # fmt: skip
+def test_what_has_no_exact_conditionals_is_refused(call, said):
+    told(call, said)
+
+
+def test_a_text_of_more_edits_than_can_be_drawn_from_at_once_is_written():
+    v = seqil.Vocabulary(30522, 0)
+    policy = EditPolicy(small_bert(v, 320, 1, 16, 2, 0), v)
+    assert policy.edits(275).num_actions > 2**24
+    g = torch.Generator().manual_seed(0)
+    written = policy.write([[5]], max_length=275, generator=g, guide=Guide(2, candidates=2))
+    assert len(written.revisions[0]) == 2
+    assert written.trajectories.ended.all()
+
+
+@pytest.mark.parametrize("most", [5, 4])
+def test_edits_are_drawn_as_often_as_their_weights_say(monkeypatch, most):
+    """By torch itself, and where it has too many of them by sums."""
+    monkeypatch.setattr("seqil.revision.edit_policy._MOST_DRAWN_FROM", most)
+    weights, n = torch.tensor([[0.0, 0.1, 0.2, 0.0, 0.7], [0.5, 0.0, 0.0, 0.5, 0.0]]), 4000
+    found = _draws(3 * weights, n, torch.Generator().manual_seed(0))
+    assert found.shape == (2, n)
+    for row, law in zip(found, weights, strict=True):
+        counted = torch.bincount(row, minlength=5) / n
+        assert ((counted - law).abs() <= 4 * (law * (1 - law) / n).sqrt()).all()
+    assert abs(float((found[:, 1:] == found[:, :-1]).double().mean()) - 0.52) < 0.04
+
+
+def test_the_least_of_all_uniforms_draws_no_edit_that_is_illegal(monkeypatch):
+    monkeypatch.setattr("seqil.revision.edit_policy._MOST_DRAWN_FROM", 2)
+    monkeypatch.setattr(torch, "rand", lambda *size, dtype, **_: torch.zeros(*size, dtype=dtype))
+    assert _draws(torch.tensor([[0.0, 0.25, 0.75], [0.5, 0.5, 0.0]]), 1, torch.Generator()).tolist() == [[1], [0]]

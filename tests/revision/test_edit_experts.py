@@ -90,7 +90,46 @@ def test_many_rows_are_each_row():
     assert law(seqil.revise(edits, states, torch.full((4,), edits.stop)), goals)[:, edits.stop].tolist() == [1] * 4
 
 
-def test_a_reference_without_an_end_is_refused():
-    edits, state = seqil.Edits(V, W), seqil.start(V, [[0]], W)
-    with pytest.raises(InvalidInputError, match="was cut before its eos"):
-        experts.edit_towards(edits)(state, state)
+def states(size=3, width=W, rows=1):
+    v = seqil.Vocabulary(size, size - 1)
+    return seqil.begin_with(v, [[0]] * rows, [[size - 2]] * rows, width)
+
+
+def final(size=3, width=W, rows=1):
+    edits, begun = seqil.Edits(seqil.Vocabulary(size, size - 1), width), states(size, width, rows)
+    return seqil.revise(edits, begun, torch.full((rows,), edits.stop))
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "said"),
+    [
+        (states(), states(), "was cut before its eos"),
+        (states(), final(width=W + 1), "the references have max_length=5, the edits 4; make all with one"),
+        (states(width=W - 1), final(), "the states have max_length=3, the edits 4"),
+        (states(width=W - 1), final(width=W - 1), "the states have max_length=3"),
+        (states(rows=2), final(), "1 reference for 2 states; give one for each"),
+        (states(), final(rows=2), "2 references for 1 state;"),
+        (None, final(), "states=None is not a seqil.Prefixes"),
+        (states(), None, "references=None is not a seqil.Prefixes"),
+        (states(size=5), final(), "the states are not over"),
+        (states(size=5), states(size=5), "the states are not over"),
+        (states(), final(size=5), "the states are not over"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused_for_what_is_wrong(state, wanted, said):
+    for positions in ("any", "end"):
+        law = experts.edit_towards(seqil.Edits(V, W, positions=positions))
+        with pytest.raises(InvalidInputError, match=said) as refused:
+            law(state, wanted)
+        assert "\n" not in str(refused.value)
+
+
+def test_no_alphabet_and_too_large_a_one_are_refused():
+    for none in (None, V, ("insert",)):
+        with pytest.raises(InvalidInputError, match=r"is not a seqil\.Edits; give Edits"):
+            experts.edit_towards(none)
+    edits = seqil.Edits(seqil.Vocabulary(10**6, 10**6 - 1), 10**5)
+    begun = seqil.start(edits.vocabulary, [[0]], 10**5)
+    wanted = seqil.revise(edits, begun, torch.tensor([edits.stop]))
+    with pytest.raises(InvalidInputError, match=r"a law of 200,000,100,001 edits for 1 text would take 2,980 GiB"):
+        experts.edit_towards(edits)(begun, wanted)

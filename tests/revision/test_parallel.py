@@ -167,6 +167,19 @@ def test_the_optimum_of_cells_is_the_sum_of_their_entropies(weights, seed):
     assert nll(other / other.sum(1, keepdim=True)) >= nll(marginals) - 1e-12
 
 
+def test_training_ends_at_the_sum_of_the_entropies_of_the_cells():
+    """Nats per text: more than those of the law, 1.040, since the texts share no product of laws."""
+    texts = ((0, 1, 1), (0, 1, 1), (1, 0, 1), (0, 0, 0))
+    policy, _ = trained(lambda policy, steps: Parallel(policy, steps=steps, learning_rate=1e-2), texts=texts, steps=300)
+    state = states([[*text, 2] for text in texts], 3, 3, AB)
+    shares = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], dtype=torch.float64)
+    entropies = -float(torch.special.xlogy(shares, shares).sum())
+    assert entropies == pytest.approx(1.818, abs=1e-3)
+    with torch.no_grad():
+        assert -float(policy.log_prob(state).mean()) == pytest.approx(entropies, abs=0.01)
+        torch.testing.assert_close(policy.law(state)[0, :, :2].exp().double(), shares, rtol=0, atol=0.05)
+
+
 def test_entropies_are_those_of_enumeration():
     law = markov(2, 4)
     whole = torch.from_numpy(joint(law, 4))

@@ -1,4 +1,4 @@
-"""What policies of whole texts are asked for, refused by name where it cannot be."""
+"""What policies of whole texts and chains on them are asked for, refused by name where it cannot be."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
-from ..errors.arguments import on_one_line
-from ..errors.indices import check_inside, whole_of
-from ..mdp.prefix import Prefixes, check_states
-from ..mdp.vocabulary import Vocabulary
+from . import InvalidInputError
+from .arguments import on_one_line
+from .indices import check_inside, whole_of
 
 
 def key_generator(where: str, generator: torch.Generator | None) -> torch.Generator:
@@ -27,17 +25,6 @@ def key_generator(where: str, generator: torch.Generator | None) -> torch.Genera
     if generator.device.type != "cpu":
         raise InvalidInputError(f"{where}: the generator is on {generator.device}; give torch.Generator(), on the CPU")
     return generator
-
-
-def check_shown(where: str, vocabulary: Vocabulary, prefixes: Prefixes) -> None:
-    """Refuse what are no states, and tokens of no row of the model; cells may stand behind the end of a text.
-
-    Raises:
-        InvalidInputError: either, the second but on CUDA.
-    """
-    if not isinstance(prefixes, Prefixes):
-        check_states(where, vocabulary, prefixes)
-    check_inside(where, "the cells of the states", prefixes.tokens, vocabulary.size + 1)
 
 
 def mask_of(where: str, masked: Any, rows: int, cells: int) -> Tensor:
