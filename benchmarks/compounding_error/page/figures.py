@@ -29,7 +29,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 GOOD, BAD = "#0072b2", "#d55e00"  # readable on white and on black
 _COLUMNS = 3
 _SCALE = 1.6  # of figures on the page
-_LETTER, _LINE = 5.0, 10.0  # of a label, in pixels of the figure
+_LETTER, _LINE, _MARK = 5.0, 10.0, 6.0  # of a label and of half a mark, in pixels of the figure
 
 
 def canvas(**options: Any) -> Any:
@@ -141,15 +141,16 @@ def _interval_per_row(
     axes.grid(visible=False, axis="y")
 
 
-def label(axes: Any, points: Sequence[tuple[str, float, float]]) -> None:
-    """Names beside points, one below the other where points are too near for them."""
-    taken: list[tuple[float, float, float]] = []
+def label(axes: Any, points: Sequence[tuple[str, float, float]], others: Sequence[tuple[float, float]] = ()) -> None:
+    """Names beside points, lower where they would lie on each other, or on the marks of points and of `others`."""
+    marks = axes.transData.transform([(x, y) for _, x, y in points] + [*others])
+    taken = [(left - _MARK, left + _MARK, height) for left, height in marks]
     for name, x, y in sorted(points, key=lambda point: (-point[2], point[1])):
-        (left, height), long = axes.transData.transform((x, y)), _LETTER * len(name)
-        low = height
-        while near := [b for a, e, b in taken if a < left + long and left < e and abs(b - low) < _LINE]:
+        left, height = axes.transData.transform((x, y))
+        begin, end, low = left + _MARK, left + _MARK + _LETTER * len(name), height
+        while near := [b for a, e, b in taken if a < end and begin < e and abs(b - low) < _LINE]:
             low = min(near) - _LINE
-        taken.append((left, left + long, low))
+        taken.append((begin, end, low))
         points_lower = (low - height) * 72 / axes.figure.dpi
         axes.annotate(name, (x, y), (6, points_lower - 2), textcoords="offset points", color=INK, fontsize=6)
 

@@ -198,16 +198,18 @@ def against_cells(results: Results, drawings: Drawings) -> str:
     law, product = ceilings.nats(Automaton(_SHORT))
     text = (
         "Cells fed to the model per final token, prompts and all readings of a whole text counted, and right texts. "
-        "Crosses are exact: draws of the exact marginals (what one shot learns, cell by cell), chains on texts by "
-        "exact conditionals from there on (a sample of 200, the cells of a block each on their own), and walks with "
-        "exact values. Where there is one right answer for a prompt, one shot loses nothing and the ceiling is 1. On "
+        "Crosses are of exact laws, numbered as in the table: draws of the exact marginals (what one shot learns, cell "
+        "by cell), chains on texts by exact conditionals from there on (a sample of 200, whose interval is drawn; the "
+        "cells of a block each on their own), and walks with exact values; lines are of what feeds no model. Where there "
+        "is one right answer for a prompt, one shot loses nothing and the ceiling is 1. On "
         f"automaton-16 the law has {law:.3f} nats per token and the best product of laws of cells {product:.3f}: "
         f"one shot loses {product - law:.3f}."
     )
     known = exact_ceilings()
-    rows = [["task", "exact law", "cells per token", "right texts"]]
-    rows += [[c.place, c.name, f"{c.cells:.1f}", _share(c.right)] for c in known]
-    drawn = [_drawn(results, place, [c for c in known if c.place == place.name]) for place in results.places]
+    rows = [["", "task", "exact law", "cells per token", "right texts"]]
+    rows += [[str(n), c.place, c.name, f"{c.cells:.1f}", _share(c.right)] for n, c in enumerate(known, 1)]
+    numbered = list(enumerate(known, 1))
+    drawn = [_drawn(results, place, [(n, c) for n, c in numbered if c.place == place.name]) for place in results.places]
     return note(text) + table(rows) + "".join(drawn)
 
 
@@ -215,7 +217,7 @@ def _share(right: Estimate) -> str:
     return f"{right.value:.2g}" if right.low == right.high else interval(right)
 
 
-def _drawn(results: Results, place: Place, known: list[Ceiling]) -> str:
+def _drawn(results: Results, place: Place, known: list[tuple[int, Ceiling]]) -> str:
     looks, whole = figures.styles(results), figures.canvas(figsize=(9, 3.8))
     axes, shown = whole.subplots(), []
     for row, runs in results.runs(place).items():
@@ -223,12 +225,18 @@ def _drawn(results: Results, place: Place, known: list[Ceiling]) -> str:
         if paid and right:
             interval_points(axes, [paid.value], [right], looks[row], ms=5)
             shown.append((row, paid.value, right.value))
-    fed = [c for c in known if c.cells]  # some need no model
-    axes.plot([c.cells for c in fed], [c.right.value for c in fed], "x", color=INK, ms=6)
+    for number, one in known:
+        e, at = one.right, {"textcoords": "offset points", "color": INK, "fontsize": 7}
+        if one.cells:
+            axes.errorbar(one.cells, e.value, [[e.value - e.low], [e.high - e.value]], fmt="x", color=INK, ms=6, lw=0.8)
+            axes.annotate(str(number), (one.cells, e.value), (-9, 3), **at)
+        else:
+            axes.axhline(e.value, color=INK, ls=":", lw=0.8)
+            axes.annotate(str(number), (1, e.value), (-9, 2), xycoords=("axes fraction", "data"), **at)
     axes.set(xscale="log", xlabel="cells fed per final token", ylabel="right texts", ylim=(-0.08, 1.05))
     figures.plain(axes)
-    figures.label(axes, shown)
-    label = f"Right texts against cells fed on {place.name}" + "; crosses are exact laws" * bool(known)
+    figures.label(axes, shown, [(one.cells, one.right.value) for _, one in known if one.cells])
+    label = f"Right texts against cells fed on {place.name}" + "; crosses are exact laws, see the table" * bool(known)
     return heading(place.name) + captioned(figures.inlined(f"cells-{place.name}", whole), label)
 
 
