@@ -1,5 +1,6 @@
 """The errors that seqil raises on purpose: one line that names the culprit and the remedy."""
 
+import re
 import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,8 +10,24 @@ OWN_FILE = "seqil_own_file_"
 """What the names of modules begin with that are files which a user has named."""
 
 
+_LONG_WORD, _MOST = re.compile(r"\S{1000,}"), 4000
+"""No path has so long a name, and no complaint so many characters."""
+
+
 class SeqilError(Exception):
-    """Base of all errors of the library; the command line turns it into one line and exit status 2."""
+    """Base of all errors of the library; the command line turns it into one line and exit status 2.
+
+    A message is one line, whatever it quotes, and what it quotes at great length is cut.
+    """
+
+    def __init__(self, *args: object, **named: object) -> None:
+        super().__init__(*(_one_line(arg) if isinstance(arg, str) else arg for arg in args), **named)
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(message.split()) if len(message.splitlines()) > 1 else message
+    line = _LONG_WORD.sub(lambda word: f"{word[0][:150]}…{word[0][-40:]}", line)
+    return line if len(line) <= _MOST else f"{line[:200]} … {line[-200:]}"
 
 
 class InvalidInputError(SeqilError, ValueError):

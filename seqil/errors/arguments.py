@@ -1,7 +1,8 @@
 """Arguments of what is public, checked against their annotations where a user calls.
 
 Only what everybody gets wrong is looked at: numbers, switches and texts, a generator, a policy and a vocabulary. An
-integer is whatever has `__index__`, numpy's and torch's among them; a float is what has `__float__`; a bool is neither.
+integer is whatever has `__index__`, numpy's and torch's among them; a float is what has `__float__`; a bool is neither,
+and of arrays and tensors those of one number are one. Integers beyond 64 bits are refused, but for seeds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import operator
 import os
 import re
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 
 from . import InvalidInputError
@@ -33,8 +36,8 @@ def _is(kind: type) -> Callable[[Any], bool]:
 
 
 _KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
-    int: ("an int", lambda value: _has("__index__")(value) and _whole(value)),
-    float: ("a float", _has("__float__")),
+    int: ("an int", lambda value: _has("__index__")(value) and _single(value, "iu")),
+    float: ("a float", lambda value: _has("__float__")(value) and _single(value, "iuf")),
     bool: ("a bool", lambda value: isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")),
     str: ("a str", _is(str)),
     type(None): ("None", _is(type(None))),
@@ -48,9 +51,14 @@ _CLASSES = ("Agent", "Noise", "Prefixes", "Ranks", "Sampling", "Trajectories")
 """Of ours, too: nothing else stands in for them."""
 
 
-def _whole(value: Any) -> bool:
-    """A tensor has `__index__` whatever it holds."""
-    return not isinstance(value, torch.Tensor) or (value.numel() == 1 and not value.is_floating_point())
+def _single(value: Any, kinds: str) -> bool:
+    """Arrays and tensors have `__index__` and `__float__` whatever they hold: here one number, of numpy's kinds."""
+    if isinstance(value, torch.Tensor):
+        kind = "f" if value.is_floating_point() else "c" if value.is_complex() or value.dtype == torch.bool else "i"
+        return value.numel() == 1 and kind in kinds
+    return not hasattr(value, "dtype") or (
+        getattr(value, "ndim", 0) == 0 and getattr(value.dtype, "kind", "f") in kinds
+    )
 
 
 def typed(function: F) -> F:
@@ -71,8 +79,11 @@ def typed(function: F) -> F:
         for name, value in given.arguments.items():
             if name in known:
                 _refuse(function, name, value, known[name])
-                if isinstance(value, torch.Tensor):  # a number of torch is taken as one of Python
+                if isinstance(value, torch.Tensor | np.ndarray):  # a number of theirs is taken as one of Python
                     given.arguments[name] = value.item()
+                elif name == "vocabulary" and isinstance(value, Mapping):  # its JSON form
+                    made = [kind.of(value) for kind in known[name] if hasattr(kind, "of")]
+                    given.arguments[name] = made[0] if made else value
         return function(*given.args, **given.kwargs)
 
     return checked  # type: ignore[return-value]
@@ -95,6 +106,31 @@ def check_function(where: str, name: str, value: Any, *arguments: str) -> None:
         signature.bind(*arguments)
     except TypeError as error:
         raise InvalidInputError(f"{where}: {name} is not a function of {wanted} ({error})") from None
+
+
+def check_count(where: str, name: str, value: Any, least: int = 0) -> int:
+    """A whole number, as one of Python.
+
+    Raises:
+        InvalidInputError: `top_k: k=0 must be at least 1`; something else, or a number of more than 64 bits.
+    """
+    check_kind(where, name, value, int)
+    if value < least:
+        raise InvalidInputError(f"{where}: {name}={value} must be at least {least}")
+    return operator.index(value)
+
+
+def check_number(where: str, name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number within bounds, as one of Python.
+
+    Raises:
+        InvalidInputError: `hazard: begin=-1 must lie in [0, 1]`; something else, NaN or infinity.
+    """
+    check_kind(where, name, value, float)
+    if not (low <= value <= high and math.isfinite(value)):
+        bounds = f"must lie in [{low:g}, {high:g}]" if math.isfinite(high) else f"must be at least {low:g}, and finite"
+        raise InvalidInputError(f"{where}: {name}={value} {bounds if math.isfinite(low) else 'must be finite'}")
+    return float(value)
 
 
 def check_temperature(temperature: float) -> None:
@@ -142,7 +178,8 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     place = where.__qualname__.removesuffix(".__init__")
     if name == "policy":
-        if not hasattr(value, "vocabulary") and not isinstance(value, torch.nn.Module):  # which are refused by name
+        walks = hasattr(value, "vocabulary") and hasattr(value, "log_probs")
+        if not walks and not isinstance(value, torch.nn.Module):  # which are refused by name
             raise InvalidInputError(f"{place}: policy={on_one_line(value, 60)} is not a TokenPolicy")
         if not hasattr(value, "vocabulary") and hasattr(value, "get_output_embeddings"):
             name = type(value).__name__
@@ -156,19 +193,28 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
                 "token, which this policy has not; give a TokenPolicy, or draw by policy.write(prompts, max_length=…)"
             )
     elif name == "vocabulary":
-        if (
-            not hasattr(value, "size")
-            and not isinstance(value, Mapping)
-            and not (value is None and type(None) in kinds)
-        ):
+        bases = [base.__name__ for base in type(value).__mro__]
+        if not ("Vocabulary" in bases or isinstance(value, Mapping) or (value is None and type(None) in kinds)):
             task = "task" in inspect.signature(where).parameters
             rest = f"; give its .vocabulary{', or task=…' * task}" if hasattr(value, "vocabulary") else ""
             raise InvalidInputError(f"{place}: vocabulary={on_one_line(value, 60)} is not a Vocabulary{rest}")
-    elif not any(_kind(kind)[1](value) for kind in kinds):
+    else:
+        check_kind(place, name, value, *kinds)
+
+
+def check_kind(place: str, name: str, value: Any, *kinds: Any) -> None:
+    """Refuse an argument that is of none of these kinds, as `typed` does.
+
+    Raises:
+        InvalidInputError: `rollout: max_length='3' is not an int`; an integer of more than 64 bits.
+    """
+    if not any(_kind(kind)[1](value) for kind in kinds):
         said = " or ".join(_kind(kind)[0] for kind in kinds)
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
         what = "is not a whole number" if fraction else f"is not {said}"
         raise InvalidInputError(f"{place}: {name}={on_one_line(value, 80)} {what}")
+    if isinstance(value, int) and value.bit_length() > (63 if int in kinds and name != "seed" else 1000):
+        raise InvalidInputError(f"{place}: {name}={on_one_line(value, 40)} is beyond 64 bits; lower it")
 
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
@@ -196,4 +242,8 @@ def number_of(text: str) -> int | float:
 
 def on_one_line(value: Any, most: int) -> str:
     """How Python writes it, without line breaks, cut to so many characters."""
-    return " ".join(repr(value).split())[:most]
+    try:
+        return " ".join(repr(value).split())[:most]
+    except ValueError:  # of an integer with more digits than Python writes
+        digits = int(value.bit_length() * math.log10(2)) if isinstance(value, int) else 4300
+        return f"a {'number' if isinstance(value, int) else type(value).__name__} of some {digits:,} digits"
