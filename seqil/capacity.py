@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InvalidInputError
+from .errors.limits import check_memory as check_memory
+from .errors.limits import present_memory as present_memory
 
 POINTER = b"version https://git-lfs.github.com/spec/v1"
 """How a file begins that Git LFS has put in the place of another one."""
@@ -32,26 +34,6 @@ def limit(name: str) -> int:
     if not (said.isascii() and said.isdecimal() and len(said) <= _DIGITS):
         raise InvalidInputError(f"{name}={said!r:.40} is no number of bytes; give digits alone, {_USUAL[name]} say")
     return int(said)
-
-
-def check_memory(needed: float, what: str, remedy: str) -> None:
-    """Refuse what takes more bytes than this machine has.
-
-    Args:
-        needed: bytes.
-        what: takes them, for the message.
-        remedy: what to lower.
-    """
-    present = present_memory()
-    if needed > present:
-        raise InvalidInputError(
-            f"{what} would take {needed / 2**30:,.0f} GiB, this machine has {present / 2**30:,.0f}; {remedy}"
-        )
-
-
-def present_memory() -> int:
-    """Bytes of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def refuse_pointer(path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Lengths of texts and budgets of actions."""
+"""Lengths of texts, budgets of actions, and what this machine can hold: estimated first, refused with the estimate."""
 
 from __future__ import annotations
+
+import os
 
 from . import InvalidInputError, counted
 
@@ -47,3 +49,26 @@ def check_room(max_actions: int, min_length: int) -> None:
         InvalidInputError: as of `check_budget`.
     """
     check_budget(max_actions, min_length + 1, f"min_length={min_length} and its eos")
+
+
+def check_memory(needed: float, what: str, remedy: str) -> None:
+    """Refuse what takes more bytes than this machine has.
+
+    Args:
+        needed: bytes.
+        what: takes them, for the message.
+        remedy: what to lower.
+
+    Raises:
+        InvalidInputError: `a rollout of 1,000,000 actions would take 200 GiB, this machine has 8; lower max_actions`.
+    """
+    present = present_memory()
+    if needed > present:
+        raise InvalidInputError(
+            f"{what} would take {needed / 2**30:,.0f} GiB, this machine has {present / 2**30:,.0f}; {remedy}"
+        )
+
+
+def present_memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
