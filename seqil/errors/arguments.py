@@ -16,13 +16,14 @@ import re
 import sys
 import types
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
 
-from . import InvalidInputError
+from . import InvalidInputError, counted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,8 +62,12 @@ def _single(value: Any, kinds: str) -> bool:
     )
 
 
-def typed(function: F) -> F:
+def typed(function: F, functions: bool = False) -> F:
     """Refuse arguments of another kind than their annotations, by name.
+
+    Args:
+        function: that is called then.
+        functions: whether arguments that are annotated as functions are looked at, too.
 
     Raises:
         InvalidInputError: when called, `max_length='3' is not an int`.
@@ -75,11 +80,13 @@ def typed(function: F) -> F:
             given = signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)  # which says what is missing
-        known = _checks(function)
+        known = _checks(function, functions)
         for name, value in given.arguments.items():
             if name in known:
                 _refuse(function, name, value, known[name])
-                if isinstance(value, torch.Tensor | np.ndarray):  # a number of theirs is taken as one of Python
+                if isinstance(
+                    value, torch.Tensor | np.ndarray | np.generic
+                ):  # a number of theirs is taken as one of Python
                     given.arguments[name] = value.item()
                 elif name == "vocabulary" and isinstance(value, Mapping):  # its JSON form
                     made = [kind.of(value) for kind in known[name] if hasattr(kind, "of")]
@@ -146,20 +153,25 @@ def check_fields(record: Any) -> None:
 
 
 @functools.cache
-def _checks(function: Any) -> dict[str, tuple[Any, ...]]:
+def _checks(function: Any, functions: bool = False) -> dict[str, tuple[Any, ...]]:
     """Kinds of the arguments that are looked at."""
     own = inspect.unwrap(function)
     scope = vars(sys.modules.get(own.__module__, types))  # a module of one's own may be registered nowhere
     scope = getattr(own, "__globals__", scope)
     parts = {name: _parts(resolved(hint, scope)) for name, hint in own.__annotations__.items() if name != "return"}
-    return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or all(map(_looked_at, kinds))}
+    looked_at = {name: all(_looked_at(kind, functions) for kind in kinds) for name, kinds in parts.items()}
+    return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or looked_at[name]}
 
 
-def _looked_at(kind: Any) -> bool:
-    return kind in _KINDS or getattr(kind, "__name__", "") in _CLASSES
+def _looked_at(kind: Any, functions: bool) -> bool:
+    named = kind in _KINDS or getattr(kind, "__name__", "") in (*_CLASSES, "TokenPolicy")
+    return named or (functions and get_origin(kind) is Callable)
 
 
 def _kind(kind: Any) -> tuple[str, Callable[[Any], bool]]:
+    if get_origin(kind) is Callable:
+        number = len(get_args(kind)[0]) if isinstance(get_args(kind)[0], list) else None
+        return f"a function of {'' if number is None else counted(number, 'argument')}", partial(_takes, number)
     return _KINDS[kind] if kind in _KINDS else (f"a seqil.{kind.__name__}", _is(kind))
 
 
@@ -171,22 +183,35 @@ def resolved(hint: Any, scope: dict[str, Any]) -> Any:
         return Any
 
 
+def _takes(number: int | None, value: Any) -> bool:
+    try:
+        if callable(value) and number is not None:
+            inspect.signature(value).bind(*range(number))
+    except TypeError:
+        return False
+    except ValueError:  # of a builtin, which does not say
+        return True
+    return callable(value)
+
+
 def _parts(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
     place = where.__qualname__.removesuffix(".__init__")
-    if name == "policy":
-        walks = hasattr(value, "vocabulary") and hasattr(value, "log_probs")
+    named = [getattr(kind, "__name__", "") for kind in kinds if kind is not type(None)]
+    if value is None and type(None) in kinds:
+        return
+    if name == "policy" or named == ["TokenPolicy"]:
+        walks = hasattr(value, "vocabulary") and (named != ["TokenPolicy"] or hasattr(value, "log_probs"))
         if not walks and not isinstance(value, torch.nn.Module):  # which are refused by name
-            raise InvalidInputError(f"{place}: policy={on_one_line(value, 60)} is not a TokenPolicy")
+            raise InvalidInputError(f"{place}: {name}={on_one_line(value, 60)} is not a TokenPolicy")
         if not hasattr(value, "vocabulary") and hasattr(value, "get_output_embeddings"):
             name = type(value).__name__
             raise InvalidInputError(
                 f"{place}: {name} is a model and no policy yet; give TokenPolicy(model, vocabulary)"
             )
-        named = [getattr(kind, "__name__", "") for kind in kinds if kind is not type(None)]
         if named == ["TokenPolicy"] and not getattr(value, "autoregressive", True):
             raise InvalidInputError(
                 f"{place}: {type(value).__name__} writes whole texts, and here one goes by the law of the next "
@@ -194,7 +219,7 @@ def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
             )
     elif name == "vocabulary":
         bases = [base.__name__ for base in type(value).__mro__]
-        if not ("Vocabulary" in bases or isinstance(value, Mapping) or (value is None and type(None) in kinds)):
+        if "Vocabulary" not in bases and not isinstance(value, Mapping):
             task = "task" in inspect.signature(where).parameters
             rest = f"; give its .vocabulary{', or task=…' * task}" if hasattr(value, "vocabulary") else ""
             raise InvalidInputError(f"{place}: vocabulary={on_one_line(value, 60)} is not a Vocabulary{rest}")

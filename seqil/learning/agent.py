@@ -75,7 +75,7 @@ class Agent:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = with_its_policy(typed(cls.__init__))  # type: ignore[method-assign]
+            cls.__init__ = with_its_policy(typed(cls.__init__, functions=True))  # type: ignore[method-assign]
 
     @with_its_policy
     @typed
