@@ -4,7 +4,9 @@ import re
 import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import log10
 from os import PathLike
+from typing import Any
 
 OWN_FILE = "seqil_own_file_"
 """What the names of modules begin with that are files which a user has named."""
@@ -58,6 +60,15 @@ class LostRankError(SeqilError):
     """Of the processes that train together another one has ended, or has gone apart."""
 
 
+def on_one_line(value: Any, most: int) -> str:
+    """How Python writes it, without line breaks, cut to so many characters."""
+    try:
+        return " ".join(repr(value).split())[:most]
+    except ValueError:  # of an integer with more digits than Python writes
+        digits = int(value.bit_length() * log10(2)) if isinstance(value, int) else 4300
+        return f"a {'number' if isinstance(value, int) else type(value).__name__} of some {digits:,} digits"
+
+
 def suggested(name: str, known: Iterable[str]) -> str:
     """A question after the complaint about an unknown name, where a known one is like it."""
     names = {one.lower(): one for one in known}
@@ -73,7 +84,8 @@ def check_known(what: str, name: object, known: Iterable[str], between: str = ",
     """
     names = [*known]
     if not isinstance(name, str) or name not in names:
-        raise InvalidInputError(f"unknown {what} {name!r}; known: {between.join(names)}{suggested(str(name), names)}")
+        meant = suggested(name, names) if isinstance(name, str) else ""
+        raise InvalidInputError(f"unknown {what} {on_one_line(name, 200)}; known: {between.join(names)}{meant}")
 
 
 def refuse_home(path: str) -> None:

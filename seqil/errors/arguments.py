@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from . import InvalidInputError, counted
+from . import on_one_line as on_one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -263,12 +264,3 @@ def number_of(text: str) -> int | float:
     if math.isinf(number) and "inf" not in text.lower():
         raise ValueError(f"{text:.40} is beyond what a number holds")
     return number
-
-
-def on_one_line(value: Any, most: int) -> str:
-    """How Python writes it, without line breaks, cut to so many characters."""
-    try:
-        return " ".join(repr(value).split())[:most]
-    except ValueError:  # of an integer with more digits than Python writes
-        digits = int(value.bit_length() * math.log10(2)) if isinstance(value, int) else 4300
-        return f"a {'number' if isinstance(value, int) else type(value).__name__} of some {digits:,} digits"

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, NonFiniteError
-from ..errors.arguments import check_number
+from ..errors.arguments import check_number, typed
 from ..policy.values import StepValues
 from .divergences import Divergence
 from .whole_batch import count, total
@@ -193,6 +193,7 @@ def without_next_value(values: StepValues) -> StepValues:
     return replace(values, v_next=torch.zeros_like(values.v_next))
 
 
+@typed
 def check_gamma(gamma: float, undiscounted: bool = False) -> None:
     """Refuse a discount outside (0, 1); 1 itself is let pass where `undiscounted`."""
     if not (0 < gamma < 1 or (undiscounted and gamma == 1)):

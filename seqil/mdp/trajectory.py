@@ -251,6 +251,7 @@ class Trajectories:
         fields = {name: getattr(self, name) for name in _TENSORS} | self._optional()
         return replace(self, **{name: value.to(device) for name, value in fields.items()})
 
+    @typed
     def to_tensordict(self, prompt_cells: int | None = None, steps: int | None = None) -> TensorDict:
         """A TensorDict of batch size [B] with the keys `prompts`, `actions`, `lengths`, `imitate`, `ended`,
         `max_length`, `min_length` and, if present, `log_prob` and `labels`; padded to `prompt_cells` and `steps`
