@@ -118,6 +118,7 @@ _CALLS = {
     ],
     "labels|imitate": [*(f"demonstrations.labelled({x})" for x in ("None", "'x'", "3")), *(f"demonstrations.labelled(demonstrations.actions, {x})" for x in ("torch.full_like(demonstrations.actions, 2)", "torch.ones(2)", "'x'"))],
     "times|copies": [f"demonstrations.repeat({x})" for x in ("-1", "1.5", "None", "'x'", "True", "10**12")],
+    "a=.* is not a float|a=.* beyond 64 bits": [f"BehaviorCloning(policy).{check}a={x})" for check in ("check_shares(", "check_least(0, ") for x in ("np.ones(2)", "'x'", "10**5000")],
     "5,000 digits": ["start(v, [[0]], 4, memory=10**5000)", "task.prompts(2, 10**5000, 0)", "objectives.check_gamma(10**5000)"],
     "columns|prompt_cells|steps": [f"demonstrations.to_tensordict({x})" for x in ("np.array([1, 2])", "torch.zeros(0)", "None, 'x'", "None, 2.5", "1.5")],
     "beyond 64 bits": [*(f"roll(max_length={x})" for x in ("10**5000", "-10**5000", "10**30")), "Vocabulary(10**5000, 0)", "decoding.top_k(-10**5000)", "learn(steps=-10**5000)", "learn(batch_size=-10**5000)", "learn(learning_rate=10**5000)"],
