@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories
+from seqil.errors.arguments import check_number
 from seqil.rollouts.sampler import inverse_cdf
 
 from .behavior_cloning import BehaviorCloningLoss
@@ -54,7 +55,7 @@ def mix(policy: TokenPolicy, demonstrations: Trajectories, rate: float, at_once:
     Draws from torch's default generator, as dropout does; what is drawn does not depend on `at_once`, the rows whose
     laws are in memory at once (None: all).
     """
-    t = demonstrations
+    t, rate = demonstrations, check_number("mix", "rate", rate, 0, 1)
     draws = torch.rand(2, *t.actions.shape, dtype=torch.float64, device=t.actions.device)
     rows = torch.arange(len(t), device=t.actions.device).split(at_once or len(t))
     actions = torch.cat([_mixed(policy, t, some, rate, *draws[:, some]) for some in rows])

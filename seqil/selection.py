@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, counted
 from .errors.arguments import typed
+from .errors.limits import check_memory, within_budget
 from .mdp.prefix import Prompts, pad_prompts
 from .mdp.trajectory import Trajectories
 from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_lists
@@ -242,6 +243,7 @@ def _draw(
     if isinstance(policy, WholeTextPolicy):
         raise InvalidInputError("several texts are compared by the law of the next token, which this policy has not")
     cells, _ = pad_prompts(policy.vocabulary, prompts)
+    _check_room(k * len(cells), options, f"{k:,} samples of {counted(len(cells), 'prompt')}", "lower k")
     streams: Tensor = torch.arange(k)[:, None] * _APART + torch.arange(len(cells))
     return sample(policy, cells.repeat(k, 1), generator=generator, streams=streams.flatten(), **options).to("cpu")
 
@@ -280,6 +282,13 @@ def _judged(judge: Score, trajectories: Trajectories) -> Floats:
                 f"the verdict on the text {text} is {value!r}; it must be a number or a truth value"
             )
     return np.array(found)
+
+
+def _check_room(rows: int, options: dict[str, Any], what: str, remedy: str) -> None:
+    """What is no length is refused by whatever samples."""
+    length = options.get("max_length")
+    budget = within_budget(options.get("max_actions"), length) if isinstance(length, int) else 1
+    check_memory(24 * rows * (budget if isinstance(budget, int) else 1), what, remedy)
 
 
 def _check_positive(name: str, value: int) -> None:

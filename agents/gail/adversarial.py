@@ -66,7 +66,7 @@ class GAILLoss(TrajectoryLoss):
             in_keys=["logits", "mask"], out_keys=["action"], distribution_class=MaskedCategorical, return_log_prob=True
         )
         value = TensorDictModule(self.critic.head, in_keys=["hidden"], out_keys=["state_value"])
-        self.ppo = ClipPPOLoss(law, value, entropy_coeff=entropy, functional=False)
+        self.ppo = ClipPPOLoss(law, value, entropy_coeff=float(entropy), functional=False)
 
     def losses(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> dict[str, Tensor]:
         """Without rollouts nothing is learned."""

@@ -11,7 +11,6 @@ Greedy decoding is `temperature=0`.
 from __future__ import annotations
 
 import math
-import operator
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from ..errors import InvalidInputError
-from ..errors.arguments import on_one_line
+from ..errors.arguments import check_count, on_one_line
 from ..mdp.prefix import Prefixes
 from ..mdp.vocabulary import Vocabulary
 from . import processors
@@ -39,7 +38,7 @@ _MOST_LOGIT = 1e38  # of float32
 
 def top_k(k: int) -> NamedRule:
     """Only the `k` most probable actions, and those as probable as the last of them (Fan et al. 2018)."""
-    k = _count("top_k", "k", k, 1)
+    k = check_count("top_k", "k", k, 1)
     return _processed(f"top_k({k})", TopKLogitsWarper(k))
 
 
@@ -97,7 +96,7 @@ def loop_guard(most: int) -> NamedRule:
     that starts anew with each new prefix would allow exponentially many.) Not where what was tried is forbidden (by
     `tabu`, or by the memory): there a deletion may be all that is legal, and legality goes before rules.
     """
-    most = _count("loop_guard", "most", most, 0)
+    most = check_count("loop_guard", "most", most, 0)
     return NamedRule(f"loop_guard({most})", lambda policy: _LoopGuard(most, policy.vocabulary))
 
 
@@ -114,7 +113,7 @@ def contrastive_search(k: int, alpha: float) -> NamedRule:
     It needs a model, not a table, and computes the whole prefix again with its candidates: `length + k` positions per
     action beside the rollout's one.
     """
-    k, alpha = _count("contrastive_search", "k", k, 1), _share("contrastive_search", "alpha", alpha)
+    k, alpha = check_count("contrastive_search", "k", k, 1), _share("contrastive_search", "alpha", alpha)
     name = f"contrastive_search({k}, {alpha})"
     return NamedRule(name, lambda policy: Contrast(policy, k, alpha), lambda length: length + k)
 
@@ -254,18 +253,6 @@ class _LoopGuard:
         return guarded
 
 
-def _count(rule: str, name: str, value: Any, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise InvalidInputError(f"{rule}: {name}={value!r} is not an integer") from None
-    if isinstance(value, bool):
-        raise InvalidInputError(f"{rule}: {name}={value!r} is not an integer")
-    if number < least:
-        raise InvalidInputError(f"{rule}: {name}={number} must be at least {least}")
-    return number
-
-
 def _finite(rule: str, name: str, value: Any) -> float:
     try:
         number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
@@ -278,5 +265,5 @@ def _finite(rule: str, name: str, value: Any) -> float:
 
 def _share(rule: str, name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InvalidInputError(f"{rule}: {name}={value!r} must be a number in [0, 1]")
+        raise InvalidInputError(f"{rule}: {name}={on_one_line(value, 40)} must be a number in [0, 1]")
     return float(value)

@@ -1,16 +1,35 @@
 """The errors that seqil raises on purpose: one line that names the culprit and the remedy."""
 
+import re
 import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import log10
 from os import PathLike
+from typing import Any
 
 OWN_FILE = "seqil_own_file_"
 """What the names of modules begin with that are files which a user has named."""
 
 
+_LONG_WORD, _MOST = re.compile(r"\S{1000,}"), 4000
+"""No path has so long a name, and no complaint so many characters."""
+
+
 class SeqilError(Exception):
-    """Base of all errors of the library; the command line turns it into one line and exit status 2."""
+    """Base of all errors of the library; the command line turns it into one line and exit status 2.
+
+    A message is one line, whatever it quotes, and what it quotes at great length is cut.
+    """
+
+    def __init__(self, *args: object, **named: object) -> None:
+        super().__init__(*(_one_line(arg) if isinstance(arg, str) else arg for arg in args), **named)
+
+
+def _one_line(message: str) -> str:
+    line = " ".join(message.split()) if len(message.splitlines()) > 1 else message
+    line = _LONG_WORD.sub(lambda word: f"{word[0][:150]}…{word[0][-40:]}", line)
+    return line if len(line) <= _MOST else f"{line[:200]} … {line[-200:]}"
 
 
 class InvalidInputError(SeqilError, ValueError):
@@ -41,6 +60,15 @@ class LostRankError(SeqilError):
     """Of the processes that train together another one has ended, or has gone apart."""
 
 
+def on_one_line(value: Any, most: int) -> str:
+    """How Python writes it, without line breaks, cut to so many characters."""
+    try:
+        return " ".join(repr(value).split())[:most]
+    except ValueError:  # of an integer with more digits than Python writes
+        digits = int(value.bit_length() * log10(2)) if isinstance(value, int) else 4300
+        return f"a {'number' if isinstance(value, int) else type(value).__name__} of some {digits:,} digits"
+
+
 def suggested(name: str, known: Iterable[str]) -> str:
     """A question after the complaint about an unknown name, where a known one is like it."""
     names = {one.lower(): one for one in known}
@@ -56,7 +84,8 @@ def check_known(what: str, name: object, known: Iterable[str], between: str = ",
     """
     names = [*known]
     if not isinstance(name, str) or name not in names:
-        raise InvalidInputError(f"unknown {what} {name!r}; known: {between.join(names)}{suggested(str(name), names)}")
+        meant = suggested(name, names) if isinstance(name, str) else ""
+        raise InvalidInputError(f"unknown {what} {on_one_line(name, 200)}; known: {between.join(names)}{meant}")
 
 
 def refuse_home(path: str) -> None:

@@ -1,4 +1,4 @@
-"""Lengths of texts, budgets of actions, and what the memory of this machine holds."""
+"""Lengths of texts, budgets of actions, and what this machine can hold: estimated first, refused with the estimate."""
 
 from __future__ import annotations
 
@@ -60,8 +60,7 @@ def check_memory(needed: float, what: str, remedy: str) -> None:
         remedy: what to lower.
 
     Raises:
-        InvalidInputError: `a rollout of 9,000,000,000 actions would take 201 GiB, this machine has 15; lower
-            max_actions`.
+        InvalidInputError: `a rollout of 1,000,000 actions would take 200 GiB, this machine has 8; lower max_actions`.
     """
     present = present_memory()
     if needed > present:

@@ -14,7 +14,7 @@ from torchrl.objectives import LossModule
 
 from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
-from ..errors.arguments import typed
+from ..errors.arguments import check_kind, typed
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
@@ -75,7 +75,7 @@ class Agent:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = with_its_policy(typed(cls.__init__))  # type: ignore[method-assign]
+            cls.__init__ = with_its_policy(typed(cls.__init__, functions=True))  # type: ignore[method-assign]
 
     @with_its_policy
     @typed
@@ -174,6 +174,7 @@ class Agent:
     def check_shares(self, **shares: float) -> None:
         """Refuse an option of the constructor that is no share: outside [0, 1]."""
         for name, value in shares.items():
+            check_kind(type(self).__name__, name, value, float)
             if not 0 <= value <= 1:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must lie in [0, 1]")
 
@@ -185,6 +186,7 @@ class Agent:
     def check_least(self, least: float, **values: float) -> None:
         """Refuse options of the constructor that are below `least`, or not finite."""
         for name, value in values.items():
+            check_kind(type(self).__name__, name, value, float)
             if not least <= value < math.inf:
                 raise InvalidInputError(f"{type(self).__name__}: {name}={value} must be at least {least}, and finite")
 

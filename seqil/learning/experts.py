@@ -16,6 +16,7 @@ from torch.nn.functional import one_hot, pad
 from ..decoding.interface import Policy, Warp
 from ..decoding.named_rules import NamedRule
 from ..errors import InvalidInputError
+from ..errors.arguments import check_number, typed
 from ..mdp.bans import states_before
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, legal_actions, start
@@ -30,6 +31,7 @@ Expert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""
 
 
+@typed
 def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
     """The demonstration itself: its next token; a deletion wherever the prefix has left it.
 
@@ -86,6 +88,7 @@ def has_teacher(task: Task) -> bool:
     return task.next_distribution(first) is not None
 
 
+@typed
 def policy(expert: TokenPolicy) -> Expert:
     """Another policy, without dropout."""
 
@@ -97,6 +100,7 @@ def policy(expert: TokenPolicy) -> Expert:
     return law
 
 
+@typed
 def noisy(vocabulary: Vocabulary, expert: Expert, rate: float, backspace: bool = True) -> Expert:
     """An expert that with probability `rate` does anything that is legal, all alike, and else what it would have done.
 
@@ -161,6 +165,7 @@ def laws(
     return whole.index_put((rows, steps), found)
 
 
+@typed
 def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRule:
     """A decoding rule: at every step the expert acts in the policy's stead with probability `share`.
 
@@ -169,6 +174,7 @@ def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRul
         references: final texts that the rows of the rollout are to write.
         share: in [0, 1].
     """
+    share = check_number("intervention", "share", share, 0, 1)
 
     def mixture(states: Prefixes, rows: Tensor, logits: Tensor) -> Tensor:
         own = logits.double().softmax(-1)

@@ -52,6 +52,7 @@ class Noise:
             raise InvalidInputError(f"burst={self.burst}: a mistake is at least one token")
 
 
+@typed
 def uniform(vocabulary: Vocabulary, burst: int = 1) -> Noise:
     """All tokens alike."""
     return Noise(partial(_alike, vocabulary), burst)
@@ -63,6 +64,7 @@ def confusions(weights: Callable[[Prefixes], Tensor | None], burst: int = 1) -> 
     return Noise(partial(_given, weights), burst)
 
 
+@typed
 def model(policy: TokenPolicy, burst: int = 1) -> Noise:
     """The mistakes that the model itself would make at the prefix, without dropout."""
     return Noise(partial(_own, policy), burst)
@@ -134,6 +136,9 @@ def mistype(
         raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
     if not len(trajectories):
         raise InvalidInputError("no trajectories were given; give at least one")
+    most = trajectories.max_length
+    if noise.burst > most:
+        raise InvalidInputError(f"burst={noise.burst}: texts of at most {most} tokens hold no such mistake; lower it")
     rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
     tries = torch.zeros(len(rows), dtype=torch.int64)
     if rate:

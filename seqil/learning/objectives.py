@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, NonFiniteError
+from ..errors.arguments import check_number, typed
 from ..policy.values import StepValues
 from .divergences import Divergence
 from .whole_batch import count, total
@@ -61,6 +62,7 @@ def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
 
 def returns(rewards: Tensor, gamma: float) -> Tensor:
     """Discounted sum of the rewards from each step on: [B, T]."""
+    check_number("returns", "gamma", gamma, 0, 1)
     sums, later = torch.empty_like(rewards), torch.zeros_like(rewards[:, :1])
     for t in range(rewards.shape[1] - 1, -1, -1):
         later = rewards[:, t : t + 1] + gamma * later
@@ -191,6 +193,7 @@ def without_next_value(values: StepValues) -> StepValues:
     return replace(values, v_next=torch.zeros_like(values.v_next))
 
 
+@typed
 def check_gamma(gamma: float, undiscounted: bool = False) -> None:
     """Refuse a discount outside (0, 1); 1 itself is let pass where `undiscounted`."""
     if not (0 < gamma < 1 or (undiscounted and gamma == 1)):

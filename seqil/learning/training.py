@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -16,8 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils import _pytree as pytree
 from torchrl.data import LazyTensorStorage, TensorDictReplayBuffer
 
-from ..errors import InvalidInputError
-from ..errors.arguments import check_fields, check_function, check_temperature, typed
+from ..errors import CheckpointError, InvalidInputError, first_line
+from ..errors.arguments import check_function, typed
 from ..errors.limits import check_room, within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
@@ -25,40 +25,12 @@ from ..randomness import draw_seed, seeded
 from ..rollouts.rollouts import rollout
 from .accumulation import Division
 from .agent import Agent
+from .loop.collecting import Sampling as Sampling
+from .loop.foreign import check_state, digest_of, made_of
 from .processes import Ranks
 
 Corruption = Callable[[Trajectories, torch.Generator], Trajectories]
 """What is done to every batch of demonstrations: `mistype` with its arguments bound, say."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the policy's own trajectories are collected: at an interval, into a replay buffer.
-
-    For an agent whose rollouts are fresh at every update, only `max_actions` and `temperature` say something.
-
-    Attributes:
-        every: updates between two collections.
-        rows: trajectories per collection.
-        capacity: of the replay buffer, in trajectories.
-        max_actions: budget of one trajectory; None: `4 * max_length`, whatever the task evaluates with.
-        temperature: of the softmax.
-    """
-
-    every: int = 8
-    rows: int = 32
-    capacity: int = 512
-    max_actions: int | None = None
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        for name in ("every", "rows", "capacity"):
-            if getattr(self, name) < 1:
-                raise InvalidInputError(f"Sampling: {name}={getattr(self, name)} must be at least 1")
-        if self.max_actions is not None and self.max_actions < 1:
-            raise InvalidInputError(f"Sampling: max_actions={self.max_actions} must be at least 1, or None")
-        check_temperature(self.temperature)
 
 
 def train(
@@ -159,19 +131,28 @@ class Training:
         self._kept_buffer: dict[str, Tensor] | None = None
         self.unchanging = threading.RLock()
         self._under_way: dict[str, Any] | None = None
-        self._average = (
-            None if average is None else AveragedModel(agent.policy, multi_avg_fn=get_ema_multi_avg_fn(average))
-        )
+        self._decay, self._average = average, None
+        if average is not None:
+            self._average = AveragedModel(agent.policy, multi_avg_fn=get_ema_multi_avg_fn(average))
 
     @property
     def policy(self) -> TokenPolicy:
         """What to sample from and to save: the averaged policy, or the agent's own if there is no average."""
         return self.agent.policy if self._average is None else cast(TokenPolicy, self._average.module)
 
+    @typed
     def run(self, steps: int | None = None) -> Iterator[tuple[int, dict[str, float]]]:
-        """Yield `(step, metrics)`, steps counted from 1, up to `steps` (None: the agent's own number)."""
+        """Yield `(step, metrics)`, steps counted from 1, up to `steps` (None: the agent's own number).
+
+        Raises:
+            InvalidInputError: a number of steps that is none.
+        """
+        if steps is not None and steps < 0:
+            raise InvalidInputError(f"Training.run: steps={steps} must not be negative")
+        return self._run(self.agent.steps if steps is None else steps)
+
+    def _run(self, last: int) -> Iterator[tuple[int, dict[str, float]]]:
         device = self.agent.policy.weight.device
-        last = self.agent.steps if steps is None else steps
         while self.step < last:
             self._under_way = self._small_state()
             with self._locking():
@@ -286,11 +267,26 @@ class Training:
         agent["loss"] = {**agent["loss"], **small["loss_buffers"]}
         average = None if self._average is None else self._average.state_dict()
         state = {"agent": agent, "average": average, **small}
-        return _copied({key: value for key, value in state.items() if key != "loss_buffers"})
+        kept = {key: value for key, value in state.items() if key != "loss_buffers"}
+        return _copied({**kept, "made": self._made})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, bit by bit, as the run that `state_dict` was taken from, whatever this one has done before."""
-        state = _copied(state)
+        """Go on, bit by bit, as the run that `state_dict` was taken from, whatever this one has done before.
+
+        Raises:
+            CheckpointError: the state is of a run that was made otherwise, or of none; nothing has changed.
+        """
+        check_state(state, self._made, len(self.demonstrations), self.sampling.capacity, fresh=self.agent.fresh)
+        before = self.state_dict()
+        try:
+            self._load(_copied(state))
+        except Exception as error:  # of torch, in any place
+            self._load(before)
+            raise CheckpointError(
+                f"Training: the state does not fit {type(self.agent).__name__} ({first_line(error)})"
+            ) from None
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.agent.load_state_dict(state["agent"])
         if self._average is not None:
             self._average.load_state_dict(state["average"])
@@ -304,6 +300,14 @@ class Training:
         self._order, self._next, self.step = state["order"], state["next"], state["step"]
         self.training_positions = state["training_positions"]
         self.rollout_positions = state["rollout_positions"]
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.demonstrations)
+
+    @property
+    def _made(self) -> dict[str, Any]:
+        return made_of(self.agent, self._digest, self.batch_size, self._decay, self.sampling)
 
     def _small_state(self) -> dict[str, Any]:
         """What a step changes before it changes weights; copies, and tensors that are never written into."""

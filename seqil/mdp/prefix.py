@@ -205,6 +205,31 @@ def legal_kinds(generated: Tensor, ended: Tensor, max_length: int, min_length: i
     return (~ended & (generated < max_length), ended | (generated >= min_length), ~ended & (generated > 0))
 
 
+def check_legal(
+    v: Vocabulary, actions: Tensor, inside: Tensor, before: Tensor, max_length: int, min_length: int, once: bool = True
+) -> None:
+    """Each action is legal where `before` tokens are held; `once`: and nothing follows an eos."""
+    is_eos = (actions == v.eos) & inside
+    ended = (is_eos.long().cumsum(1) - is_eos.long()) > 0 if once else torch.zeros_like(is_eos)
+    in_range = (actions >= 0) & (actions <= v.size)
+    token, eos, pop = legal_kinds(before, ended, max_length, min_length)
+    legal = torch.where(actions == v.backspace, pop, torch.where(is_eos, eos & ~ended, token)) & in_range
+    if (wrong := inside & ~legal).any():
+        row, step = wrong.nonzero()[0].tolist()
+        action, n = int(actions[row, step]), int(before[row, step])
+        if not in_range[row, step]:
+            why = f"ids go from 0 to {v.size}"
+        elif ended[row, step]:
+            why = "the row has already ended with eos"
+        elif action == v.backspace:
+            why = "no generated token is left to delete"
+        elif action == v.eos:
+            why = f"eos needs min_length={min_length} generated tokens, there are {n}"
+        else:
+            why = f"max_length={max_length} tokens are already there"
+        raise InvalidInputError(f"row {row}, step {step}: action {action} is illegal: {why}")
+
+
 def check_states(where: str, vocabulary: Vocabulary | Mapping[str, int], prefixes: Prefixes) -> Vocabulary:
     """The vocabulary of states, which must fit to the first of them; nothing is read on CUDA.
 
@@ -216,6 +241,7 @@ def check_states(where: str, vocabulary: Vocabulary | Mapping[str, int], prefixe
         shown = on_one_line(prefixes, 60)
         raise InvalidInputError(f"{where}: prefixes={shown} is not a seqil.Prefixes; make them by seqil.start")
     cells = prefixes.tokens
+    check_ids(cells, f"{where}: tokens")
     if cells.device.type != "cpu" or not len(cells):
         return v
     last, ended = cells[0, -1].item(), prefixes.ended[0].item()
@@ -275,9 +301,9 @@ def pad(sequences: Prompts, fill: int, name: str) -> tuple[Tensor, Tensor]:
             raise InvalidInputError(f"{name}s must be lists of integer ids") from None
     if cells.shape[0] == 0:
         raise InvalidInputError(f"no {name}s were given; give at least one")
-    beyond = torch.arange(cells.shape[1], device=cells.device) >= lengths[:, None]
-    if (beyond & (cells != fill)).any():
-        row = int((beyond & (cells != fill)).any(1).nonzero()[0, 0])
+    late = (torch.arange(cells.shape[1], device=cells.device) >= lengths[:, None]) & (cells != fill)
+    if late.any():
+        row = int(late.any(1).nonzero()[0, 0])
         raise InvalidInputError(f"{name} {row} has tokens after its padding (id {fill}); pad on the right only")
     return cells, lengths
 
@@ -305,31 +331,13 @@ def check_actions(actions: Tensor, rows: int, num_actions: int) -> Tensor:
 
 def check_ids(cells: Tensor, name: str) -> None:
     """Refuse a tensor that is not [rows, cells] of integers."""
-    if cells.dim() != 2 or not is_whole(cells):
-        raise InvalidInputError(f"{name}: a tensor must be int64 [rows, cells], got {cells.dtype} {tuple(cells.shape)}")
+    if not isinstance(cells, Tensor) or cells.dim() != 2 or not is_whole(cells):
+        got = f"{cells.dtype} {tuple(cells.shape)}" if isinstance(cells, Tensor) else on_one_line(cells, 60)
+        raise InvalidInputError(f"{name}: a tensor must be int64 [rows, cells], got {got}")
 
 
 def _check_range(ids: Tensor, size: int, name: str) -> None:
     wrong = (ids < 0) | (ids >= size)
     if wrong.any():
-        where = wrong.nonzero()[0].tolist()
-        value = int(ids[tuple(where)])
-        raise InvalidInputError(f"{name} {value} in row {where[0]} is out of range; ids go from 0 to {size - 1}")
-
-
-def per_step(name: str, values: Tensor | Sequence[Sequence[float]], actions: Tensor) -> Tensor:
-    """A copy of `values`, one for each of the actions."""
-    try:
-        cells = torch.as_tensor(values, device=actions.device).clone()
-    except (TypeError, ValueError, RuntimeError):
-        raise InvalidInputError(f"{name} must be a tensor, or lists as long as {actions.shape[1]} actions") from None
-    if cells.shape != actions.shape:
-        raise InvalidInputError(f"{name} has shape {tuple(cells.shape)}; it must be {tuple(actions.shape)}")
-    return cells
-
-
-def marks_of(cells: Tensor) -> Tensor:
-    """What counts, bool; weights between 0 and 1 would be lost."""
-    if cells.dtype != torch.bool and not bool(((cells == 0) | (cells == 1)).all()):
-        raise InvalidInputError("imitate says of each step whether it counts; give True or False, not a weight")
-    return cells.bool()
+        row, value = int(wrong.nonzero()[0, 0]), int(ids[wrong][0])
+        raise InvalidInputError(f"{name} {value} in row {row} is out of range; ids go from 0 to {size - 1}")

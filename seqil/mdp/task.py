@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
-from ..errors.arguments import typed
-from ..errors.limits import within_budget
-from .prefix import Prefixes
+from ..errors import InvalidInputError, check_known
+from ..errors.arguments import check_count, on_one_line, typed
+from ..errors.limits import check_lengths, check_memory, within_budget
+from .prefix import Prefixes, ids_of
 from .trajectory import Trajectories
 from .vocabulary import Vocabulary
 
 SPLITS = ("train", "valid", "test")
 """Of the items of every task."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Task(ABC):
@@ -50,9 +54,9 @@ class Task(ABC):
         super().__init_subclass__(**options)
         if "judged" not in vars(cls):
             cls.judged = cls.first_error is not Task.first_error
-        for name in ("__init__", "prompts", "demonstrations"):
-            if name in vars(cls):
-                setattr(cls, name, typed(vars(cls)[name]))
+        for name, checked in _DOORS.items():
+            if inspect.isfunction(vars(cls).get(name)):
+                setattr(cls, name, checked(vars(cls)[name]))
 
     @abstractmethod
     def prompts(self, n: int, split: str, seed: int) -> list[list[int]]:
@@ -64,13 +68,16 @@ class Task(ABC):
 
     def available(self, split: str) -> int | None:
         """How many items there are in a split; None: as many as one asks for."""
+        check_known("split", split, SPLITS)
         return None
 
     def at_most(self, n: int, split: str) -> int:
         """`n`, or what there is where a split has fewer items."""
+        check_count("Task.at_most", "n", n)
         there = self.available(split)
         return n if there is None else min(n, there)
 
+    @typed
     def budget(self, asked: int | None = None, max_length: int | None = None) -> int:
         """The most actions that a sampled text may take: whatever samples from the task asks here.
 
@@ -81,7 +88,8 @@ class Task(ABC):
             asked: for; None: `max_actions`, and of longer texts than the task's at least four per token.
             max_length: most generated tokens, if not the task's.
         """
-        length = max_length or self.max_length
+        length = self.max_length if max_length is None else max_length
+        check_lengths(length, 0)
         if asked is None and self.max_actions is not None:
             asked = self.max_actions if length <= self.max_length else max(self.max_actions, 4 * length)
         return within_budget(asked, length)
@@ -130,6 +138,7 @@ class Task(ABC):
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Token ids as readable text."""
+        tokens = _tokens(self, tokens)
         return " ".join("</s>" if t == self.vocabulary.eos else str(t) for t in tokens)
 
     def pieces(self) -> list[bytes | None]:
@@ -156,3 +165,56 @@ class Task(ABC):
                 raise InvalidInputError(f"task {self.name!r} has no token for {text[at:]!r:.40}")
             at += max(n, 1)
         return ids or [self.vocabulary.eos]
+
+
+def _tokens(task: Task, tokens: Any) -> list[int]:
+    try:
+        ids = ids_of(tokens)
+    except TypeError:
+        shown = on_one_line(tokens, 60)
+        raise InvalidInputError(f"task {task.name!r}: tokens={shown} are no ids; give a list of ints") from None
+    foreign = [token for token in ids if not 0 <= token < task.vocabulary.size]
+    if foreign:
+        known = f"they go from 0 to {task.vocabulary.size - 1}"
+        raise InvalidInputError(f"task {task.name!r} has no token {on_one_line(foreign[0], 40)}; {known}")
+    return ids
+
+
+def _of_items(method: Method) -> Method:
+    @wraps(method)
+    def checked(self: Task, n: int, split: str, seed: int) -> Any:
+        check_known("split", split, SPLITS)
+        if n > _MANY:
+            held = 24 * self.at_most(n, split) * (self.max_length + 1)
+            check_memory(held, f"{n:,} items of task {self.name!r}", "ask for fewer")
+        return method(self, n, split, seed)
+
+    return typed(checked)  # type: ignore[return-value]
+
+
+def _of_split(method: Method) -> Method:
+    @wraps(method)
+    def checked(self: Task, split: str) -> Any:
+        check_known("split", split, SPLITS)
+        return method(self, split)
+
+    return checked  # type: ignore[return-value]
+
+
+def _of_tokens(method: Method) -> Method:
+    @wraps(method)
+    def checked(self: Task, tokens: Sequence[int]) -> Any:
+        return method(self, _tokens(self, tokens))
+
+    return checked  # type: ignore[return-value]
+
+
+_MANY = 10**6
+_DOORS: dict[str, Callable[[Any], Any]] = {
+    "__init__": typed,
+    "prompts": _of_items,
+    "demonstrations": _of_items,
+    "available": _of_split,
+    "decode": _of_tokens,
+}
+"""What every task checks of the arguments of a method."""

@@ -16,21 +16,19 @@ from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..errors.arguments import typed
-from ..errors.indices import counts_of, device_of, rows_of
-from ..errors.limits import check_lengths
+from ..errors.arguments import check_count, typed
+from ..errors.indices import check_cells, counts_of, device_of, marks_of, per_step, rows_of
+from ..errors.limits import check_lengths, check_memory
 from .data_sets import as_dataset
 from .plain_rows import as_rows
 from .prefix import (
     Prefixes,
     Prompts,
     check_ids,
-    legal_kinds,
+    check_legal,
     legal_mask,
-    marks_of,
     pad,
     pad_prompts,
-    per_step,
     start,
 )
 from .vocabulary import Vocabulary
@@ -127,7 +125,7 @@ class Trajectories:
             ended_by = ((cells == vocabulary.eos) & inside).long().cumsum(1)
             max_length = max(1, int((after - ended_by).max()) if T else 1)
         check_lengths(max_length, min_length)
-        _check_legal(vocabulary, cells, inside, before, max_length, min_length)
+        check_legal(vocabulary, cells, inside, before, max_length, min_length)
         ended = ((cells == vocabulary.eos) & inside).any(1)
         return cls(vocabulary, prompt_cells, cells, lengths, marks, ended, max_length, min_length, logs)
 
@@ -135,12 +133,17 @@ class Trajectories:
         return self.actions.shape[0]
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
-        """Refuse to be read with other ids than one's own."""
+        """Refuse to be read with other ids than one's own, or where these are none."""
+        self._checked  # noqa: B018
         if self.vocabulary != vocabulary:
             raise InvalidInputError(
                 f"the trajectories are over {self.vocabulary}, not over {vocabulary}; "
                 "make model and data with one vocabulary"
             )
+
+    @cached_property
+    def _checked(self) -> None:
+        check_cells("Trajectories", vars(self), self.vocabulary.size)
 
     @cached_property
     def inside(self) -> Tensor:
@@ -215,8 +218,9 @@ class Trajectories:
         check_ids(labels, "labels")
         labels = torch.where(self.inside, per_step("labels", labels, self.actions).long(), self.vocabulary.size)
         before, _ = held(self.vocabulary, self.actions, self.inside)
-        _check_legal(self.vocabulary, labels, self.inside, before, self.max_length, self.min_length, once=False)
-        return replace(self, labels=labels, imitate=self.imitate if imitate is None else imitate & self.inside)
+        check_legal(self.vocabulary, labels, self.inside, before, self.max_length, self.min_length, once=False)
+        marks = self.imitate if imitate is None else marks_of(per_step("imitate", imitate, self.actions)) & self.inside
+        return replace(self, labels=labels, imitate=marks)
 
     def select(self, rows: Tensor | Sequence[int] | slice) -> Trajectories:
         """Some rows (row numbers, a bool for each row, or a slice), without columns that became pure padding."""
@@ -235,6 +239,8 @@ class Trajectories:
 
     def repeat(self, times: int) -> Trajectories:
         """Every row that many times, copies side by side."""
+        times = check_count("Trajectories.repeat", "times", times)
+        check_memory(24 * times * self.actions.numel(), f"{times:,} copies of {len(self):,} texts", "ask for fewer")
         return self if times == 1 else self.select(torch.arange(len(self)).repeat_interleave(times))
 
     def to(self, device: torch.device | str) -> Trajectories:
@@ -243,12 +249,14 @@ class Trajectories:
         fields = {name: getattr(self, name) for name in _TENSORS} | self._optional()
         return replace(self, **{name: value.to(device) for name, value in fields.items()})
 
+    @typed
     def to_tensordict(self, prompt_cells: int | None = None, steps: int | None = None) -> TensorDict:
         """A TensorDict of batch size [B] with the keys `prompts`, `actions`, `lengths`, `imitate`, `ended`,
         `max_length`, `min_length` and, if present, `log_prob` and `labels`; padded to `prompt_cells` and `steps`
         columns.
         """
         P, T = prompt_cells or self.prompts.shape[1], steps or self.actions.shape[1]
+        check_memory(24 * len(self) * (P + T), f"{len(self):,} rows of {P + T:,} columns", "ask for fewer")
         data = {
             "prompts": _widen(self.prompts, P, self.vocabulary.size),
             "actions": _widen(self.actions, T, self.vocabulary.size),
@@ -287,6 +295,7 @@ class Trajectories:
             limits[name] = int(values[0])
         fields: dict[str, Any] = {name: data[name] for name in _TENSORS}
         fields |= {name: data.get(name, None) for name in _OPTIONAL}
+        check_cells("Trajectories.from_tensordict", fields, vocabulary.size)
         return cls(vocabulary, **fields, **limits).select(slice(None))
 
     @classmethod
@@ -315,32 +324,6 @@ def held(vocabulary: Vocabulary, actions: Tensor, inside: Tensor) -> tuple[Tenso
     change = torch.where(actions == vocabulary.backspace, -1, 1) * inside.long()
     after = change.cumsum(1)
     return after - change, after
-
-
-def _check_legal(
-    v: Vocabulary, actions: Tensor, inside: Tensor, before: Tensor, max_length: int, min_length: int, once: bool = True
-) -> None:
-    """Each action is legal where `before` tokens are held; `once`: and nothing follows an eos."""
-    is_eos = (actions == v.eos) & inside
-    ended = (is_eos.long().cumsum(1) - is_eos.long()) > 0 if once else torch.zeros_like(is_eos)
-    in_range = (actions >= 0) & (actions <= v.size)
-    token, eos, pop = legal_kinds(before, ended, max_length, min_length)
-    legal = torch.where(actions == v.backspace, pop, torch.where(is_eos, eos & ~ended, token)) & in_range
-    wrong = inside & ~legal
-    if wrong.any():
-        row, step = wrong.nonzero()[0].tolist()
-        action, n = int(actions[row, step]), int(before[row, step])
-        if not 0 <= action <= v.size:
-            why = f"ids go from 0 to {v.size}"
-        elif ended[row, step]:
-            why = "the row has already ended with eos"
-        elif action == v.backspace:
-            why = "no generated token is left to delete"
-        elif action == v.eos:
-            why = f"eos needs min_length={min_length} generated tokens, there are {n}"
-        else:
-            why = f"max_length={max_length} tokens are already there"
-        raise InvalidInputError(f"row {row}, step {step}: action {action} is illegal: {why}")
 
 
 def _widen(cells: Tensor, width: int, fill: float) -> Tensor:

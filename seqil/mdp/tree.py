@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors.arguments import typed
 from .memory import PREFIX, Memory
 from .trajectory import Trajectories, held
 from .vocabulary import Vocabulary
@@ -51,6 +52,7 @@ class PrefixTree:
         return (node[None, None, :] <= node[None, :, None]) & (node[None, :, None] < self.deleted_at[:, None, :])
 
 
+@typed
 def pack(vocabulary: Vocabulary, trajectories: Trajectories, memory: Memory | str = PREFIX) -> PrefixTree:
     """The prefix tree of each row, without a loop over steps. O(B T log T) time, O(B (P + T)) memory.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_kind
 
 BACKSPACE = "<|backspace|>"
 """Name of the backspace in a tokenizer."""
@@ -26,18 +27,12 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         for name in ("size", "eos"):
-            try:
-                if isinstance(getattr(self, name), bool):
-                    raise TypeError
-                object.__setattr__(self, name, operator.index(getattr(self, name)))
-            except (TypeError, ValueError):
-                raise InvalidInputError(f"Vocabulary: {name}={getattr(self, name)!r} is not an integer") from None
+            check_kind("Vocabulary", name, getattr(self, name), int)
+            object.__setattr__(self, name, operator.index(getattr(self, name)))
         if self.size < 2:
             raise InvalidInputError(
                 f"Vocabulary: size={self.size} is too small; it needs eos and at least one more token"
             )
-        if self.size >= 2**63:
-            raise InvalidInputError(f"Vocabulary: size={self.size} is too large: ids are int64; lower it")
         if not 0 <= self.eos < self.size:
             raise InvalidInputError(f"Vocabulary: eos={self.eos} is not a token; choose an id in 0..{self.size - 1}")
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InvalidInputError
+from ..errors.arguments import check_count
 from ..mdp.trajectory import Trajectories
 from ..statistics.estimates import Estimate, proportion
 
@@ -36,7 +38,15 @@ def first_errors(trajectories: Trajectories, judge: Judge) -> tuple[Ints, Ints]:
 
 
 def hazard(first: Ints, survived: Ints, begin: int = 0, end: int | None = None) -> Estimate:
-    """Errors per token at risk between two horizons, with Wilson's interval: `first` and `survived` as above."""
+    """Errors per token at risk between two horizons, with Wilson's interval: `first` and `survived` as above.
+
+    Raises:
+        InvalidInputError: an error behind what survived, or a `begin` below 0.
+    """
+    first, survived = np.asarray(first), np.asarray(survived)
+    if first.shape != survived.shape or (first > survived).any():
+        raise InvalidInputError("hazard: a first error lies behind what survived; give both as first_errors does")
+    begin = check_count("hazard", "begin", begin)
     stop = int(survived.max(initial=0)) + 1 if end is None else end
     hits = int(((first >= begin) & (first < stop)).sum())
     at_risk = int(np.clip(survived + (first >= 0), begin, stop).sum()) - begin * len(first)

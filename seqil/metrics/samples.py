@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_kind
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.modes import evaluating
@@ -50,6 +51,8 @@ class Sample:
         cost: Cost | None = None,
     ) -> Sample:
         """`cost` None: that of sampling without rules."""
+        for name, texts in {"demonstrations": demonstrations, "rollouts": rollouts}.items():
+            check_kind("evaluation", name, texts, Trajectories)
         return cls(task, policy, demonstrations, rollouts, cost or cost_of(rollouts))
 
     @property

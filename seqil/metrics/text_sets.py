@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError, counted
-from ..errors.arguments import check_function, on_one_line, typed
+from ..errors.arguments import check_count, check_function, on_one_line, typed
+from ..errors.limits import check_memory
 from ..mdp.prefix import ids_of
 from ..mdp.trajectory import Trajectories
 from ..mdp.tree import pack
@@ -141,7 +142,8 @@ def divergence_frontier(p: Floats | Ints, q: Floats | Ints, mixtures: int = 25) 
         p, q: histograms of any total.
         mixtures: weights, evenly spaced, the ends at 1e-6 from 0 and 1.
     """
-    p, q = _law(p), _law(q)
+    p, q, mixtures = _law(p), _law(q), check_count("divergence_frontier", "mixtures", mixtures, 1)
+    check_memory(40 * mixtures * max(len(p), 1), f"a frontier of {mixtures:,} mixtures", "lower mixtures")
     w = np.linspace(1e-6, 1 - 1e-6, mixtures)[:, None]
     r = w * p + (1 - w) * q
     log_r = torch.from_numpy(r).log()

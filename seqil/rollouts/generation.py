@@ -15,7 +15,7 @@ from transformers import GenerationMixin
 from ..decoding.interface import Rule
 from ..decoding.rules import min_p, top_k, top_p
 from ..errors import InvalidInputError, counted
-from ..errors.limits import within_budget
+from ..errors.limits import check_memory, within_budget
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
@@ -126,6 +126,7 @@ def generate(
     padding = _padding(config, policy.vocabulary)
     prompts, real = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
     _check_places(rest, real)
+    check_memory(64 * copies * len(prompts), f"{copies:,} texts of each prompt", "lower num_return_sequences")
     shown = streamer is None
     if inside and _of_the_caller("assistant_model") is not None:
         raise InvalidInputError("assistant_model cannot be honoured with deletions; leave it out")

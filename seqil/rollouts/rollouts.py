@@ -152,8 +152,9 @@ def rollout_reference(
 
 
 def _refuse_no_rules(rules: Sequence[Rule]) -> None:
-    wrong = [rules] if not isinstance(rules, Sequence) else [rule for rule in rules if not hasattr(rule, "begin")]
-    if wrong or isinstance(rules, str):
+    listed = isinstance(rules, Sequence) and not isinstance(rules, str)
+    wrong = [rule for rule in rules if not hasattr(rule, "begin")] if listed else [rules]
+    if wrong:
         raise InvalidInputError(f"rollout: {wrong[0]!r:.60} is no rule; give a list of them, [decoding.top_k(5)] say")
 
 

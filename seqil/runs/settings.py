@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -160,6 +161,12 @@ class Settings:
             if values[name] < least:
                 raise InvalidInputError(f"setting {name}={values[name]} must be at least {least}")
         Memory.of(self.model.memory)
+        if not 0 < self.learning_rate < math.inf:
+            raise InvalidInputError(f"setting learning_rate={self.learning_rate} must be positive and finite")
+        if self.average is not None and not 0 <= self.average < 1:
+            raise InvalidInputError(f"setting average={self.average} must lie in [0, 1)")
+        if self.microbatch is not None and self.microbatch < 1:
+            raise InvalidInputError(f"setting microbatch={self.microbatch} must be at least 1")
         if not 0 <= self.noise.rate <= _MOST_NOISE:
             raise InvalidInputError(
                 f"setting noise_rate={self.noise.rate} must lie in [0, {_MOST_NOISE}]: "

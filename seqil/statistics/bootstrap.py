@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_count
+from ..errors.limits import check_memory
 from .estimates import Estimate, numbers
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Sequence[Floats]], float]
 
-_ALL = 50_000
+_ALL, _FEW, _MOST = 50_000, 6, 10**7
 
 
 def resamples(n: int, draws: int, generator: np.random.Generator | None = None) -> NDArray[np.int64]:
@@ -29,8 +31,10 @@ def resamples(n: int, draws: int, generator: np.random.Generator | None = None) 
         draws: random resamples beyond.
         generator: of these; None: seed 0.
     """
-    if n**n <= _ALL:
+    n, draws = check_count("resamples", "n", n, 1), _checked(draws, 0)
+    if n <= _FEW and n**n <= _ALL:
         return np.stack(np.unravel_index(np.arange(n**n), (n,) * n), 1).astype(np.int64)
+    check_memory(16 * draws * n, f"{draws:,} resamples of {n:,} units", "lower draws")
     return (generator or np.random.default_rng(0)).integers(0, n, (draws, n))
 
 
@@ -38,7 +42,7 @@ def percentile(
     values: Sequence[float] | Floats, unit: str, *, draws: int = 10_000, generator: np.random.Generator | None = None
 ) -> Estimate:
     """Mean with the 2.5 and 97.5 % quantiles of its bootstrap law: for tens of units, not for a few."""
-    x = _values(values)
+    x, draws = _values(values), _checked(draws)
     means = x[resamples(len(x), draws, generator)].mean(1)
     low, high = (float(q) for q in np.quantile(means, [0.025, 0.975]))
     return Estimate(float(x.mean()), low, high, len(x), unit)
@@ -87,6 +91,7 @@ def hierarchical(
     """
     from scipy import stats
 
+    draws = _checked(draws)
     arrays = [numbers("hierarchical", run) for run in runs]
     n = len(arrays)
     if not n or any(not len(run) for run in arrays):
@@ -104,8 +109,19 @@ def hierarchical(
     return Estimate(value, low, high, n, unit)
 
 
+def _checked(draws: int, least: int = 1) -> int:
+    """Resamples, as many as are drawn in minutes."""
+    draws = check_count("a bootstrap", "draws", draws, least)
+    if draws > _MOST:
+        raise InvalidInputError(f"a bootstrap: draws={draws:,} are more than {_MOST:,}, which tell no less; lower it")
+    return draws
+
+
 def _values(values: Sequence[float] | Floats) -> Floats:
     x = numbers("a bootstrap", values)
     if x.ndim != 1 or not len(x):
         raise InvalidInputError(f"a bootstrap needs a list of at least one value, got shape {x.shape}")
+    if np.isnan(x).any():
+        at = int(np.isnan(x).nonzero()[0][0])
+        raise InvalidInputError(f"a bootstrap: value {at} is NaN; leave out what was not measured")
     return x

@@ -129,7 +129,7 @@ def ratio_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.nd
     """`paired_ratio` of the values of estimates, as `difference_of`."""
     a, b = _pairs(ours, theirs)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = a / b
+        ratios = np.where(a / b < 0, math.nan, a / b)
         return Comparison(geometric_mean(ratios, "seeds"), 1.0, tuple(np.log(ratios).tolist()))
 
 

@@ -30,6 +30,12 @@ class Estimate:
     n: int
     unit: str
 
+    def __post_init__(self) -> None:
+        if self.low > self.high or self.n < 0:
+            raise InvalidInputError(
+                f"Estimate: [{self.low}, {self.high}] of n={self.n} is no interval; give low <= high and n >= 0"
+            )
+
     def __str__(self) -> str:
         value, low, high = (f"{x:.4g}".replace("inf", "∞") for x in (self.value, self.low, self.high))
         one = self.unit.removesuffix("es" if self.unit.endswith("xes") else "s")
@@ -96,17 +102,20 @@ def geometric_mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
 
     Without interval if a value is zero or infinite.
     """
+    x = numbers("geometric_mean", values)
+    if (x < 0).any():
+        raise InvalidInputError(f"geometric_mean: {x[x < 0][0]:g} is negative, which has no logarithm; leave it out")
     with np.errstate(divide="ignore"):
-        e = mean(np.log(numbers("geometric_mean", values)), unit)
+        e = mean(np.log(x), unit)
     value, low, high = (float(np.exp(x)) for x in (e.value, e.low, e.high))
     return Estimate(value, low, high, e.n, unit)
 
 
 def proportion(hits: int, n: int, unit: str) -> Estimate:
     """Share with Wilson's interval, which holds for rare events too; NaN if there were no trials."""
-    if n == 0:
+    if n == 0 and hits == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, unit)
-    if not 0 <= hits <= n:
+    if not 0 <= hits <= n < math.inf or hits % 1 or n % 1:
         raise InvalidInputError(f"proportion: {hits} of {n} {unit} is no share")
     z2, p = 1.959963984540054**2, hits / n
     centre, spread = p + z2 / (2 * n), math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
@@ -147,6 +156,9 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given; NaN, a test that was not made, stays NaN and costs nothing."""
+    outside = [p for p in p_values if p < 0 or p > 1]
+    if outside:
+        raise InvalidInputError(f"holm: p={outside[0]} must lie in [0, 1], or be NaN")
     made = [i for i in np.argsort(p_values) if not math.isnan(p_values[i])]
     adjusted, largest = [math.nan] * len(p_values), 0.0
     for rank, i in enumerate(made):
@@ -156,9 +168,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def probability_of_improvement(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> float:
-    """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021)."""
+    """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021); NaN if a value is."""
     where = "probability_of_improvement"
     x, y = numbers(where, ours).reshape(-1, 1), numbers(where, theirs).reshape(-1)
+    if np.isnan(x).any() or np.isnan(y).any():
+        return math.nan
     return float(((x > y) + (x == y) / 2).mean())
 
 

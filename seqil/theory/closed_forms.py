@@ -56,6 +56,10 @@ def hitting_actions(backspace: float, length: int) -> float:
 
     A deletion of the empty text is an action without effect.
     """
+    if not 0 <= backspace < 0.5 or not 0 <= length < math.inf:
+        raise InvalidInputError(
+            f"hitting_actions: backspace={backspace} must lie in [0, 1/2) and length={length} be at least 0"
+        )
     q, p = backspace, 1 - backspace
     return length / (p - q) - q * (1 - (q / p) ** length) / (p - q) ** 2
 
@@ -68,6 +72,10 @@ def rejection(success: float, length: int, tries: int) -> tuple[float, float]:
         length: actions per text.
         tries: at most.
     """
+    if not 0 < success <= 1 or not 0 <= length < math.inf or tries < 1:
+        raise InvalidInputError(
+            f"rejection: success={success} must lie in (0, 1], length={length} be at least 0, tries={tries} at least 1"
+        )
     any_right = 1 - (1 - success) ** tries
     return any_right, length * any_right / success
 

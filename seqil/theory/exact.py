@@ -5,17 +5,44 @@ A tabular law is first-order: `initial` float64 [S] over the first symbol, `P` [
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_count
+from ..errors.limits import check_memory
+from ..statistics.estimates import numbers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_DUST = 1e-4  # what float32 leaves of a sum
+
+
+def law_of(where: str, name: str, given: Any) -> Floats:
+    """A law, or one in each row: float64 of the shape of what is given.
+
+    Raises:
+        InvalidInputError: what are no numbers, a negative one, or rows that do not sum to one.
+    """
+    law = numbers(where, given)
+    if not law.ndim or not (law >= 0).all() or not np.allclose(law.sum(-1), 1, atol=_DUST):
+        raise InvalidInputError(f"{where}: {name} is no law; give numbers that are not negative, rows that sum to 1")
+    return law
+
+
+def _check_steps(where: str, T: int, symbols: int, least: int) -> None:
+    check_count(where, "T", T, least)
+    check_memory(T * (128 + 16 * symbols), f"laws of {T:,} steps over {symbols:,} symbols", "ask for fewer steps")
 
 
 def kl_rows(P: Floats, Q: Floats) -> Floats:
     """`KL(P_s || Q_s)` of every row, infinite where `Q` lacks what `P` has: [S]."""
+    return _kl_rows(law_of("kl_rows", "P", P), law_of("kl_rows", "Q", Q))
+
+
+def _kl_rows(P: Floats, Q: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(P > 0, P * (np.log(P) - np.log(Q)), 0.0)
     divergences: Floats = terms.sum(1)
@@ -24,7 +51,10 @@ def kl_rows(P: Floats, Q: Floats) -> Floats:
 
 def marginals(initial: Floats, P: Floats, T: int) -> Floats:
     """Law of the symbol before each of `T` steps: [T, S]."""
-    laws = [np.asarray(initial, dtype=np.float64)]
+    laws, P = [law_of("marginals", "initial", initial)], law_of("marginals", "P", P)
+    _check_steps("marginals", T, len(P), 1)
+    if laws[0].shape != P.shape[:1] or P.ndim != 2 or len(set(P.shape)) > 1:
+        raise InvalidInputError(f"marginals: initial {laws[0].shape} and P {P.shape} do not fit; give [S] and [S, S]")
     for _ in range(T - 1):
         laws.append(laws[-1] @ P)
     return np.stack(laws)
@@ -32,6 +62,7 @@ def marginals(initial: Floats, P: Floats, T: int) -> Floats:
 
 def stationary(P: Floats) -> Floats:
     """The law that a step leaves as it is: [S]. `P` must be irreducible, else there are several."""
+    P = law_of("stationary", "P", P)
     S = len(P)
     equations = np.vstack([P.T - np.eye(S), np.ones(S)])
     law: Floats = np.linalg.lstsq(equations, np.eye(S + 1)[S], rcond=None)[0]
@@ -56,8 +87,9 @@ def sequence_kl(initial: Floats, P: Floats, Q: Floats, T: int) -> float:
 
 def survival(initial: Floats, teacher: Floats, student: Floats, T: int) -> Floats:
     """`S(t)`, t = 0 … T: chance that none of the student's first t steps is one that the teacher never takes."""
-    valid = student * (teacher > 0)
-    alive = [np.asarray(initial, dtype=np.float64)]
+    valid = law_of("survival", "student", student) * (law_of("survival", "teacher", teacher) > 0)
+    alive = [law_of("survival", "initial", initial)]
+    _check_steps("survival", T, len(valid), 0)
     for _ in range(T):
         alive.append(alive[-1] @ valid)
     return np.array([a.sum() for a in alive])
@@ -68,14 +100,16 @@ def asymptotic_hazard(teacher: Floats, student: Floats) -> tuple[float, Floats]:
 
     One minus the spectral radius of the student on the teacher's support, and its left Perron vector.
     """
-    radius, law = _perron(student * (teacher > 0))
+    where = "asymptotic_hazard"
+    radius, law = _perron(law_of(where, "student", student) * (law_of(where, "teacher", teacher) > 0))
     return 1 - radius, law
 
 
 def mean_survival(initial: Floats, teacher: Floats, student: Floats) -> float:
     """Expected number of the student's steps before its first error, of a text without end."""
-    valid = student * (teacher > 0)
-    return float(initial @ np.linalg.solve(np.eye(len(valid)) - valid, valid.sum(1)))
+    where = "mean_survival"
+    valid = law_of(where, "student", student) * (law_of(where, "teacher", teacher) > 0)
+    return float(law_of(where, "initial", initial) @ np.linalg.solve(np.eye(len(valid)) - valid, valid.sum(1)))
 
 
 def entropy_rows(P: Floats, Q: Floats | None = None) -> Floats:
@@ -116,7 +150,7 @@ def order_projection(law: Floats) -> tuple[Floats, Floats, float]:
     pairs = stationary(chain.reshape(V * V, V * V)).reshape(V, V)
     joint = pairs[..., None] * law
     student = joint.sum(0) / joint.sum((0, 2))[:, None]
-    lost = kl_rows(law.reshape(V * V, V), np.tile(student, (V, 1)))
+    lost = _kl_rows(law.reshape(V * V, V), np.tile(student, (V, 1)))
     return pairs, student, float(pairs.reshape(-1) @ lost)
 
 
@@ -143,6 +177,7 @@ def deletion_law(
         at_end: [S], `G[0]`, probability of a deletion instead of the end where the text is full; None: 0, generation
             stops there.
     """
+    _check_steps("deletion_law", remaining, len(Q), 0)
     if not np.allclose(Q.sum(1) + backspace, 1):
         raise InvalidInputError("rows of Q and the backspace must sum to 1")
     after = np.broadcast_to(np.arange(Q.shape[1]), Q.shape) if after is None else after

@@ -70,7 +70,8 @@ def made(face, **options):
         ({"reward": "len"}, "the environment: reward='len' is not a function of prompt and text"),
         ({"task": Sudoku4}, r"task=Sudoku4 is a class; give one of its tasks, Sudoku4\(\)"),
         ({"min_length": 5, "max_actions": 5}, "max_actions=5 ends before any text can: .* takes 6 actions; allow more"),
-        *(({name: 10**n}, "so many cells fit into no memory; lower") for name in ("max_length", "max_prompt_length")
+        *(({name: 10**n}, "so many cells fit into no memory; lower|beyond 64 bits")
+          for name in ("max_length", "max_prompt_length")
           for n in (13, 30)),
     ],
     ids=str,

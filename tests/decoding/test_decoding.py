@@ -232,7 +232,7 @@ def test_rules_by_name(text, rule):
         ("top_k=1,2", "is not of the form top_k=K"),
         ("contrastive_search=4", "is not of the form contrastive_search=K,ALPHA"),
         ("top_k=0", "top_k: k=0 must be at least 1"),
-        ("top_k=2.5", "top_k: k=2.5 is not an integer"),
+        ("top_k=2.5", "top_k: k=2.5 is not a whole number"),
         ("top_p=0", "top_p: p=0 leaves nothing"),
         ("top_p=1.5", "top_p: p=1.5 must be a number in"),
         ('min_p="x"', "min_p: p='x' must be a number in"),

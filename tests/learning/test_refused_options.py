@@ -3,13 +3,21 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from tensordict import TensorDict
 
 from agents.behavior_cloning import BehaviorCloning
+from agents.gail import GAIL
+from agents.grpo import GRPO
+from agents.on_policy_distillation import OnPolicyDistillation
+from agents.scheduled_sampling import mix
 from agents.sequence_match import SequenceMatch
-from seqil import Training
+from agents.slic import SLiC
+from agents.unlikelihood import UnlikelihoodTraining
+from agents.unlikelihood.mutual_exclusivity import MutualExclusivity
+from seqil import Training, Vocabulary, experts, noise, start
 from seqil.errors import InvalidInputError
 from seqil.learning.training import Sampling
 from seqil.randomness import seeded
@@ -149,3 +157,29 @@ def test_a_loss_is_told_what_it_reads():
     with seeded(0):
         said = agent.loss(TensorDict({"demonstrations": texts.to_tensordict()}))
     assert said["loss_behavior_cloning"].requires_grad
+
+
+V = Vocabulary(5, 4)
+FUNCTIONS = {
+    "GRPO: reward=3 is not a function of 2 arguments": lambda: GRPO(tiny_policy(), reward=3),
+    r"GRPO: reward=<function .* is not a function of 2": lambda: GRPO(tiny_policy(), reward=lambda text: 1.0),
+    "GAIL: reward=None is not a function of 1 argument": lambda: GAIL(tiny_policy(), reward=None),
+    "OnPolicyDistillation: divergence=3": lambda: OnPolicyDistillation(tiny_policy(), divergence=3),
+    "UnlikelihoodTraining: sequence=3": lambda: UnlikelihoodTraining(tiny_policy(), sequence=3),
+    "SLiC: calibration=3": lambda: SLiC(tiny_policy(), calibration=3),
+    "MutualExclusivity: swap=3": lambda: MutualExclusivity(tiny_policy(), swap=3),
+    "uniform: vocabulary='x' is not a Vocabulary": lambda: noise.uniform("x"),
+    "policy: expert=3 is not a TokenPolicy": lambda: experts.policy(3),
+    "intervention: share=5": lambda: experts.intervention(experts.reference(V), start(V, [[0]], 3), 5),
+    "mix: rate=nan": lambda: mix(tiny_policy(), tiny_demonstrations(), float("nan")),
+}
+
+
+@pytest.mark.parametrize("says", FUNCTIONS)
+def test_what_is_no_function_is_refused_before_it_is_called(says):
+    with pytest.raises(InvalidInputError, match=says):
+        FUNCTIONS[says]()
+
+
+def test_a_weight_may_be_a_number_of_numpy():
+    assert GAIL(tiny_policy(), entropy=np.int64(2)).loss.ppo.entropy_coeff == 2.0

@@ -1,6 +1,7 @@
 """Training: resumed runs, averages, the buffer, and what is refused."""
 
 import copy
+import math
 import random
 
 import numpy as np
@@ -12,7 +13,7 @@ from agents.gail import GAIL
 from agents.sequence_match import SequenceMatch
 from envs.tasks import HMM
 from seqil import Trajectories, Vocabulary, mistype, noise, rollout, train
-from seqil.errors import InvalidInputError, NonFiniteError
+from seqil.errors import CheckpointError, InvalidInputError, NonFiniteError
 from seqil.learning.training import Sampling, Training
 from seqil.mdp.prefix import start
 from seqil.policy import evaluating
@@ -22,18 +23,16 @@ from seqil.runs.settings import Chosen, ModelSettings, Settings
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 
 
-def training(seed=0, **options):
-    agent = SequenceMatch(tiny_policy(), steps=12, warm_up=0.2, anneal=0.3)
+def training(seed=0, rows=9, memory="prefix", **options):
+    agent = SequenceMatch(tiny_policy(memory=memory), steps=12, warm_up=0.2, anneal=0.3)
     v = agent.policy.vocabulary
     source = noise.uniform(v)
     return Training(
         agent,
-        tiny_demonstrations(9, backspace=False),
+        tiny_demonstrations(rows, backspace=False),
         generator=torch.Generator().manual_seed(seed),
-        batch_size=4,
         corrupt=lambda t, g: mistype(v, t, 0.2, source, g),
-        sampling=Sampling(every=2, rows=3, capacity=7),
-        **options,
+        **{"batch_size": 4, "sampling": Sampling(every=2, rows=3, capacity=7), **options},
     )
 
 
@@ -54,6 +53,56 @@ def test_a_resumed_run_equals_an_undisturbed_one_bit_by_bit(at):
     assert [metrics for _, metrics in other.run()] == curve
     assert torch.equal(weights(one.policy), weights(other.policy))
     assert torch.equal(weights(one.agent.policy), weights(other.agent.policy))
+
+
+FOREIGN = {
+    "demonstrations": ({"rows": 10}, {}),
+    "batch_size": ({"batch_size": 5}, {}),
+    "sampling.capacity": ({"sampling": Sampling(every=2, rows=3, capacity=6)}, {}),
+    "memory": ({"memory": "tried"}, {}),
+    "average": ({"average": 0.9}, {}),
+    "holds no average": ({"average": 0.9}, {"made": {}}),
+    "does not fit": ({}, {"agent": {}}),
+    "step=nan": ({}, {"step": math.nan}),
+    "buffer_cursor": ({}, {"buffer_cursor": 3}),
+    "buffer=": ({}, {"buffer": None}),
+    "order": ({}, {"order": torch.arange(8)}),
+    "training_positions": ({}, {"training_positions": -1.0}),
+    "generator": ({}, {"generator": torch.zeros(3)}),
+    "updates": ({}, {"agent": {"updates": "x"}}),
+}
+
+
+@pytest.mark.parametrize("culprit", FOREIGN)
+def test_the_state_of_another_run_is_refused_and_changes_nothing(culprit):
+    options, changes = FOREIGN[culprit]
+    one, other = training(), training(seed=1, **options)
+    list(one.run(6))
+    state, before = {**one.state_dict(), **changes}, other.state_dict()
+    with pytest.raises(CheckpointError, match=culprit):
+        other.load_state_dict(state)
+    assert torch.equal(weights(other.agent.loss), weights(training(**options).agent.loss))
+    assert torch.equal(other.generator.get_state(), before["generator"])
+
+
+@pytest.mark.parametrize("key", ["agent", "order", "buffer_generator"])
+def test_a_state_that_lacks_something_is_refused(key):
+    run = training()
+    with pytest.raises(CheckpointError, match=f"the state has no {key}"):
+        run.load_state_dict({name: value for name, value in run.state_dict().items() if name != key})
+
+
+def test_a_state_from_before_states_said_what_they_are_of_is_taken():
+    one, other = training(), training(seed=1)
+    list(one.run(6))
+    other.load_state_dict({name: value for name, value in one.state_dict().items() if name != "made"})
+    assert [metrics for _, metrics in other.run()] == [metrics for _, metrics in one.run()]
+
+
+@pytest.mark.parametrize("steps", [2.5, math.nan, -1, True, "x"])
+def test_a_number_of_steps_that_is_none_is_refused(steps):
+    with pytest.raises(InvalidInputError, match="steps="):
+        training().run(steps)
 
 
 def test_equal_seeds_equal_weights_and_others_differ():

@@ -54,6 +54,32 @@ def test_no_more_items_than_there_are():
     assert Chain().at_most(10**6, "test") == 10**6
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda task: task.at_most(-5, "test"), "n=-5 must be at least 0"),
+        (lambda task: task.at_most(5, "nope"), "unknown split 'nope'"),
+        (lambda task: task.available("nope"), "unknown split 'nope'"),
+        (lambda task: task.prompts(3, "nope", 0), "unknown split 'nope'"),
+        (lambda task: task.budget(float("nan"), 3), "asked=nan is not an int"),
+        (lambda task: task.budget(3, 0), "max_length=0"),
+        (lambda task: task.decode([99]), "has no token 99; they go from 0 to"),
+        (lambda task: task.decode([None]), r"tokens=\[None\] are no ids"),
+    ],
+)
+@pytest.mark.parametrize("task", [Twelve(), Automaton(), Sudoku4()], ids=lambda task: task.name)
+def test_what_no_task_can_answer_is_refused(task, call, says):
+    with pytest.raises(InvalidInputError, match=says):
+        call(task)
+
+
+@pytest.mark.parametrize("method", ["prompts", "demonstrations"])
+def test_more_items_than_fit_into_the_memory_are_refused(method):
+    with pytest.raises(InvalidInputError, match=r"items of task 'automaton' would take .* ask for fewer"):
+        getattr(Automaton(), method)(10**9, "train", 0)
+    assert len(getattr(Twelve(), method)(10**9, "train", 0)) == 12
+
+
 def test_an_environment_takes_tasks_alone():
     class Duck:
         vocabulary = Patient.vocabulary

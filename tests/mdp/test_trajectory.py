@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -51,6 +53,45 @@ def test_an_illegal_action_is_named_with_its_reason(actions, says):
 def test_parts_that_do_not_belong_together_are_refused(actions, options, says):
     with pytest.raises(InvalidInputError, match=says):
         Trajectories.from_actions(V, [[0], [1]], actions, **options)
+
+
+ONE = Trajectories.from_actions(V, [[0], [1]], [[0, 3], [1]])
+CHANGED = {
+    "actions hold 50": {"actions": ONE.actions + 50},
+    "actions is torch.float32": {"actions": ONE.actions.float()},
+    "prompts hold -1": {"prompts": ONE.prompts - 1 - ONE.prompts},
+    r"lengths hold 10; they go from 0 to 2": {"lengths": ONE.lengths + 8},
+    r"lengths is torch.int64 \(1,\)": {"lengths": ONE.lengths[:1]},
+    r"imitate is torch.int64 \(2, 2\); it must be bool": {"imitate": ONE.imitate.long()},
+    r"labels is torch.int64 \(2, 1\)": {"labels": ONE.actions[:, :1]},
+}
+
+
+@pytest.mark.parametrize("says", CHANGED)
+def test_what_holds_no_trajectories_is_refused_where_it_is_read(says):
+    with pytest.raises(InvalidInputError, match=says):
+        pack(V, replace(ONE, **CHANGED[says]))
+    rows = ONE.to_tensordict().update({name: value for name, value in CHANGED[says].items() if len(value) == 2})
+    if "lengths is" not in says:
+        with pytest.raises(InvalidInputError, match=says):
+            Trajectories.from_tensordict(V, rows)
+
+
+@pytest.mark.parametrize("imitate", [torch.full((2, 2), 2), torch.ones(2), "x"])
+def test_what_counts_is_a_bool_for_each_step(imitate):
+    with pytest.raises(InvalidInputError, match="imitate"):
+        ONE.labelled(ONE.actions, imitate=imitate)
+
+
+@pytest.mark.parametrize("times", [-1, 1.5, None, "x", True, 10**12])
+def test_copies_are_a_number_that_fits_into_the_memory(times):
+    with pytest.raises(InvalidInputError, match=r"times=|copies of 2 texts would take"):
+        ONE.repeat(times)
+
+
+def test_columns_that_fit_into_no_memory_are_refused():
+    with pytest.raises(InvalidInputError, match=r"2 rows of .* columns would take"):
+        ONE.to_tensordict(None, 10**12)
 
 
 def test_what_is_given_is_copied():

@@ -28,9 +28,9 @@ def test_the_backspace_is_the_action_after_the_tokens():
         (1, 0, "size=1 is too small"),
         (4, 4, "eos=4 is not a token"),
         (4, -1, "eos=-1 is not a token"),
-        (4.0, 1, "size=4.0 is not an integer"),
-        ("4", 1, "size='4' is not an integer"),
-        (4, None, "eos=None is not an integer"),
+        (4.0, 1, "size=4.0 is not an int"),
+        ("4", 1, "size='4' is not an int"),
+        (4, None, "eos=None is not an int"),
     ],
 )
 def test_impossible_vocabularies_are_refused(size, eos, says):

@@ -200,8 +200,8 @@ def against_cells(results: Results, drawings: Drawings) -> str:
         "Cells fed to the model per final token, prompts and all readings of a whole text counted, and right texts. "
         "Crosses are of exact laws, numbered as in the table: draws of the exact marginals (what one shot learns, cell "
         "by cell), chains on texts by exact conditionals from there on (a sample of 200, whose interval is drawn; the "
-        "cells of a block each on their own), and walks with exact values; lines are of what feeds no model. Where there "
-        "is one right answer for a prompt, one shot loses nothing and the ceiling is 1. On "
+        "cells of a block each on their own), and walks with exact values; lines are of what feeds no model. Where "
+        "there is one right answer for a prompt, one shot loses nothing and the ceiling is 1. On "
         f"automaton-16 the law has {law:.3f} nats per token and the best product of laws of cells {product:.3f}: "
         f"one shot loses {product - law:.3f}."
     )

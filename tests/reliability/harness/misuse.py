@@ -2,14 +2,22 @@
 
 HEAD = """
 import math, sys
+import numpy as np
 import torch
 import seqil
 from seqil import *
-from seqil import divergences, noise, decoding, selection, metrics
+from seqil import bootstrap, closed_forms, divergences, exact, experts, mauve, noise, objectives, decoding, selection, metrics, statistics
 from seqil.errors import SeqilError
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
 from agents.behavior_cloning import BehaviorCloning
+from agents.gail import GAIL
+from agents.grpo import GRPO
+from agents.on_policy_distillation import OnPolicyDistillation
+from agents.scheduled_sampling import mix
 from agents.sequence_match import SequenceMatch
+from agents.slic import SLiC
+from agents.unlikelihood import UnlikelihoodTraining
+from agents.unlikelihood.mutual_exclusivity import MutualExclusivity
 from envs.tasks import Automaton
 
 policy, demonstrations = tiny_policy(), tiny_demonstrations()
@@ -20,6 +28,12 @@ def learn(agent=BehaviorCloning, texts=demonstrations, **options):
     own = {k: options.pop(k) for k in list(options) if k in ("steps", "learning_rate", "gamma", "smoothing", "clip", "weight_decay", "backspace")}
     made = agent(policy, **{"steps": 2, **own})
     return list(Training(made, texts, **{"generator": g(), **options}).run(1))
+def state(**changes):
+    training = Training(BehaviorCloning(policy, steps=2), demonstrations, generator=g(), batch_size=4)
+    training.load_state_dict({**training.state_dict(), **changes})
+def fields(**changes):
+    return demonstrations.to_tensordict().update(changes)
+P, law = np.array([[.5, .5], [.2, .8]]), np.array([.5, .5])
 def attempt(call):
     try:
         found = call()
@@ -95,6 +109,41 @@ _CALLS = {
     "action|token": [f"transition(v, start(v, [[0]], max_length=3), {x})" for x in ("None", "'x'", "torch.tensor([99])", "torch.tensor([-1])", "torch.tensor([.5])", "torch.tensor([1, 2])", "[1.5]")],
     "Estimate": [f"Estimate.of({x})" for x in ("None", "3", "{}", "'x'", "{'value': 'x'}", "[]")],
     "prompt|text|complete": [f"complete(policy, task, {x}, max_length=3, generator=g())" for x in ("None", "3", "[3]", "[None]")],
+    "steps=": [f"list(train(BehaviorCloning(policy), demonstrations, generator=g(), steps={x}))" for x in ("2.5", "float('nan')", "-1", "True", "'x'")],
+    "state|Training": [f"state({x})" for x in ("step=-1", "step=float('nan')", "order='x'", "order=torch.arange(3)", "next=99", "generator=None", "training_positions=float('nan')", "buffer_cursor=-1", "buffer=3", "average={}", "agent=None", "agent={}", "made={'batch_size': 5}", "made=3")],
+    "actions|lengths|imitate|prompts": [
+        *(f"Trajectories.from_tensordict(v, fields({x}))" for x in ("actions=demonstrations.actions + 70", "actions=demonstrations.actions.float()", "lengths=demonstrations.lengths + 99", "imitate=demonstrations.actions", "prompts=demonstrations.prompts - 9")),
+        "Trajectories.from_tensordict(Vocabulary(3, 2), fields())",
+        "policy.step_values(Trajectories(v, demonstrations.prompts, demonstrations.actions + 50, demonstrations.lengths, demonstrations.imitate, demonstrations.ended, 9))",
+    ],
+    "labels|imitate": [*(f"demonstrations.labelled({x})" for x in ("None", "'x'", "3")), *(f"demonstrations.labelled(demonstrations.actions, {x})" for x in ("torch.full_like(demonstrations.actions, 2)", "torch.ones(2)", "'x'"))],
+    "times|copies": [f"demonstrations.repeat({x})" for x in ("-1", "1.5", "None", "'x'", "True", "10**12")],
+    "a=.* is not a float|a=.* beyond 64 bits": [f"BehaviorCloning(policy).{check}a={x})" for check in ("check_shares(", "check_least(0, ") for x in ("np.ones(2)", "'x'", "10**5000")],
+    "5,000 digits": ["start(v, [[0]], 4, memory=10**5000)", "task.prompts(2, 10**5000, 0)", "objectives.check_gamma(10**5000)"],
+    "columns|prompt_cells|steps": [f"demonstrations.to_tensordict({x})" for x in ("np.array([1, 2])", "torch.zeros(0)", "None, 'x'", "None, 2.5", "1.5")],
+    "beyond 64 bits": [*(f"roll(max_length={x})" for x in ("10**5000", "-10**5000", "10**30")), "Vocabulary(10**5000, 0)", "decoding.top_k(-10**5000)", "learn(steps=-10**5000)", "learn(batch_size=-10**5000)", "learn(learning_rate=10**5000)"],
+    "max_length|temperature": [*(f"roll(max_length={x})" for x in ("np.array([1, 2])", "torch.ones(2)", "torch.tensor(True)")), *(f"roll(temperature={x})" for x in ("np.ones(2)", "torch.ones(2)"))],
+    "is not a Vocabulary|neither a Vocabulary": [f"start({x}, [[0]], 4)" for x in ("{'size': 5}", "np.array([1, 2])", "np.int64(2)", "torch.ones(2)")],
+    "is not a TokenPolicy": ["rollout(task, [[0]], max_length=3)", "rollout(demonstrations, [[0]], max_length=3)", "selection.best_of(task, [[0]], 2, generator=g(), max_length=3)", "experts.policy(3)", "noise.model('x')"],
+    "tensor": ["Vocabulary(size=torch.zeros(2, 2, 2), eos=4)", "Settings(task=torch.zeros(2, 2, 2))", "start(v, [[0]], 4, memory=torch.zeros(2, 2, 2))"],
+    "is not a function of": ["GRPO(policy, reward=3)", "GRPO(policy, reward=lambda text: 1)", "GAIL(policy, reward=None)", "OnPolicyDistillation(policy, divergence=3)", "OnPolicyDistillation(policy, expert=3)", "UnlikelihoodTraining(policy, sequence=3)", "SLiC(policy, calibration=3)", "MutualExclusivity(policy, swap=3)"],
+    "GiB, this machine has|lower": [
+        *(f"selection.{x}(policy, [[0]], 10**9, generator=g(), max_length=64)" for x in ("best_of", "majority_vote")),
+        "bootstrap.percentile([1.0] * 9, 'x', draws=10**8)", "bootstrap.resamples(10**9, 10**3)", "bootstrap.hierarchical([[1.0], [2.0]], lambda runs: 0.0, draws=10**9)",
+        "task.demonstrations(10**9, 'train', 0)", "task.prompts(10**9, 'train', 0)", "demonstrations.to_tensordict(None, 10**12)",
+        "mistype(v, demonstrations, .3, noise.uniform(v, 10**6), g())", "mauve.divergence_frontier([1, 2], [2, 1], 10**12)",
+        "seqil.generate(policy.model, torch.tensor([[0]]), num_return_sequences=10**11, max_new_tokens=3, do_sample=True)",
+        *(f"exact.{x}, 10**11)" for x in ("marginals(law, P", "expected_errors(law, P, law", "entropy_drift(law, P, P", "survival(law, P, P")),
+    ],
+    "no law|do not fit|T=": ["exact.mean_survival(np.array([1, 2]), P, P)", "exact.kl_rows(P, [[2, 3], [4, 5]])", "exact.stationary([[2, 3], [4, 5]])", "exact.marginals([-1, 2], P, 3)", "exact.marginals([.5, .2, .3], P, 3)", "exact.marginals(law, P, 0)", "exact.marginals(law, P, 1.5)"],
+    "rejection|hitting_actions": ["closed_forms.rejection(-1, 5, 5)", "closed_forms.rejection(.5, 5, 0)", "closed_forms.hitting_actions(2, 5)", "closed_forms.hitting_actions(.5, 5)"],
+    "share|holm|NaN|geometric_mean": ["statistics.proportion(1.5, 5, 'x')", "statistics.proportion(3, math.inf, 'x')", "statistics.holm([-1, 2, math.nan])", "bootstrap.percentile([1.0, math.nan], 'x')", "statistics.geometric_mean([-1, 2], 'x')", "experts.intervention(experts.reference(v), start(v, [[0]], 3), math.nan)"],
+    "hazard": ["metrics.hazard(np.array([5]), np.array([3]))", "metrics.hazard(np.array([3]), np.array([3]), begin=-1)"],
+    "gamma|rate": ["objectives.returns(torch.ones(2, 2), 9)", "mix(policy, demonstrations, 1.5)", "mix(policy, demonstrations, math.nan)"],
+    "interval": ["Estimate(5.0, 7.0, 1.0, 3, 'x')", "Estimate(5.0, 4.0, 6.0, -3, 'x')"],
+    "average|learning_rate|microbatch": ["Settings(average=-1.0)", "Settings(learning_rate=math.nan)", "Settings(microbatch=-1)"],
+    "split|n=|asked|token": ["task.at_most(-5, 'test')", "task.at_most(5, 'nope')", "task.available('nope')", "task.budget(math.nan, 3)", "task.decode([99])", "task.decode([None])"],
+    "pack|is no rule|evaluation": ["pack(v, None)", "roll(rules='')", "evaluation(task, policy, demonstrations, None)"],
     "results|record|folder|file": [f"seqil.results({x})" for x in ("'nope'", "''", "None", "3")],
 }  # fmt: skip
 CALLS = [(call, culprit) for culprit, calls in _CALLS.items() for call in calls]

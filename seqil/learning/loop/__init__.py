@@ -1,0 +1,1 @@
+"""What the training loop collects, and what it goes on from."""
