@@ -155,7 +155,8 @@ def table(
     arm: Arms = None,
 ) -> None:
     """Print the tables of what is there."""
-    tables.show(_results(_study(preset, own), out, task, arm, seeds), console)
+    study = _study(preset, own)
+    tables.show(_results(study, _file(study, out), task, arm, seeds), console)
 
 
 @app.command(name="report")
@@ -169,7 +170,8 @@ def write_report(
 ) -> None:
     """Write tables, figures and the page of what is there."""
     study = _study(preset, own)
-    _write(_results(study, out, task, arm, seeds), _file(study, out).parent)
+    file = _file(study, out)
+    _write(_results(study, file, task, arm, seeds), file.parent)
 
 
 @app.command()
@@ -247,10 +249,8 @@ def _file(study: Study, out: Path | None) -> Path:
     return file
 
 
-def _results(
-    whole: Study, out: Path | None, task: list[str] | None, arm: list[str] | None, seeds: int | None
-) -> Results:
-    study, file = _chosen(whole, task, arm, seeds), _file(whole, out)
+def _results(whole: Study, file: Path, task: list[str] | None, arm: list[str] | None, seeds: int | None) -> Results:
+    study = _chosen(whole, task, arm, seeds)
     records = read(file)
     doubts = lacking(study)
     if doubts:
