@@ -21,8 +21,9 @@ study-noise: install  ## compare sources of noise, masked and imitated, on three
 study-cpu: install  ## the large study, two to three hours of two cores, in as many pieces as one likes; writes runs/cpu
 	.venv/bin/python -m benchmarks.compounding_error run --preset cpu
 
-study-referee: install  ## the controls and ablations of our wins, five seeds, some four hours of one core; writes runs/referee
+study-referee: install  ## the controls and ablations of our wins, five seeds, some six hours of one core; writes runs/referee…
 	.venv/bin/python -m benchmarks.compounding_error run --preset referee
+	.venv/bin/python -m benchmarks.compounding_error run --preset referee-training
 
 study-memory: install  ## cloning and SequenceMatch under three memories, five seeds and ten, an hour and a half of two cores; writes runs/memory…
 	.venv/bin/python -m benchmarks.compounding_error run --preset memory
