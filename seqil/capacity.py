@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from .errors import InvalidInputError
+from .errors import CheckpointError, InvalidInputError
 from .errors.limits import check_memory as check_memory
 from .errors.limits import present_memory as present_memory
 
@@ -78,6 +80,19 @@ def read_bytes(path: Path) -> bytes:
     check_file(path)
     with reading(path):
         return path.read_bytes()
+
+
+def read_json(path: Path, complaint: str) -> dict[str, Any]:
+    """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
+    try:
+        found = json.loads(read_bytes(path).decode())
+    except FileNotFoundError:
+        raise CheckpointError(f"{complaint}: {path.name} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{complaint}: {path} holds no JSON object")
+    return found
 
 
 @contextmanager

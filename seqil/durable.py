@@ -14,7 +14,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .capacity import read_bytes
 from .errors import CheckpointError, first_line
 from .errors.tensor_files import naming_tensors
 
@@ -91,19 +90,6 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """Those of a safetensors file, or what `naming_tensors` raises."""
     with naming_tensors(file):
         found: dict[str, Tensor] = load_file(file)
-    return found
-
-
-def read_json(path: Path, complaint: str) -> dict[str, Any]:
-    """Parse a JSON file that holds an object, or say in one line what is wrong with it."""
-    try:
-        found = json.loads(read_bytes(path).decode())
-    except FileNotFoundError:
-        raise CheckpointError(f"{complaint}: {path.name} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{complaint}: {path} cannot be read ({error})") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{complaint}: {path} holds no JSON object")
     return found
 
 

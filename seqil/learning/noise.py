@@ -136,9 +136,6 @@ def mistype(
         raise InvalidInputError(f"rate={rate} must lie in [0, 1)")
     if not len(trajectories):
         raise InvalidInputError("no trajectories were given; give at least one")
-    most = trajectories.max_length
-    if noise.burst > most:
-        raise InvalidInputError(f"burst={noise.burst}: texts of at most {most} tokens hold no such mistake; lower it")
     rows, steps = (trajectories.inside & (trajectories.actions != vocabulary.backspace)).nonzero(as_tuple=True)
     tries = torch.zeros(len(rows), dtype=torch.int64)
     if rate:
@@ -242,13 +239,14 @@ def _wrong_tokens(
 ) -> tuple[Tensor, Tensor]:
     """For each (row, step) the wrong tokens to push there, int64 [K, burst], and how many: fewer where it is full."""
     if not len(rows):
-        return rows.new_zeros(0, noise.burst), rows
+        return rows.new_zeros(0, 1), rows
     prefixes = t.before(rows, steps)
     genuine = t.actions[rows, steps]
+    most = min(noise.burst, t.max_length)  # what more there were would find no room
     tokens, length = prefixes.tokens.clone(), prefixes.length.clone()
     open_ = torch.ones(len(rows), dtype=torch.bool, device=tokens.device)
-    wrong = torch.full((len(rows), noise.burst), v.size, device=tokens.device)
-    for k in range(noise.burst):
+    wrong = torch.full((len(rows), most), v.size, device=tokens.device)
+    for k in range(most):
         now = Prefixes(tokens, length, prefixes.prompt_length, prefixes.ended, t.max_length, t.min_length)
         weights = noise.weights(now)
         if not isinstance(weights, Tensor):

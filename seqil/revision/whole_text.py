@@ -223,7 +223,7 @@ class WholeTextPolicy(nn.Module):
             raise CheckpointError(f"{folder} was saved with {saved}, not with {vocabulary}; use its own vocabulary")
         if verify:
             seals.check(Path(folder), said)
-        own = {key: value for key, value in said.items() if key not in ("vocabulary", "kind", "sha256")}
+        own = {key: value for key, value in said.items() if key not in ("vocabulary", "kind", "sha256", "bytes")}
         if strange := own.keys() - inspect.signature(cls).parameters.keys():
             raise CheckpointError(f"{path} is damaged: a {cls.__name__} has no {sorted(strange)[0]!r}; restore it")
         heads = _read_heads(Path(folder) / _HEADS)

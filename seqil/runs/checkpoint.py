@@ -28,14 +28,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..capacity import read_bytes
+from ..capacity import read_bytes, read_json
 from ..durable import (
     contents,
     flush,
     flush_all,
     make_folder,
     naming,
-    read_json,
     read_tensors,
     replace,
     taken_back,

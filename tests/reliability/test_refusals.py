@@ -8,7 +8,7 @@ from command_line import SMALL, refused
 
 import seqil.cli.commands  # noqa: F401  (libraries below draw random numbers when they are first imported)
 from seqil import capacity, decoding, rollout
-from seqil.durable import read_json
+from seqil.capacity import read_json
 from seqil.errors import CheckpointError, InvalidInputError
 from seqil.runs.checkpoint import RunFolder
 from seqil.runs.own_files import run_file

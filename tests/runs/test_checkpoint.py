@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqil import TokenPolicy
-from seqil.durable import read_json
+from seqil.capacity import read_json
 from seqil.errors import CheckpointError
 from seqil.runs.checkpoint import RunFolder
 from seqil.testing.agents import tiny_policy

@@ -57,7 +57,7 @@ def resealed(name, text):
     def change(run):
         (run / NEWEST / name).write_bytes(text)
         manifest = json.loads((run / NEWEST / "manifest.json").read_text())
-        manifest["files"][name] = hashlib.sha256(text).hexdigest()
+        manifest["files"][name], manifest["bytes"][name] = hashlib.sha256(text).hexdigest(), len(text)
         (run / NEWEST / "manifest.json").write_text(json.dumps(manifest))
 
     return change

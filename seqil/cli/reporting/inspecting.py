@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...durable import write_asked
 from ...errors.command_line import parse_path
 from ..options import Best, MaxActions, Rules, Run, Seed, Writing, app, parse_pairs, there
 
@@ -97,6 +96,7 @@ def inspect(
     ] = None,
 ) -> None:
     """Show one run, or several side by side: settings, curves, costs, numbers with intervals, and texts."""
+    from ...durable import write_asked
     from ...errors import check_known
     from ...mdp.task import SPLITS
     from .. import commands, showing

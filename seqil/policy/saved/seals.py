@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...capacity import read_bytes, reading, refuse_pointer
-from ...durable import contents, naming, read_json, replace
+from ...capacity import read_bytes, read_json, reading, refuse_pointer
+from ...durable import contents, naming, replace
 from ...errors import CheckpointError, quoted
 
 SETTINGS = "seqil.json"
@@ -39,6 +39,7 @@ def sha256(file: Path) -> str:
 
 def is_as_written(file: Path, digest: str, size: Any = None) -> bool:
     """Whether a file has that sum; one of another size, where that is known, is not read for it."""
+    refuse_pointer(file)
     return (size is None or file.stat().st_size == size) and sha256(file) == digest
 
 

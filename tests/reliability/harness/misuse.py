@@ -131,7 +131,7 @@ _CALLS = {
         *(f"selection.{x}(policy, [[0]], 10**9, generator=g(), max_length=64)" for x in ("best_of", "majority_vote")),
         "bootstrap.percentile([1.0] * 9, 'x', draws=10**8)", "bootstrap.resamples(10**9, 10**3)", "bootstrap.hierarchical([[1.0], [2.0]], lambda runs: 0.0, draws=10**9)",
         "task.demonstrations(10**9, 'train', 0)", "task.prompts(10**9, 'train', 0)", "demonstrations.to_tensordict(None, 10**12)",
-        "mistype(v, demonstrations, .3, noise.uniform(v, 10**6), g())", "mauve.divergence_frontier([1, 2], [2, 1], 10**12)",
+        "mauve.divergence_frontier([1, 2], [2, 1], 10**12)",
         "seqil.generate(policy.model, torch.tensor([[0]]), num_return_sequences=10**11, max_new_tokens=3, do_sample=True)",
         *(f"exact.{x}, 10**11)" for x in ("marginals(law, P", "expected_errors(law, P, law", "entropy_drift(law, P, P", "survival(law, P, P")),
     ],
