@@ -32,11 +32,16 @@ with stoppable(save) as stop:
 
 
 def started(seconds, ignored=None):
+    def heeding():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which these tests may have been told to ignore, by nohup
+        if ignored:
+            signal.signal(ignored, signal.SIG_IGN)
+
     process = subprocess.Popen(
         [sys.executable, "-c", BUSY, str(seconds)],
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=ignored and (lambda: signal.signal(ignored, signal.SIG_IGN)),
+        preexec_fn=heeding,
     )
     assert process.stdout.readline() == "ready\n"
     return process
