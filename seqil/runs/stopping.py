@@ -111,9 +111,10 @@ def end_at_once(number: int) -> NoReturn:
     """
     sys.stdout.flush()
     threading.excepthook = lambda _: None
-    for child in multiprocessing.active_children():
+    children = multiprocessing.active_children()
+    for child in children:
         child.kill()
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + PATIENCE * bool(children)  # without any it is at once, whatever other threads do
     for thread in threading.enumerate():
         if not thread.daemon and thread not in (threading.main_thread(), threading.current_thread()):
             thread.join(max(0.0, until - time.monotonic()))
