@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqil import Task, Vocabulary
 from seqil.capacity import present_memory
 from seqil.errors import InvalidInputError, counted, first_line
-from seqil.errors.arguments import check_function
+from seqil.errors.arguments import check_count, check_function
 from seqil.errors.limits import check_room, within_budget
 from seqil.mdp.memory import PREFIX, Memory
 from seqil.mdp.prefix import pad_prompts
@@ -217,7 +217,7 @@ class Episodes:
 
     def text(self, row: int) -> tuple[list[int], list[int]]:
         """Prompt and generated tokens of a row."""
-        if not 0 <= row < len(self.running):
+        if not 0 <= check_count("text", "row", row) < len(self.running):
             raise InvalidInputError(f"there is no row {row}; rows go from 0 to {len(self.running) - 1}")
         self.check_begun()
         cells, at = self.tokens[row].tolist(), int(self.prompt_length[row])

@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 
 from seqil import Prefixes, Task, TokenPolicy, Trajectories, Vocabulary, begin_with, revise, rollout
 from seqil.errors import InvalidInputError
+from seqil.errors.arguments import check_count, check_kind, on_one_line
 from seqil.mdp.bans import states_before
 from seqil.mdp.edits import KINDS, are_legal, legal_edits, legal_factors
 from seqil.mdp.memory import PREFIX, Memory
@@ -90,7 +91,9 @@ class TorchTextGenerationEnv(TorchEpisodes):
             InvalidInputError: another vocabulary, a policy that deletes where the environment has no backspace, or
                 what `seqil.rollout` refuses.
         """
-        rules = self._episodes
+        rules, max_steps = self._episodes, check_count("fused_rollout", "max_steps", max_steps, 1)
+        if not hasattr(policy, "vocabulary") or not hasattr(policy, "memory"):
+            raise InvalidInputError(f"fused_rollout: policy={on_one_line(policy, 60)} is not a TokenPolicy")
         if policy.vocabulary != self.vocabulary:
             raise InvalidInputError(f"the policy is over {policy.vocabulary}, the environment over {self.vocabulary}")
         if policy.backspace and not rules.backspace:
@@ -128,6 +131,7 @@ class TorchTextGenerationEnv(TorchEpisodes):
             InvalidInputError: another number of rows than the environment's, another vocabulary or other limits, or a
                 row that is not over and shorter than others.
         """
+        check_kind("replay", "trajectories", trajectories, Trajectories)
         if len(trajectories) != len(self._state):
             raise InvalidInputError(f"{len(trajectories)} trajectories for {len(self._state)} rows of the environment")
         steps = self._episodes.max_actions if self._episodes.fixed_horizon else trajectories.actions.shape[1]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .errors import InvalidInputError, counted
-from .errors.arguments import typed
+from .errors.arguments import check_function, typed
 from .errors.limits import check_memory, within_budget
 from .mdp.prefix import Prompts, pad_prompts
 from .mdp.trajectory import Trajectories
@@ -98,6 +98,8 @@ def best_of(
         raise InvalidInputError(
             f"best_of: score={score!r:.60} is no function of prompt and text and no Ranking, LIKELIHOOD say"
         )
+    if score is not None and not isinstance(score, Ranking):
+        check_function("best_of", "score", score, "prompt", "text")
     pool = _draw(policy, prompts, k, generator, sample, options)
     known = score is None and _is_known(policy, pool, options)
     if known:
@@ -164,7 +166,9 @@ def rejection(
         generator: one number per round is drawn from it. A prompt's samples do not depend on the other prompts.
     """
     _check_positive("most", most)
+    check_function("rejection", "accept", accept, "prompt", "text")
     cells, _ = pad_prompts(policy.vocabulary, prompts)
+    _check_room(most * len(cells), options, f"{most:,} rounds of {counted(len(cells), 'prompt')}", "lower most")
     value, last = np.zeros(len(cells)), np.zeros(len(cells), dtype=np.int64)
     drawn: list[Trajectories] = []
     owners: list[Ints] = []
@@ -179,6 +183,7 @@ def rejection(
     return _selection(Trajectories.cat(drawn), np.concatenate(owners), last, value, options)
 
 
+@typed
 def mean_log_prob(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     """Mean log-probability of the tokens of each final text, given that none is deleted: float64 [B].
 
@@ -199,6 +204,7 @@ def mean_log_prob(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     return scores
 
 
+@typed
 @torch.no_grad()
 def standing_log_prob(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     """How sure a policy is that a text can stand: `sum_t log(1 - pi(backspace | s_t))` over its states: float64 [B].

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..errors.arguments import check_fields
 from .constrained.constraints import Constrained, Standing
 from .interface import Policy, Warp
 
@@ -29,6 +30,9 @@ class NamedRule:
     forwards: Callable[[Tensor], Tensor] = field(default=torch.zeros_like, compare=False)
     forbids: bool = False
     allows: Callable[[Policy], Callable[[Standing], Tensor]] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self, wide=True)
 
     @classmethod
     def constraint(cls, name: str, allows: Callable[[Policy], Callable[[Standing], Tensor]]) -> NamedRule:

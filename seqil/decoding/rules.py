@@ -28,7 +28,7 @@ from . import processors
 from .constrained import banned
 from .constrained.automata import Automaton, Following
 from .constrained.patterns import automaton_of
-from .constrained.spelling import pieces
+from .constrained.spelling import check_reader, pieces
 from .contrastive import Contrast
 from .named_rules import NamedRule
 from .walking import judged_walk
@@ -134,6 +134,7 @@ def grammar(pattern: str | Automaton, *, reader: Any = None) -> NamedRule:
     """
     if not isinstance(pattern, str | Automaton):
         raise InvalidInputError(f"grammar: {pattern!r:.40} is neither a regular expression nor an Automaton")
+    check_reader("grammar", reader)
     name = f"grammar({pattern if isinstance(pattern, str) else 'an automaton'})"
 
     def follow(policy: Any) -> Following:
@@ -157,8 +158,11 @@ def ban(*words: str | Sequence[int], reader: Any = None) -> NamedRule:
     if not words or "" in texts:
         raise InvalidInputError("ban: give at least one word or list of ids, none of them empty")
     for ids in sequences:
-        if not isinstance(ids, Sequence) or not ids or any(isinstance(i, bool) or not isinstance(i, int) for i in ids):
-            raise InvalidInputError(f"ban: {ids!r:.40} is neither a text nor a list of ids")
+        listed = isinstance(ids, Sequence) and not isinstance(ids, bytes)
+        if not listed or not ids or any(isinstance(i, bool) or not isinstance(i, int) for i in ids):
+            raise InvalidInputError(f"ban: {on_one_line(ids, 40)} is neither a text nor a list of ids")
+
+    check_reader("ban", reader)
 
     def without(policy: Any) -> Callable[[Any], Tensor]:
         v = policy.vocabulary

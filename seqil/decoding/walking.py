@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_kind, typed_widely
 from ..mdp.prefix import Prefixes, legal_actions, transition
 from ..mdp.vocabulary import Vocabulary
 from .interface import Policy
@@ -19,6 +20,7 @@ Values = Callable[[Prefixes], tuple[Tensor, Tensor]]
 scale, whatever stands for an illegal token. It may have `forwards`, as a rule has: the positions that it feeds."""
 
 
+@typed_widely
 def after_every_token(vocabulary: Vocabulary, value: Callable[[Prefixes], Tensor]) -> Values:
     """The values of a function of states, asked at every state and after every legal token of it.
 
@@ -53,6 +55,7 @@ def value_walk(values: Values, name: str = "values") -> NamedRule:
     """
     if not callable(values):
         raise InvalidInputError(f"value_walk: {values!r} is no function of states; make the rule in Python")
+    check_kind("value_walk", "name", name, str)
     fed = getattr(values, "forwards", torch.zeros_like)
     return NamedRule(f"value_walk({name})", lambda policy: _Walk(policy, values), fed)
 

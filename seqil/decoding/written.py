@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
 
 from ..errors import InvalidInputError, check_known
-from ..errors.arguments import looks_like_number, number_of
+from ..errors.arguments import check_kind, looks_like_number, number_of
 from .interface import Rule
 from .rules import RULES
 
@@ -32,6 +32,7 @@ def parse(text: str, find: Callable[[str], Callable[..., Rule]] = _built_in, rea
     Raises:
         InvalidInputError: there is no rule of this name, or it takes other arguments.
     """
+    check_kind("parse", "rule", text, str)
     name, equals, values = text.partition("=")
     make = find(name)
     known, texts = inspect.signature(make), _takes_text(make)

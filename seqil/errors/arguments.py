@@ -1,8 +1,9 @@
 """Arguments of what is public, checked against their annotations where a user calls.
 
-Only what everybody gets wrong is looked at: numbers, switches and texts, a generator, a policy and a vocabulary. An
-integer is whatever has `__index__`, numpy's and torch's among them; a float is what has `__float__`; a bool is neither,
-and of arrays and tensors those of one number are one. Integers beyond 64 bits are refused, but for seeds.
+Looked at are numbers, switches and texts, arrays, tensors and lists of numbers, functions, a generator, a policy, a
+vocabulary and other records of ours. An integer is whatever has `__index__`, numpy's and torch's among them; a float is
+what has `__float__`; a bool is neither, and of arrays and tensors those of one number are one. Integers beyond 64 bits
+are refused, but for seeds.
 """
 
 from __future__ import annotations
@@ -11,64 +12,27 @@ import functools
 import inspect
 import math
 import operator
-import os
 import re
-import sys
-import types
-from collections.abc import Callable, Hashable, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar, cast, get_args, get_origin
 
-import numpy as np
 import torch
 
-from . import InvalidInputError, counted
+from . import InvalidInputError, SeqilError, first_line
 from . import on_one_line as on_one_line
+from .kinds import array_of, described, is_array, is_number, looked_at, single
+from .kinds import resolved as resolved
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _has(method: str) -> Callable[[Any], bool]:
-    return lambda value: hasattr(type(value), method) and not isinstance(value, bool | str | bytes)
-
-
-def _is(kind: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kind)
-
-
-_KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
-    int: ("an int", lambda value: _has("__index__")(value) and _single(value, "iu")),
-    float: ("a float", lambda value: _has("__float__")(value) and _single(value, "iuf")),
-    bool: ("a bool", lambda value: isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")),
-    str: ("a str", _is(str)),
-    type(None): ("None", _is(type(None))),
-    Path: ("a path", lambda value: isinstance(value, str | os.PathLike)),
-    torch.Generator: ("a torch.Generator", _is(torch.Generator)),
-}
-
-
-_OF_OURS = ("policy", "vocabulary")
-_CLASSES = ("Agent", "Noise", "Prefixes", "Ranks", "Sampling", "Trajectories")
-"""Of ours, too: nothing else stands in for them."""
-
-
-def _single(value: Any, kinds: str) -> bool:
-    """Arrays and tensors have `__index__` and `__float__` whatever they hold: here one number, of numpy's kinds."""
-    if isinstance(value, torch.Tensor):
-        kind = "f" if value.is_floating_point() else "c" if value.is_complex() or value.dtype == torch.bool else "i"
-        return value.numel() == 1 and kind in kinds
-    return not hasattr(value, "dtype") or (
-        getattr(value, "ndim", 0) == 0 and getattr(value.dtype, "kind", "f") in kinds
-    )
-
-
-def typed(function: F, functions: bool = False) -> F:
+def typed(function: F, wide: bool = False) -> F:
     """Refuse arguments of another kind than their annotations, by name.
 
     Args:
         function: that is called then.
-        functions: whether arguments that are annotated as functions are looked at, too.
+        wide: whether arrays, which lists of numbers are made, tensors, functions and tasks are looked at, too; not of
+            those that say better themselves what they take.
 
     Raises:
         InvalidInputError: when called, `max_length='3' is not an int`.
@@ -81,20 +45,56 @@ def typed(function: F, functions: bool = False) -> F:
             given = signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)  # which says what is missing
-        known = _checks(function, functions)
+        known = looked_at(function, wide)
         for name, value in given.arguments.items():
             if name in known:
                 _refuse(function, name, value, known[name])
-                if isinstance(
-                    value, torch.Tensor | np.ndarray | np.generic
-                ):  # a number of theirs is taken as one of Python
-                    given.arguments[name] = value.item()
+                if value is not None and any(is_array(kind) for kind in known[name]):
+                    given.arguments[name] = array_of(value)
+                elif is_number(known[name]) and hasattr(value, "dtype") and single(value, "biuf"):
+                    given.arguments[name] = value.item()  # a number of theirs is taken as one of Python
                 elif name == "vocabulary" and isinstance(value, Mapping):  # its JSON form
                     made = [kind.of(value) for kind in known[name] if hasattr(kind, "of")]
                     given.arguments[name] = made[0] if made else value
         return function(*given.args, **given.kwargs)
 
     return checked  # type: ignore[return-value]
+
+
+def typed_widely(function: F) -> F:
+    """`typed`, of arrays, tensors, functions and tasks, too."""
+    return typed(function, wide=True)
+
+
+def of_arrays(function: F) -> F:
+    """`typed_widely`, of a function of arrays that calls none of the caller's; what does not fit is refused, too.
+
+    Raises:
+        InvalidInputError: when called, numpy or torch complain, `f: p [2] and q [3] do not go together: …`.
+    """
+    signature, checks = inspect.signature(function), typed_widely(function)
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return checks(*args, **kwargs)
+        except (SeqilError, torch.OutOfMemoryError):
+            raise
+        except (ArithmeticError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError:
+                raise error from None
+            shown = ", ".join(f"{name}{_shown(value)}" for name, value in given.items() if value is not None)
+            wrong = "cannot be used" if len(given) == 1 else "do not go together"
+            raise InvalidInputError(f"{function.__qualname__}: {shown} {wrong}: {first_line(error)}") from error
+
+    return checked  # type: ignore[return-value]
+
+
+def _shown(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"={on_one_line(value, 60)}" if shape is None else f" {[*shape]}"
 
 
 def check_function(where: str, name: str, value: Any, *arguments: str) -> None:
@@ -141,62 +141,22 @@ def check_number(where: str, name: str, value: Any, low: float = -math.inf, high
     return float(value)
 
 
+def check_switch(where: str, name: str, value: Any) -> None:
+    """Refuse what is no bool: an array may be neither true nor false."""
+    if value is not True and value is not False:
+        check_kind(where, name, value, bool)
+
+
 def check_temperature(temperature: float) -> None:
     """Refuse one at which float32 overflows."""
     if temperature != 0 and not 1e-6 <= temperature <= 1e6:
         raise InvalidInputError(f"temperature={temperature} must be 0 (greedy) or lie in [1e-6, 1e6]")
 
 
-def check_fields(record: Any) -> None:
+def check_fields(record: Any, wide: bool = False) -> None:
     """The same of the fields of a dataclass, once they are set."""
-    for name, kinds in _checks(cast(Hashable, type(record))).items():
+    for name, kinds in looked_at(cast(Hashable, type(record)), wide).items():
         _refuse(type(record), name, getattr(record, name), kinds)
-
-
-@functools.cache
-def _checks(function: Any, functions: bool = False) -> dict[str, tuple[Any, ...]]:
-    """Kinds of the arguments that are looked at."""
-    own = inspect.unwrap(function)
-    scope = vars(sys.modules.get(own.__module__, types))  # a module of one's own may be registered nowhere
-    scope = getattr(own, "__globals__", scope)
-    parts = {name: _parts(resolved(hint, scope)) for name, hint in own.__annotations__.items() if name != "return"}
-    looked_at = {name: all(_looked_at(kind, functions) for kind in kinds) for name, kinds in parts.items()}
-    return {name: kinds for name, kinds in parts.items() if name in _OF_OURS or looked_at[name]}
-
-
-def _looked_at(kind: Any, functions: bool) -> bool:
-    named = kind in _KINDS or getattr(kind, "__name__", "") in (*_CLASSES, "TokenPolicy")
-    return named or (functions and get_origin(kind) is Callable)
-
-
-def _kind(kind: Any) -> tuple[str, Callable[[Any], bool]]:
-    if get_origin(kind) is Callable:
-        number = len(get_args(kind)[0]) if isinstance(get_args(kind)[0], list) else None
-        return f"a function of {'' if number is None else counted(number, 'argument')}", partial(_takes, number)
-    return _KINDS[kind] if kind in _KINDS else (f"a seqil.{kind.__name__}", _is(kind))
-
-
-def resolved(hint: Any, scope: dict[str, Any]) -> Any:
-    """What an annotation says; nothing where its names are imported for type checkers only."""
-    try:
-        return get_type_hints(types.SimpleNamespace(__annotations__={"hint": hint}), scope)["hint"]
-    except (NameError, TypeError, AttributeError):
-        return Any
-
-
-def _takes(number: int | None, value: Any) -> bool:
-    try:
-        if callable(value) and number is not None:
-            inspect.signature(value).bind(*range(number))
-    except TypeError:
-        return False
-    except ValueError:  # of a builtin, which does not say
-        return True
-    return callable(value)
-
-
-def _parts(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:
@@ -236,8 +196,10 @@ def check_kind(place: str, name: str, value: Any, *kinds: Any) -> None:
     Raises:
         InvalidInputError: `rollout: max_length='3' is not an int`; an integer of more than 64 bits.
     """
-    if not any(_kind(kind)[1](value) for kind in kinds):
-        said = " or ".join(_kind(kind)[0] for kind in kinds)
+    if not any(described(kind)[1](value) for kind in kinds):
+        if all(is_array(kind) or (get_origin(kind) is Sequence and get_args(kind)[0] is float) for kind in kinds):
+            raise InvalidInputError(f"{place}: {name}={on_one_line(value, 80)} are no numbers; give [0.5, 1.0], say")
+        said = " or ".join(described(kind)[0] for kind in kinds)
         fraction = isinstance(value, float) and math.isfinite(value) and int in kinds and not value.is_integer()
         what = "is not a whole number" if fraction else f"is not {said}"
         raise InvalidInputError(f"{place}: {name}={on_one_line(value, 80)} {what}")

@@ -1,7 +1,8 @@
-"""What policies of whole texts and chains on them are asked for, refused by name where it cannot be."""
+"""What sampling, policies of whole texts and chains on them are asked for, refused by name where it cannot be."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,6 +26,19 @@ def key_generator(where: str, generator: torch.Generator | None) -> torch.Genera
     if generator.device.type != "cpu":
         raise InvalidInputError(f"{where}: the generator is on {generator.device}; give torch.Generator(), on the CPU")
     return generator
+
+
+def check_rules(where: str, rules: Any) -> None:
+    """Refuse what is no list of decoding rules.
+
+    Raises:
+        InvalidInputError: something else, or a list with something else in it.
+    """
+    listed = isinstance(rules, Sequence) and not isinstance(rules, str)
+    wrong = [rule for rule in rules if not hasattr(rule, "begin") or isinstance(rule, type)] if listed else [rules]
+    if wrong:
+        shown = on_one_line(wrong[0], 60)
+        raise InvalidInputError(f"{where}: {shown} is no rule; give a list of them, [decoding.top_k(5)] say")
 
 
 def mask_of(where: str, masked: Any, rows: int, cells: int) -> Tensor:

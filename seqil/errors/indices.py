@@ -131,7 +131,7 @@ def device_of(where: str, device: Any) -> torch.device:
     """
     try:
         found = torch.device(device)
-    except (TypeError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError):
         raise InvalidInputError(
             f"{where}: device={on_one_line(device, 60)} is not a device; give 'cpu' or 'cuda'"
         ) from None

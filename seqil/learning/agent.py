@@ -14,7 +14,7 @@ from torchrl.objectives import LossModule
 
 from ..decoding.interface import Rule
 from ..errors import InvalidInputError, NonFiniteError
-from ..errors.arguments import check_kind, typed
+from ..errors.arguments import check_kind, typed_widely
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
@@ -75,10 +75,10 @@ class Agent:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = with_its_policy(typed(cls.__init__, functions=True))  # type: ignore[method-assign]
+            cls.__init__ = with_its_policy(typed_widely(cls.__init__))  # type: ignore[method-assign]
 
     @with_its_policy
-    @typed
+    @typed_widely
     def __init__(
         self,
         policy: Any,

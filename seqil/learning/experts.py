@@ -16,7 +16,8 @@ from torch.nn.functional import one_hot, pad
 from ..decoding.interface import Policy, Warp
 from ..decoding.named_rules import NamedRule
 from ..errors import InvalidInputError
-from ..errors.arguments import check_number, typed
+from ..errors.arguments import check_number, typed_widely
+from ..errors.indices import whole_of
 from ..mdp.bans import states_before
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import Prefixes, legal_actions, start
@@ -31,7 +32,7 @@ Expert = Callable[[Prefixes, Prefixes], Tensor]
 """(states, references), K rows each -> law over actions, float64 [K, A], zero where an action is illegal."""
 
 
-@typed
+@typed_widely
 def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
     """The demonstration itself: its next token; a deletion wherever the prefix has left it.
 
@@ -58,6 +59,7 @@ def reference(vocabulary: Vocabulary, backspace: bool = True) -> Expert:
     return law
 
 
+@typed_widely
 def teacher(task: Task, backspace: bool = True) -> Expert:
     """The exact teacher of a task: its law of the next token, `eos` where no more fits; a deletion wherever an error
     stands.
@@ -82,13 +84,14 @@ def teacher(task: Task, backspace: bool = True) -> Expert:
     return law
 
 
+@typed_widely
 def has_teacher(task: Task) -> bool:
     """Whether the task says the law of the first token after its first prompt."""
     first = start(task.vocabulary, task.prompts(1, "train", 0), task.max_length, task.min_length)
     return task.next_distribution(first) is not None
 
 
-@typed
+@typed_widely
 def policy(expert: TokenPolicy) -> Expert:
     """Another policy, without dropout."""
 
@@ -100,7 +103,7 @@ def policy(expert: TokenPolicy) -> Expert:
     return law
 
 
-@typed
+@typed_widely
 def noisy(vocabulary: Vocabulary, expert: Expert, rate: float, backspace: bool = True) -> Expert:
     """An expert that with probability `rate` does anything that is legal, all alike, and else what it would have done.
 
@@ -139,6 +142,7 @@ EXPERTS: dict[str, Callable[[Task, TokenPolicy], Expert]] = {"reference": by_ref
 """The built-in ones by name, for settings: (task, learner) -> expert. Others register theirs as `seqil.experts`."""
 
 
+@typed_widely
 def laws(
     expert: Expert,
     trajectories: Trajectories,
@@ -165,7 +169,7 @@ def laws(
     return whole.index_put((rows, steps), found)
 
 
-@typed
+@typed_widely
 def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRule:
     """A decoding rule: at every step the expert acts in the policy's stead with probability `share`.
 
@@ -184,6 +188,7 @@ def intervention(expert: Expert, references: Prefixes, share: float) -> NamedRul
     return NamedRule(f"intervention({share:g})", lambda policy: mixture)
 
 
+@typed_widely
 def takeover(expert: Expert, references: Prefixes, times: Tensor) -> NamedRule:
     """A decoding rule: from one action of each row on the expert acts in the policy's stead, wherever it says anything.
 
@@ -192,6 +197,10 @@ def takeover(expert: Expert, references: Prefixes, times: Tensor) -> NamedRule:
         references: final texts that the rows of the rollout are to write.
         times: int64 [B], how many actions the policy takes before.
     """
+
+    times = whole_of("takeover", "times", times)
+    if times.shape != (len(references),):
+        raise InvalidInputError(f"takeover: times have shape {[*times.shape]}; give one for each of the references")
 
     def begin(policy: Policy) -> Warp:
         done = torch.zeros_like(times)

@@ -23,14 +23,15 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, NonFiniteError
-from ..errors.arguments import check_number, typed
+from ..errors.arguments import check_number, of_arrays, typed_widely
 from ..policy.values import StepValues
-from .divergences import Divergence
+from .divergences import Divergence, check
 from .whole_batch import count, total
 
 Parts = dict[str, Tensor]
 
 
+@of_arrays
 def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Parts]:
     """Discounted negative log-likelihood of the counted actions, backspaces included, per unit of weight.
 
@@ -46,6 +47,7 @@ def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Pa
     return loss, {"likelihood": loss.detach()}
 
 
+@of_arrays
 def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
     """Minus the weighted log-likelihood of the actions, per step of the rows: a scalar, 0 if there is none.
 
@@ -60,6 +62,7 @@ def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
     return -likelihood / total(values.mask.sum()).clamp(min=1)
 
 
+@of_arrays
 def returns(rewards: Tensor, gamma: float) -> Tensor:
     """Discounted sum of the rewards from each step on: [B, T]."""
     check_number("returns", "gamma", gamma, 0, 1)
@@ -70,6 +73,7 @@ def returns(rewards: Tensor, gamma: float) -> Tensor:
     return sums
 
 
+@of_arrays
 def occupancy_divergence(
     values: StepValues, rollouts: StepValues, *, divergence: Divergence, gamma: float
 ) -> tuple[Tensor, Tensor]:
@@ -83,7 +87,7 @@ def occupancy_divergence(
         The bound, a scalar, and the mean reward of the rollouts, detached.
     """
     _check(values, gamma, rollouts)
-    alpha = divergence.alpha
+    alpha = check(divergence).alpha
 
     def expectation(v: StepValues, function: Callable[[Tensor], Tensor]) -> Tensor:
         weight, tail = _weight(v, gamma), _tail_weight(v, gamma)
@@ -97,6 +101,7 @@ def occupancy_divergence(
     return bound, own.detach()
 
 
+@of_arrays
 def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float) -> Tensor:
     """What `occupancy_divergence` subtracts for each step of rollouts beside its reward: [B, T].
 
@@ -104,7 +109,8 @@ def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float)
     state costs; 0 for any other divergence.
     """
     penalty = torch.zeros_like(values.q)
-    if not divergence.mixture or values.q.shape[1] == 0:
+    check_gamma(gamma)
+    if not check(divergence).mixture or values.q.shape[1] == 0:
         return penalty
     alpha = divergence.alpha
     penalty = divergence.penalty(alpha * _reward(values, gamma)) / alpha
@@ -113,6 +119,7 @@ def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float)
     return penalty.scatter_add(1, last, rest[:, None])
 
 
+@of_arrays
 def sequence_match(
     values: StepValues,
     *,
@@ -138,6 +145,7 @@ def sequence_match(
         `penalty_data`, `penalty_tail` (the absorbing state of the data) and `penalty_rollouts`.
     """
     _check(values, gamma, rollouts)
+    check(divergence)
     if not next_value:
         values, rollouts = without_next_value(values), None if rollouts is None else without_next_value(rollouts)
     weight = _weight(values, gamma)
@@ -155,6 +163,7 @@ def sequence_match(
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
 
+@of_arrays
 def sequence_match_reference(
     values: StepValues, *, divergence: Divergence, gamma: float = 0.998, rollouts: StepValues | None = None
 ) -> tuple[Tensor, Parts]:
@@ -166,7 +175,7 @@ def sequence_match_reference(
         The loss and its detached parts `phi_data`, `values_data`, `penalty_rollouts`.
     """
     _check(values, gamma, rollouts)
-    alpha, unit = divergence.alpha, _per_unit(_weight(values, gamma))
+    alpha, unit = check(divergence).alpha, _per_unit(_weight(values, gamma))
 
     def phis(v: StepValues) -> Tensor:
         steps = _weight(v, gamma) * divergence.phi(alpha * _reward(v, gamma)) / alpha
@@ -188,18 +197,20 @@ def sequence_match_reference(
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
 
+@typed_widely
 def without_next_value(values: StepValues) -> StepValues:
     """The same with every `v_next` 0: what the ablation of `sequence_match` sees."""
     return replace(values, v_next=torch.zeros_like(values.v_next))
 
 
-@typed
+@typed_widely
 def check_gamma(gamma: float, undiscounted: bool = False) -> None:
     """Refuse a discount outside (0, 1); 1 itself is let pass where `undiscounted`."""
     if not (0 < gamma < 1 or (undiscounted and gamma == 1)):
         raise InvalidInputError(f"gamma={gamma} must lie in (0, 1{']' if undiscounted else ')'}; 0.998 say")
 
 
+@typed_widely
 def check_finite(values: StepValues, name: str = "demonstrations") -> None:
     """Refuse NaN and infinity at any step inside a row, naming tensor, row and step."""
     for field in ("q", "v", "v_next"):
@@ -219,8 +230,10 @@ def _check(values: StepValues, gamma: float, rollouts: StepValues | None) -> Non
         check_finite(rollouts, "rollouts")
 
 
+@of_arrays
 def powers(values: StepValues, gamma: float, exponents: Tensor | None = None) -> Tensor:
     """`gamma` to the exponents (None: the steps, [T]), in the dtype of the values."""
+    check_number("powers", "gamma", gamma, 0, 1)
     exponents = torch.arange(values.mask.shape[1], device=values.q.device) if exponents is None else exponents
     # A float to an integer tensor would be float32 whatever the values are.
     return torch.pow(torch.tensor(gamma, dtype=values.q.dtype, device=values.q.device), exponents.to(values.q.dtype))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_function
+from ..errors.arguments import check_count, check_function, check_number, typed_widely
 from ..mdp.edits import KINDS
 from ..mdp.prefix import Prefixes, pad
 from ..mdp.task import Task
@@ -47,12 +47,14 @@ def of_texts(judge: Judge) -> TextReward:
     return reward
 
 
+@typed_widely
 def prompts(states: Prefixes) -> list[list[int]]:
     """Token ids of the prompts."""
     rows = zip(states.tokens.tolist(), states.prompt_length.tolist(), strict=True)
     return [cells[:length] for cells, length in rows]
 
 
+@typed_widely
 def common_blocks(references: Prefixes, texts: Prefixes) -> Tensor:
     """Twice the length of matching blocks over both lengths (Ratcliff & Obershelp), in [0, 1]."""
     pairs = zip(references.texts(), texts.texts(), strict=True)
@@ -60,6 +62,7 @@ def common_blocks(references: Prefixes, texts: Prefixes) -> Tensor:
     return torch.tensor(found, dtype=torch.float64)
 
 
+@typed_widely
 def edit(references: Prefixes, texts: Prefixes) -> Tensor:
     """One less the edit distance (Levenshtein 1966) over the length of the longer text, in [0, 1]."""
     (one, n), (other, m) = (pad(p.texts(), -1, "text") for p in (texts, references))
@@ -67,6 +70,7 @@ def edit(references: Prefixes, texts: Prefixes) -> Tensor:
     return 1 - distance / torch.maximum(n, m).clamp(min=1)
 
 
+@typed_widely
 def success(task: Task) -> TextReward:
     """1 for a text that the task says is right, else 0.
 
@@ -87,6 +91,7 @@ def success(task: Task) -> TextReward:
     return reward
 
 
+@typed_widely
 def first_error(task: Task) -> TextReward:
     """1 for a finished text without an error, else its right tokens over the most that a text may have, `eos` included.
 
@@ -106,6 +111,7 @@ def first_error(task: Task) -> TextReward:
     return reward
 
 
+@typed_widely
 def teacher_likelihood(task: Task, least: float = LEAST) -> TextReward:
     """Mean log-probability of the tokens under the exact teacher, in nats, none below that of `least`.
 
@@ -115,6 +121,7 @@ def teacher_likelihood(task: Task, least: float = LEAST) -> TextReward:
         InvalidInputError: the task has no teacher.
     """
     v = task.vocabulary
+    check_number("teacher_likelihood", "least", least, 1e-300, 1)
     if not has_teacher(task):
         raise InvalidInputError(f"the task {task.name!r} has no exact teacher; choose another reward, edit say")
 
@@ -130,6 +137,7 @@ def teacher_likelihood(task: Task, least: float = LEAST) -> TextReward:
     return reward
 
 
+@typed_widely
 def latent(policy: TokenPolicy, spans: Sequence[int] = SPANS) -> TextReward:
     """Likeness in the last hidden states of a policy, which reads each text behind its prompt, in [0, 1].
 
@@ -141,6 +149,9 @@ def latent(policy: TokenPolicy, spans: Sequence[int] = SPANS) -> TextReward:
     The states are those of the moment: of a policy that is being trained they move. Give a copy for fixed ones. What is
     read for them is not among the positions that an agent counts.
     """
+
+    for span in spans if isinstance(spans, Sequence) and spans else [spans]:
+        check_count("latent", "spans", span, 1)
 
     def reward(references: Prefixes, texts: Prefixes) -> Tensor:
         before, pairs = prompts(texts), (references.texts(), texts.texts())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..errors.arguments import typed
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .prefix import Prefixes
 from .trajectory import Trajectories
@@ -85,6 +86,7 @@ def legal_along(trajectories: Trajectories, backspace: bool, memory: Memory) -> 
     return legal
 
 
+@typed
 def states_before(trajectories: Trajectories, rows: Tensor, steps: Tensor, memory: Memory = PREFIX) -> Prefixes:
     """The states of a memory before given steps of given rows (int64 [K] each): K rows."""
     states = trajectories.before(rows, steps)

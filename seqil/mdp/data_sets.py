@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-from ..errors import InvalidInputError, MissingExtraError, counted
+from ..errors import InvalidInputError, MissingExtraError, counted, on_one_line
 from .prefix import Prefixes
 from .rendering import continuation
 
@@ -30,8 +30,8 @@ def as_dataset(
             completion take its end for the end.
         MissingExtraError: `datasets` is not installed.
     """
-    if form not in get_args(Form):
-        raise InvalidInputError(f"form={form!r} is none of {', '.join(get_args(Form))}")
+    if not isinstance(form, str) or form not in get_args(Form):
+        raise InvalidInputError(f"form={on_one_line(form, 60)} is none of {', '.join(get_args(Form))}")
     if form == "rows" and reader is not None:
         raise InvalidInputError("reader would do nothing: rows are ids; leave it out, or ask for another form")
     try:

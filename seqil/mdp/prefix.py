@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..errors.arguments import on_one_line, typed
+from ..errors.arguments import check_switch, on_one_line, typed
 from ..errors.indices import check_inside, device_of, is_whole, rows_of
 from ..errors.limits import check_lengths
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
@@ -80,6 +80,7 @@ class Prefixes:
         changed: Prefixes = _each(self, function)
         return changed
 
+    @typed
     def texts(self, *, prompt: bool = False, eos: bool = True) -> list[list[int]]:
         """Token ids per row: the generated part; with the prompt before it or without the final `eos` if asked for."""
         first = torch.zeros_like(self.length) if prompt else self.prompt_length
@@ -181,6 +182,7 @@ def legal_actions(vocabulary: Vocabulary, prefixes: Prefixes, backspace: bool = 
     Raises:
         InvalidInputError: what are no states, or states of another vocabulary.
     """
+    check_switch("legal_actions", "backspace", backspace)
     return _legal(check_states("legal_actions", vocabulary, prefixes), prefixes, backspace)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, check_known
-from ..errors.arguments import check_count, on_one_line, typed
+from ..errors.arguments import check_count, check_kind, on_one_line, typed
 from ..errors.limits import check_lengths, check_memory, within_budget
 from .prefix import Prefixes, ids_of
 from .trajectory import Trajectories
@@ -201,6 +201,30 @@ def _of_split(method: Method) -> Method:
     return checked  # type: ignore[return-value]
 
 
+def _of_text(method: Method) -> Method:
+    @wraps(method)
+    def checked(self: Task, prompt: Sequence[int], tokens: Sequence[int]) -> Any:
+        try:
+            return method(self, prompt, tokens)
+        except InvalidInputError:
+            raise
+        except (TypeError, ValueError, LookupError, RuntimeError):
+            for ids in (prompt, tokens):
+                _tokens(self, ids)
+            raise
+
+    return checked  # type: ignore[return-value]
+
+
+def _of_states(method: Method) -> Method:
+    @wraps(method)
+    def checked(self: Task, prefixes: Prefixes) -> Any:
+        check_kind(f"task {getattr(self, 'name', '')!r}", "prefixes", prefixes, Prefixes)
+        return method(self, prefixes)
+
+    return checked  # type: ignore[return-value]
+
+
 def _of_tokens(method: Method) -> Method:
     @wraps(method)
     def checked(self: Task, tokens: Sequence[int]) -> Any:
@@ -216,5 +240,11 @@ _DOORS: dict[str, Callable[[Any], Any]] = {
     "demonstrations": _of_items,
     "available": _of_split,
     "decode": _of_tokens,
+    "first_error": _of_text,
+    "success": _of_text,
+    "next_distribution": _of_states,
+    "has_error": _of_states,
+    "attribute": _of_states,
+    "confusions": _of_states,
 }
 """What every task checks of the arguments of a method."""

@@ -6,7 +6,7 @@ states themselves follow by replay, vectorised over rows and steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -15,8 +15,8 @@ import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
 
-from ..errors import InvalidInputError
-from ..errors.arguments import check_count, typed
+from ..errors import InvalidInputError, on_one_line
+from ..errors.arguments import check_count, check_switch, typed
 from ..errors.indices import check_cells, counts_of, device_of, marks_of, per_step, rows_of
 from ..errors.limits import check_lengths, check_memory
 from .data_sets import as_dataset
@@ -105,7 +105,10 @@ class Trajectories:
         else:
             cells, listed = pad(actions, -1, "action list")
             cells = cells.to(device)
-        (B, T), lengths = cells.shape, torch.as_tensor(listed if lengths is None else lengths, device=device)
+        try:
+            (B, T), lengths = cells.shape, torch.as_tensor(listed if lengths is None else lengths, device=device)
+        except (TypeError, ValueError, RuntimeError):
+            raise InvalidInputError(f"lengths={on_one_line(lengths, 60)} are no integers, one for each row") from None
         if prompt_cells.shape[0] != B or lengths.shape != (B,):
             raise InvalidInputError(
                 f"{prompt_cells.shape[0]} prompts, {B} rows of actions and lengths of shape {tuple(lengths.shape)} "
@@ -132,6 +135,7 @@ class Trajectories:
     def __len__(self) -> int:
         return self.actions.shape[0]
 
+    @typed
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Refuse to be read with other ids than one's own, or where these are none."""
         self._checked  # noqa: B018
@@ -201,6 +205,7 @@ class Trajectories:
 
     def legal_actions(self, backspace: bool = True) -> Tensor:
         """Which actions are legal at the state before each step: bool [B, T, A]; in padding, at the final state."""
+        check_switch("Trajectories.legal_actions", "backspace", backspace)
         before, _ = held(self.vocabulary, self.actions, self.inside)
         ended = self.ended[:, None] & ~self.inside
         return legal_mask(self.vocabulary, before, ended, self.max_length, self.min_length, backspace)
@@ -270,6 +275,7 @@ class Trajectories:
             data[name] = _widen(value, T, self.vocabulary.size if name == "labels" else 0.0)
         return TensorDict(data, batch_size=[len(self)])
 
+    @typed
     def to_rows(self, log_probs: bool = False) -> list[dict[str, list[Any]]]:
         """Rows of `input_ids` and `labels` of the same likelihood, for plain trainers: see `as_rows`."""
         logs = self.log_prob if log_probs else None
@@ -282,11 +288,16 @@ class Trajectories:
         return as_dataset(partial(self.to_rows, self.log_prob is not None), self.replay(), form, reader)
 
     @classmethod
+    @typed
     def from_tensordict(cls, vocabulary: Vocabulary, data: TensorDictBase) -> Trajectories:
         """The trajectories that `to_tensordict` stored; rows are trusted to be legal, limits must be equal.
 
         Where there are no rows nobody says what the limits are: 1 and 0 then.
         """
+        keys = set(data.keys()) if isinstance(data, TensorDictBase | Mapping) else set()
+        if lacking := {*_TENSORS, "max_length", "min_length"} - keys:
+            what = "is no TensorDict" if not keys else f"lacks {', '.join(sorted(lacking))}"
+            raise InvalidInputError(f"Trajectories.from_tensordict: data {what}; give what to_tensordict returned")
         limits: dict[str, Any] = {}
         for name, of_nothing in {"max_length": 1, "min_length": 0}.items():
             values = data[name].unique().tolist() or [of_nothing]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_kind
+from ..errors.arguments import check_kind, on_one_line
 
 BACKSPACE = "<|backspace|>"
 """Name of the backspace in a tokenizer."""
@@ -62,6 +62,8 @@ class Vocabulary:
                 "set tokenizer.eos_token to the token that ends a text, in its folder the eos_token of "
                 "tokenizer_config.json"
             )
+        if not callable(getattr(tokenizer, "get_vocab", None)):
+            raise InvalidInputError(f"{on_one_line(tokenizer, 60)} is no tokenizer: it has no get_vocab()")
         ids = tokenizer.get_vocab()
         size, backspace = max(ids.values()) + 1, ids.get(BACKSPACE)
         if backspace is not None and backspace != size - 1:
@@ -78,7 +80,9 @@ class Vocabulary:
             return value
         if isinstance(value, Mapping) and set(value) == {"size", "eos"}:
             return cls(**value)
-        raise InvalidInputError(f'vocabulary {value!r} is neither a Vocabulary nor {{"size": …, "eos": …}}')
+        raise InvalidInputError(
+            f'vocabulary {on_one_line(value, 80)} is neither a Vocabulary nor {{"size": …, "eos": …}}'
+        )
 
     def to_json(self) -> dict[str, int]:
         """The mapping that `Vocabulary.of` reads."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor, nn
 
+from ..errors import InvalidInputError, on_one_line
+from ..errors.arguments import check_fields, of_arrays, typed
 from ..mdp.trajectory import Trajectories, held
 from ..policy.token_policy import TokenPolicy
 from .lifetimes import Floats, Ints
@@ -31,9 +33,15 @@ class Cost:
     forwards: Ints
     net: Ints
 
+    def __post_init__(self) -> None:
+        check_fields(self, wide=True)
 
+
+@typed
 def cost(trajectories: Trajectories, rules: Sequence[Rule] = ()) -> Cost:
     """Count actions, forward positions (those of the rules that were sampled with included) and net tokens."""
+    if not isinstance(rules, Sequence) or isinstance(rules, str):
+        raise InvalidInputError(f"cost: rules={on_one_line(rules, 60)} are no rules; give a list of them")
     actions = trajectories.lengths
     forwards = trajectories.prompt_lengths - 1 + actions
     before, _ = held(trajectories.vocabulary, trajectories.actions, trajectories.inside)
@@ -43,6 +51,7 @@ def cost(trajectories: Trajectories, rules: Sequence[Rule] = ()) -> Cost:
     return Cost(*(x.cpu().numpy() for x in (actions, forwards, net)))
 
 
+@of_arrays
 def forward_flops(policy: TokenPolicy, context: Floats | Ints) -> Floats:
     """Floating-point operations of the matrix products of one position that sees `context` cells, itself included.
 
@@ -57,6 +66,7 @@ def forward_flops(policy: TokenPolicy, context: Floats | Ints) -> Floats:
     return operations
 
 
+@typed
 def flops(policy: TokenPolicy, trajectories: Trajectories) -> Floats:
     """Floating-point operations that sampling each row took: float64 [B]; what rules feed by themselves is left out.
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors.arguments import check_count, check_number, of_arrays, typed_widely
 from ..mdp.trajectory import Trajectories
 from ..statistics.estimates import Estimate, mean, proportion
 from .lifetimes import Ints, Judge, prompt_lists
 
 
+@typed_widely
 def error_depth(trajectories: Trajectories, judge: Judge) -> Ints:
     """Tokens held from the first error on, before each action and at the end: int64 [B, T+1]; 0 while there is none.
 
@@ -105,8 +107,10 @@ class Backspaces:
         return proportion(self.rewritten, self.deletions, "deletions")
 
 
+@typed_widely
 def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Backspaces:
     """Count errors and deletions of every step, those of undone text included."""
+    check_count("backspaces", "depths", depths)
     depth = error_depth(trajectories, judge)
     before, after = depth[:, :-1], depth[:, 1:]
     inside = trajectories.inside.cpu().numpy()
@@ -134,6 +138,7 @@ def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Ba
     )
 
 
+@typed_widely
 def repetition_rate(trajectories: Trajectories) -> Estimate:
     """Share of deletions after which the very next token written at that prefix is the one just deleted.
 
@@ -180,12 +185,14 @@ def _delay(error: NDArray[np.bool_], pop: NDArray[np.bool_]) -> Estimate:
     return mean(next_pop[rows, columns] - columns - 1, "errors")
 
 
+@of_arrays
 def ever_deleted(profile: Sequence[float], tail: float = 0.0) -> float:
     """Share of errors ever deleted if `b_k` is the chance of a deletion at depth k: the gambler's ruin `S / (1 + S)`.
 
     `S = sum_k prod_{j <= k} b_j / (1 - b_j)`. The profile ends at its first NaN (a depth never reached); beyond it
     `b_k = tail`, and from 1/2 on every error is deleted some time.
     """
+    check_number("ever_deleted", "tail", tail, 0, 1)
     total, product = 0.0, 1.0
     for b in profile:
         if math.isnan(b) or not product:

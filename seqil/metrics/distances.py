@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors.arguments import check_number, of_arrays
 from ..statistics.estimates import Estimate, mean, over_runs
 from .lifetimes import Floats
 
@@ -19,6 +20,7 @@ StepDivergence = Callable[[Tensor, Tensor], Tensor]
 """Laws of teacher and student, `p` and `log q`, [..., A] -> [...]; `log q` is -inf where the student cannot act."""
 
 
+@of_arrays
 def kl(p: Tensor, log_q: Tensor, log_p: Tensor | None = None) -> Tensor:
     """`KL(p || q)` over the last dimension; infinite where `q` lacks what `p` has, never NaN, never below 0.
 
@@ -33,6 +35,7 @@ def kl(p: Tensor, log_q: Tensor, log_p: Tensor | None = None) -> Tensor:
     return found + (-found).clamp(min=0).detach()  # rounding may leave it below 0; the gradient stays
 
 
+@of_arrays
 def reverse_kl(p: Tensor, log_q: Tensor, smoothing: float = 0.0) -> Tensor:
     """`KL(q || p)`: do nothing that the teacher does not.
 
@@ -46,23 +49,28 @@ def reverse_kl(p: Tensor, log_q: Tensor, smoothing: float = 0.0) -> Tensor:
     return kl(log_q.exp(), p.log(), log_q)
 
 
+@of_arrays
 def jensen_shannon(p: Tensor, q: Tensor, beta: float = 0.5) -> Tensor:
     """`beta KL(p || m) + (1 - beta) KL(q || m)`, `m = beta p + (1 - beta) q`, over the last dimension, in nats."""
+    check_number("jensen_shannon", "beta", beta, 0, 1)
     middle = beta * p + (1 - beta) * q
     log_m = torch.where(middle > 0, middle, 1).log()
     return beta * kl(p, log_m) + (1 - beta) * kl(q, log_m)
 
 
+@of_arrays
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
     """Half the L1 distance over the last dimension."""
     return (p - q).abs().sum(-1) / 2
 
 
+@of_arrays
 def squared_hellinger(p: Tensor, q: Tensor) -> Tensor:
     """`sum (sqrt p - sqrt q)^2 / 2` over the last dimension, between 0 and 1; without a gradient where a law is 0."""
     return (_root(p) - _root(q)).square().sum(-1) / 2
 
 
+@of_arrays
 def chi_squared_to_mixture(p: Tensor, q: Tensor) -> Tensor:
     """`chi2(p || m) = sum (p - m)^2 / m` with `m = (p + q) / 2` over the last dimension: symmetric, from 0 to 1."""
     middle = (p + q) / 2
@@ -90,11 +98,13 @@ STEP_DIVERGENCES: dict[str, StepDivergence] = {
 """What an agent may learn a teacher's law by, by name: finite for a teacher that never does what the student may."""
 
 
+@of_arrays
 def accumulated_error(regret: float, step_error: float) -> float:
     """AccErr (Arora et al. 2022, equation 5): on-policy step errors summed over the horizon, in step errors."""
     return math.inf if step_error == 0 else regret / step_error
 
 
+@of_arrays
 def excess_accumulated_error(regret: float, step_error: float, horizon: int) -> float:
     """%ExAccErr (Arora et al. 2022, equation 6): how far errors accumulate beyond `horizon` times the step error, in %.
 
@@ -106,12 +116,14 @@ def excess_accumulated_error(regret: float, step_error: float, horizon: int) -> 
     return math.inf if step_error == 0 else 100 * (regret - horizon * step_error) / (horizon * step_error)
 
 
+@of_arrays
 def token_log_probs(log_probs: Tensor) -> Tensor:
     """Law of the next token given that none is deleted: [..., A] -> [..., V], both logs."""
     tokens = log_probs[..., :-1].double()
     return tokens - tokens.logsumexp(-1, keepdim=True)
 
 
+@of_arrays
 def sequence_distances(of_teacher: tuple[Floats, Floats], of_student: tuple[Floats, Floats]) -> dict[str, Estimate]:
     """Distances between the laws of whole texts, from texts of both and their log-probabilities.
 
@@ -137,6 +149,7 @@ def sequence_distances(of_teacher: tuple[Floats, Floats], of_student: tuple[Floa
     }
 
 
+@of_arrays
 def text_log_probs(surprisals: Floats) -> Floats:
     """Log-probability of every text, float64 [B], from `surprisal` or `teacher_surprisal` along it."""
     log_probs: Floats = -np.nansum(surprisals, axis=1)

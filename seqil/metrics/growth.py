@@ -13,21 +13,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InvalidInputError
+from ..errors.arguments import of_arrays, typed_widely
 from ..statistics.estimates import Estimate
 from ..theory.exact import leak_recover
-from .lifetimes import Floats, Ints
+from .lifetimes import Floats, Ints, check_risks
 
 _WIDEST = 700  # of a logarithm; the exponential of more is infinite
 
 Scale = Callable[[Floats], Floats]
 
 
+@of_arrays
 def quadratic(horizons: Floats) -> Floats:
     """`sqrt(T (T + 1) / 2)`: against it, errors that accumulate without recovery have slope 2 at any horizon."""
     T = np.asarray(horizons, dtype=np.float64)
     return np.sqrt(T * (T + 1) / 2)
 
 
+@typed_widely
 def local_slopes(horizons: Sequence[float] | Floats, J: Sequence[float] | Floats, scale: Scale = quadratic) -> Floats:
     """Slope of `log J` against `log scale(T)` between neighbouring horizons: float64 [horizons - 1].
 
@@ -39,6 +42,7 @@ def local_slopes(horizons: Sequence[float] | Floats, J: Sequence[float] | Floats
     return np.where(np.isfinite(y[1:]) & np.isfinite(y[:-1]), slopes, np.nan)
 
 
+@typed_widely
 def log_log_slope(
     horizons: Sequence[float] | Floats, J: Sequence[float] | Floats, scale: Scale = quadratic
 ) -> Estimate:
@@ -55,6 +59,7 @@ def log_log_slope(
     return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half), len(x), "horizons")
 
 
+@of_arrays
 def weibull_shape(first: Ints, survived: Ints) -> Estimate:
     """Shape k of a discrete Weibull law of the first error, `S(t) = exp(-(t / scale)^k)`, by maximum likelihood.
 
@@ -70,6 +75,7 @@ def weibull_shape(first: Ints, survived: Ints) -> Estimate:
     """
     from scipy.optimize import minimize
 
+    check_risks("weibull_shape", first, survived)
     wrong = first >= 0
     count = int(wrong.sum())
     if len(np.unique(first[wrong])) < 2:
@@ -105,6 +111,7 @@ class TwoRates:
     residual: float
 
 
+@of_arrays
 def two_rates(horizons: Sequence[float] | Floats, J: Sequence[float] | Floats) -> TwoRates:
     """Least-squares fit of `exact.leak_recover` to `log J(T)`, the expected bad tokens up to each horizon.
 
@@ -136,6 +143,8 @@ def _logs(horizons: Sequence[float] | Floats, J: Sequence[float] | Floats, scale
     T, y = np.asarray(horizons, dtype=np.float64), np.asarray(J, dtype=np.float64)
     if T.shape != y.shape or T.ndim != 1 or len(T) < 2:
         raise InvalidInputError(f"a slope needs two horizons or more and one value each, got {T.shape} and {y.shape}")
+    if len(np.unique(T)) < len(T):
+        raise InvalidInputError("a slope is between different horizons, and one of them is given twice")
     with np.errstate(divide="ignore"):
         return np.log(scale(T)), np.log(y)
 

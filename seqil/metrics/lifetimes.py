@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_count
+from ..errors.arguments import check_count, of_arrays, typed_widely
+from ..errors.limits import check_memory
 from ..mdp.trajectory import Trajectories
 from ..statistics.estimates import Estimate, proportion
 
@@ -21,6 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+@typed_widely
 def first_errors(trajectories: Trajectories, judge: Judge) -> tuple[Ints, Ints]:
     """First error of every final text and tokens at risk.
 
@@ -37,15 +39,14 @@ def first_errors(trajectories: Trajectories, judge: Judge) -> tuple[Ints, Ints]:
     return np.array([-1 if e is None else e for e in first]), np.array(survived)
 
 
+@of_arrays
 def hazard(first: Ints, survived: Ints, begin: int = 0, end: int | None = None) -> Estimate:
     """Errors per token at risk between two horizons, with Wilson's interval: `first` and `survived` as above.
 
     Raises:
         InvalidInputError: an error behind what survived, or a `begin` below 0.
     """
-    first, survived = np.asarray(first), np.asarray(survived)
-    if first.shape != survived.shape or (first > survived).any():
-        raise InvalidInputError("hazard: a first error lies behind what survived; give both as first_errors does")
+    check_risks("hazard", first, survived)
     begin = check_count("hazard", "begin", begin)
     stop = int(survived.max(initial=0)) + 1 if end is None else end
     hits = int(((first >= begin) & (first < stop)).sum())
@@ -53,6 +54,7 @@ def hazard(first: Ints, survived: Ints, begin: int = 0, end: int | None = None) 
     return proportion(hits, at_risk, "tokens")
 
 
+@of_arrays
 def survival(first: Ints, survived: Ints) -> tuple[Floats, Floats]:
     """Kaplan-Meier estimate and Greenwood standard error of P(first error > t) at t = 0, 1, …, both float64 [T].
 
@@ -64,12 +66,14 @@ def survival(first: Ints, survived: Ints) -> tuple[Floats, Floats]:
     return curve, curve * np.sqrt(greenwood)
 
 
+@of_arrays
 def cumulative_hazard(first: Ints, survived: Ints) -> Floats:
     """Nelson-Aalen estimate of the hazard summed over the first t + 1 tokens, t = 0, 1, …: float64 [T]."""
     at_risk, errors = risk_table(first, survived)
     return np.cumsum(_share(errors, at_risk))
 
 
+@of_arrays
 def absorbing_regret(curve: Floats) -> Floats:
     """`J(T) = sum_{t <= T} P(first error <= t)`, the tokens of a text from its first error on: float64 [T].
 
@@ -78,9 +82,12 @@ def absorbing_regret(curve: Floats) -> Floats:
     Args:
         curve: `survival`.
     """
-    return np.cumsum(1 - np.asarray(curve, dtype=np.float64))
+    if curve.ndim != 1:
+        raise InvalidInputError(f"absorbing_regret: a curve is [T], as of survival, not {[*curve.shape]}")
+    return np.cumsum(1 - curve.astype(np.float64))
 
 
+@of_arrays
 def absorbing_regret_error(curve: Floats, error: Floats) -> float:
     """Standard error of `absorbing_regret` at the end of a curve, as far as the texts that ended before leave it.
 
@@ -98,11 +105,27 @@ def absorbing_regret_error(curve: Floats, error: Floats) -> float:
     return float(np.sqrt(np.clip(area**2 @ terms, 0.0, None)))
 
 
+@of_arrays
 def risk_table(first: Ints, survived: Ints) -> tuple[Ints, Ints]:
     """Texts at risk of a first error at each position t = 0, 1, …, and those that have it there: int64 [T] each."""
+    check_risks("risk_table", first, survived)
     t = np.arange(int(survived.max(initial=0)) + 1)
     at_risk = ((survived[:, None] + (first[:, None] >= 0)) > t).sum(0)
     return at_risk, (first[:, None] == t).sum(0)
+
+
+def check_risks(where: str, first: Ints, survived: Ints) -> None:
+    """Refuse what `first_errors` does not return.
+
+    Raises:
+        InvalidInputError: other shapes than two [B], no whole numbers, or an error behind what survived.
+    """
+    if first.ndim != 1 or first.shape != survived.shape or (first > survived).any() or (survived < 0).any():
+        raise InvalidInputError(f"{where}: a first error lies behind what survived; give both as first_errors does")
+    if any(x.size and x.dtype.kind not in "iu" for x in (first, survived)):
+        raise InvalidInputError(f"{where}: first and survived are counts; give whole numbers, as first_errors does")
+    cells = int(survived.max(initial=0)) * max(len(first), 1)
+    check_memory(16 * cells, f"{where}: {cells:,} positions at risk", "cut the texts")
 
 
 def _share(part: Ints, whole: Ints) -> Floats:
@@ -110,6 +133,7 @@ def _share(part: Ints, whole: Ints) -> Floats:
     return share
 
 
+@typed_widely
 def prompt_lists(trajectories: Trajectories) -> list[list[int]]:
     """Prompts as id lists."""
     lengths = trajectories.prompt_lengths.tolist()

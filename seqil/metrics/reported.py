@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, on_one_line
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
@@ -51,12 +51,10 @@ def evaluation(
         metrics: what is measured; None: `METRICS`.
     """
     if not isinstance(task, Task):
-        raise InvalidInputError(
-            f"evaluation: task={task!r:.60} is not a Task; give one of envs.tasks, or one of your own"
-        )
-    for one in metrics or ():
+        raise InvalidInputError(f"evaluation: task={on_one_line(task, 60)} is not a Task; give one of envs.tasks, say")
+    for one in metrics if isinstance(metrics, Sequence) else [] if metrics is None else [metrics]:
         if not isinstance(one, Metric):
-            raise InvalidInputError(f"evaluation: {one!r:.60} is not a Metric; see seqil.metrics.METRICS")
+            raise InvalidInputError(f"evaluation: {on_one_line(one, 60)} is not a Metric; see seqil.metrics.METRICS")
     sample = Sample.of(task, policy, demonstrations, rollouts, cost)
     found = {metric.name: metric.compute(sample) for metric in (METRICS if metrics is None else metrics)}
     for name, estimate in found.items():

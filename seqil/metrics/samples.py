@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_kind
+from ..errors.arguments import check_kind, on_one_line
 from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..models.modes import evaluating
@@ -51,9 +51,12 @@ class Sample:
         cost: Cost | None = None,
     ) -> Sample:
         """`cost` None: that of sampling without rules."""
+        if not (hasattr(policy, "vocabulary") and callable(getattr(policy, "positions", None))):
+            raise InvalidInputError(f"evaluation: policy={on_one_line(policy, 60)} is not a TokenPolicy")
+        check_kind("evaluation", "cost", cost, Cost, type(None))
         for name, texts in {"demonstrations": demonstrations, "rollouts": rollouts}.items():
             check_kind("evaluation", name, texts, Trajectories)
-        return cls(task, policy, demonstrations, rollouts, cost or cost_of(rollouts))
+        return cls(task, policy, demonstrations, rollouts, cost_of(rollouts) if cost is None else cost)
 
     @property
     def autoregressive(self) -> bool:

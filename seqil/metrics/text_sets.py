@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError, counted
-from ..errors.arguments import check_count, check_function, on_one_line, typed
+from ..errors.arguments import check_count, check_function, check_number, of_arrays, on_one_line, typed
 from ..errors.limits import check_memory
 from ..mdp.prefix import ids_of
 from ..mdp.trajectory import Trajectories
@@ -111,6 +111,7 @@ def mauve(
     return frontier_area(*quantised(a, b, k, seed), scale)
 
 
+@of_arrays
 def quantised(a: Floats, b: Floats, clusters: int, seed: int = 0) -> tuple[Ints, Ints]:
     """Histograms, int64 [clusters found] each, of two sets of features over the cells of one k-means.
 
@@ -135,6 +136,7 @@ def quantised(a: Floats, b: Floats, clusters: int, seed: int = 0) -> tuple[Ints,
     return of_a, of_b
 
 
+@of_arrays
 def divergence_frontier(p: Floats | Ints, q: Floats | Ints, mixtures: int = 25) -> Floats:
     """`(KL(q || r), KL(p || r))` for mixtures `r = w p + (1 - w) q`, w from 0 to 1: float64 [mixtures, 2].
 
@@ -150,13 +152,16 @@ def divergence_frontier(p: Floats | Ints, q: Floats | Ints, mixtures: int = 25) 
     return np.stack([kl(torch.from_numpy(x), log_r).numpy() for x in (q, p)], 1)
 
 
+@of_arrays
 def frontier_area(p: Floats | Ints, q: Floats | Ints, scale: float = 5.0, mixtures: int = 25) -> float:
     """MAUVE of two histograms: the area under `exp(-scale * frontier)`, by trapezoids between (0, 1) and (1, 0)."""
+    check_number("frontier_area", "scale", scale, 0)
     curve = np.exp(-scale * divergence_frontier(p, q, mixtures))
     x, y = np.concatenate([[[0.0, 1.0]], curve[::-1], [[1.0, 0.0]]]).T
     return float(np.trapezoid(y, x))
 
 
+@of_arrays
 def frontier_integral(p: Floats | Ints, q: Floats | Ints) -> float:
     """`2 ∫ w KL(p || r) + (1 - w) KL(q || r) dw` over the mixtures: from 0 to 1, no scale to choose (Liu et al. 2021).
 
@@ -169,6 +174,7 @@ def frontier_integral(p: Floats | Ints, q: Floats | Ints) -> float:
     return float(((p + q) / 2 - mixed).sum())
 
 
+@of_arrays
 def krichevsky_trofimov(counts: Ints) -> Floats:
     """Counts with half of one added to each: what a histogram of few texts is smoothed with (Pillutla et al. 2023)."""
     return np.asarray(counts, dtype=np.float64) + 0.5
@@ -177,8 +183,13 @@ def krichevsky_trofimov(counts: Ints) -> Floats:
 # -- feature maps --------------------------------------------------------------------------------------
 
 
+@typed
 def ngram_features(orders: Sequence[int] = (1, 2, 3), width: int = 256) -> Features:
     """Counts of hashed n-grams, `width` cells: needs no model, and sees no more than n tokens at a time."""
+
+    check_count("ngram_features", "width", width, 1)
+    for n in orders if isinstance(orders, Sequence) else [orders]:
+        check_count("ngram_features", "orders", n, 1)
 
     def features(texts: Texts) -> Floats:
         found = np.zeros((len(texts), width))
@@ -191,6 +202,7 @@ def ngram_features(orders: Sequence[int] = (1, 2, 3), width: int = 256) -> Featu
     return features
 
 
+@typed
 def hidden_features(policy: TokenPolicy, prompts: Texts, batch_size: int = 64) -> Features:
     """Mean last hidden state of a model over the tokens of each text: the same model for both sides.
 
@@ -199,6 +211,9 @@ def hidden_features(policy: TokenPolicy, prompts: Texts, batch_size: int = 64) -
         prompts: what each text followed, in order.
         batch_size: texts at a time.
     """
+
+    check_count("hidden_features", "batch_size", batch_size, 1)
+    prompts = _lists("hidden_features", "prompts", prompts)
 
     @torch.no_grad()
     def features(texts: Texts) -> Floats:
@@ -259,6 +274,8 @@ def _rows(found: Any, texts: int) -> Floats:
 
 def _law(counts: Floats | Ints) -> Floats:
     weights: Floats = np.asarray(counts, dtype=np.float64)
+    if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise InvalidInputError(f"{on_one_line(counts, 60)} is no histogram; give counts, some of them above 0")
     law: Floats = weights / weights.sum()
     return law
 

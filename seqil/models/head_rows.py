@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..errors import InvalidInputError, UnsupportedModelError
+from ..errors import InvalidInputError, UnsupportedModelError, on_one_line
 from ..randomness import borrowed
 
 MARK = "backspace_token_id"
@@ -70,8 +70,8 @@ def behind_tokens(model: Any, size: int, choice: Choice) -> Tensor | None:
             is for the caller to choose.
     """
     V, rows, marked = size, rows_of(model), getattr(model.config, MARK, None) is not None
-    if choice not in ("keep", "mean", None):
-        raise InvalidInputError(f"backspace_row={choice!r} is neither 'keep' nor 'mean'")
+    if choice is not None and (not isinstance(choice, str) or choice not in ("keep", "mean")):
+        raise InvalidInputError(f"backspace_row={on_one_line(choice, 60)} is neither 'keep' nor 'mean'")
     if rows > V and not marked and choice is None:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows for {V} tokens; say whether row {V} is a backspace that was "

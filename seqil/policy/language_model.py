@@ -187,6 +187,18 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
         return steady
 
     @computed
+    def _logits(self, cells: Tensor, length: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Of the last of each row's cells, by a plain forward: [B, A], `shift` [B, D] added to its hidden state."""
+        real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
+        ids = torch.where(real, cells, 0)
+        width = int(length.max())
+        out = self.model.base_model(
+            input_ids=ids[:, :width], attention_mask=real[:, :width].long(), use_cache=False
+        ).last_hidden_state
+        hidden = out[torch.arange(len(cells), device=cells.device), length - 1]
+        return self.head(hidden if shift is None else hidden + shift)
+
+    @computed
     def logits_of(self, hidden: Tensor, actions: Tensor) -> Tensor:
         """Some columns of `head`: hidden [n, D], int64 [n, K] -> [n, K]; -inf for ids beyond the actions, too."""
         last = self.vocabulary.size + self.backspace - 1

@@ -30,7 +30,7 @@ from .language_model import LanguageModel
 from .over_trajectories import positions, tree_and_hidden, tree_hidden
 from .refusals import refuse_no_model, refuse_other_logits, refuse_stateful, refusing
 from .saved.files import Saved
-from .values import StepValues, step_values
+from .values import StepValues, asked_of, step_values
 
 
 class TokenPolicy(LanguageModel):
@@ -218,8 +218,8 @@ class TokenPolicy(LanguageModel):
                 tokens, given that none is deleted.
         """
         counted = self.backspace if backspace is None else backspace and self.backspace
-        actions = trajectories.labels if actions is None else actions
         trajectories.check_vocabulary(self.vocabulary)
+        actions = trajectories.labels if actions is None else asked_of(trajectories, actions)
         if not counted and bool((trajectories.inside & (trajectories.actions == self.vocabulary.backspace)).any()):
             raise InvalidInputError("the trajectories contain backspaces, which this policy is not to take")
         if self.counting or not len(trajectories):
@@ -231,6 +231,7 @@ class TokenPolicy(LanguageModel):
         shift = None if self.tried_term is None else partial(self.tried_term, self.weight)
         return step_values(hidden, self.weight, self.bias, tree, trajectories, counted, actions, bans, head, shift)
 
+    @typed
     def step_log_probs(self, trajectories: Trajectories) -> Tensor:
         """Log-probabilities of all actions at the state before each step: [B, T, A], illegal ones -inf.
 
@@ -251,19 +252,23 @@ class TokenPolicy(LanguageModel):
             states = states + self.tried_term(self.weight, row * T + step, token, B * T).view_as(states)
         return self.head(states).masked_fill(~legal, -torch.inf).log_softmax(-1)
 
+    @typed
     def positions(self, trajectories: Trajectories) -> int:
         """Cells that `step_values` and `step_log_probs` feed: the prefix trees, a prompt that is shared once."""
         return positions(self.trunk, trajectories, self.memory)
 
+    @typed
     def pack(self, trajectories: Trajectories) -> PrefixTree:
         """The trajectories as the model reads them: `seqil.pack` under the memory of the policy."""
         return pack(self.vocabulary, trajectories, self.memory)
 
+    @typed
     def tree_hidden(self, tree: PrefixTree) -> Tensor:
         """Last hidden state of every node, prompts of each row included: [B, N, D]."""
         self.check_positions(int(tree.depth.max()) + 1)
         return tree_hidden(self.trunk, tree)
 
+    @typed
     def check_positions(self, cells: int) -> None:
         """Refuse a prefix of more cells than the model has positions."""
         if self.max_positions is not None and cells > self.max_positions:
@@ -337,14 +342,3 @@ class TokenPolicy(LanguageModel):
         if trajectories.labels is not None and actions is trajectories.labels:
             bans.check(trajectories, actions, trajectories.imitate)
         return bans
-
-    @computed
-    def _logits(self, cells: Tensor, length: Tensor, shift: Tensor | None = None) -> Tensor:
-        real = torch.arange(cells.shape[1], device=cells.device) < length[:, None]
-        ids = torch.where(real, cells, 0)
-        width = int(length.max())
-        out = self.model.base_model(
-            input_ids=ids[:, :width], attention_mask=real[:, :width].long(), use_cache=False
-        ).last_hidden_state
-        hidden = out[torch.arange(len(cells), device=cells.device), length - 1]
-        return self.head(hidden if shift is None else hidden + shift)

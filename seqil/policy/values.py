@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..capacity import LOGIT_BYTES, limit
+from ..errors import InvalidInputError
+from ..errors.arguments import check_fields, of_arrays
 from ..mdp.bans import Bans
 from ..mdp.prefix import legal_kinds
 from ..mdp.trajectory import Trajectories, held
@@ -46,6 +48,9 @@ class StepValues:
     imitate: Tensor
     ended: Tensor
 
+    def __post_init__(self) -> None:
+        check_fields(self, wide=True)
+
     @property
     def log_prob(self) -> Tensor:
         """`log pi(a_t | s_t) = l(a_t | s_t) - V(s_t)`, in the shape of `q`."""
@@ -58,13 +63,30 @@ class StepValues:
         q, v = (torch.zeros(x.shape, dtype=dtype, device=x.device) for x in (actions, t.actions))
         return cls(q, v, v, t.inside, t.imitate & t.inside, t.ended)
 
+    @of_arrays
     def of(self, k: int) -> StepValues:
         """Those of the k-th of the actions that were asked for."""
+        if self.q.dim() != 3 or not 0 <= k < self.q.shape[-1]:
+            raise InvalidInputError(f"StepValues.of: there is no action k={k} of q {[*self.q.shape]}")
         return replace(self, q=self.q[..., k])
 
     def detach(self) -> StepValues:
         """The same numbers without their graph."""
         return replace(self, q=self.q.detach(), v=self.v.detach(), v_next=self.v_next.detach())
+
+
+def asked_of(trajectories: Trajectories, actions: Tensor) -> Tensor:
+    """Actions whose q is asked for.
+
+    Raises:
+        InvalidInputError: another shape than [B, T] or [B, T, K], or no integers.
+    """
+    rows, found = trajectories.actions.shape, actions.shape
+    if found[:2] != rows or len(found) > 3 or actions.is_floating_point() or actions.dtype == torch.bool:
+        raise InvalidInputError(
+            f"step_values: actions are {actions.dtype} {[*found]}; give int64 {[*rows]}, or {[*rows, 'K']} for several"
+        )
+    return actions
 
 
 def step_values(

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..errors import InvalidInputError, counted
-from ..errors.arguments import on_one_line
+from ..errors import InvalidInputError, check_known, counted
+from ..errors.arguments import of_arrays, on_one_line
 from ..errors.limits import check_memory
-from ..mdp.edits import Edits, check_edits, legal_edits
+from ..mdp.edits import KINDS, Edits, check_edits, legal_edits
 from ..mdp.prefix import Prefixes, check_shown, check_states
 
 EditExpert = Callable[[Prefixes, Prefixes], Tensor]
@@ -71,6 +71,7 @@ def _check_pairs(edits: Edits, states: Prefixes, references: Prefixes) -> None:
     )
 
 
+@of_arrays
 def edit_distances(kinds: Sequence[str], one: Tensor, other: Tensor) -> Tensor:
     """Fewest edits between all beginnings of two texts: float64 [K, n + 1, m + 1], infinite where none lead there.
 
@@ -79,6 +80,8 @@ def edit_distances(kinds: Sequence[str], one: Tensor, other: Tensor) -> Tensor:
         one: int64 [K, n], the text.
         other: int64 [K, m], what it is to become.
     """
+    for kind in kinds or [""]:
+        check_known("edit", kind, KINDS)
     (n, m), free = (one.shape[1], other.shape[1]), torch.inf
     cost = {kind: 1.0 if kind in kinds else free for kind in ("insert", "delete", "substitute")}
     step = torch.arange(m + 1, dtype=torch.float64, device=one.device)

@@ -108,7 +108,7 @@ class MaskedPolicy(WholeTextPolicy):
         cells, _ = pad_prompts(v, prompts)
         self.check_positions(cells.shape[1] + max_length)
         empty = start(v, cells, max_length, min_length).to(self.device)
-        chosen: Order = order or ("random" if self.quality_head is None else "quality")
+        chosen: Order = order if order is not None else ("random" if self.quality_head is None else "quality")
         with evaluating(self):
             begun, fed = filled(self, empty, generator, temperature, at_once)
             found = resample(self, begun, block, sweeps, chosen, generator=generator, temperature=temperature)

@@ -14,7 +14,8 @@ from transformers import GenerationMixin
 
 from ..decoding.interface import Rule
 from ..decoding.rules import min_p, top_k, top_p
-from ..errors import InvalidInputError, counted
+from ..errors import InvalidInputError, counted, first_line
+from ..errors.arguments import check_kind
 from ..errors.limits import check_memory, within_budget
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.trajectory import Trajectories
@@ -135,6 +136,7 @@ def generate(
         _check_streamer(streamer, len(prompts) * copies, policy.vocabulary)
         if not shown:
             streamer.put(torch.tensor(prompts))
+    check_kind("generate", "do_sample", config.do_sample, bool)
     most, least = _lengths(model, config, generation_config, kwargs, input_ids.shape[1], inside)
     written = rollout(
         policy,
@@ -171,7 +173,10 @@ def _warn_of_cut(written: Trajectories, most: int, max_actions: int | None) -> N
 def _prepared(model: Any, config: GenerationConfig | None, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The config as transformers fills it in, and what is not of it."""
     given = {name: value for name, value in kwargs.items() if value is not None}
-    prepared: tuple[Any, dict[str, Any]] = model._prepare_generation_config(config, **given)
+    try:
+        prepared: tuple[Any, dict[str, Any]] = model._prepare_generation_config(config, **given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(f"generate: transformers refuses the options ({first_line(error)})") from error
     return prepared
 
 
@@ -183,7 +188,8 @@ def _refuse(
     for name, value in config.to_dict().items():
         if name == "suppress_tokens" and all(token >= silent for token in value or ()):
             continue
-        if name in _WITHOUT_EFFECT or name.startswith("_") or value is None or value == neutral.get(name, False):
+        idle = name in _WITHOUT_EFFECT or name.startswith("_") or value is None
+        if idle or repr(value) == repr(neutral.get(name, False)):  # an array may be neither equal nor not
             continue
         if name not in _HONOURED:
             raise InvalidInputError(f"{name}={value!s:.60} cannot be honoured with deletions; leave it out")

@@ -15,6 +15,7 @@ from ..decoding.constrained.constraints import Constrained, split
 from ..decoding.interface import begun, naming_broken
 from ..errors import InvalidInputError
 from ..errors.arguments import check_function, typed
+from ..errors.asked import check_rules
 from ..errors.limits import check_lengths, within_budget
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.prefix import (
@@ -86,7 +87,7 @@ def rollout(
         InvalidInputError: bad prompts or limits, or more positions than the model has.
         NonFiniteError: NaN or infinity in the logits.
     """
-    _refuse_no_rules(rules)
+    check_rules("rollout", rules)
     if watch is not None:
         check_function("rollout", "watch", watch, "row", "action")
     max_actions, memory = within_budget(max_actions, max_length), _memory(policy, rules)
@@ -128,6 +129,7 @@ def rollout_reference(
     Needs of the policy only `vocabulary`, `backspace` and `log_probs(prefixes)`: a table serves as well as a model. It
     may have a `memory`.
     """
+    check_rules("rollout_reference", rules)
     max_actions = within_budget(max_actions, max_length)
     v = policy.vocabulary
     initial = state = start(v, prompts, max_length, min_length, _memory(policy, rules))
@@ -149,13 +151,6 @@ def rollout_reference(
             lengths += running.long()
             state = transition(v, state, action)
     return _finish(initial, v, actions, lengths, log_prob)
-
-
-def _refuse_no_rules(rules: Sequence[Rule]) -> None:
-    listed = isinstance(rules, Sequence) and not isinstance(rules, str)
-    wrong = [rule for rule in rules if not hasattr(rule, "begin")] if listed else [rules]
-    if wrong:
-        raise InvalidInputError(f"rollout: {wrong[0]!r:.60} is no rule; give a list of them, [decoding.top_k(5)] say")
 
 
 def _memory(policy: TokenPolicy, rules: Sequence[Rule]) -> Memory:

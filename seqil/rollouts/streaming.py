@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import TextStreamer
 
 from ..errors import InvalidInputError, visible
+from ..errors.arguments import typed
 from ..mdp.rendering import in_common
 from ..mdp.vocabulary import Vocabulary
 
@@ -39,6 +40,7 @@ class DeletionStreamer(TextStreamer):  # type: ignore[misc]
         decode_kwargs: for `tokenizer.decode`.
     """
 
+    @typed
     def __init__(
         self,
         tokenizer: Any,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_count
+from ..errors.arguments import check_count, of_arrays, typed_widely
 from ..errors.limits import check_memory
 from .estimates import Estimate, numbers
 
@@ -23,6 +23,7 @@ Statistic = Callable[[Sequence[Floats]], float]
 _ALL, _FEW, _MOST = 50_000, 6, 10**7
 
 
+@of_arrays
 def resamples(n: int, draws: int, generator: np.random.Generator | None = None) -> NDArray[np.int64]:
     """Indices into n units: all `n ** n` resamples, int64 [n ** n, n], where that is at most 50,000 (n <= 6).
 
@@ -38,6 +39,7 @@ def resamples(n: int, draws: int, generator: np.random.Generator | None = None) 
     return (generator or np.random.default_rng(0)).integers(0, n, (draws, n))
 
 
+@of_arrays
 def percentile(
     values: Sequence[float] | Floats, unit: str, *, draws: int = 10_000, generator: np.random.Generator | None = None
 ) -> Estimate:
@@ -48,6 +50,7 @@ def percentile(
     return Estimate(float(x.mean()), low, high, len(x), unit)
 
 
+@of_arrays
 def studentised(
     values: Sequence[float] | Floats, unit: str, *, draws: int = 10_000, generator: np.random.Generator | None = None
 ) -> Estimate:
@@ -67,6 +70,7 @@ def studentised(
     return Estimate(float(x.mean()), float(low), float(high), len(x), unit)
 
 
+@typed_widely
 def hierarchical(
     runs: Sequence[Sequence[float] | Floats],
     statistic: Statistic,
@@ -92,8 +96,9 @@ def hierarchical(
     from scipy import stats
 
     draws = _checked(draws)
-    arrays = [numbers("hierarchical", run) for run in runs]
-    n = len(arrays)
+    listed = isinstance(runs, Sequence | np.ndarray) and not isinstance(runs, str | bytes)
+    arrays = [numbers("hierarchical", run) for run in runs] if listed else []
+    n = len(arrays) if all(run.ndim for run in arrays) else 0
     if not n or any(not len(run) for run in arrays):
         raise InvalidInputError("a bootstrap needs at least one run, and a sequence in each")
     value = float(statistic(arrays))

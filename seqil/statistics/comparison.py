@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InvalidInputError
+from ..errors.arguments import of_arrays
 from .estimates import Estimate, geometric_mean, mean, numbers
 
 _DUST = 1e-9  # what rounding leaves of equal gaps
@@ -40,26 +41,32 @@ class Comparison:
         """Two-sided p-value of equal arms by the t test over seeds, NaN where there is no test."""
         return self.beyond(self.neutral, self.neutral)
 
+    @of_arrays
     def below(self, bound: float) -> float:
         """One-sided p-value for an effect below a bound, of non-inferiority where the bound is a margin; or NaN."""
         return _p_value(np.array(self.gaps) - self._scaled(bound), self.spread)
 
+    @of_arrays
     def above(self, bound: float) -> float:
         """One-sided p-value for an effect above a bound, or NaN."""
         return _p_value(self._scaled(bound) - np.array(self.gaps), self.spread)
 
+    @of_arrays
     def within(self, low: float, high: float) -> float:
         """p-value for an effect between two bounds: both one-sided tests (Schuirmann 1987), or NaN."""
         return max(self.above(low), self.below(high))
 
+    @of_arrays
     def beyond(self, low: float, high: float) -> float:
         """p-value for an effect outside two bounds: the smaller of both one-sided ones, doubled for their choice."""
         return min(2 * min(self.below(low), self.above(high)), 1.0)
 
+    @of_arrays
     def differs(self, level: float = 0.05, p: float | None = None) -> bool:
         """Whether the arms differ at a level; give `p` where it was adjusted (`statistics.holm`)."""
         return (self.p if p is None else p) < level
 
+    @of_arrays
     def better(self, lower: bool, level: float = 0.05, p: float | None = None) -> bool:
         """Whether ours is better at a two-sided level: `lower` says which way that is."""
         return self.differs(level, p) and (self.effect.value < self.neutral) == lower
@@ -68,6 +75,7 @@ class Comparison:
         return math.log(bound) if self.neutral else bound
 
 
+@of_arrays
 def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
     """Ours minus theirs, seed by seed, with Student's t interval: for shares, likelihoods, any value.
 
@@ -80,6 +88,7 @@ def paired_difference(ours: Sequence[float] | np.ndarray, theirs: Sequence[float
     return difference_of(*_known(ours, theirs))
 
 
+@of_arrays
 def difference_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
     """`paired_difference` of the values of estimates: where one is NaN, for there was nothing to count, all is NaN."""
     a, b = _pairs(ours, theirs)
@@ -88,6 +97,7 @@ def difference_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | 
     return Comparison(mean(gaps, "seeds"), 0.0, tuple(gaps.tolist()))
 
 
+@of_arrays
 def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
     """Ours minus theirs of shares that are counts, seed by seed, as `paired_difference`.
 
@@ -114,6 +124,7 @@ def share_difference(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Co
     return replace(found, spread=spread)
 
 
+@of_arrays
 def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
     """Ours over theirs, seed by seed, with Student's t interval of the logarithm: for positive values, such as costs.
 
@@ -125,6 +136,7 @@ def paired_ratio(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | n
     return ratio_of(*_known(ours, theirs))
 
 
+@of_arrays
 def ratio_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> Comparison:
     """`paired_ratio` of the values of estimates, as `difference_of`."""
     a, b = _pairs(ours, theirs)
@@ -133,6 +145,7 @@ def ratio_of(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.nd
         return Comparison(geometric_mean(ratios, "seeds"), 1.0, tuple(np.log(ratios).tolist()))
 
 
+@of_arrays
 def hazard_ratio(ours: Sequence[Estimate], theirs: Sequence[Estimate]) -> Comparison:
     """Ours over theirs of rare rates, seed by seed, on the logarithmic scale.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InvalidInputError
-from ..errors.arguments import on_one_line
+from ..errors.arguments import check_fields, of_arrays, on_one_line
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Estimate:
     unit: str
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.low > self.high or self.n < 0:
             raise InvalidInputError(
                 f"Estimate: [{self.low}, {self.high}] of n={self.n} is no interval; give low <= high and n >= 0"
@@ -58,7 +59,7 @@ class Estimate:
                 float(x["float"] if isinstance(x := row[k], dict) else x) for k in ("value", "low", "high")
             )
             return cls(value, low, high, n=int(row["n"]), unit=str(row["unit"]))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(f"{row!r:.60} is not an Estimate in its JSON form ({error!r:.60})") from None
 
 
@@ -79,6 +80,15 @@ def numbers(where: str, values: Any) -> np.ndarray:
     return found.astype(np.float64)
 
 
+def _some(where: str, values: Any) -> np.ndarray:
+    """The same, one or more in a row."""
+    found = numbers(where, values)
+    if found.ndim != 1 or not len(found):
+        raise InvalidInputError(f"{where}: values have shape {[*found.shape]}; give a list of at least one")
+    return found
+
+
+@of_arrays
 def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     """Mean with Student's t interval over independent units; infinite if a value is, without interval if n = 1.
 
@@ -97,6 +107,7 @@ def mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     return Estimate(value, value - half, value + half, len(x), unit)
 
 
+@of_arrays
 def geometric_mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     """Geometric mean of positive values, with Student's t interval of the logarithm: for ratios, and for skew.
 
@@ -113,16 +124,22 @@ def geometric_mean(values: Sequence[float] | np.ndarray, unit: str) -> Estimate:
 
 def proportion(hits: int, n: int, unit: str) -> Estimate:
     """Share with Wilson's interval, which holds for rare events too; NaN if there were no trials."""
-    if n == 0 and hits == 0:
+    try:
+        counts = bool(0 <= hits <= n < math.inf) and not hits % 1 and not n % 1
+    except (TypeError, ValueError, RuntimeError):
+        counts = False
+    if not counts:
+        of = f"{on_one_line(hits, 40)} of {on_one_line(n, 40)} {on_one_line(unit, 40).strip(chr(39))}"
+        raise InvalidInputError(f"proportion: {of} is no share")
+    if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, unit)
-    if not 0 <= hits <= n < math.inf or hits % 1 or n % 1:
-        raise InvalidInputError(f"proportion: {hits} of {n} {unit} is no share")
     z2, p = 1.959963984540054**2, hits / n
     centre, spread = p + z2 / (2 * n), math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
     low, high = (centre - spread) / (1 + z2 / n), (centre + spread) / (1 + z2 / n)
     return Estimate(p, max(0.0, low) if hits else 0.0, min(1.0, high) if hits < n else 1.0, n, unit)
 
 
+@of_arrays
 def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str) -> Estimate:
     """Ratio of two sums over the same units, with the interval of its linearisation (Cochran 1977, section 6.4)."""
     a, b = numbers("ratio", numerators), numbers("ratio", denominators)
@@ -135,6 +152,7 @@ def ratio(numerators: Sequence[float] | np.ndarray, denominators: Sequence[float
     return Estimate(value, value + around.low, value + around.high, len(b), unit)
 
 
+@of_arrays
 def quotient(
     numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray, unit: str
 ) -> Estimate:
@@ -147,6 +165,7 @@ def quotient(
     return Estimate(value, value * math.exp(-half), value * math.exp(half), a.n, unit)
 
 
+@of_arrays
 def difference(a: Estimate, b: Estimate) -> Estimate:
     """`a - b` of two independent estimates; the interval is the root of the squares of theirs, side by side."""
     value = a.value - b.value
@@ -154,6 +173,7 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(value, value - below, value + above, min(a.n, b.n), a.unit)
 
 
+@of_arrays
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values, in the order given; NaN, a test that was not made, stays NaN and costs nothing."""
     outside = [p for p in p_values if p < 0 or p > 1]
@@ -167,26 +187,29 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+@of_arrays
 def probability_of_improvement(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> float:
     """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021); NaN if a value is."""
     where = "probability_of_improvement"
-    x, y = numbers(where, ours).reshape(-1, 1), numbers(where, theirs).reshape(-1)
+    x, y = _some(where, ours)[:, None], _some(where, theirs)
     if np.isnan(x).any() or np.isnan(y).any():
         return math.nan
     return float(((x > y) + (x == y) / 2).mean())
 
 
+@of_arrays
 def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
     """Mean of the middle half (Agarwal et al. 2021)."""
     from scipy import stats
 
-    return float(stats.trim_mean(numbers("interquartile_mean", values), 0.25))
+    return float(stats.trim_mean(_some("interquartile_mean", values), 0.25))
 
 
 Scale = Literal["counts", "share"] | None
 """What values are: counts over their `n`, other numbers from 0 to 1, or any numbers."""
 
 
+@of_arrays
 def over_runs(estimates: Sequence[Estimate], scale: Scale = None) -> Estimate:
     """One estimate from several runs with different seeds.
 

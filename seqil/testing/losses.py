@@ -10,6 +10,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from torchrl.objectives import LossModule
 
+from ..errors import InvalidInputError
 from ..learning.accumulation import Division
 from ..learning.agent import Agent
 from ..mdp.trajectory import Trajectories
@@ -112,8 +113,8 @@ def _check_keys(loss: LossModule, data: TensorDict, found: Outputs) -> None:
     read = data.select(*loss.in_keys, "rollouts")
     try:
         differing = _differing(found, _outputs(loss, read), 0.0)
-    except KeyError as error:
-        raise AssertionError(f"the loss reads {error}, which is not among its in_keys") from error
+    except (KeyError, InvalidInputError) as error:
+        raise AssertionError(f"the loss reads what is not among its in_keys: {error}") from error
     assert not (key := next(differing, None)), f"{key} depends on what is not among loss.in_keys"
     for name in ("demonstrations", "rollouts"):
         if hasattr(loss.tensor_keys, name):

@@ -45,6 +45,7 @@ def check_task(task: Task) -> None:
 
 
 def _check_attributes(task: Task) -> None:
+    assert isinstance(task, Task), f"{task!r:.60} is not a seqil.Task"
     assert isinstance(task.name, str), f"name is {task.name!r}, not a str"
     assert task.name, "name is empty"
     assert isinstance(task.vocabulary, Vocabulary), f"vocabulary is a {type(task.vocabulary).__name__}"

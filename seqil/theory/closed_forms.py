@@ -9,7 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, on_one_line
+from ..errors.arguments import check_count, check_fields, check_number, of_arrays
+from ..errors.limits import check_memory
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class ImmediateCorrection:
     error: float
     hit: float
     false: float
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name, chance in vars(self).items():
+            check_number("ImmediateCorrection", name, chance, 0, 1)
 
     @property
     def deletion(self) -> float:
@@ -46,11 +53,13 @@ class ImmediateCorrection:
         """Share of deletions that hit an error; the recall is `hit`."""
         return self.error * self.hit / self.deletion if self.deletion else math.nan
 
+    @of_arrays
     def survival(self, length: int) -> float:
         """Chance that a text of that many net tokens is without error."""
-        return (1 - self.hazard) ** length
+        return (1 - self.hazard) ** check_count("survival", "length", length)
 
 
+@of_arrays
 def hitting_actions(backspace: float, length: int) -> float:
     """Expected actions until `length` tokens stand first, if each action is a deletion with a fixed chance below 1/2.
 
@@ -64,6 +73,7 @@ def hitting_actions(backspace: float, length: int) -> float:
     return length / (p - q) - q * (1 - (q / p) ** length) / (p - q) ** 2
 
 
+@of_arrays
 def rejection(success: float, length: int, tries: int) -> tuple[float, float]:
     """Success and expected actions of sampling whole texts until one is right, at most `tries` times.
 
@@ -95,6 +105,7 @@ class Guess:
     detection: float
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.choices < 1 or not 0 <= self.detection <= 1:
             raise InvalidInputError(
                 f"choices={self.choices} must be at least 1 and detection={self.detection} must lie in 0..1"
@@ -119,8 +130,8 @@ class Guess:
         return 1 / self.choices if self._forgets(memory) else 0.0
 
     def _forgets(self, memory: str) -> bool:
-        if memory not in ("prefix", "tried"):
-            raise InvalidInputError(f"memory={memory!r} has no closed form here; known: prefix, tried")
+        if not isinstance(memory, str) or memory not in ("prefix", "tried"):
+            raise InvalidInputError(f"memory={on_one_line(memory, 60)} has no closed form here; known: prefix, tried")
         return memory == "prefix"
 
 
@@ -144,6 +155,11 @@ class MisspecifiedCloning:
     rare: float = 0.01
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        check_count("MisspecifiedCloning", "T", self.T, 1)
+        for name in ("common", "other"):
+            check_number("MisspecifiedCloning", name, getattr(self, name), 0, 1)
+        check_memory(64 * self.T, f"the law of a count of {self.T:,}", "lower T")
         if not 0 < self.rare <= 0.5:
             raise InvalidInputError(f"rare={self.rare} must be above 0 and at most 1/2; exchange the coins")
 
@@ -152,10 +168,12 @@ class MisspecifiedCloning:
         """The chance of maximum likelihood."""
         return (1 - self.rare) * self.common + self.rare * self.other
 
+    @of_arrays
     def total_variation(self, chance: float) -> float:
         """Between the laws of the teacher's and of the student's texts: that of their counts, which are sufficient."""
         from scipy import stats
 
+        check_number("total_variation", "chance", chance, 0, 1)
         counts = np.arange(self.T + 1)
         common, other, student = (stats.binom.logpmf(counts, self.T, p) for p in (self.common, self.other, chance))
         teacher = np.logaddexp(math.log1p(-self.rare) + common, math.log(self.rare) + other)
@@ -204,6 +222,7 @@ class NoisyExpert:
     rate: float
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 <= self.rate <= 1:
             raise InvalidInputError(f"rate={self.rate} of a noisy expert must lie in [0, 1]")
 
@@ -212,27 +231,40 @@ class NoisyExpert:
         """Chance of the expert's right action."""
         return 1 - self.rate / 2
 
+    @of_arrays
     def majority(self, labels: int) -> float:
         """Chance that the learner is right at a place of which it has seen that many labels."""
+        check_memory(64 * check_count("majority", "labels", labels), f"the law of {labels:,} labels", "lower labels")
         return min(1.0, float(_chosen(self.right, np.array([[labels]]), labels).sum()))
 
+    @of_arrays
     def offline(self, texts: int, horizon: int) -> float:
         """Chance that the learner's text is right, cloned from whole texts of the expert.
 
         Those that have gone wrong leave the right path, so that ever fewer say what is right at later places.
         """
+        check_count("offline", "horizon", horizon)
+        check_memory(3 * 8 * check_count("offline", "texts", texts) ** 2, f"a table of {texts:,} texts", "lower texts")
         chances, table = np.ones(texts + 1), _table(self.right, texts)
-        for _ in range(horizon):
-            chances = table @ chances
+        if horizon > _LONG:
+            chances = np.linalg.matrix_power(table, horizon) @ chances
+        else:
+            for _ in range(horizon):
+                chances = table @ chances
         return min(1.0, float(chances[texts]))
 
+    @of_arrays
     def online(self, texts: int, horizon: int) -> float:
         """The same of as many texts that the learner writes up to one place each, where the expert says one label.
 
         The places are learned one after another, `texts // horizon` labels each (forward training, Ross & Bagnell
         2010): once the learner is right at those before, each of its texts reaches the next one.
         """
-        return self.majority(texts // horizon) ** horizon
+        check_count("online", "texts", texts)
+        return self.majority(texts // check_count("online", "horizon", horizon, 1)) ** horizon
+
+
+_LONG = 10_000  # horizons from which on squaring the table is quicker
 
 
 @lru_cache(maxsize=1)

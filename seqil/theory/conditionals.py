@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, counted
-from ..errors.arguments import on_one_line, typed
+from ..errors.arguments import check_number, check_switch, on_one_line, typed
 from ..errors.asked import mask_of
 from ..errors.limits import check_memory
 from ..mdp.prefix import Prefixes, check_shown, ids_of
@@ -43,6 +43,7 @@ class MarkovConditionals:
                 f"MarkovConditionals: law is float64 [V, …, V] of two dimensions or more, here of V={vocabulary.size}; "
                 f"got {got}"
             )
+        check_number("MarkovConditionals", "floor", floor, 0, 1)
         self.vocabulary, self.order, V = vocabulary, law.dim() - 1, vocabulary.size
         table = law.double().clamp(min=floor)
         table[..., vocabulary.eos] = 0
@@ -140,6 +141,7 @@ def gibbs(law: Floats, blocks: Sequence[Sequence[int]], joint: bool = True) -> F
         InvalidInputError: what is no law, no blocks, a block without cells, with a cell twice or one that there is not,
             or a matrix that does not fit into memory.
     """
+    check_switch("gibbs", "joint", joint)
     law, blocks = law_of("gibbs", law), _blocks_of(blocks, np.ndim(law))
     S, V, n = law.size, law.shape[0], law.ndim
     check_memory(4 * 8 * S * S, f"gibbs: a chain on {S:,} texts", "take fewer cells or tokens")
@@ -210,7 +212,10 @@ def communicating(texts: Sequence[Sequence[int]], block: int) -> list[int]:
         InvalidInputError: no texts, texts of several lengths or one text twice, or a block of no cells or of more than
             a text has.
     """
-    whole = [tuple(text) for text in texts]
+    try:
+        whole = [tuple(ids_of(text)) for text in texts]
+    except (TypeError, ValueError, RuntimeError):
+        whole = []
     if not whole or len({len(text) for text in whole}) > 1:
         raise InvalidInputError(
             "communicating: the texts have no one length; give one text at least, and all alike long"

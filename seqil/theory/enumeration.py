@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..errors.arguments import check_count, typed
 from ..mdp.prefix import start, transition
 from ..models.modes import evaluating
 
@@ -69,16 +70,20 @@ class PrefixTable:
             reached[self.child[s, tokens]] += reached[s] * kernel[s, tokens]
         return reached * self.ended
 
+    @typed
     def within(self, max_actions: int) -> tuple[Floats, float]:
         """Where the policy stands after at most `max_actions` actions, and how many it took on average.
 
         Returns:
             Probability of each text, [S], truncated ones (not ended) included; expected actions, `eos` included.
         """
+        check_count("within", "max_actions", max_actions)
         at, actions = np.zeros(len(self.texts)), 0.0
         at[0] = 1.0
         for _ in range(max_actions):
             running = at * ~self.ended
+            if not running.any():
+                break
             actions += float(running.sum())
             at = at * self.ended
             np.add.at(at, self.child, running[:, None] * self.law[:, :-1])
@@ -96,6 +101,7 @@ class PrefixTable:
         found: Floats = np.divide(again, written, out=np.zeros_like(again), where=written > 0)
         return found
 
+    @typed
     def tried(self, limit: int = 1_000_000) -> TriedTable:
         """The same policy where what was deleted from a prefix is not written there again (memory `tried`).
 
@@ -179,6 +185,7 @@ def _stay(law: Floats, pop: float, back: Floats) -> tuple[Floats, float]:
     return visits / again, leaving / again
 
 
+@typed
 @torch.no_grad()
 def prefix_table(
     policy: Any, prompt: list[int], *, max_length: int, min_length: int = 0, limit: int = 100_000

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_count
+from ..errors.arguments import check_count, check_number, of_arrays
 from ..errors.limits import check_memory
 from ..statistics.estimates import numbers
 
@@ -37,6 +37,7 @@ def _check_steps(where: str, T: int, symbols: int, least: int) -> None:
     check_memory(T * (128 + 16 * symbols), f"laws of {T:,} steps over {symbols:,} symbols", "ask for fewer steps")
 
 
+@of_arrays
 def kl_rows(P: Floats, Q: Floats) -> Floats:
     """`KL(P_s || Q_s)` of every row, infinite where `Q` lacks what `P` has: [S]."""
     return _kl_rows(law_of("kl_rows", "P", P), law_of("kl_rows", "Q", Q))
@@ -49,6 +50,7 @@ def _kl_rows(P: Floats, Q: Floats) -> Floats:
     return divergences
 
 
+@of_arrays
 def marginals(initial: Floats, P: Floats, T: int) -> Floats:
     """Law of the symbol before each of `T` steps: [T, S]."""
     laws, P = [law_of("marginals", "initial", initial)], law_of("marginals", "P", P)
@@ -60,6 +62,7 @@ def marginals(initial: Floats, P: Floats, T: int) -> Floats:
     return np.stack(laws)
 
 
+@of_arrays
 def stationary(P: Floats) -> Floats:
     """The law that a step leaves as it is: [S]. `P` must be irreducible, else there are several."""
     P = law_of("stationary", "P", P)
@@ -69,6 +72,7 @@ def stationary(P: Floats) -> Floats:
     return law
 
 
+@of_arrays
 def expected_errors(initial: Floats, law: Floats, errors: Floats, T: int) -> Floats:
     """Expected error of each of `T` steps when prefixes come from `law`: [T]; 0 * inf counts as 0.
 
@@ -76,15 +80,19 @@ def expected_errors(initial: Floats, law: Floats, errors: Floats, T: int) -> Flo
     on-policy one for `law = student` (Arora et al. 2022).
     """
     visited = marginals(initial, law, T)
+    if errors.shape != visited.shape[1:]:
+        raise InvalidInputError(f"expected_errors: errors {[*errors.shape]} do not fit; give [{visited.shape[1]}]")
     regret: Floats = np.where(visited > 0, visited * np.where(visited > 0, errors, 0), 0).sum(1)
     return regret
 
 
+@of_arrays
 def sequence_kl(initial: Floats, P: Floats, Q: Floats, T: int) -> float:
     """KL of whole texts of `T` steps by the chain rule; infinite on a support violation, never NaN."""
     return float(expected_errors(initial, P, kl_rows(P, Q), T).sum())
 
 
+@of_arrays
 def survival(initial: Floats, teacher: Floats, student: Floats, T: int) -> Floats:
     """`S(t)`, t = 0 … T: chance that none of the student's first t steps is one that the teacher never takes."""
     valid = law_of("survival", "student", student) * (law_of("survival", "teacher", teacher) > 0)
@@ -95,6 +103,7 @@ def survival(initial: Floats, teacher: Floats, student: Floats, T: int) -> Float
     return np.array([a.sum() for a in alive])
 
 
+@of_arrays
 def asymptotic_hazard(teacher: Floats, student: Floats) -> tuple[float, Floats]:
     """Hazard of the student far along, given no error so far, and the law of the symbol there (quasi-stationary, [S]).
 
@@ -105,6 +114,7 @@ def asymptotic_hazard(teacher: Floats, student: Floats) -> tuple[float, Floats]:
     return 1 - radius, law
 
 
+@of_arrays
 def mean_survival(initial: Floats, teacher: Floats, student: Floats) -> float:
     """Expected number of the student's steps before its first error, of a text without end."""
     where = "mean_survival"
@@ -112,18 +122,23 @@ def mean_survival(initial: Floats, teacher: Floats, student: Floats) -> float:
     return float(law_of(where, "initial", initial) @ np.linalg.solve(np.eye(len(valid)) - valid, valid.sum(1)))
 
 
+@of_arrays
 def entropy_rows(P: Floats, Q: Floats | None = None) -> Floats:
     """`-sum_x P[s, x] log Q[s, x]`, [S]: cross entropy, or with `Q = P`, the default, entropy of every row."""
+    P = law_of("entropy_rows", "P", P)
+    Q = None if Q is None else law_of("entropy_rows", "Q", Q)
     with np.errstate(divide="ignore", invalid="ignore"):
         entropies: Floats = -np.where(P > 0, P * np.log(P if Q is None else Q), 0.0).sum(1)
     return entropies
 
 
+@of_arrays
 def entropy_rate(P: Floats) -> float:
     """Nats per step in the long run: the entropy of a row, averaged over the stationary law."""
     return float(stationary(P) @ entropy_rows(P))
 
 
+@of_arrays
 def entropy_drift(initial: Floats, teacher: Floats, student: Floats, T: int) -> Floats:
     """Entropy of the student along its own texts minus its log-loss on the teacher's, by step: [T].
 
@@ -133,6 +148,7 @@ def entropy_drift(initial: Floats, teacher: Floats, student: Floats, T: int) -> 
     return own - expected_errors(initial, teacher, entropy_rows(teacher, student), T)
 
 
+@of_arrays
 def order_projection(law: Floats) -> tuple[Floats, Floats, float]:
     """The first-order student of maximum likelihood of a stationary second-order teacher.
 
@@ -154,13 +170,17 @@ def order_projection(law: Floats) -> tuple[Floats, Floats, float]:
     return pairs, student, float(pairs.reshape(-1) @ lost)
 
 
+@of_arrays
 def leak_recover(leak: float, recover: float, horizons: Floats) -> Floats:
     """Expected steps in a bad state up to each horizon, of a chain that leaks into it and recovers at fixed rates."""
+    for name, rate in {"leak": leak, "recover": recover}.items():
+        check_number("leak_recover", name, rate, 0, 1)
     total = leak + recover
     decay = 1 - total
     return leak / total * (horizons - decay * (1 - decay**horizons) / (1 - decay))
 
 
+@of_arrays
 def deletion_law(
     Q: Floats, backspace: Floats, remaining: int, after: Ints | None = None, at_end: Floats | None = None
 ) -> Floats:
@@ -187,6 +207,7 @@ def deletion_law(
     return np.stack(G)
 
 
+@of_arrays
 def final_text_law(
     Q: Floats, backspace: Floats, length: int, after: Ints | None = None, at_end: Floats | None = None
 ) -> Floats:
@@ -202,6 +223,7 @@ def final_text_law(
     return np.stack([kernel / kernel.sum(1, keepdims=True) for kernel in kernels])
 
 
+@of_arrays
 def expected_actions(Q: Floats, backspace: Floats, length: int, idle: bool = False) -> Floats:
     """Actions until `length` net tokens stand after a root that cannot be deleted, deletions included: [S], per root.
 
@@ -217,6 +239,7 @@ def expected_actions(Q: Floats, backspace: Floats, length: int, idle: bool = Fal
     return actions
 
 
+@of_arrays
 def actions_per_final_token(Q: Floats, backspace: Floats, remaining: int = 4000) -> float:
     """Actions per net token of a text without end.
 

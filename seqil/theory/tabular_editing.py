@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -82,6 +83,6 @@ def _scores_of(where: str, scores: Any, beta: float) -> Floats:
         raise InvalidInputError(
             f"{where}: scores are [V, …, V], a dimension for each cell and two tokens at least; got {got}"
         )
-    if not (np.isfinite(found).all() and np.isfinite(beta)):
+    if not (np.isfinite(found).all() and math.isfinite(beta)):
         raise InvalidInputError(f"{where}: beta or a score is not finite; give numbers")
     return found

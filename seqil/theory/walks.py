@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..errors.arguments import of_arrays
 from ..mdp.prefix import Prefixes
 from .enumeration import Floats, PrefixTable, prefix_table
 
@@ -18,6 +19,7 @@ Reward = Callable[[Sequence[int], Sequence[int]], float]
 """(prompt, text) -> what a text, `eos` included, is worth: not negative; 1 for a right one, 0 for others, say."""
 
 
+@of_arrays
 def undeleted(table: PrefixTable) -> Floats:
     """Law of the next token given that none is deleted: [S, V], ended rows zero."""
     law = table.law[:, :-1] * ~table.ended[:, None]
@@ -26,6 +28,7 @@ def undeleted(table: PrefixTable) -> Floats:
     return found
 
 
+@of_arrays
 def exact_values(table: PrefixTable, worth: Floats) -> Floats:
     """Expected worth of the text that is finished from each prefix, without deletions: [S].
 
@@ -39,6 +42,7 @@ def exact_values(table: PrefixTable, worth: Floats) -> Floats:
     return values
 
 
+@of_arrays
 def tilted(table: PrefixTable, worth: Floats) -> Floats:
     """The law that the walk is for, the policy's own texts, without deletions, times their worth: [S]."""
     law, reached = undeleted(table), np.zeros(len(table.texts))
@@ -53,6 +57,7 @@ def tilted(table: PrefixTable, worth: Floats) -> Floats:
     return found
 
 
+@of_arrays
 def walk(table: PrefixTable, values: Floats) -> Floats:
     """Matrix of the walk that never stops: [S, S], rows to columns. From the end of a text it goes back.
 

@@ -94,3 +94,14 @@ def test_what_a_task_does_not_define_is_none():
     assert task.first_unknown_word([0], [1]) is task.attribute(state) is task.next_distribution(state) is None
     assert task.success([0], [1, 3]) is task.confusions(state) is None
     assert task.has_error(state).tolist() == [False] * 3
+
+
+def test_an_error_of_the_tasks_own_stays_what_it_is():
+    class Broken(Twelve):
+        def success(self, prompt, tokens):
+            return {}[len(tokens)]
+
+    with pytest.raises(KeyError):
+        Broken().success([0], [1])
+    with pytest.raises(InvalidInputError, match="tokens=None are no ids"):
+        Broken().success([0], None)

@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests" / "processes"), str(CHECKOUT / "tests" / "reliability")]
 
 from forks import Forks  # noqa: E402
-from harness import audit, damage, faults, fuzzing, killing, malformed, power, sameness  # noqa: E402
+from harness import audit, damage, faults, fuzzing, killing, malformed, odd_arguments, power, sameness  # noqa: E402
 from harness.subjects import Subjects  # noqa: E402
 
 from benchmarks.reliability import page  # noqa: E402
@@ -71,6 +71,10 @@ def measurements(a):
             "malformed input is refused in one line that names it, and nothing is written",
             lambda f, s, p: _malformed(f, s, p, a.malformed_stride, a.seed),
         ),
+        "arguments": (
+            "an odd argument of what is public is refused in one line, or means something; none ends in an inner error",
+            lambda f, s, p: odd_arguments.findings(p, a.argument_stride, a.seed),
+        ),
         "fuzz": (
             "any bytes in place of a file are read or refused in one line",
             lambda f, s, p: fuzzing.fuzz(fuzzing.TARGETS, a.fuzz, a.seed),
@@ -117,7 +121,7 @@ def main():
         "damages": 500,
         "study-damages": 200,
     }
-    sizes |= {"malformed-stride": 1, "fuzz": 1000, "soak": 3600, "seed": 0}
+    sizes |= {"malformed-stride": 1, "argument-stride": 1, "fuzz": 1000, "soak": 3600, "seed": 0}
     for name, size in sizes.items():
         options.add_argument(f"--{name}", type=int, default=size, help=f"{size} by default")
     options.add_argument("--only", nargs="*", help="some of the measurements")
@@ -144,7 +148,7 @@ SIZED = {
     "kills": ["kills"], "study-kills": ["study-kills"], "faults": ["fault-stride"], "power": ["power-stride"],
     "study-power": ["power-stride"], "damage": ["damages"], "model-damage": ["damages"],
     "study-damage": ["study-damages"],
-    "malformed": ["malformed-stride"], "fuzz": ["fuzz"], "soak": ["soak"],
+    "malformed": ["malformed-stride"], "arguments": ["argument-stride"], "fuzz": ["fuzz"], "soak": ["soak"],
 }  # fmt: skip
 
 

@@ -36,8 +36,8 @@ def test_what_are_no_numbers_is_refused(values):
     for call in OF_A_LIST:
         told(lambda call=call: call(values), "are no numbers; give")
     for paired in PAIRED:
-        told(lambda paired=paired: paired(values, [1.0]), "ours: .* are no numbers")
-        told(lambda paired=paired: paired([1.0], values), "theirs: .* are no numbers")
+        told(lambda paired=paired: paired(values, [1.0]), "ours=.* are no numbers")
+        told(lambda paired=paired: paired([1.0], values), "theirs=.* are no numbers")
 
 
 @pytest.mark.parametrize("paired", PAIRED)

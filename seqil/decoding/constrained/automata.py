@@ -31,6 +31,13 @@ class Automaton:
     moves: Mapping[State, Mapping[int, State]]
     ends: frozenset[State] = field(default_factory=frozenset)
 
+    def __post_init__(self) -> None:
+        rows = self.moves.values() if isinstance(self.moves, Mapping) else [None]
+        if not all(isinstance(row, Mapping) for row in rows) or not isinstance(self.ends, set | frozenset):
+            raise InvalidInputError(
+                "Automaton: moves are {state: {token: state}} and ends a set of states; give them so"
+            )
+
     @cached_property
     def states(self) -> dict[State, int]:
         """Numbers of all states."""

@@ -6,12 +6,18 @@ import json
 import random
 from typing import Any
 
-from ...errors import InvalidInputError
+from ...errors import InvalidInputError, on_one_line
 
 Pieces = list[bytes | None]
 """By token; None: it is no text, or there is no such token."""
 
 _SAMPLES, _LENGTH = 24, 8
+
+
+def check_reader(where: str, reader: Any) -> None:
+    """Refuse what reads no text, the name of a task say; None is for rules about ids."""
+    if reader is not None and not callable(reader) and not callable(getattr(reader, "pieces", None)):
+        raise InvalidInputError(f"{where}: reader={on_one_line(reader, 60)} reads no text; give a tokenizer or a task")
 
 
 def pieces(reader: Any, size: int, eos: int) -> Pieces:
