@@ -133,6 +133,8 @@ def majority_vote(
         policy, prompts, k, generator, sample, options: as for `best_of`.
         answer: text -> what it votes for, hashable, or None for no vote; None: the text itself.
     """
+    if answer is not None:
+        check_function("majority_vote", "answer", answer, "text")
     pool = _draw(policy, prompts, k, generator, sample, options)
     votes = [tuple(text) if answer is None else answer(text) for text in pool.replay().texts()]
     B = len(pool) // k

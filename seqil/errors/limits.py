@@ -51,6 +51,19 @@ def check_room(max_actions: int, min_length: int) -> None:
     check_budget(max_actions, min_length + 1, f"min_length={min_length} and its eos")
 
 
+_MOST_READINGS = 10**8
+
+
+def check_readings(number: int, what: str, remedy: str) -> None:
+    """Refuse what asks a policy more often than days allow.
+
+    Raises:
+        InvalidInputError: `1,000,000,000 sweeps are 4,000,000,000 readings of the policy, …; lower sweeps`.
+    """
+    if number > _MOST_READINGS:
+        raise InvalidInputError(f"{what} would be {number:,} readings of the policy, more than days allow; {remedy}")
+
+
 def check_memory(needed: float, what: str, remedy: str) -> None:
     """Refuse what takes more bytes than this machine has.
 

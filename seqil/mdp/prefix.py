@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..errors.arguments import check_switch, on_one_line, typed
 from ..errors.indices import check_inside, device_of, is_whole, rows_of
-from ..errors.limits import check_lengths
+from ..errors.limits import check_lengths, check_memory
 from .memory import PREFIX, History, Memory, Tried, choices_at_prompt
 from .vocabulary import Vocabulary
 
@@ -99,6 +99,9 @@ def _each(record: Any, function: Callable[[Tensor], Tensor]) -> Any:
     return replace(record, **changed)
 
 
+_LARGE = 2**28  # bytes
+
+
 @typed
 def start(
     vocabulary: Vocabulary, prompts: Prompts, max_length: int, min_length: int = 0, memory: Memory | str = PREFIX
@@ -118,10 +121,9 @@ def start(
     check_lengths(max_length, min_length)
     max_length, min_length = int(max_length), int(min_length)  # of numpy or torch they may be, too
     cells, prompt_length = pad_prompts(vocabulary, prompts)
-    try:
-        room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
-    except RuntimeError:
-        raise InvalidInputError(f"max_length={max_length:,}: states of so many tokens fit into no memory") from None
+    if (needed := 32 * len(cells) * (max_length + 1)) > _LARGE:
+        check_memory(needed, f"states of max_length={max_length:,} tokens", "lower it")
+    room = cells.new_full((cells.shape[0], max_length + 1), vocabulary.size)
     ended = torch.zeros_like(prompt_length, dtype=torch.bool)
     begun = Prefixes(torch.cat([cells, room], 1), prompt_length.clone(), prompt_length, ended, max_length, min_length)
     return remembering(begun, Memory.of(memory))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors.arguments import check_count, check_number, of_arrays, typed_widely
+from ..errors.limits import check_memory
 from ..mdp.trajectory import Trajectories
 from ..statistics.estimates import Estimate, mean, proportion
 from .lifetimes import Ints, Judge, prompt_lists
@@ -110,15 +111,17 @@ class Backspaces:
 @typed_widely
 def backspaces(trajectories: Trajectories, judge: Judge, depths: int = 16) -> Backspaces:
     """Count errors and deletions of every step, those of undone text included."""
-    check_count("backspaces", "depths", depths)
+    check_memory(400 * check_count("backspaces", "depths", depths), f"a profile of {depths:,} depths", "lower depths")
     depth = error_depth(trajectories, judge)
     before, after = depth[:, :-1], depth[:, 1:]
     inside = trajectories.inside.cpu().numpy()
     pop = (trajectories.actions == trajectories.vocabulary.backspace).cpu().numpy() & inside
+    reached = min(depths, int(depth.max(initial=0)))
     profile = [
         proportion(int((pop & (before == k)).sum()), int((inside & (before == k)).sum()), "steps")
-        for k in range(1, depths + 1)
+        for k in range(1, reached + 1)
     ]
+    profile += [proportion(0, 0, "steps")] * (depths - reached)
     error = inside & ~pop & (before == 0) & (after == 1)
     erred = (depth > 0).any(1)
     mended = erred & (depth[np.arange(len(depth)), trajectories.lengths.cpu().numpy()] == 0)

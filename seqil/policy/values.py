@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..capacity import LOGIT_BYTES, limit
-from ..errors import InvalidInputError
+from ..errors import InvalidInputError, on_one_line
 from ..errors.arguments import check_fields, of_arrays
 from ..mdp.bans import Bans
 from ..mdp.prefix import legal_kinds
@@ -81,6 +81,8 @@ def asked_of(trajectories: Trajectories, actions: Tensor) -> Tensor:
     Raises:
         InvalidInputError: another shape than [B, T] or [B, T, K], or no integers.
     """
+    if not isinstance(actions, Tensor):
+        raise InvalidInputError(f"step_values: actions={on_one_line(actions, 60)} are no tensor of ids")
     rows, found = trajectories.actions.shape, actions.shape
     if found[:2] != rows or len(found) > 3 or actions.is_floating_point() or actions.dtype == torch.bool:
         raise InvalidInputError(

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..errors.arguments import typed
 from ..errors.asked import key_generator
+from ..errors.limits import check_readings
 from ..mdp.prefix import Prefixes, check_states
 from ..models.modes import evaluating
 from .canvases import canvas, laid
@@ -43,6 +44,7 @@ def incompatibility(
     generator = key_generator("incompatibility", generator)
     if samples < 1:
         raise InvalidInputError(f"incompatibility: samples={samples}: give 1 or more")
+    check_readings(4 * samples, f"{samples:,} samples", "lower samples")
     if v.size < 3:
         raise InvalidInputError("incompatibility: there is one token beside eos and no other; give a larger vocabulary")
     if not bool(prefixes.ended.all()):

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import InvalidInputError, check_known, counted
 from ..errors.arguments import check_temperature, on_one_line, typed
 from ..errors.asked import key_generator
+from ..errors.limits import check_readings
 from ..mdp.edits import SUBSTITUTE
 from ..mdp.prefix import Prefixes, check_states
 from ..mdp.vocabulary import Vocabulary
@@ -96,6 +97,7 @@ def resample(
     if not bool(prefixes.ended.all()):
         raise InvalidInputError("a text has not ended; fill it first, or end it")
     state, W = prefixes, canvas(prefixes)
+    check_readings(sweeps * -(-W // block), f"{sweeps:,} sweeps", "lower sweeps")
     forwards = torch.zeros_like(state.length)
     done: list[list[tuple[int, int, int]]] = [[] for _ in range(len(state))]
     for _ in range(sweeps):

@@ -133,6 +133,7 @@ def rollout_reference(
     max_actions = within_budget(max_actions, max_length)
     v = policy.vocabulary
     initial = state = start(v, prompts, max_length, min_length, _memory(policy, rules))
+    check_memory(24 * len(state) * max_actions, f"a rollout of {max_actions:,} actions", "lower max_actions")
     sampler = Sampler(generator, temperature, _named(streams, initial))
     warps = _warps(policy, rules)
     rows = torch.arange(len(state))

@@ -234,8 +234,11 @@ class NoisyExpert:
     @of_arrays
     def majority(self, labels: int) -> float:
         """Chance that the learner is right at a place of which it has seen that many labels."""
-        check_memory(64 * check_count("majority", "labels", labels), f"the law of {labels:,} labels", "lower labels")
-        return min(1.0, float(_chosen(self.right, np.array([[labels]]), labels).sum()))
+        from scipy import stats
+
+        half, odd = divmod(check_count("majority", "labels", labels), 2)
+        tie = 0.0 if odd else 0.5 * float(stats.binom.pmf(half, labels, self.right))
+        return min(1.0, float(stats.binom.sf(half, labels, self.right)) + tie)
 
     @of_arrays
     def offline(self, texts: int, horizon: int) -> float:

@@ -22,6 +22,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+_GONE = 1e-20
+"""Mass that changes no sum any more."""
+
+
 @dataclass(frozen=True)
 class PrefixTable:
     """All prefixes that a policy can reach from one prompt; parents come before their children.
@@ -82,7 +86,7 @@ class PrefixTable:
         at[0] = 1.0
         for _ in range(max_actions):
             running = at * ~self.ended
-            if not running.any():
+            if running.sum() < _GONE:
                 break
             actions += float(running.sum())
             at = at * self.ended

@@ -203,6 +203,10 @@ HIDDEN = torch.ones(1, 2, dtype=torch.bool)
         (lambda: resample(EXACT, WHOLE, 1, 1, "quality"), "MarkovConditionals has no head for quality; take another"),
         (lambda: resample(MASKED, WHOLE, 1, 1, "quality"), "no head for quality"),
         (lambda: resample(EDITING, WHOLE, 1, 1), "policy=EditPolicy has no conditionals.*give a MaskedPolicy"),
+        (
+            lambda: resample(EXACT, WHOLE, 1, 10**9),
+            r"1,000,000,000 sweeps would be .* readings of the policy.*lower sweeps",
+        ),
         (lambda: resample(None, WHOLE, 1, 1), "policy=None has no conditionals of cells; give a MaskedPolicy"),
         (lambda: filled(PARALLEL, EMPTY), "filled: policy=ParallelPolicy has no conditionals"),
         (lambda: filled(None, EMPTY), "filled: policy=None has no conditionals"),

@@ -128,6 +128,8 @@ _CALLS = {
     "tensor": ["Vocabulary(size=torch.zeros(2, 2, 2), eos=4)", "Settings(task=torch.zeros(2, 2, 2))", "start(v, [[0]], 4, memory=torch.zeros(2, 2, 2))"],
     "is not a function of": ["GRPO(policy, reward=3)", "GRPO(policy, reward=lambda text: 1)", "GAIL(policy, reward=None)", "OnPolicyDistillation(policy, divergence=3)", "OnPolicyDistillation(policy, expert=3)", "UnlikelihoodTraining(policy, sequence=3)", "SLiC(policy, calibration=3)", "MutualExclusivity(policy, swap=3)"],
     "GiB, this machine has|lower": [
+        "seqil.begin_with(v, [[0]], [[1]], 10**13)", "seqil.rollouts.rollout_reference(policy, [[0]], max_length=3, max_actions=10**13)",
+        "metrics.backspaces(demonstrations, lambda p, t: None, 10**13)",
         *(f"selection.{x}(policy, [[0]], 10**9, generator=g(), max_length=64)" for x in ("best_of", "majority_vote")),
         "bootstrap.percentile([1.0] * 9, 'x', draws=10**8)", "bootstrap.resamples(10**9, 10**3)", "bootstrap.hierarchical([[1.0], [2.0]], lambda runs: 0.0, draws=10**9)",
         "task.demonstrations(10**9, 'train', 0)", "task.prompts(10**9, 'train', 0)", "demonstrations.to_tensordict(None, 10**12)",
@@ -146,7 +148,7 @@ _CALLS = {
     "pack|is no rule|evaluation": ["pack(v, None)", "roll(rules='')", "evaluation(task, policy, demonstrations, None)"],
     "legal_actions: backspace": [f"{x}backspace={y})" for x in ("legal_actions(v, start(v, [[0]], 3), ", "demonstrations.legal_actions(") for y in ("np.ones(3)", "None", "1")],
     "max_length|is no TensorDict": ["Trajectories.from_tensordict(v, {})", "Trajectories.from_tensordict(v, [1])", "Trajectories.from_tensordict(v, fields().exclude('max_length'))"],
-    "there is no action k|step_values: actions": ["policy.step_values(demonstrations).of(0)", *(f"policy.step_values(demonstrations, actions={x})" for x in ("torch.zeros(2, 2).long()", "demonstrations.actions.float()", "demonstrations.actions[..., None, None]"))],
+    "there is no action k|step_values: actions": ["policy.step_values(demonstrations).of(0)", *(f"policy.step_values(demonstrations, actions={x})" for x in ("3", "torch.zeros(2, 2).long()", "demonstrations.actions.float()", "demonstrations.actions[..., None, None]"))],
     "do not go together": ["metrics.total_variation(torch.ones(2, 2), torch.ones(3, 3))", "metrics.total_variation(torch.ones(2), torch.ones(3))", "objectives.weighted_likelihood(policy.step_values(demonstrations), torch.ones(2, 2))", "metrics.squared_hellinger(torch.ones(2, 2), torch.ones(3, 3))"],
     "are no numbers": ["metrics.regret('x')", "metrics.regret([[1], [1, 2]])", "metrics.nats_per_token(None)", "statistics.ratio('ab', [1], 'x')", "statistics.holm(3)", "metrics.ever_deleted(None)"],
     "is not a seqil.StepValues": ["objectives.behavior_cloning(None)", "objectives.sequence_match(demonstrations, divergence=divergences.chi2())"],
@@ -158,11 +160,12 @@ _CALLS = {
     "prompts|orders|width": ["mauve.hidden_features(policy, 3)", "mauve.ngram_features(3.5)", "mauve.ngram_features((0,))", "mauve.ngram_features(width=0)"],
     "rule|begin|Automaton|reader|name|ban": ["decoding.NamedRule('x', 3)", "decoding.Automaton('a', {'a': 3})", "decoding.Automaton('a', 3)", "decoding.Automaton('a', {}, ['a'])", "decoding.grammar('a*', reader='automaton')", "decoding.ban('x', reader=3)", "decoding.ban(b'x')", "decoding.parse(3)", "decoding.value_walk(lambda s: s, 3)", "metrics.cost(demonstrations, 3)"],
     "transformers refuses|do_sample": ["seqil.generate(policy.model, torch.tensor([[0]]), max_new_tokens='x')", "seqil.generate(policy.model, torch.tensor([[0]]), max_new_tokens=3, do_sample=np.ones(3))"],
-    "ImmediateCorrection|MisspecifiedCloning|NoisyExpert|horizon|labels|chance|texts": ["closed_forms.ImmediateCorrection(2.0, .5, .5)", "closed_forms.MisspecifiedCloning(0)", "closed_forms.MisspecifiedCloning(3, common=2.0)", "closed_forms.NoisyExpert('x')", "closed_forms.NoisyExpert(.1).offline(3, -1)", "closed_forms.NoisyExpert(.1).offline(10**9, 3)", "closed_forms.NoisyExpert(.1).majority(10**12)", "closed_forms.NoisyExpert(.1).online(3, 0)", "closed_forms.MisspecifiedCloning(3).total_variation(math.nan)"],
+    "ImmediateCorrection|MisspecifiedCloning|NoisyExpert|horizon|labels|chance|texts": ["closed_forms.ImmediateCorrection(2.0, .5, .5)", "closed_forms.MisspecifiedCloning(0)", "closed_forms.MisspecifiedCloning(3, common=2.0)", "closed_forms.NoisyExpert('x')", "closed_forms.NoisyExpert(.1).offline(3, -1)", "closed_forms.NoisyExpert(.1).offline(10**9, 3)", "closed_forms.NoisyExpert(.1).majority(-1)", "closed_forms.NoisyExpert(.1).online(3, 0)", "closed_forms.MisspecifiedCloning(3).total_variation(math.nan)"],
     "P is no law|leak|errors": ["exact.entropy_rows([[2.0, 3.0]])", "exact.leak_recover(2.0, .5, [1])", "exact.expected_errors(law, P, [1.0], 3)"],
     "tokens|prefixes": ["task.next_distribution(3)", "task.has_error([1])", "task.success([0, 1], None)", "task.first_error([0, 1], [[99]])"],
     "cost=|policy=": ["evaluation(task, policy, demonstrations, demonstrations, 3)", "evaluation(task, 3, demonstrations, demonstrations)"],
     "most|accept|score": ["selection.rejection(policy, [[0]], lambda p, t: True, 10**11, generator=g(), max_length=64)", "selection.rejection(policy, [[0]], 3, 2, generator=g(), max_length=3)", "selection.best_of(policy, [[0]], 2, lambda: 1, generator=g(), max_length=3)"],
+    "answer": ["selection.majority_vote(policy, [[0]], 2, 3, generator=g(), max_length=3)"],
     "results|record|folder|file": [f"seqil.results({x})" for x in ("'nope'", "''", "None", "3")],
 }  # fmt: skip
 CALLS = [(call, culprit) for culprit, calls in _CALLS.items() for call in calls]
