@@ -13,7 +13,7 @@ from rich.console import Console
 from ..drawing import Drawn
 from ..durable import write_asked
 from ..errors import InvalidInputError, check_known, counted, quoted, refuse_home
-from ..errors.guarded_folders import refuse_guarded
+from ..errors.guarded_folders import refuse_among_runs, refuse_guarded
 from ..integrations import trackers
 from ..learning.processes import Ranks
 from ..learning.training import Training
@@ -71,6 +71,7 @@ def train(
     trackers.check(track)
     refuse_home(settings["model"] or "")
     refuse_guarded("--out", out, folder=True)
+    refuse_among_runs("--out", out)
     own = {name: settings[name] for name in given if name in settings}
     kept = read_config(config) if config else {}
     found = with_memory_of_model(merged(settings, kept, own, settings), {*kept, *own})
@@ -189,9 +190,11 @@ def sample(
     A file to `record` gets them as an animated picture.
     """
     showing.check_target("--record", record, ".svg")
+    if stream and form not in (None, "ansi" if showing.shown_as(None, console) == "ansi" else None):
+        raise InvalidInputError(
+            f"--stream shows text as it is written, --format {form} once it is whole; leave one of them out"
+        )
     form = showing.shown_as(form, console)
-    if stream and form == "json":
-        raise InvalidInputError("--stream shows text as it is written, JSON holds it whole; leave one of them out")
     policy, _, task, _ = exports.opened(out, best)
     chosen = plugins.rules(rules, task)
     if asked:

@@ -258,7 +258,9 @@ def sample(
             help="A text file that is a prompt as a whole.", metavar="PATH", parser=parse_path, show_default=False
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Where prompts come from: train, valid or test.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="Where prompts come from: train, valid or test.", show_default="test")
+    ] = None,
     temperature: Annotated[
         float, typer.Option(min=0, help="Temperature of the softmax; 0 takes the most probable action.")
     ] = 1.0,
@@ -296,9 +298,13 @@ def sample(
 
     commands.quiet()
     asked = [*(prompt or ()), *map(prompt_of_file, prompt_file or ())]
+    if asked and split is not None:
+        raise InvalidInputError("--split would do nothing: the prompts are your own; leave it out")
     how: dict[str, Any] = {"max_actions": max_actions, "min_length": min_length, "record": record}
     how |= {"writing": parse_pairs(writing, "--writing")}
-    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, **how)
+    commands.sample(
+        run, n, split or "test", temperature, rule or (), max_length, seed, asked, form, stream, best, **how
+    )
 
 
 def _given(ctx: typer.Context) -> list[str]:

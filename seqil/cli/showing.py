@@ -169,8 +169,11 @@ def streamed(
     if isinstance(policy, WholeTextPolicy):
         raise InvalidInputError("--stream is for policies that write token by token; leave it out")
     _check_room(task, task.budget(max_actions, max_length), max_length, more.get("min_length"))
-    parts = []
+    parts: list[Trajectories] = []
+    apart = any("\n" in task.decode(prompt) for prompt in prompts)
     for row, prompt in enumerate(prompts):
+        if parts and (apart := apart or "\n" in task.decode(parts[-1].replay().texts()[0])):
+            print(_BETWEEN, flush=True)
         streamer = DeletionStreamer(task, task.vocabulary.backspace, task.vocabulary.eos)
         streamer.put(prompt)
 

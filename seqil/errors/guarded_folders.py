@@ -40,5 +40,18 @@ def refuse_guarded(option: str, path: Path, *, folder: bool = False) -> None:
             raise InvalidInputError(f"{option} {path} lies in the folder of a study, {_choose(above)}")
 
 
+def refuse_among_runs(option: str, path: Path) -> None:
+    """Refuse the folder of a new run in which other runs lie: what is there is a run's own from then on.
+
+    Raises:
+        InvalidInputError: one line that names one of them.
+    """
+    if (path / "settings.json").exists() or not path.is_dir():
+        return
+    for below in sorted(path.iterdir()):
+        if (below / "settings.json").is_file() and (below / "checkpoints").is_dir():
+            raise InvalidInputError(f"{option} {path} holds runs, {below} say; name a folder of its own")
+
+
 def _choose(folder: Path) -> str:
     return f"{folder}, which holds its own files alone; choose another place"

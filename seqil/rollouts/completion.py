@@ -78,6 +78,10 @@ def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:
     return ids or [vocabulary.eos if start is None else start]
 
 
+_UTF_16 = "is UTF-16; save it as UTF-8"
+_FORMS = {b"\xff\xfe": _UTF_16, b"\xfe\xff": _UTF_16, b"\x1f\x8b": "is compressed; unpack it"}
+
+
 def prompt_of_file(file: Path) -> str:
     """The text of a file that is a prompt as a whole, without the line break at its end.
 
@@ -88,8 +92,12 @@ def prompt_of_file(file: Path) -> str:
         text = read_bytes(file).decode("utf-8-sig").replace("\r\n", "\n").removesuffix("\n")
     except FileNotFoundError:
         raise InvalidInputError(f"--prompt-file {file} does not exist; name a file of text") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: {error}") from None
+    except UnicodeDecodeError as error:
+        form = next((form for begin, form in _FORMS.items() if error.object.startswith(begin)), None)
+        what = form or f"holds the byte 0x{error.object[error.start]:02x}, which is none of UTF-8; save it as UTF-8"
+        raise InvalidInputError(f"--prompt-file {file} cannot be read as UTF-8 text: it {what} first") from None
+    except OSError as error:
+        raise InvalidInputError(f"--prompt-file {file} cannot be read: {error}; name a file of text") from None
     if not text:
         raise InvalidInputError(f"--prompt-file {file} is empty; give a text, or --prompt '' to begin with nothing")
     return text

@@ -79,6 +79,9 @@ def say_doubts(settings: Settings, task: Task) -> None:
     if unread:
         more = f" (and {counted(len(unread) - 1, 'other file')})" if unread[1:] else ""
         warn(f"{task.name}: {unread[0]}{more} is left out: files beside it name the splits that they are")
+    if lost := getattr(task, "lost", ""):
+        more = f" and {counted(len(lost) - 1, 'other character')}" if lost[1:] else ""
+        warn(f"{task.name}: the tokenizer has no id for {lost[0]!r}{more}, and leaves out what the text has of them")
     if there is not None and there < MEASURED:
         items = (
             "is empty: sample and evaluate need"

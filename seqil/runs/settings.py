@@ -224,8 +224,8 @@ def read_config(path: Path) -> dict[str, Any]:
         InvalidInputError: no such file, neither TOML nor JSON, or something that is no setting.
     """
     try:
-        text = read_bytes(path).decode()
-        found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        text = read_bytes(path).decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=_once) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except FileNotFoundError:
         raise InvalidInputError(f"--config {path} does not exist; name a file of settings") from None
     except (OSError, ValueError, RecursionError) as error:  # what is not JSON, TOML or UTF-8 is a ValueError
@@ -244,6 +244,15 @@ def read_config(path: Path) -> dict[str, Any]:
     except InvalidInputError as error:
         raise InvalidInputError(f"--config {path}: {error}") from None
     return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; the last of two values of one name would win in silence."""
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands there twice")
+    return dict(pairs)
 
 
 def merged(

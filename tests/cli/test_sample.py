@@ -1,5 +1,6 @@
 """`seqil sample`: prompts of one's own, forms of showing, text as it is written."""
 
+import gzip
 import html
 import json
 import re
@@ -75,6 +76,14 @@ def test_a_prompt_of_ones_own(novel, monkeypatch, capsys, tmp_path):
     refused(
         monkeypatch, capsys, ["sample", str(novel), "--prompt-file", "nowhere"], "--prompt-file nowhere does not exist"
     )
+    for content, said in {
+        "the".encode("utf-16"): "it is UTF-16; save it as UTF-8 first",
+        gzip.compress(b"the"): "it is compressed; unpack it first",
+        b"caf\xe9": "it holds the byte 0xe9, which is none of UTF-8",
+    }.items():
+        (tmp_path / "odd.txt").write_bytes(content)
+        refused(monkeypatch, capsys, ["sample", str(novel), "--prompt-file", str(tmp_path / "odd.txt")], said)
+    refused(monkeypatch, capsys, ["sample", str(novel), "--prompt", "x", "--split", "test"], "--split would do nothing")
     refused(monkeypatch, capsys, ["sample", str(novel), "--prompt", "x" * 99], "positions")
 
 
@@ -85,9 +94,16 @@ def test_a_stream_ends_as_the_sample(novel, monkeypatch, capsys):
     standing = []
     for character in shown:
         _ = standing.pop() if character == "⌫" else standing.append(character)
-    expected = "".join(row["prompt"] + row["text"] + "\n" for row in rows)
+    expected, apart = "", any("\n" in row["prompt"] for row in rows)
+    for number, row in enumerate(rows):
+        apart = apart or any("\n" in before["text"] for before in rows[:number])
+        expected += "---\n" * bool(number and apart) + row["prompt"] + row["text"] + "\n"
+    assert "---" in expected
     assert "".join(standing).startswith(visible(expected))
-    refused(monkeypatch, capsys, ["sample", str(novel), "--stream", "--format", "json"], "--stream shows text as it is")
+    for form in ("json", "marks", "ansi"):
+        refused(
+            monkeypatch, capsys, ["sample", str(novel), "--stream", "--format", form], f"--format {form} once it is"
+        )
 
 
 def test_a_recording_is_of_the_sample(novel, monkeypatch, capsys, tmp_path):

@@ -89,6 +89,12 @@ def sharded(folder):
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"v": "b.safetensors", "w": "a.safetensors"}}')
 
 
+def elsewhere(folder):
+    (folder / "model.safetensors").unlink()
+    table = '{"weight_map": {"v": "../lm/model.safetensors"}}'
+    (folder / "model.safetensors.index.json").write_text(table)
+
+
 def adapters(folder):
     for file in folder.iterdir():
         file.unlink()
@@ -112,6 +118,13 @@ def adapters(folder):
         (without("model.safetensors"), "m/model.safetensors is missing, which holds weights"),
         (holding("model.safetensors", "no weights"), "m/model.safetensors is missing or damaged"),
         (sharded, "m/a.safetensors is missing"),
+        (elsewhere, "m/model.safetensors.index.json names ../lm/model.safetensors, which is no file beside it"),
+        (lambda m: (m / "model.safetensors").rename(m / "model.fp16.safetensors"),
+         "m/model.safetensors is missing, and so is model.safetensors.index.json; model.fp16.safetensors there"),
+        (config(quantization_config={"quant_method": "gptq", "bits": 4}), "m/config.json: the weights are quantised"),
+        (config(quantization_config={}), "m/config.json: the weights are quantised"),
+        (config(attn_implementation="flash_attention_2"), "look at its config.json and generation_config.json"),
+        (holding("generation_config.json", '{"pad_token_id": "x"}'), "look at its config.json and generation_config"),
         (without("tokenizer.json"), "there is no tokenizer in m: tokenizer.json or vocab.json"),
         (holding("tokenizer.json", "{"), "tokenizer m cannot be loaded"),
         (adapters, "it holds adapters of peft on 'base', and no model; load them with peft"),
@@ -328,3 +341,11 @@ def test_a_model_that_was_saved_without_its_head_is_told_so(tmp_path):
         CheckpointError, match=r"lm_head.weight; it was saved without a head for tokens: save the model"
     ):
         load_model(tmp_path)
+
+
+def test_flags_of_outputs_that_nobody_reads_are_put_off(place):
+    spoilt(place, config(output_attentions=True, output_hidden_states=True))
+    model = load_model(place / "m")
+    assert not model.config.output_attentions
+    model.save_pretrained(place / "again")
+    assert torch.equal(load_model(place / "again").lm_head.weight, model.lm_head.weight)

@@ -176,7 +176,7 @@ def test_a_config_that_cannot_be_is_refused_in_one_line(tmp_path, change):
     gpt2().save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(CheckpointError, match=r"cannot be loaded|config\.json is damaged") as refused:
+    with pytest.raises(CheckpointError, match=r"cannot be loaded|config\.json is damaged|are quantised") as refused:
         load_model(tmp_path)
     assert len(str(refused.value).splitlines()) == 1
 

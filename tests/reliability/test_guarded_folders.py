@@ -64,3 +64,9 @@ def test_nor_over_the_records_of_a_study(place):
 def test_numbers_beside_the_files_of_a_run_are_welcome(place):
     assert command(*MEASURED, "a run/numbers.json", cwd=place).returncode == 0
     assert "--json pipe is a pipe; name a file, or /dev/stdout" in refusal(place, *MEASURED, "pipe")
+
+
+def test_a_run_begins_in_no_folder_of_runs(place):
+    before = held(place)
+    assert "--out . holds runs, a run say; name a folder of its own" in refusal(place, "train", *SMALL, "--out", ".")
+    assert held(place) == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Text(ExcerptTask):
         self.vocabulary = self._encoding.vocabulary
         refuse_field(Path(path), field)
         corpus = read_corpus(Path(path), field, self._encoding)
-        self.left_out = corpus.left_out
+        self.left_out, self.lost = corpus.left_out, getattr(self._encoding, "lost", "")
         if not len(corpus.documents):
             raise InvalidInputError(f"{path} is empty; give a file with text in it")
         _check_completions(str(path), corpus.documents, max_length)
@@ -142,6 +143,7 @@ class Tokens:
         start = tokenizer("")["input_ids"][:1]
         own = (getattr(tokenizer, "bos_token_id", None), getattr(tokenizer, "cls_token_id", None))
         self.begin: list[int] = start if start and start[0] in own else []
+        self.lost, self._met, self._unseen = "", set[str](), 1 << 16  # characters that are looked at
 
     @property
     def identity(self) -> str:
@@ -157,11 +159,24 @@ class Tokens:
         Raises:
             InvalidInputError: it spells the backspace.
         """
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        try:
+            ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        except Exception as error:  # whatever a tokenizer breaks at
+            raise InvalidInputError(f"the tokenizer fails on it: {first_line(error)}; give another") from None
+        self._look_for_lost(text)
         if ids and max(ids) >= self.vocabulary.size:
             spelt = self.tokenizer.convert_ids_to_tokens(max(ids))
             raise InvalidInputError(f"the text spells {spelt}, which is an action and no text; write it otherwise")
         return ids
+
+    def _look_for_lost(self, text: str) -> None:
+        """Note characters of the first texts for which there is no id; marks that a normaliser may drop are none."""
+        new = dict.fromkeys(text[: self._unseen]) if self._unseen > 0 else {}
+        self._unseen -= len(text)
+        for c in new:
+            if c not in self._met and c.isprintable() and not c.isspace() and unicodedata.category(c)[0] != "M":
+                self.lost += "" if self.tokenizer(c, add_special_tokens=False, verbose=False)["input_ids"] else c
+        self._met.update(new)
 
     def pair(self, prompt: str | Chat, completion: str | Chat) -> tuple[list[int], list[int]]:
         """Each by itself, as it is when the model is asked; messages by the tokenizer's template."""

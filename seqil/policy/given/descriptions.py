@@ -14,7 +14,7 @@ from ...errors.tensor_files import naming_tensors
 from ...models.silence import silently
 
 CONFIG = "config.json"
-_INDEX = "model.safetensors.index.json"
+_WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def check_config(folder: Path) -> Any:
@@ -34,6 +34,11 @@ def check_config(folder: Path) -> Any:
     if kind not in CONFIG_MAPPING_NAMES:
         why = "its custom code is not run" if "auto_map" in said else "correct it, or install a newer version"
         raise CheckpointError(f"{file}: this version of transformers knows no model of type {kind!r}; {why}")
+    if said.get("quantization_config") is not None:
+        raise CheckpointError(
+            f"{file}: the weights are quantised, and are not trained here; give the model that they were made of, or "
+            "dequantize() it with transformers and save that"
+        )
     try:
         with silently():
             return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -80,7 +85,15 @@ def check_weights(folder: Path) -> None:
             f"{pickled[0]} holds pickled weights, which could run code and are not read; load them with transformers "
             "where you trust them, and save_pretrained writes safetensors"
         )
-    for name in sorted(_needed(folder) - {file.name for file in found}):
+    there = {file.name for file in found}
+    for name in sorted(_needed(folder) - there):
+        if Path(name).name != name:
+            raise CheckpointError(f"{folder / _INDEX} names {name}, which is no file beside it; save the model again")
+        if there and name == _WHOLE:
+            others = f"{sorted(there)[0]} there is part of them or has another name"
+            raise CheckpointError(
+                f"{folder / name} is missing, and so is {_INDEX}; {others}: fetch the index, or save the model again"
+            )
         raise CheckpointError(
             f"{folder / name} is missing, which holds weights of the model; fetch it, or save it again"
         )
@@ -92,11 +105,10 @@ def check_weights(folder: Path) -> None:
 
 def _needed(folder: Path) -> set[str]:
     """Names of the files of weights; transformers prefers the one to an index of several."""
-    whole = "model.safetensors"
-    if (folder / whole).exists() or not (folder / _INDEX).exists():
-        return {whole}
+    if (folder / _WHOLE).exists() or not (folder / _INDEX).exists():
+        return {_WHOLE}
     table = json_object(folder / _INDEX).get("weight_map")
-    return {str(name) for name in table.values()} if isinstance(table, dict) else {whole}
+    return {str(name) for name in table.values()} if isinstance(table, dict) else {_WHOLE}
 
 
 def json_object(file: Path) -> dict[str, Any]:

@@ -61,7 +61,13 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
             kind = AutoModelForMaskedLM if masked else AutoModelForCausalLM
             model, report = kind.from_pretrained(Path(folder).absolute(), **how)  # it is known by that ever after
     except Exception as error:  # whatever a file may hold breaks transformers anywhere
-        raise CheckpointError(f"model {str(folder)!r} cannot be loaded: {first_line(error)}") from None
+        raise CheckpointError(
+            f"model {str(folder)!r} cannot be loaded: transformers stops at {type(error).__name__}, "
+            f"{first_line(error)}; look at its config.json and generation_config.json"
+        ) from None
+    for flag in ("output_attentions", "output_hidden_states"):  # of outputs that nothing here reads
+        if getattr(model.config, flag, False):
+            setattr(model.config, flag, False)
     for what in ("missing", "unexpected", "mismatched"):
         names = sorted(map(_with_sizes, report.get(f"{what}_keys", ())))
         if names:
@@ -104,8 +110,6 @@ def _refuse_no_weights(folder: Path, model: PreTrainedModel) -> None:
                 f"model {str(folder)!r}: {wrong:,} of {parameter.numel():,} numbers of {name} are not finite; its "
                 "training has diverged, or the file is damaged: load an earlier one"
             )
-    if getattr(model.config, "quantization_config", None) is not None:
-        return
     prefix = f"{model.base_model_prefix}."
     parameters = {name.removeprefix(prefix) for name, _ in model.named_parameters()}
     for file in sorted(folder.glob("*.safetensors")):

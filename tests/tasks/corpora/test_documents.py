@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import lzma
+import os
 import sys
 from importlib.util import find_spec
 
@@ -15,11 +16,14 @@ from byte_tokenizer import byte_tokenizer
 from corpora import SPLITS, texts, write
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import processors
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from envs import TextGenerationEnv
 from envs.tasks import Text
+from seqil import Settings
 from seqil.errors import InvalidInputError, MissingExtraError
+from seqil.runs.experiment import say_doubts
 from seqil.testing import check_task
 
 NEEDS_PARQUET = pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra datasets")
@@ -289,3 +293,33 @@ def test_a_start_token_begins_every_document(tmp_path):
     assert {p[0] for split in SPLITS if task.available(split) for p in task.prompts(1, split, 0)} == {bos}
     assert task.encode("") == [bos]
     assert Text(write(tmp_path, "b.jsonl", {"text": "abcdef"})).encode("") == [256]
+
+
+def test_what_a_folder_holds_and_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("some text " * 50)
+    (tmp_path / "b.txt").symlink_to("nowhere.txt")
+    with pytest.raises(InvalidInputError, match=r"b\.txt is a link to what is not there; fetch that"):
+        Text(tmp_path)
+    (tmp_path / "b.txt").unlink()
+    os.mkfifo(tmp_path / "c.txt")
+    with pytest.raises(InvalidInputError, match=r"c\.txt is a pipe or a device; remove it"):
+        Text(tmp_path)
+
+
+def test_characters_that_a_tokenizer_leaves_out_are_told_of(tmp_path, capsys):
+    few = Tokenizer(models.BPE({"a": 0, "b": 1, "<e>": 2}, []))
+    made = PreTrainedTokenizerFast(tokenizer_object=few, eos_token="<e>")
+    (tmp_path / "a.txt").write_text("ab\tba\u00e9 \u00fc" * 60)
+    task = Text(tmp_path / "a.txt", made, prompt_length=2, max_length=6)
+    assert task.lost == "\u00e9\u00fc"
+    say_doubts(Settings(), task)
+    assert "the tokenizer has no id for '\u00e9' and 1 other character, and leaves out" in capsys.readouterr().err
+    assert Text(tmp_path / "a.txt", byte_tokenizer(), prompt_length=2, max_length=6).lost == ""
+
+
+def test_a_tokenizer_that_fails_is_named_in_one_line(tmp_path):
+    broken = Tokenizer(models.WordLevel({"a": 0, "<e>": 1}, unk_token="[UNK]"))
+    broken.pre_tokenizer = pre_tokenizers.Whitespace()
+    (tmp_path / "a.txt").write_text("a b a b " * 60)
+    with pytest.raises(InvalidInputError, match=r"the tokenizer fails on it: .*UNK.*; give another"):
+        Text(tmp_path / "a.txt", PreTrainedTokenizerFast(tokenizer_object=broken, eos_token="<e>"))

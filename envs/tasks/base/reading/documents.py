@@ -34,7 +34,12 @@ def files_of(path: Path) -> tuple[list[Source], list[str]]:
         return [Source(path.name, path)], []
     if is_saved(path):
         return [Source(path.name, path)], []
-    found = sorted(p for p in _below(path, {path.resolve()}) if p.is_file())
+    found = sorted(_below(path, {path.resolve()}))
+    for file in found:
+        if not file.is_file():
+            link = file.is_symlink() and not file.exists()
+            what = "a link to what is not there; fetch that" if link else "a pipe or a device; remove it"
+            raise InvalidInputError(f"folder {path}: {file.relative_to(path).as_posix()} is {what}, or name files")
     if not found:
         raise InvalidInputError(f"folder {path} holds no files; {_PLACE}")
     sources, left_out = divided(path, [Source(p.relative_to(path).as_posix(), p) for p in found])

@@ -167,6 +167,7 @@ def configs():
             "huge": b'{"steps": 1e999}',
             "digits": b'{"steps": ' + b"9" * 6000 + b"}",
             "zero": b"\0",
+            "twice": b'{"steps": 3, "steps": 4}',
             "cut": b'{"task": "aut',
         },
     }
