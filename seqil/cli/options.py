@@ -135,7 +135,9 @@ def train(
     demonstrations: Annotated[
         int | None, typer.Option(min=1, help="Number of training items; 4000, or all, by default.", show_default=False)
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Number of updates; with --resume the number to go on to.")] = 600,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Number of updates; with --resume the number to go on to, at its schedule.")
+    ] = 600,
     batch_size: Annotated[int, typer.Option(min=1, help="Demonstrations per update.")] = 32,
     microbatch: Annotated[
         int | None,

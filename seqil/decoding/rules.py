@@ -164,6 +164,11 @@ def ban(*words: str | Sequence[int], reader: Any = None) -> NamedRule:
 
     check_reader("ban", reader)
 
+    end = getattr(reader if callable(reader) else getattr(reader, "tokenizer", None), "eos_token", None)
+    for word in texts if end else []:
+        if str(end) in word:
+            raise InvalidInputError(f"ban: {word!r} spells the end of a text, which is no word of it; see min_length")
+
     def without(policy: Any) -> Callable[[Any], Tensor]:
         v = policy.vocabulary
         for token in (token for ids in sequences for token in ids):

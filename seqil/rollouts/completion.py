@@ -78,8 +78,11 @@ def read_prompt(reader: Any, vocabulary: Vocabulary, prompt: str) -> list[int]:
     return ids or [vocabulary.eos if start is None else start]
 
 
-_UTF_16 = "is UTF-16; save it as UTF-8"
-_FORMS = {b"\xff\xfe": _UTF_16, b"\xfe\xff": _UTF_16, b"\x1f\x8b": "is compressed; unpack it"}
+_FORMS = {
+    b"\xff\xfe\0\0": "is UTF-32; save it as UTF-8",
+    **dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "is UTF-16; save it as UTF-8"),
+    b"\x1f\x8b": "is compressed; unpack it",
+}
 
 
 def prompt_of_file(file: Path) -> str:

@@ -14,8 +14,8 @@ from transformers import GenerationMixin
 
 from ..decoding.interface import Rule
 from ..decoding.rules import min_p, top_k, top_p
-from ..errors import InvalidInputError, counted, first_line
-from ..errors.arguments import check_kind
+from ..errors import InvalidInputError, counted, first_line, on_one_line
+from ..errors.arguments import check_count, check_kind
 from ..errors.limits import check_memory, within_budget
 from ..mdp.memory import PREFIX, Memory
 from ..mdp.trajectory import Trajectories
@@ -123,7 +123,7 @@ def generate(
     own = (_of_the_caller(name) for name in _GIVEN) if inside else (logits_processor, stopping_criteria)
     _refuse(model, config, rest, *own)
     policy = _policy(model, config, vocabulary)
-    copies = 1 if inside else config.num_return_sequences
+    copies = 1 if inside else check_count("generate", "num_return_sequences", config.num_return_sequences, 1)
     padding = _padding(config, policy.vocabulary)
     prompts, real = _unpadded(input_ids, mask, None if inside else config.pad_token_id, policy.vocabulary)
     _check_places(rest, real)
@@ -263,6 +263,8 @@ def _unpadded(
         raise InvalidInputError(f"input_ids must be [rows, tokens], got {tuple(ids.shape)}")
     if mask is None:
         mask = ids != pad if pad not in (None, vocabulary.eos) else torch.ones_like(ids)
+    if not isinstance(mask, Tensor):
+        raise InvalidInputError(f"attention_mask={on_one_line(mask, 60)} is no tensor; give torch.tensor(…)")
     real = mask.bool()
     if real.shape != ids.shape or bool((real[:, :-1] & ~real[:, 1:]).any()) or not bool(real[:, -1:].all()):
         raise InvalidInputError("attention_mask must be of the shape of input_ids, with padding on the left alone")

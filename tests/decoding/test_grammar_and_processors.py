@@ -306,3 +306,14 @@ def test_the_command_line_writes_by_a_grammar(tmp_path, monkeypatch, capsys):
         assert "aa" not in one["text"]
     assert typed("evaluate", f"{tmp_path}/run", "-n", "4", "--rule", "grammar=(x") == 2
     assert "is no regular expression" in capsys.readouterr().err
+
+
+def test_the_end_of_a_text_cannot_be_banned_as_a_word():
+    class Reader:
+        eos_token = "<eos>"
+
+        def __call__(self, text):
+            return text
+
+    with pytest.raises(InvalidInputError, match=r"ban: 'x<eos>' spells the end of a text"):
+        ban("x<eos>", reader=Reader())

@@ -68,29 +68,31 @@ class Corpus(NamedTuple):
             number in the file, and its own split (`BY_HASH`: none).
         names: of the files.
         left_out: names of files that were not read.
+        named: splits that names of files say.
     """
 
     ids: NDArray[np.unsignedinteger[Any]]
     documents: Ints
     names: list[str]
     left_out: list[str]
+    named: frozenset[str] = frozenset()
 
 
 def read_corpus(path: Path, field: str | None, encoding: Encoding) -> Corpus:
     """All documents of a file or folder; large ones are kept in the folder for temporary files, by content."""
     files, left_out = files_of(path)
-    names = [file.name for file in files]
+    names, named = [file.name for file in files], frozenset(file.split for file in files if file.split is not None)
     size = sum(p.stat().st_size for file in files for p in _inside(file.path))
     if size < _KEPT:
         memory = io.BytesIO()
         documents = _write(files, field, encoding, memory)
-        return Corpus(np.frombuffer(memory.getbuffer(), encoding.dtype), documents, names, left_out)
+        return Corpus(np.frombuffer(memory.getbuffer(), encoding.dtype), documents, names, left_out, named)
     folder = _cache() / _key(files, field, encoding)
     if not (folder / "documents.npy").exists():
         _keep(folder, lambda ids: _write(files, field, encoding, ids))
     documents = np.load(folder / "documents.npy")
     ids = np.memmap(folder / "ids", encoding.dtype, "r") if len(documents) else np.zeros(0, encoding.dtype)
-    return Corpus(ids, documents, names, left_out)
+    return Corpus(ids, documents, names, left_out, named)
 
 
 def _inside(path: Path) -> list[Path]:

@@ -229,6 +229,13 @@ def _splits(name: str, corpus: Corpus, units: Ints, stream: bool) -> NDArray[np.
     unit = changes.cumsum() - 1
     of_unit = [_split_of_unit(name, corpus, document, block, stream) for document, block in units[changes].tolist()]
     splits = np.array(of_unit, dtype=np.int8)[unit] if of_unit else np.zeros(0, dtype=np.int8)
+    own = {SPLITS[i] for i in np.unique(corpus.documents[:, 5]).tolist() if i != BY_HASH} | corpus.named
+    for named in sorted(own) if len(own) > 1 else ():
+        if (splits != SPLITS.index(named)).all():
+            raise InvalidInputError(
+                f"{name}: the split {named} is named, and nothing is in it that is not in another one, too; give it "
+                "texts of its own, or files that name no splits"
+            )
     if (splits != 0).all():  # too few for chance, or a data set of one other split
         splits = np.zeros_like(splits)
     for split in (2, 1):

@@ -131,3 +131,24 @@ def test_what_is_left_out_is_said(tmp_path, capsys):
     settings = Settings.of({"task": "text", "task_options": {"path": str(tmp_path), "prompt_length": 1}})
     say_doubts(settings, make_task(settings))
     assert "LICENSE (and 1 other file) is left out: files beside it name the splits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("test", "empty"), [(TEXTS["train"], "train"), ([], "test")])
+def test_a_split_that_is_named_and_left_with_nothing_is_refused(tmp_path, test, empty):
+    """The same documents in two splits are those of the first file; what has none is not cut out of training."""
+    write(tmp_path / "train.jsonl", TEXTS["train"])
+    write(tmp_path / "test.jsonl", test)
+    with pytest.raises(InvalidInputError, match=rf"the split {empty} is named, and nothing is in it that is not"):
+        Text(tmp_path, prompt_length=2, max_length=12)
+
+
+def test_a_number_without_end_in_a_record_is_said(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": ' + "9" * 5000 + "}\n")
+    with pytest.raises(InvalidInputError, match="line 1 is not JSON: a number has more digits than Python reads"):
+        Text(tmp_path / "a.jsonl", prompt_length=2, max_length=12)
+
+
+def test_a_picture_of_pages_is_no_text_though_it_be_ascii(tmp_path):
+    (tmp_path / "a.txt").write_text("%PDF-1.4\n" + "1 0 obj\n" * 99)
+    with pytest.raises(InvalidInputError, match=r"a\.txt cannot be read as UTF-8 text: it holds binary data"):
+        Text(tmp_path / "a.txt", prompt_length=2, max_length=12)

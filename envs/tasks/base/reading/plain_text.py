@@ -21,6 +21,7 @@ _OTHER_FORMS = {
     b"(\xb5/\xfd": "compressed by zstd; unpack it",
     b"PK": "a ZIP archive; unpack it",
     b"PAR1": "Parquet; give it the suffix .parquet",
+    b"\xff\xfe\0\0": "UTF-32; save it as UTF-8",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
 }
@@ -91,6 +92,8 @@ def form_if_no_text(path: Path) -> str | None:
         if path.suffix.lower() == ".parquet" or begin.startswith(POINTER):
             return _other_form(path) if begin.startswith(POINTER) else None
         codecs.getincrementaldecoder("utf-8")().decode(begin)
+        if begin.startswith(b"%PDF-"):  # of which there are such without a byte beyond ASCII
+            return _other_form(path)
     except UnicodeDecodeError:
         return _other_form(path)
     except OSError:  # whoever reads it says why

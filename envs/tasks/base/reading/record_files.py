@@ -49,6 +49,7 @@ def _record(line: str, path: Path, number: int) -> Any:
     except (ValueError, RecursionError) as error:
         hint = _meant(line) if number == 1 else ""
         why = getattr(error, "msg", first_line(error))  # without the place, which is one in this line alone
+        why = "a number has more digits than Python reads" if "set_int_max_str" in why else why
         column = f" at column {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else ""
         cut = "; the line is cut off: write it anew, or take it out" if why.startswith("Unterminated") else ""
         raise InvalidInputError(
