@@ -82,7 +82,7 @@ MEMORY_PLACES = Study(
         _answered("star-3", "star", 60, arms=2, length=3),
         *_ONE_ANSWER,
     ),
-    3,
+    5,
     MEMORY.questions,
 )
 
