@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,10 @@ class Text(ExcerptTask):
     ) -> None:
         if not str(path):
             raise InvalidInputError("text: path is empty; give a text file or a folder of them")
+        if re.match(r"[a-z]{2,}:/", str(path)):
+            raise InvalidInputError(
+                f"text: path={path} is an address, and nothing is downloaded; fetch it, name the file"
+            )
         if field == "":
             raise InvalidInputError("text: field is empty; name the field of the records, or leave it out")
         check_lengths(self.name, prompt_length, max_length)
