@@ -68,7 +68,7 @@ def test_what_cannot_be_read_is_named(tmp_path, text_folder, monkeypatch):
     }.items():
         with pytest.raises(InvalidInputError, match=rf"{name}.*{complaint}"):
             Text(str(tmp_path / name))
-    with pytest.raises(InvalidInputError, match=r"is an address, and nothing is downloaded; fetch it"):
+    with pytest.raises(InvalidInputError, match=r"is an address; nothing is downloaded: fetch it first"):
         Text("https://example.org/text.txt")
     with pytest.raises(InvalidInputError, match=r"there is no tokenizer in .*: tokenizer.json or .* is missing"):
         Text(str(text_folder), tokenizer=str(tmp_path / "folder"))
