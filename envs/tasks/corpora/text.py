@@ -70,9 +70,7 @@ class Text(ExcerptTask):
         if not str(path):
             raise InvalidInputError("text: path is empty; give a text file or a folder of them")
         if re.match(r"[a-z]{2,}:/", str(path)):
-            raise InvalidInputError(
-                f"text: path={path} is an address, and nothing is downloaded; fetch it, name the file"
-            )
+            raise InvalidInputError(f"text: path={path} is an address; nothing is downloaded: fetch it first")
         if field == "":
             raise InvalidInputError("text: field is empty; name the field of the records, or leave it out")
         check_lengths(self.name, prompt_length, max_length)
