@@ -305,7 +305,18 @@ def sample(
     how: dict[str, Any] = {"max_actions": max_actions, "min_length": min_length, "record": record}
     how |= {"writing": parse_pairs(writing, "--writing")}
     commands.sample(
-        run, n, split or "test", temperature, rule or (), max_length, seed, asked, form, stream, best, **how
+        run,
+        n,
+        "test" if split is None else split,
+        temperature,
+        rule or (),
+        max_length,
+        seed,
+        asked,
+        form,
+        stream,
+        best,
+        **how,
     )
 
 
