@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .errors import InvalidInputError, counted
 from .errors.arguments import check_function, typed
-from .errors.limits import check_memory, within_budget
+from .errors.limits import check_memory, check_readings, within_budget
 from .mdp.prefix import Prompts, pad_prompts
 from .mdp.trajectory import Trajectories
 from .metrics import Cost, Floats, Ints, cost, negative_log_likelihood, prompt_lists
@@ -33,6 +33,7 @@ Answer = Callable[[Sequence[int]], Hashable]
 Sample = Callable[..., Trajectories]
 
 _SURE = 1 - 1e-12  # a probability of deletion above it counts as this
+_ROUNDS = 1000  # after which it is asked whether there is room for more
 _APART = 2**32  # between the streams of two samples of a prompt
 
 
@@ -170,7 +171,7 @@ def rejection(
     _check_positive("most", most)
     check_function("rejection", "accept", accept, "prompt", "text")
     cells, _ = pad_prompts(policy.vocabulary, prompts)
-    _check_room(most * len(cells), options, f"{most:,} rounds of {counted(len(cells), 'prompt')}", "lower most")
+    check_readings(most, f"{most:,} rounds", "lower most")
     value, last = np.zeros(len(cells)), np.zeros(len(cells), dtype=np.int64)
     drawn: list[Trajectories] = []
     owners: list[Ints] = []
@@ -182,6 +183,8 @@ def rejection(
         owners.append(refused)
         value[refused] = _judged(accept, drawn[-1]) != 0
         refused = refused[value[refused] == 0]
+        if len(drawn) % _ROUNDS == 0:
+            _check_room(sum(map(len, owners)), options, f"what {len(drawn):,} rounds drew", "lower most")
     return _selection(Trajectories.cat(drawn), np.concatenate(owners), last, value, options)
 
 

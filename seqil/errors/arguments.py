@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import torch
+from torch._C._functorch import is_batchedtensor
 
 from . import InvalidInputError, SeqilError, first_line
 from . import on_one_line as on_one_line
@@ -41,6 +42,8 @@ def typed(function: F, wide: bool = False) -> F:
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return function(*args, **kwargs)
         try:
             given = signature.bind(*args, **kwargs)
         except TypeError:
@@ -49,10 +52,13 @@ def typed(function: F, wide: bool = False) -> F:
         for name, value in given.arguments.items():
             if name in known:
                 _refuse(function, name, value, known[name])
+                of_torch = isinstance(value, torch.Tensor)
                 if value is not None and any(is_array(kind) for kind in known[name]):
-                    given.arguments[name] = array_of(value)
+                    if not (of_torch and torch.Tensor in known[name]):
+                        given.arguments[name] = array_of(value)
                 elif is_number(known[name]) and hasattr(value, "dtype") and single(value, "biuf"):
-                    given.arguments[name] = value.item()  # a number of theirs is taken as one of Python
+                    if not (of_torch and (value.requires_grad or is_batchedtensor(value))):
+                        given.arguments[name] = value.item()  # a number of theirs is taken as one of Python
                 elif name == "vocabulary" and isinstance(value, Mapping):  # its JSON form
                     made = [kind.of(value) for kind in known[name] if hasattr(kind, "of")]
                     given.arguments[name] = made[0] if made else value
@@ -76,11 +82,16 @@ def of_arrays(function: F) -> F:
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return function(*args, **kwargs)
         try:
             return checks(*args, **kwargs)
-        except (SeqilError, torch.OutOfMemoryError):
+        except SeqilError:
             raise
         except (ArithmeticError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            other = isinstance(error, RuntimeError) and type(error) is not RuntimeError  # no depth left, say
+            if other or _OF_THE_MACHINE.search(str(error)):
+                raise
             try:
                 given = signature.bind(*args, **kwargs).arguments
             except TypeError:
@@ -90,6 +101,9 @@ def of_arrays(function: F) -> F:
             raise InvalidInputError(f"{function.__qualname__}: {shown} {wrong}: {first_line(error)}") from error
 
     return checked  # type: ignore[return-value]
+
+
+_OF_THE_MACHINE = re.compile("alloc|memory|CUDA")
 
 
 def _shown(value: Any) -> str:
@@ -156,7 +170,8 @@ def check_temperature(temperature: float) -> None:
 def check_fields(record: Any, wide: bool = False) -> None:
     """The same of the fields of a dataclass, once they are set."""
     for name, kinds in looked_at(cast(Hashable, type(record)), wide).items():
-        _refuse(type(record), name, getattr(record, name), kinds)
+        if hasattr(record, name):  # a field may be set later
+            _refuse(type(record), name, getattr(record, name), kinds)
 
 
 def _refuse(where: Any, name: str, value: Any, kinds: tuple[Any, ...]) -> None:

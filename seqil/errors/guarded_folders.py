@@ -46,10 +46,10 @@ def refuse_among_runs(option: str, path: Path) -> None:
     Raises:
         InvalidInputError: one line that names one of them.
     """
-    if (path / "settings.json").exists() or not path.is_dir():
+    if os.path.exists(path / "settings.json") or not os.path.isdir(path):
         return
-    for below in sorted(path.iterdir()):
-        if (below / "settings.json").is_file() and (below / "checkpoints").is_dir():
+    for below in sorted(path.iterdir()):  # of what may not be read there are no files here
+        if os.path.isfile(below / "settings.json") and os.path.isdir(below / "checkpoints"):
             raise InvalidInputError(f"{option} {path} holds runs, {below} say; name a folder of its own")
 
 

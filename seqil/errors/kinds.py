@@ -79,7 +79,7 @@ def _matters(kind: Any, wide: bool) -> bool:
 
 
 def _is_ours(kind: Any) -> bool:
-    return named(kind) in (*_CLASSES, "TokenPolicy")
+    return isinstance(kind, type) and named(kind) in (*_CLASSES, "TokenPolicy")
 
 
 def named(kind: Any) -> str:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError
-from ..errors.arguments import check_fields, of_arrays
+from ..errors.arguments import check_fields, typed_widely
 
 Function = Callable[[Tensor], Tensor]
 
@@ -56,12 +56,12 @@ class Divergence:
         """The bound of P / D that comes with the tangent: `phi'` at `edge`, infinite without one."""
         return math.inf if self.edge == -math.inf else self._slope(self.edge)
 
-    @of_arrays
+    @typed_widely
     def phi(self, z: Tensor) -> Tensor:
         """Elementwise, any shape; float."""
         return self._continued(self._phi, self._slope, z)
 
-    @of_arrays
+    @typed_widely
     def penalty(self, z: Tensor) -> Tensor:
         """`z - phi(z)` without cancellation near 0."""
         return self._continued(self._penalty, lambda z: 1 - self._slope(z), z)

@@ -31,7 +31,7 @@ from .whole_batch import count, total
 Parts = dict[str, Tensor]
 
 
-@of_arrays
+@typed_widely
 def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Parts]:
     """Discounted negative log-likelihood of the counted actions, backspaces included, per unit of weight.
 
@@ -47,7 +47,7 @@ def behavior_cloning(values: StepValues, gamma: float = 1.0) -> tuple[Tensor, Pa
     return loss, {"likelihood": loss.detach()}
 
 
-@of_arrays
+@typed_widely
 def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
     """Minus the weighted log-likelihood of the actions, per step of the rows: a scalar, 0 if there is none.
 
@@ -58,6 +58,9 @@ def weighted_likelihood(values: StepValues, weight: Tensor) -> Tensor:
         weight: [B, T], of any sign, taken as a constant; it counts inside the rows only.
     """
     check_finite(values)
+    if weight.shape != values.mask.shape:
+        shape = [*values.mask.shape]
+        raise InvalidInputError(f"weighted_likelihood: weight is {[*weight.shape]}; give one for each step, {shape}")
     likelihood = (torch.where(values.mask, weight.detach(), 0) * _log_prob(values)).sum()
     return -likelihood / total(values.mask.sum()).clamp(min=1)
 
@@ -73,7 +76,7 @@ def returns(rewards: Tensor, gamma: float) -> Tensor:
     return sums
 
 
-@of_arrays
+@typed_widely
 def occupancy_divergence(
     values: StepValues, rollouts: StepValues, *, divergence: Divergence, gamma: float
 ) -> tuple[Tensor, Tensor]:
@@ -101,7 +104,7 @@ def occupancy_divergence(
     return bound, own.detach()
 
 
-@of_arrays
+@typed_widely
 def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float) -> Tensor:
     """What `occupancy_divergence` subtracts for each step of rollouts beside its reward: [B, T].
 
@@ -119,7 +122,7 @@ def mixture_penalty(values: StepValues, *, divergence: Divergence, gamma: float)
     return penalty.scatter_add(1, last, rest[:, None])
 
 
-@of_arrays
+@typed_widely
 def sequence_match(
     values: StepValues,
     *,
@@ -163,7 +166,7 @@ def sequence_match(
     return torch.stack(list(parts.values())).sum(), {name: part.detach() for name, part in parts.items()}
 
 
-@of_arrays
+@typed_widely
 def sequence_match_reference(
     values: StepValues, *, divergence: Divergence, gamma: float = 0.998, rollouts: StepValues | None = None
 ) -> tuple[Tensor, Parts]:

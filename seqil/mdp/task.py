@@ -203,13 +203,13 @@ def _of_split(method: Method) -> Method:
 
 def _of_text(method: Method) -> Method:
     @wraps(method)
-    def checked(self: Task, prompt: Sequence[int], tokens: Sequence[int]) -> Any:
+    def checked(self: Task, *args: Any, **options: Any) -> Any:
         try:
-            return method(self, prompt, tokens)
+            return method(self, *args, **options)
         except InvalidInputError:
             raise
         except (TypeError, ValueError, LookupError, RuntimeError):
-            for ids in (prompt, tokens):
+            for ids in args[:2]:
                 _tokens(self, ids)
             raise
 
@@ -218,9 +218,10 @@ def _of_text(method: Method) -> Method:
 
 def _of_states(method: Method) -> Method:
     @wraps(method)
-    def checked(self: Task, prefixes: Prefixes) -> Any:
-        check_kind(f"task {getattr(self, 'name', '')!r}", "prefixes", prefixes, Prefixes)
-        return method(self, prefixes)
+    def checked(self: Task, *args: Any, **options: Any) -> Any:
+        if args:
+            check_kind(f"task {getattr(self, 'name', '')!r}", "prefixes", args[0], Prefixes)
+        return method(self, *args, **options)
 
     return checked  # type: ignore[return-value]
 

@@ -294,9 +294,9 @@ class Trajectories:
 
         Where there are no rows nobody says what the limits are: 1 and 0 then.
         """
-        keys = set(data.keys()) if isinstance(data, TensorDictBase | Mapping) else set()
-        if lacking := {*_TENSORS, "max_length", "min_length"} - keys:
-            what = "is no TensorDict" if not keys else f"lacks {', '.join(sorted(lacking))}"
+        stored = isinstance(data, TensorDictBase | Mapping)
+        if lacking := {*_TENSORS, "max_length", "min_length"} - (set(data.keys()) if stored else set()):
+            what = "is no TensorDict" if not stored else f"lacks {', '.join(sorted(lacking))}"
             raise InvalidInputError(f"Trajectories.from_tensordict: data {what}; give what to_tensordict returned")
         limits: dict[str, Any] = {}
         for name, of_nothing in {"max_length": 1, "min_length": 0}.items():

@@ -52,7 +52,8 @@ def reverse_kl(p: Tensor, log_q: Tensor, smoothing: float = 0.0) -> Tensor:
 @of_arrays
 def jensen_shannon(p: Tensor, q: Tensor, beta: float = 0.5) -> Tensor:
     """`beta KL(p || m) + (1 - beta) KL(q || m)`, `m = beta p + (1 - beta) q`, over the last dimension, in nats."""
-    check_number("jensen_shannon", "beta", beta, 0, 1)
+    if not isinstance(beta, Tensor):
+        check_number("jensen_shannon", "beta", beta, 0, 1)
     middle = beta * p + (1 - beta) * q
     log_m = torch.where(middle > 0, middle, 1).log()
     return beta * kl(p, log_m) + (1 - beta) * kl(q, log_m)

@@ -109,6 +109,8 @@ def absorbing_regret_error(curve: Floats, error: Floats) -> float:
 def risk_table(first: Ints, survived: Ints) -> tuple[Ints, Ints]:
     """Texts at risk of a first error at each position t = 0, 1, …, and those that have it there: int64 [T] each."""
     check_risks("risk_table", first, survived)
+    cells = int(survived.max(initial=0)) * max(len(first), 1)
+    check_memory(16 * cells, f"risk_table: {cells:,} positions at risk", "cut the texts")
     t = np.arange(int(survived.max(initial=0)) + 1)
     at_risk = ((survived[:, None] + (first[:, None] >= 0)) > t).sum(0)
     return at_risk, (first[:, None] == t).sum(0)
@@ -122,10 +124,8 @@ def check_risks(where: str, first: Ints, survived: Ints) -> None:
     """
     if first.ndim != 1 or first.shape != survived.shape or (first > survived).any() or (survived < 0).any():
         raise InvalidInputError(f"{where}: a first error lies behind what survived; give both as first_errors does")
-    if any(x.size and x.dtype.kind not in "iu" for x in (first, survived)):
+    if any((x % 1 != 0).any() for x in (first, survived)):
         raise InvalidInputError(f"{where}: first and survived are counts; give whole numbers, as first_errors does")
-    cells = int(survived.max(initial=0)) * max(len(first), 1)
-    check_memory(16 * cells, f"{where}: {cells:,} positions at risk", "cut the texts")
 
 
 def _share(part: Ints, whole: Ints) -> Floats:

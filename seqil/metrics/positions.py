@@ -225,7 +225,7 @@ def rare_tokens(probabilities: Floats, below: float = RARE) -> Floats:
 
 
 def _check_table(where: str, values: Floats) -> None:
-    if values.ndim != 2 or not len(values):
+    if values.ndim != 2:
         raise InvalidInputError(f"{where}: values have shape {[*values.shape]}; give [texts, positions], as of `along`")
 
 

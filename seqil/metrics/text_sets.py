@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -188,7 +188,7 @@ def ngram_features(orders: Sequence[int] = (1, 2, 3), width: int = 256) -> Featu
     """Counts of hashed n-grams, `width` cells: needs no model, and sees no more than n tokens at a time."""
 
     check_count("ngram_features", "width", width, 1)
-    for n in orders if isinstance(orders, Sequence) else [orders]:
+    for n in orders if isinstance(orders, Iterable) else [orders]:
         check_count("ngram_features", "orders", n, 1)
 
     def features(texts: Texts) -> Floats:

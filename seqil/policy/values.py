@@ -50,6 +50,11 @@ class StepValues:
 
     def __post_init__(self) -> None:
         check_fields(self, wide=True)
+        shape = self.mask.shape
+        alike = all(x.shape == shape for x in (self.v, self.v_next, self.imitate)) and self.q.shape[:2] == shape
+        if not alike or self.ended.shape != shape[:1]:
+            shapes = ", ".join(f"{name} {[*tensor.shape]}" for name, tensor in vars(self).items())
+            raise InvalidInputError(f"StepValues: {shapes} do not go together; give [rows, steps], ended [rows]")
 
     @property
     def log_prob(self) -> Tensor:

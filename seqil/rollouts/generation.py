@@ -136,7 +136,7 @@ def generate(
         _check_streamer(streamer, len(prompts) * copies, policy.vocabulary)
         if not shown:
             streamer.put(torch.tensor(prompts))
-    check_kind("generate", "do_sample", config.do_sample, bool)
+    check_kind("generate", "do_sample", config.do_sample, bool, int)
     most, least = _lengths(model, config, generation_config, kwargs, input_ids.shape[1], inside)
     written = rollout(
         policy,
@@ -189,7 +189,8 @@ def _refuse(
         if name == "suppress_tokens" and all(token >= silent for token in value or ()):
             continue
         idle = name in _WITHOUT_EFFECT or name.startswith("_") or value is None
-        if idle or repr(value) == repr(neutral.get(name, False)):  # an array may be neither equal nor not
+        plain = type(value).__module__ == "builtins"  # an array may be neither equal nor not
+        if idle or (plain and value == neutral.get(name, False)):
             continue
         if name not in _HONOURED:
             raise InvalidInputError(f"{name}={value!s:.60} cannot be honoured with deletions; leave it out")

@@ -230,7 +230,8 @@ def read_config(path: Path) -> dict[str, Any]:
         raise InvalidInputError(f"--config {path} does not exist; name a file of settings") from None
     except (OSError, ValueError, RecursionError) as error:  # what is not JSON, TOML or UTF-8 is a ValueError
         raise InvalidInputError(
-            f"--config {path} cannot be read: {first_line(error)}; give TOML, or JSON with the suffix .json"
+            f"--config {path} cannot be read: {first_line(error)}; "
+            + ("take one out" if "stands there twice" in str(error) else "give TOML, or JSON with the suffix .json")
         ) from None
     if isinstance(found, dict) and isinstance(found.get("settings"), dict):  # of a run
         found = found["settings"]

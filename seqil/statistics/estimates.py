@@ -131,6 +131,7 @@ def proportion(hits: int, n: int, unit: str) -> Estimate:
     if not counts:
         of = f"{on_one_line(hits, 40)} of {on_one_line(n, 40)} {on_one_line(unit, 40).strip(chr(39))}"
         raise InvalidInputError(f"proportion: {of} is no share")
+    hits, n = int(hits), int(n)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, unit)
     z2, p = 1.959963984540054**2, hits / n
@@ -191,7 +192,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def probability_of_improvement(ours: Sequence[float] | np.ndarray, theirs: Sequence[float] | np.ndarray) -> float:
     """P(a run of ours is above one of theirs), ties counted half (Agarwal et al. 2021); NaN if a value is."""
     where = "probability_of_improvement"
-    x, y = _some(where, ours)[:, None], _some(where, theirs)
+    x, y = (_some(where, side.reshape(-1)) for side in (numbers(where, ours), numbers(where, theirs)))
+    x = x[:, None]
     if np.isnan(x).any() or np.isnan(y).any():
         return math.nan
     return float(((x > y) + (x == y) / 2).mean())

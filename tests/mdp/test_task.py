@@ -105,3 +105,16 @@ def test_an_error_of_the_tasks_own_stays_what_it_is():
         Broken().success([0], [1])
     with pytest.raises(InvalidInputError, match="tokens=None are no ids"):
         Broken().success([0], None)
+
+
+def test_a_task_may_take_more_than_it_is_given():
+    class Strict(Twelve):
+        def success(self, prompt, text, strict=False):
+            return strict
+
+        def confusions(self, states, temperature=1.0):
+            return temperature
+
+    assert Strict().success([0], [1], strict=True)
+    assert Strict().success(prompt=[0], text=[1]) is False
+    assert Strict().confusions(states=None, temperature=2.0) == 2.0

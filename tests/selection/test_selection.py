@@ -123,6 +123,7 @@ def test_rejection_draws_again_only_what_was_refused():
         return prompt == [0] or (prompt == [1, 2] and asked.count((1, 2)) == 3)
 
     kept = rejection(POLICY, PROMPTS, accept, 5, generator=seeded(), **OPTIONS)
+    assert rejection(POLICY, PROMPTS, lambda *_: True, 10**7, generator=seeded(), **OPTIONS).draws.tolist() == [1] * 3
     assert kept.draws.tolist() == [1, 3, 5]
     assert kept.value.tolist() == [1, 1, 0]
     assert asked == [(0,), (1, 2), (2,), (1, 2), (2,), (1, 2), (2,), (2,), (2,)]

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -24,6 +25,7 @@ from .reading.named_fields import Chat
 from .reading.named_splits import Source
 from .sampled import Ints
 
+_LOOKED_AT = 1 << 16  # characters
 _KEPT = 1 << 24  # bytes of files from which on the ids are kept on the disk
 _FORM = "2"  # of the files there
 _BLANK = 8  # tokens of a document that may be nothing but white space
@@ -90,6 +92,9 @@ def read_corpus(path: Path, field: str | None, encoding: Encoding) -> Corpus:
     folder = _cache() / _key(files, field, encoding)
     if not (folder / "documents.npy").exists():
         _keep(folder, lambda ids: _write(files, field, encoding, ids))
+    else:  # what a tokenizer leaves out is looked for anew
+        for part in islice(parts_of(files[0].path, field, encoding.eos_text), 1):
+            encoding.encode("" if part.prompt is not None else str(part.text)[:_LOOKED_AT])
     documents = np.load(folder / "documents.npy")
     ids = np.memmap(folder / "ids", encoding.dtype, "r") if len(documents) else np.zeros(0, encoding.dtype)
     return Corpus(ids, documents, names, left_out, named)

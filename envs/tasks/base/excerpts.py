@@ -233,8 +233,8 @@ def _splits(name: str, corpus: Corpus, units: Ints, stream: bool) -> NDArray[np.
     for named in sorted(own) if len(own) > 1 else ():
         if (splits != SPLITS.index(named)).all():
             raise InvalidInputError(
-                f"{name}: the split {named} is named, and nothing is in it that is not in another one, too; give it "
-                "texts of its own, or files that name no splits"
+                f"{name}: the split {named} is named, and is empty, or holds nothing that is not in another one, too; "
+                "give it texts of its own, or files that name no splits"
             )
     if (splits != 0).all():  # too few for chance, or a data set of one other split
         splits = np.zeros_like(splits)

@@ -69,7 +69,7 @@ class Text(ExcerptTask):
     ) -> None:
         if not str(path):
             raise InvalidInputError("text: path is empty; give a text file or a folder of them")
-        if re.match(r"[a-z]{2,}:/", str(path)):
+        if re.match(r"(?i)[a-z][a-z0-9+.-]+:/", str(path)) and not Path(path).exists():
             raise InvalidInputError(f"text: path={path} is an address; nothing is downloaded: fetch it first")
         if field == "":
             raise InvalidInputError("text: field is empty; name the field of the records, or leave it out")

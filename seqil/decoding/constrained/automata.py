@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -33,7 +33,7 @@ class Automaton:
 
     def __post_init__(self) -> None:
         rows = self.moves.values() if isinstance(self.moves, Mapping) else [None]
-        if not all(isinstance(row, Mapping) for row in rows) or not isinstance(self.ends, set | frozenset):
+        if not all(isinstance(row, Mapping) for row in rows) or not isinstance(self.ends, Collection):
             raise InvalidInputError(
                 "Automaton: moves are {state: {token: state}} and ends a set of states; give them so"
             )

@@ -323,3 +323,12 @@ def test_a_tokenizer_that_fails_is_named_in_one_line(tmp_path):
     (tmp_path / "a.txt").write_text("a b a b " * 60)
     with pytest.raises(InvalidInputError, match=r"the tokenizer fails on it: .*UNK.*; give another"):
         Text(tmp_path / "a.txt", PreTrainedTokenizerFast(tokenizer_object=broken, eos_token="<e>"))
+
+
+def test_they_are_told_of_where_the_ids_were_kept_as_well(tmp_path, monkeypatch):
+    monkeypatch.setattr("envs.tasks.base.corpus._KEPT", 10)
+    (tmp_path / "kept").mkdir()
+    monkeypatch.setattr("envs.tasks.base.corpus._cache", lambda: tmp_path / "kept")
+    made = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"a": 0, "<e>": 1}, [])), eos_token="<e>")
+    (tmp_path / "a.txt").write_text("a\u00e9 " * 60)
+    assert [Text(tmp_path / "a.txt", made, prompt_length=2, max_length=6).lost for _ in range(2)] == ["\u00e9"] * 2

@@ -138,7 +138,7 @@ def test_a_split_that_is_named_and_left_with_nothing_is_refused(tmp_path, test, 
     """The same documents in two splits are those of the first file; what has none is not cut out of training."""
     write(tmp_path / "train.jsonl", TEXTS["train"])
     write(tmp_path / "test.jsonl", test)
-    with pytest.raises(InvalidInputError, match=rf"the split {empty} is named, and nothing is in it that is not"):
+    with pytest.raises(InvalidInputError, match=rf"the split {empty} is named, and is empty, or holds nothing"):
         Text(tmp_path, prompt_length=2, max_length=12)
 
 
