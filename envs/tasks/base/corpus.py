@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -93,8 +92,8 @@ def read_corpus(path: Path, field: str | None, encoding: Encoding) -> Corpus:
     if not (folder / "documents.npy").exists():
         _keep(folder, lambda ids: _write(files, field, encoding, ids))
     else:  # what a tokenizer leaves out is looked for anew
-        for part in islice(parts_of(files[0].path, field, encoding.eos_text), 1):
-            encoding.encode("" if part.prompt is not None else str(part.text)[:_LOOKED_AT])
+        texts = (str(part.text) for part in parts_of(files[0].path, field, encoding.eos_text) if part.prompt is None)
+        encoding.encode(next(filter(None, texts), "")[:_LOOKED_AT])
     documents = np.load(folder / "documents.npy")
     ids = np.memmap(folder / "ids", encoding.dtype, "r") if len(documents) else np.zeros(0, encoding.dtype)
     return Corpus(ids, documents, names, left_out, named)
