@@ -304,20 +304,8 @@ def sample(
         raise InvalidInputError("--split would do nothing: the prompts are your own; leave it out")
     how: dict[str, Any] = {"max_actions": max_actions, "min_length": min_length, "record": record}
     how |= {"writing": parse_pairs(writing, "--writing")}
-    commands.sample(
-        run,
-        n,
-        "test" if split is None else split,
-        temperature,
-        rule or (),
-        max_length,
-        seed,
-        asked,
-        form,
-        stream,
-        best,
-        **how,
-    )
+    split = "test" if split is None else split
+    commands.sample(run, n, split, temperature, rule or (), max_length, seed, asked, form, stream, best, **how)
 
 
 def _given(ctx: typer.Context) -> list[str]:

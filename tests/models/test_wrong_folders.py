@@ -91,8 +91,7 @@ def sharded(folder):
 
 def elsewhere(folder):
     (folder / "model.safetensors").unlink()
-    table = '{"weight_map": {"v": "../lm/model.safetensors"}}'
-    (folder / "model.safetensors.index.json").write_text(table)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"v": "../lm/model.safetensors"}}')
 
 
 def adapters(folder):
