@@ -14,10 +14,10 @@ import math
 import operator
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import torch
-from torch._C._functorch import is_batchedtensor
 
 from . import InvalidInputError, SeqilError, first_line
 from . import on_one_line as on_one_line
@@ -57,8 +57,9 @@ def typed(function: F, wide: bool = False) -> F:
                     if not (of_torch and torch.Tensor in known[name]):
                         given.arguments[name] = array_of(value)
                 elif is_number(known[name]) and hasattr(value, "dtype") and single(value, "biuf"):
-                    if not (of_torch and (value.requires_grad or is_batchedtensor(value))):
-                        given.arguments[name] = value.item()  # a number of theirs is taken as one of Python
+                    if not (of_torch and value.requires_grad):
+                        with suppress(RuntimeError):  # under vmap it is many
+                            given.arguments[name] = value.item()  # a number of theirs is taken as one of Python
                 elif name == "vocabulary" and isinstance(value, Mapping):  # its JSON form
                     made = [kind.of(value) for kind in known[name] if hasattr(kind, "of")]
                     given.arguments[name] = made[0] if made else value
