@@ -154,6 +154,7 @@ def test_legal_places_name_what_stands():
     ("make", "said"),
     [
         (lambda: seqil.Edits(V, 0), "max_length=0"),
+        (lambda: seqil.Edits(seqil.Vocabulary(2**40, 1), 2**24), "int64 cannot number so many edits; lower it"),
         (lambda: seqil.Edits(V, 3, ("swap",)), "unknown kind of edit 'swap'"),
         (lambda: seqil.Edits(V, 3, ()), "no kind of edit"),
         (

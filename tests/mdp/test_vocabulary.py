@@ -59,6 +59,8 @@ def test_from_a_tokenizer():
     without.eos_token_id = None
     with pytest.raises(InvalidInputError, match=r"'mine' has no eos token; set tokenizer\.eos_token"):
         Vocabulary.from_tokenizer(without)
+    with pytest.raises(InvalidInputError, match=r"is no tokenizer: it has no get_vocab\(\)"):
+        Vocabulary.from_tokenizer(type("Other", (), {"eos_token_id": 5})())
 
 
 @pytest.mark.parametrize("given", [(True, 0), (3, False), ("3", 2), (3.5, 2), (None, 2)])
