@@ -24,13 +24,17 @@ class ICELoss(TrajectoryLoss):
     A demonstration `y` is corrupted by one legal edit, drawn alike among all of them; the pair of the result `x` and
     the edit back `e` is kept if `0 < f(y) - f(x) <= delta` and, with tags, under the tag `lower` if `f` falls by as
     much. What is drawn is a function of the text and of the buffer `calls`. `kept` is the share of pairs that are.
+    `loss_worth`, if that is learned, is the mean squared error of `EditPolicy.worth` on the demonstrations.
     """
 
     policy: Any
-    out_keys = ["loss_edit", "kept"]  # noqa: RUF012
 
-    def __init__(self, policy: EditPolicy, attribute: Scorer, delta: float, tag: bool, corruptions: int) -> None:
+    def __init__(
+        self, policy: EditPolicy, attribute: Scorer, delta: float, tag: bool, corruptions: int, worth: bool
+    ) -> None:
+        self.out_keys = ["loss_edit", "kept", *(["loss_worth"] if worth else [])]
         super().__init__(cast(Any, policy))
+        self.worth = worth
         self.attribute, self.delta, self.tag, self.corruptions = attribute, delta, tag, corruptions
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
@@ -51,7 +55,10 @@ class ICELoss(TrajectoryLoss):
             log_p = self.policy.log_probs(wrong, tags).gather(1, back.clamp(min=0)[:, None])[:, 0]
             loss = loss - torch.where(counts, log_p, 0).sum()
             kept = kept + counts.sum()
-        return {"loss_edit": loss / kept.clamp(min=1), "kept": kept / chance.numel()}
+        found = {"loss_edit": loss / kept.clamp(min=1), "kept": kept / chance.numel()}
+        if self.worth:
+            found["loss_worth"] = (self.policy.worth(right) - self.attribute(right).to(loss)).square().mean()
+        return found
 
 
 class ICE(Agent):
@@ -66,10 +73,13 @@ class ICE(Agent):
         delta: most that one edit may change it, above 0.
         tag: whether edits that lower it are learned, too, under a tag of their own.
         corruptions: per demonstration and update.
+        worth: whether the attribute is learned, too, by the policy's head for it, so that candidates can be chosen by
+            an estimate: of the demonstrations alone, whose attribute is inside the range.
         options: of `Agent`; there is no warm-up.
     """
 
     policy_class = EditPolicy
+    policy_options = ("worth",)
     from_task = {"attribute": lambda task, policy: scorer(task)}  # noqa: RUF012
 
     def __init__(
@@ -80,13 +90,16 @@ class ICE(Agent):
         delta: float = 1.0,
         tag: bool = False,
         corruptions: int = 4,
+        worth: bool = False,
         **options: Any,
     ) -> None:
         self.check_least(0, delta=delta)
         self.check_least(1, corruptions=corruptions)
         if delta == 0:
             raise InvalidInputError("ICE: delta=0 keeps no edit; it must be above 0")
-        super().__init__(cast(Any, policy), ICELoss(policy, attribute, delta, tag, corruptions), **options)
+        if worth and policy.worth_head is None:
+            raise InvalidInputError("ICE: worth needs a policy with worth=True")
+        super().__init__(cast(Any, policy), ICELoss(policy, attribute, delta, tag, corruptions, worth), **options)
         self.refuse_warm_up()
 
     def update(self, demonstrations: Trajectories, rollouts: Trajectories | None = None) -> dict[str, float]:
@@ -96,8 +109,8 @@ class ICE(Agent):
         return metrics
 
     def positions(self, demonstrations: Trajectories, rollouts: Trajectories | None) -> float:
-        """Every corruption is read."""
-        return float(self.policy.positions(demonstrations) * self.loss.corruptions)
+        """Every corruption is read, and the text itself where its worth is learned."""
+        return float(self.policy.positions(demonstrations) * (self.loss.corruptions + self.loss.worth))
 
 
 def corrupted(edits: Edits, right: Prefixes, chance: Tensor) -> tuple[Prefixes, Tensor]:

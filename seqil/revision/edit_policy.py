@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from ..models.modes import evaluating
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Scorer = Callable[[Prefixes], Tensor]
-"""K states -> a number of each text that is to be raised: float [K]."""
+"""K states -> a number of each text that is to be raised: float [K]. One that feeds a model has `forwards`, too, as a
+rule has: lengths of texts -> the cells that it feeds for each."""
 TAGS = ("raise", "lower")
 _MOST_DRAWN_FROM = 2**24  # categories of torch.multinomial
 
@@ -34,7 +35,8 @@ class Guide:
     Attributes:
         steps: edits per text.
         candidates: edits drawn at each step, of which the best by `scorer` is made; 1: the drawn one.
-        scorer: exact or learned; None: the likeliest of the drawn ones.
+        scorer: exact or learned (`EditPolicy.worth`); None: the likeliest of the drawn ones.
+        stay: whether a text stays as it is where the scorer finds no candidate better.
 
     Raises:
         InvalidInputError: what are no such numbers, or no function of states.
@@ -43,11 +45,14 @@ class Guide:
     steps: int = 20
     candidates: int = 1
     scorer: Scorer | None = None
+    stay: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.scorer is not None:
             check_function("Guide", "scorer", self.scorer, "prefixes")
+        if self.stay and self.scorer is None:
+            raise InvalidInputError("Guide: stay=True asks whether an edit is better; give a scorer, the task's say")
         if self.steps < 0 or self.candidates < 1:
             raise InvalidInputError(f"{self.steps} steps of {self.candidates} candidates; give 0 or more of at least 1")
 
@@ -81,6 +86,7 @@ class EditPolicy(WholeTextPolicy):
         encoder: any Hugging Face masked language model; it is copied.
         vocabulary: the ids.
         kinds: of edits.
+        worth: whether it has a head that estimates an attribute of a text, a sum over its cells.
         mask: of `WholeTextPolicy`.
     """
 
@@ -88,7 +94,13 @@ class EditPolicy(WholeTextPolicy):
 
     @typed
     def __init__(
-        self, encoder: nn.Module, vocabulary: Vocabulary, *, kinds: Sequence[str] = KINDS, mask: int | None = None
+        self,
+        encoder: nn.Module,
+        vocabulary: Vocabulary,
+        *,
+        kinds: Sequence[str] = KINDS,
+        worth: bool = False,
+        mask: int | None = None,
     ) -> None:
         super().__init__(encoder, vocabulary, mask=mask)
         self.kinds = Edits(self.vocabulary, 1, cast(Any, kinds)).kinds
@@ -98,6 +110,11 @@ class EditPolicy(WholeTextPolicy):
         nn.init.zeros_(self.heads.weight)
         nn.init.zeros_(self.heads.bias)
         nn.init.zeros_(self.tags.weight)
+        self.worth_head: nn.Linear | None = None
+        if worth:
+            self.worth_head = skip_init(nn.Linear, width, 1).to(self.weight)
+            nn.init.zeros_(self.worth_head.weight)
+            nn.init.zeros_(self.worth_head.bias)
 
     def edits(self, max_length: int, min_length: int = 0) -> Edits:
         """The alphabet of texts of this length; where all have one length, of substitutions alone, if it has them."""
@@ -128,6 +145,24 @@ class EditPolicy(WholeTextPolicy):
         blocks = (heads[rows, before, :V].flatten(1), heads[rows, here, V], own[rows, here].flatten(1),
                   heads[rows[:, 0], p.prompt_length - 1, V + 1][:, None])  # fmt: skip
         return torch.cat(blocks, 1).masked_fill(~legal_edits(edits, p), -torch.inf).log_softmax(-1)
+
+    def worth(self, prefixes: Prefixes) -> Tensor:
+        """An estimate of the attribute that `ICE(worth=True)` has learned: float [B], a sum over the cells of the text.
+
+        A sum goes on beyond what was shown, as the attribute of a text does that has more of what raises it.
+
+        Raises:
+            InvalidInputError: no states, states of another vocabulary, or a policy that was made without `worth`.
+        """
+        check_states("worth", self.vocabulary, prefixes)
+        if self.worth_head is None:
+            raise InvalidInputError("this policy has no head for worth; make it, and the agent, with worth=True")
+        p, width = prefixes, int(prefixes.length.max())
+        place = torch.arange(width, device=p.length.device)
+        hidden, logits = self.read(p.tokens[:, :width], place < p.length[:, None])
+        text = (place >= p.prompt_length[:, None]) & (place < (p.length - p.ended.long())[:, None])
+        found: Tensor = torch.where(text, self.worth_head(hidden)[..., 0].to(logits.dtype), 0).sum(1)
+        return found
 
     @typed
     @torch.no_grad()
@@ -177,11 +212,11 @@ class EditPolicy(WholeTextPolicy):
                 laws = self.log_probs(states)
                 if not stop:
                     laws = self._going_on(laws)
-                forwards += torch.where(running, states.length, 0)
-                chosen = self._chosen(states, laws, guide, generator, temperature)
-                for row, kind, place, token in _parts(edits, chosen, running):
+                chosen, better, fed = self._chosen(states, laws, guide, generator, temperature)
+                forwards += torch.where(running, states.length + fed, 0)
+                for row, kind, place, token in _parts(edits, chosen, running & better):
                     done[row].append((kind, place, token))
-                states = revise(edits, states, torch.where(running, chosen, edits.stop))
+                states = _where(better, revise(edits, states, torch.where(running, chosen, edits.stop)), states)
         return states, forwards, done
 
     @typed
@@ -211,12 +246,28 @@ class EditPolicy(WholeTextPolicy):
         return Written(ended_trajectories(stopped.to("cpu"), v, cells.cpu()), forwards.cpu(), texts, done)
 
     @typed
-    def manner(self, task: Task, *, steps: int = 20, candidates: int = 1, attribute: bool = False) -> dict[str, Any]:
-        """Edits per text and candidates of each, of which the task's `attribute` may choose: see `Guide`."""
-        return {"guide": Guide(steps, candidates, scorer(task) if attribute else None)}
+    def manner(
+        self,
+        task: Task,
+        *,
+        steps: int = 20,
+        candidates: int = 1,
+        attribute: bool | Literal["learned"] = False,
+        stay: bool = False,
+    ) -> dict[str, Any]:
+        """Edits per text and candidates of each, of which the `attribute` may choose, the task's or the learned one."""
+        chooses = self._learned_scorer() if attribute == "learned" else scorer(task) if attribute else None
+        return {"guide": Guide(steps, candidates, chooses, stay)}
 
     def _settings(self) -> dict[str, Any]:
-        return {"kinds": list(self.kinds)}
+        return {"kinds": list(self.kinds), "worth": self.worth_head is not None}
+
+    def _learned_scorer(self) -> Scorer:
+        if self.worth_head is None:
+            raise InvalidInputError(
+                "attribute='learned': this policy has learned none; train it with --agent-option worth=true"
+            )
+        return Worth(self)
 
     def _going_on(self, laws: Tensor) -> Tensor:
         """Without `stop`, where something else is legal."""
@@ -225,22 +276,53 @@ class EditPolicy(WholeTextPolicy):
 
     def _chosen(
         self, states: Prefixes, laws: Tensor, guide: Guide, generator: torch.Generator, temperature: float
-    ) -> Tensor:
-        """One edit per row: int64 [B]."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One edit per row, int64 [B]; whether it is made, bool [B]; the cells that choosing it has fed, int64 [B]."""
+        made, free = torch.ones_like(states.ended), torch.zeros_like(states.length)
         k = guide.candidates
         if temperature == 0:
             drawn = laws.topk(k).indices
         else:
             drawn = _draws((laws / temperature).softmax(-1).cpu(), k, generator).to(laws.device)
-        if k == 1:
-            return drawn[:, 0]
+        if k == 1 and not guide.stay:
+            return drawn[:, 0], made, free
         if guide.scorer is None:
-            best = laws.gather(1, drawn).argmax(1)
-        else:
-            rows = torch.arange(len(states), device=drawn.device).repeat_interleave(k)
-            after = revise(self.edits(states.max_length, states.min_length), states.select(rows), drawn.flatten())
-            best = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device).argmax(1)
-        return drawn.gather(1, best[:, None])[:, 0]
+            return drawn.gather(1, laws.gather(1, drawn).argmax(1, keepdim=True))[:, 0], made, free
+        rows = torch.arange(len(states), device=drawn.device).repeat_interleave(k)
+        after = revise(self.edits(states.max_length, states.min_length), states.select(rows), drawn.flatten())
+        best = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device).max(1)
+        feeds = getattr(guide.scorer, "forwards", torch.zeros_like)
+        fed = feeds(after.length).reshape(-1, k).sum(1)
+        if guide.stay:
+            made = best.values > scores_of(guide.scorer(states), len(states)).to(drawn.device)
+            fed = fed + feeds(states.length)
+        return drawn.gather(1, best.indices[:, None])[:, 0], made, fed
+
+
+@dataclass(frozen=True)
+class Worth:
+    """The attribute as a policy has learned it: a scorer that feeds each text to its model.
+
+    Attributes:
+        policy: that was made, and trained, with `worth`.
+    """
+
+    policy: EditPolicy
+
+    def __call__(self, prefixes: Prefixes) -> Tensor:
+        """Of K states: float [K]."""
+        return self.policy.worth(prefixes)
+
+    def forwards(self, lengths: Tensor) -> Tensor:
+        """All cells of each text."""
+        return lengths
+
+
+def _where(which: Tensor, one: Prefixes, other: Prefixes) -> Prefixes:
+    """Some rows of the one, the rest of the other."""
+    tokens = torch.where(which[:, None], one.tokens, other.tokens)
+    length, ended = (torch.where(which, getattr(one, x), getattr(other, x)) for x in ("length", "ended"))
+    return replace(one, tokens=tokens, length=length, ended=ended)
 
 
 def _draws(weights: Tensor, number: int, generator: torch.Generator) -> Tensor:

@@ -173,3 +173,62 @@ def test_each_edit_has_the_logit_of_its_own_cell_and_head():
     law = torch.tensor(list(logits.values()), dtype=torch.float64).log_softmax(0)
     torch.testing.assert_close(found[list(logits)].double(), law, rtol=1e-6, atol=1e-6)
     assert (found.isfinite().sum()) == len(logits)
+
+
+def test_where_a_text_may_stay_it_does_unless_a_candidate_is_better():
+    policy = lively(EditPolicy)
+    begun = seqil.begin_with(V, [[0], [1, 2], [3]], [[3, 3, 3, 3], [0], [2, 3]], 4)
+
+    def run(stay, steps=1):
+        guide = Guide(steps, 6, lambda prefixes: total(prefixes), stay)
+        return policy.improve(begun, guide, torch.Generator().manual_seed(0), stop=False)
+
+    (best, _, made), (kept, _, staying) = run(False), run(True)
+    for row, before in enumerate(total(begun).tolist()):
+        better = float(total(best)[row]) > before
+        assert kept.texts()[row] == (best if better else begun).texts()[row]
+        assert staying[row] == (made[row] if better else [])
+    assert kept.texts()[0] == [3, 3, 3, 3]  # nothing sums to more
+    assert total(run(True, 8)[0]).ge(total(begun)).all()
+    with pytest.raises(seqil.errors.InvalidInputError, match="stay=True asks whether an edit is better; give a scorer"):
+        Guide(3, stay=True)
+
+
+def test_worth_is_a_sum_over_the_cells_of_the_text_alone():
+    policy = lively(EditPolicy, worth=True)
+    texts = [[0, 3, 1], [2], []]
+    begun = seqil.begin_with(V, [[0], [1, 2], [3]], texts, 4)
+    found = policy.worth(begun)
+    for row, (prompt, text) in enumerate(zip([[0], [1, 2], [3]], texts, strict=True)):
+        fed = torch.tensor([[*prompt, *text]])
+        hidden, _ = policy.read(fed, torch.ones_like(fed, dtype=torch.bool))
+        cells = policy.worth_head(hidden)[0, len(prompt) :, 0]
+        assert float(found[row].detach()) == pytest.approx(float(cells.sum().detach()), abs=1e-9)
+    stopped = seqil.revise(policy.edits(4), begun, torch.full((3,), policy.edits(4).stop))
+    torch.testing.assert_close(policy.worth(stopped)[1], policy.worth(stopped.select([1]))[0])
+
+
+def test_what_is_learned_of_the_attribute_chooses_and_is_paid_for():
+    """Enough of it is learned to rank texts; every candidate is read, which the count of cells says."""
+    policy = tiny_whole_text(EditPolicy, worth=True).double()
+    agent = ICE(policy, attribute=total, worth=True, steps=150, learning_rate=1e-2)
+    texts = [[*row, 4] for row in torch.randint(4, (64, 4), generator=torch.Generator().manual_seed(0)).tolist()]
+    data = Trajectories.from_actions(V, [[2]] * 64, texts, max_length=4)
+    with torch.random.fork_rng([]):
+        losses = [agent.update(data)["loss_worth"] for _ in range(150)]
+    assert losses[-1] < 0.05 * losses[0]
+    alone = ICE(tiny_whole_text(EditPolicy), attribute=total, corruptions=3, steps=3)
+    assert ICE(policy, attribute=total, corruptions=3, worth=True, steps=3).positions(data, None) == pytest.approx(
+        alone.positions(data, None) * 4 / 3
+    )
+    begun = seqil.begin_with(V, [[2]] * 2, [[0, 1, 0, 0], [1, 1, 0]], 4)
+    guide = policy.manner(None, steps=1, candidates=8, attribute="learned", stay=True)["guide"]
+    after, fed, _ = policy.improve(begun, guide, torch.Generator().manual_seed(3), stop=False)
+    assert total(after).gt(total(begun)).all()
+    assert all(abs(int(cells) - 10 * n) <= 8 for cells, n in zip(fed, begun.length.tolist(), strict=True))
+    with pytest.raises(seqil.errors.InvalidInputError, match="make it, and the agent, with worth=True"):
+        tiny_whole_text(EditPolicy).worth(begun)
+    with pytest.raises(seqil.errors.InvalidInputError, match="this policy has learned none"):
+        tiny_whole_text(EditPolicy).manner(None, attribute="learned")
+    with pytest.raises(seqil.errors.InvalidInputError, match="worth needs a policy with worth=True"):
+        ICE(tiny_whole_text(EditPolicy), attribute=total, worth=True)
