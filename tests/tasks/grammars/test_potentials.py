@@ -8,6 +8,7 @@ import torch
 
 import seqil
 from envs.tasks import Potentials
+from envs.tasks.grammars.potentials import LEVELS
 from seqil.errors import InvalidInputError
 from seqil.testing import check_task
 
@@ -41,6 +42,38 @@ def test_the_teacher_goes_on_like_the_data():
                 count[other[len(text)]] += 1
         law = SMALL.next_distribution(prefixes)[0].numpy()
         np.testing.assert_allclose(law, count / count.sum() if count.sum() else np.r_[np.ones(3) / 3, 0])
+
+
+TOLD = Potentials(length=5, size=3, edge=0.5, told=True)
+
+
+def test_with_prompts_that_tell_it_is_a_task():
+    check_task(TOLD)
+
+
+@pytest.mark.parametrize("asked", [-2.0, -0.6, 0.0, 0.2, 0.5])
+@pytest.mark.parametrize("text", [[], [1], [2, 0], [0, 1, 2], [1, 1, 2, 2]])
+def test_the_teacher_goes_on_like_the_data_that_the_prompt_speaks_of(asked, text):
+    prompt = TOLD.asking(asked)
+    count = np.zeros(4)
+    for other, score in zip(TEXTS, SCORES, strict=True):
+        if other[: len(text)] == text and TOLD.asking(score) == prompt and score <= TOLD.edge:
+            count[other[len(text)]] += 1
+    law = TOLD.next_distribution(seqil.begin_with(TOLD.vocabulary, [prompt], [text], 5, 5))[0].numpy()
+    np.testing.assert_allclose(law, count / count.sum() if count.sum() else np.r_[np.ones(3) / 3, 0])
+
+
+def test_prompts_say_which_levels_their_text_reaches():
+    t = TOLD.demonstrations(50, "train", 0)
+    for prompt, text in zip(t.prompts.tolist(), t.replay().texts(eos=False), strict=True):
+        assert prompt == [3, *(int(TOLD.score(text) >= level) for level in LEVELS)]
+    assert TOLD.asking(4.0)[1:] == [1] * 12
+    plain = seqil.start(TOLD.vocabulary, [[3]], 5, 5)
+    for prompts, said in ((plain, "levels"), (seqil.start(TOLD.vocabulary, [[3, *[0, 1] * 6]], 5, 5), "levels")):
+        with pytest.raises(InvalidInputError, match=said):
+            TOLD.next_distribution(prompts)
+    with pytest.raises(InvalidInputError, match="make the task with told=True"):
+        SMALL.asking(1.0)
 
 
 def test_data_are_below_the_edge_and_success_is_far_above_it():
