@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from seqil import Agent, TokenPolicy, Trajectories, TrajectoryLoss, objectives, rewards
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, check_known
 from seqil.learning.whole_batch import mean
 from seqil.metrics.distances import SMOOTHING, reverse_kl
 
+from .beams import beams
 from .calibrations import CALIBRATIONS, Calibration, rank, reward
 
+Candidates = Literal["sample", "beam"]
 _MARGIN = 0.1
 
 
@@ -74,7 +76,7 @@ class SLiCLoss(TrajectoryLoss):
 
 
 class SLiC(Agent):
-    """Clones first; then samples several texts per prompt and calibrates their likelihoods.
+    """Clones first; then writes several texts per prompt and calibrates their likelihoods.
 
     Args:
         policy: what is trained.
@@ -82,6 +84,8 @@ class SLiC(Agent):
         similarity: what makes a sample better, one of `seqil.rewards`; it sees prompt and demonstration. None: common
             blocks.
         samples: per prompt, at least 2.
+        candidates: `sample` draws them; `beam`: the likeliest that a beam of that width finds, given that nothing is
+            deleted.
         margin: wanted between a better and a worse sample, in nats per action; of `margin` per unit of similarity, of
             `listwise` per place. None: 0.1; `reward` has none.
         weight: of cloning.
@@ -103,6 +107,7 @@ class SLiC(Agent):
         calibration: Calibration = rank,
         similarity: rewards.TextReward | None = None,
         samples: int = 2,
+        candidates: Candidates = "sample",
         margin: float | None = None,
         weight: float = 1.0,
         kl: float = 0.0,
@@ -111,6 +116,7 @@ class SLiC(Agent):
         **options: Any,
     ) -> None:
         self.check_least(2, samples=samples)
+        check_known("candidates", candidates, get_args(Candidates))
         if margin is not None and calibration is reward:
             raise InvalidInputError(f"SLiC: margin={margin} would do nothing, for `reward` has none; leave it out")
         margin = _MARGIN if margin is None else margin
@@ -118,7 +124,24 @@ class SLiC(Agent):
         similarity = similarity or rewards.common_blocks
         loss = SLiCLoss(policy, calibration, similarity, samples=samples, margin=margin, weight=weight, kl=kl)
         super().__init__(policy, loss, warm_up=warm_up, pace=pace, **options)
-        self.samples = samples
+        self.samples, self.candidates = samples, candidates
+
+    def collect(self, demonstrations: Trajectories, **how: Any) -> tuple[Trajectories, int]:
+        """Drawn texts, or of each prompt its beams, the best first."""
+        if self.candidates == "sample":
+            return super().collect(demonstrations, **how)
+        if how["temperature"] != 1 or how["max_actions"] <= how["max_length"]:
+            raise InvalidInputError(
+                "SLiC: a beam has no temperature and ends where it ends; leave sampling_temperature and "
+                "sampling_actions out, or take candidates='sample'"
+            )
+        rows = how["streams"]
+        rows = torch.arange(len(demonstrations)) if rows is None else rows
+        groups, place = (rows // self.samples).unique(return_inverse=True)
+        first = torch.stack([(place == group).nonzero()[0, 0] for group in range(len(groups))])
+        limits = {name: how[name] for name in ("max_length", "min_length")}
+        found, fed = beams(self.policy, demonstrations.prompts[first], number=self.samples, **limits)
+        return found.select(place * self.samples + rows % self.samples), fed
 
     def end_warm_up(self) -> None:
         """Keep the policy that cloning has made."""

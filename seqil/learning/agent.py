@@ -20,6 +20,7 @@ from ..mdp.trajectory import Trajectories
 from ..models.precision import train_in_float32
 from ..policy.refusals import refuse_untrainable, refuse_wrapped, with_its_policy
 from ..policy.token_policy import TokenPolicy
+from ..rollouts.rollouts import rollout
 from .accumulation import Division, Loss, Part, backpropagate, summed
 from .loss import TrajectoryLoss, cloned, wrapped_loss
 
@@ -203,6 +204,11 @@ class Agent:
     def rules(self, demonstrations: Trajectories) -> Sequence[Rule]:
         """Decoding rules of the rollouts, one row per demonstration (or `samples` of them)."""
         return ()
+
+    def collect(self, demonstrations: Trajectories, **how: Any) -> tuple[Trajectories, int]:
+        """A rollout from the prompt of each demonstration, and the cells that they fed; `how` is as for `rollout`."""
+        own = rollout(self.policy, demonstrations.prompts, rules=self.rules(demonstrations), **how)
+        return own, int((own.prompt_lengths - 1 + own.lengths).sum())
 
     def label(self, rollouts: Trajectories, demonstrations: Trajectories, generator: torch.Generator) -> Trajectories:
         """What is kept of new rollouts: with labels, say. Row `i` of both has the same prompt."""

@@ -22,7 +22,6 @@ from ..errors.limits import check_room, within_budget
 from ..mdp.trajectory import Trajectories
 from ..policy.token_policy import TokenPolicy
 from ..randomness import draw_seed, seeded
-from ..rollouts.rollouts import rollout
 from .accumulation import Division
 from .agent import Agent
 from .loop.collecting import Sampling as Sampling
@@ -235,28 +234,27 @@ class Training:
 
     def _sample(self, demonstrations: Trajectories) -> Trajectories:
         """One rollout from the prompt of each demonstration, labelled by the agent; of those of ranks, all."""
-        own = self._written(demonstrations)
-        self.rollout_positions += int((own.prompt_lengths - 1 + own.lengths).sum())
+        own, fed = self._written(demonstrations)
+        self.rollout_positions += fed
         return self.agent.label(own, demonstrations, self.generator)
 
-    def _written(self, demonstrations: Trajectories) -> Trajectories:
+    def _written(self, demonstrations: Trajectories) -> tuple[Trajectories, int]:
         if self.ranks is None:
             return self._rollout(demonstrations, None)
         names, cells = torch.arange(len(demonstrations))[self.ranks.rows], demonstrations.prompts.shape[1]
-        own = self._rollout(demonstrations.select(self.ranks.rows), names)
+        own, fed = self._rollout(demonstrations.select(self.ranks.rows), names)
         rows = self.ranks.gathered(own.to_tensordict(cells, self._budget), len(demonstrations))
-        return Trajectories.from_tensordict(demonstrations.vocabulary, rows)
+        fed = int(self.ranks.sum(torch.tensor(fed)))
+        return Trajectories.from_tensordict(demonstrations.vocabulary, rows), fed
 
-    def _rollout(self, demonstrations: Trajectories, streams: Tensor | None) -> Trajectories:
-        return rollout(
-            self.agent.policy,
-            demonstrations.prompts,
+    def _rollout(self, demonstrations: Trajectories, streams: Tensor | None) -> tuple[Trajectories, int]:
+        return self.agent.collect(
+            demonstrations,
             max_length=demonstrations.max_length,
             max_actions=self._budget,
             min_length=demonstrations.min_length,
             generator=self.generator,
             temperature=self.sampling.temperature,
-            rules=self.agent.rules(demonstrations),
             streams=streams,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ Scorer = Callable[[Prefixes], Tensor]
 """K states -> a number of each text that is to be raised: float [K]. One that feeds a model has `forwards`, too, as a
 rule has: lengths of texts -> the cells that it feeds for each."""
 TAGS = ("raise", "lower")
+_LEARNED = "learned"
 _MOST_DRAWN_FROM = 2**24  # categories of torch.multinomial
 
 
@@ -252,11 +253,13 @@ class EditPolicy(WholeTextPolicy):
         *,
         steps: int = 20,
         candidates: int = 1,
-        attribute: bool | Literal["learned"] = False,
+        attribute: bool | str = False,
         stay: bool = False,
     ) -> dict[str, Any]:
-        """Edits per text and candidates of each, of which the `attribute` may choose, the task's or the learned one."""
-        chooses = self._learned_scorer() if attribute == "learned" else scorer(task) if attribute else None
+        """Edits per text and candidates of each, of which the task's `attribute` may choose, or the one `learned`."""
+        if attribute not in (True, False, _LEARNED):
+            raise InvalidInputError(f"attribute={attribute!r} must be true, the task's own, false, or {_LEARNED!r}")
+        chooses = self._learned_scorer() if attribute == _LEARNED else scorer(task) if attribute else None
         return {"guide": Guide(steps, candidates, chooses, stay)}
 
     def _settings(self) -> dict[str, Any]:
@@ -265,7 +268,7 @@ class EditPolicy(WholeTextPolicy):
     def _learned_scorer(self) -> Scorer:
         if self.worth_head is None:
             raise InvalidInputError(
-                "attribute='learned': this policy has learned none; train it with --agent-option worth=true"
+                f"attribute={_LEARNED!r}: this policy has learned none; train it with --agent-option worth=true"
             )
         return Worth(self)
 

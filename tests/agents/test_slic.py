@@ -8,9 +8,11 @@ import torch
 from bandits import descend, doubles
 
 from agents.slic import CALIBRATIONS, SLiC, listwise, margin, rank, reward
+from agents.slic.beams import beams
 from seqil import Trajectories, Vocabulary, rewards, rollout
 from seqil.errors import InvalidInputError
 from seqil.learning.accumulation import batch
+from seqil.learning.training import Training
 from seqil.metrics.distances import SMOOTHING
 from seqil.randomness import seeded
 from seqil.testing.agents import tiny_demonstrations, tiny_policy
@@ -155,3 +157,74 @@ def test_calibration_by_the_judge_of_a_task_raises_its_likelihood():
             agent.update(data, own)
     after = agent.policy.eval().log_probs(state)[0].exp()[1]
     assert float(after.detach()) > 3 * float(before.detach())
+
+
+def by_likelihood(policy, prompt, max_length, min_length):
+    """All texts that may follow, the likeliest first: sums of the law given that nothing is deleted, one by one."""
+    found = []
+    for n in range(min_length, max_length + 1):
+        for text in itertools.product(range(4), repeat=n):
+            total = 0.0
+            for i, token in enumerate([*text, 4]):
+                state = Trajectories.from_actions(
+                    V, [prompt], [list(text[:i])], max_length=max_length, min_length=min_length
+                )
+                law = policy.log_probs(state.replay())[0, :5].double().log_softmax(-1)
+                total += float(law[token])
+            found.append((total, [*text, 4]))
+    return [text for _, text in sorted(found, reverse=True)]
+
+
+def lively_policy(backspace):
+    """In float64, with laws that differ from prompt to prompt."""
+    policy = tiny_policy(backspace=backspace).double().eval()
+    with seeded(3), torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return policy
+
+
+@pytest.mark.parametrize("backspace", [True, False])
+@pytest.mark.parametrize("min_length", [0, 1])
+@torch.no_grad()
+def test_beams_that_hold_every_text_have_the_likeliest_in_order(backspace, min_length):
+    """Prompts of several lengths; as wide as there are texts, a beam loses none."""
+    policy, prompts = lively_policy(backspace), torch.tensor([[0, 5], [1, 2], [3, 5]])
+    found, fed = beams(policy, prompts, number=21 - (min_length > 0), max_length=2, min_length=min_length)
+    wanted = [by_likelihood(policy, prompt, 2, min_length) for prompt in ([0], [1, 2], [3])]
+    assert found.replay().texts() == [text for texts in wanted for text in texts]
+    assert fed == len(found) * (2 + 2)  # two cells of a padded prompt, and one for each token but the last
+    assert wanted[0] != wanted[1]
+
+
+@torch.no_grad()
+def test_where_there_are_fewer_texts_the_best_stands_in():
+    policy = lively_policy(True)
+    found, _ = beams(policy, torch.tensor([[0], [2]]), number=7, max_length=1, min_length=1)
+    for row, prompt in enumerate(([0], [2])):
+        texts = found.replay().texts()[7 * row : 7 * row + 7]
+        best = by_likelihood(policy, prompt, 1, 1)
+        assert texts == [*best, *[best[0]] * 3]
+
+
+def test_candidates_of_a_beam_are_those_of_each_prompt_and_are_paid_for():
+    policy, data = lively_policy(True), tiny_demonstrations(backspace=False)
+    agent = SLiC(policy, samples=3, candidates="beam", warm_up=0.0, steps=4)
+    training = Training(agent, data, generator=torch.Generator().manual_seed(0), batch_size=4)
+    how = {"max_length": 6, "min_length": 0, "max_actions": 24, "temperature": 1.0, "generator": None}
+    some = data.select([2, 5])
+    whole, fed = agent.collect(some.repeat(3), streams=None, **how)
+    again, _ = beams(policy, some.prompts, number=3, max_length=6)
+    assert whole.replay().texts() == again.replay().texts()
+    assert fed > int((whole.prompt_lengths - 1 + whole.lengths).sum())
+    for one in range(2):  # as two processes share them
+        mine, _ = agent.collect(some.repeat(3).select(slice(one, None, 2)), streams=torch.arange(6)[one::2], **how)
+        assert mine.replay().texts() == whole.replay().texts()[one::2]
+    for _ in training.run(2):
+        pass
+    assert training.costs()["rollout_positions"] > 2 * 4 * 3 * 2
+    for other in ({"temperature": 0.5}, {"max_actions": 6}):
+        with pytest.raises(InvalidInputError, match="a beam has no temperature and ends where it ends"):
+            agent.collect(some.repeat(3), streams=None, **{**how, **other})
+    with pytest.raises(InvalidInputError, match="unknown candidates 'bream'; known: sample, beam"):
+        SLiC(tiny_policy(), candidates="bream")

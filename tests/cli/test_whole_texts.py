@@ -18,6 +18,7 @@ SMALL = ["--layers", "1", "--width", "16", "--heads", "2", "--demonstrations", "
     ("task", "option", "agent", "writing", "more"),
     [
         ("potentials", "length=5", "ice", "attribute=true", ["--agent-option", "tag=true"]),
+        ("chain", "delay=2", "edit_dagger", "", ["--agent-option", "states=2"]),
         ("dyck", "length=6", "masked", "order=random_scan", ["--agent-option", "quality=true"]),
         ("dyck", "length=6", "parallel", "", ["--agent-option", "queries=2"]),
         ("scan", "split=length", "parallel_em", "", ["--agent-option", "queries=2", "--agent-option", "beta=1.0"]),
@@ -27,7 +28,8 @@ def test_a_run_is_trained_resumed_sampled_and_measured(
     task, option, agent, writing, more, tmp_path, monkeypatch, capsys
 ):
     out, before = tmp_path / "run", random.getstate()
-    revises = agent in ("ice", "masked")
+    edits = agent in ("ice", "edit_dagger")
+    revises = edits or agent == "masked"
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["seqil", *map(str, arguments)])
@@ -59,9 +61,9 @@ def test_a_run_is_trained_resumed_sampled_and_measured(
         culprit = "writes, 'blocks'; known: " if revises else "blocks: there is one way in which"
         refused(monkeypatch, capsys, [command, str(out), "--writing", "blocks=2"], culprit)
     if revises:
-        name = "steps" if agent == "ice" else "sweeps"
+        name = "steps" if edits else "sweeps"
         refused(monkeypatch, capsys, ["sample", str(out), "--writing", f"{name}=x"], f"--writing: {name}='x' is not an")
-    if agent == "ice":
+    if edits:
         asked = ["--writing", "candidates=100000"]
         refused(monkeypatch, capsys, ["sample", str(out), *asked], "candidates=100,000: a text has")
     refused(monkeypatch, capsys, ["export", str(out), "it"], "load the newest folder below checkpoints by")

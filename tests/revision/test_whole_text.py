@@ -14,6 +14,7 @@ from transformers import (
 )
 
 import seqil
+from agents.revising.edit_dagger import EditDAgger
 from agents.revising.ice import ICE, corrupted
 from agents.revising.masked import Masked, drawn_set
 from envs.tasks import Potentials
@@ -41,6 +42,9 @@ def total(prefixes):
 MAKERS = {
     "ice": (lambda policy: ICE(policy, steps=6, attribute=total), EditPolicy, {}),
     "ice, tags": (lambda policy: ICE(policy, steps=6, attribute=total, tag=True, delta=5.0), EditPolicy, {}),
+    "ice, worth": (lambda policy: ICE(policy, steps=6, attribute=total, worth=True), EditPolicy, {"worth": True}),
+    "edit_dagger": (lambda policy: EditDAgger(policy, steps=6), EditPolicy, {}),
+    "edit_dagger, alone": (lambda policy: EditDAgger(policy, steps=6, edits=3, states=2, anneal=0.0), EditPolicy, {}),
     "masked": (lambda policy: Masked(policy, steps=6), MaskedPolicy, {}),
     "masked, span": (lambda policy: Masked(policy, steps=6, block=2, span=True), MaskedPolicy, {}),
     "masked, quality": (lambda policy: Masked(policy, steps=6, quality=True), MaskedPolicy, {"quality": True}),
