@@ -11,7 +11,7 @@ from seqil.metrics import Floats
 from seqil.metrics.positions import final_texts
 from seqil.selection import Ranking
 
-from .discriminator import Discriminator, LogitReward, airl
+from .discriminator import Discriminator, LogitReward, TreeHead, airl
 
 
 def by_reward(discriminator: Discriminator, reward: LogitReward = airl, gamma: float = 1.0) -> Ranking:
@@ -58,17 +58,24 @@ class DensityRatios:
     @torch.no_grad()
     def __call__(self, prefixes: Prefixes) -> tuple[Tensor, Tensor]:
         """Values of states, 1 at a prompt, and of what follows them: [K] and [K, V]."""
-        p, v = prefixes, self.discriminator.trunk.vocabulary
-        prompts = torch.where(_places(p.tokens) < p.prompt_length[:, None], p.tokens, v.size)
-        texts = Trajectories.from_actions(
-            v, prompts, _shifted(p), lengths=p.generated, max_length=p.max_length, min_length=p.min_length
-        )
-        hidden, rows = self.discriminator.hidden(texts), torch.arange(len(p), device=p.tokens.device)
-        logits = self.discriminator.head(hidden).clamp(-self.most, self.most)
-        last = (p.generated - 1).clamp(min=0)
-        token = p.tokens.gather(1, p.length[:, None] - 1)[:, 0]
-        own = torch.where(p.generated > 0, logits[rows, last, token].exp(), 1.0)
-        return own, logits[rows, p.generated, : v.size].exp()
+        own, after = (x.clamp(-self.most, self.most).exp() for x in step_outputs(self.discriminator, prefixes))
+        return torch.where(prefixes.generated > 0, own, 1.0), after
+
+
+def step_outputs(head: TreeHead, prefixes: Prefixes) -> tuple[Tensor, Tensor]:
+    """What a head with an output for each token says of the last step and of every next one: [K] and [K, V].
+
+    At a prompt, where there was no step, the former is of no meaning.
+    """
+    p, v = prefixes, head.trunk.vocabulary
+    prompts = torch.where(_places(p.tokens) < p.prompt_length[:, None], p.tokens, v.size)
+    texts = Trajectories.from_actions(
+        v, prompts, _shifted(p), lengths=p.generated, max_length=p.max_length, min_length=p.min_length
+    )
+    outputs, rows = head.head(head.hidden(texts)), torch.arange(len(p), device=p.tokens.device)
+    last = (p.generated - 1).clamp(min=0)
+    token = p.tokens.gather(1, p.length[:, None] - 1)[:, 0]
+    return outputs[rows, last, token], outputs[rows, p.generated, : v.size]
 
 
 def _places(cells: Tensor) -> Tensor:

@@ -5,12 +5,21 @@ import pytest
 import torch
 from tiny_gail import agent, own
 
-from agents.gail import DensityRatios, by_reward, discriminator
-from seqil import Trajectories, rollout, start, transition
-from seqil.decoding import value_walk
+from agents.behavior_cloning import BehaviorCloning
+from agents.gail import DensityRatios, OutcomeValues, by_reward, discriminator
+from envs.tasks import Dyck
+from seqil import Task, TokenPolicy, Trajectories, Vocabulary, rollout, start, train, transition
+from seqil.decoding import backspace_bias, value_walk
 from seqil.errors import InvalidInputError
 from seqil.metrics.positions import final_texts
+from seqil.models.from_scratch import small_gpt2
+from seqil.randomness import seeded
 from seqil.selection import best_of
+from seqil.testing.agents import tiny_policy
+from seqil.theory.enumeration import prefix_table
+from seqil.theory.walks import exact_values, undeleted
+
+V = Vocabulary(5, 4)
 
 
 def test_texts_are_ranked_by_their_return():
@@ -64,3 +73,73 @@ def test_a_walk_by_them_is_a_rollout_whose_cost_counts_them():
     assert (metrics.cost(drawn, [rule]).forwards > metrics.cost(drawn).forwards).all()
     with pytest.raises(InvalidInputError, match="most=0"):
         DensityRatios(made.loss.discriminator, 0)
+
+
+class Counting(Task):
+    """One prompt; texts of at most two tokens, right if they sum to an odd number."""
+
+    name, vocabulary, max_length, min_length = "counting", Vocabulary(5, 4), 2, 0
+
+    def prompts(self, n, split, seed):
+        return [[0]] * n
+
+    def demonstrations(self, n, split, seed):
+        return Trajectories.from_actions(self.vocabulary, [[0]] * n, [[1, 4]] * n, max_length=2)
+
+    def success(self, prompt, tokens):
+        return sum(tokens[:-1]) % 2 == 1
+
+
+def test_outcomes_teach_the_exact_values():
+    """The policy's law is known by enumeration; where one text in fifty comes by, values are right to .08."""
+    policy, task = tiny_policy().eval(), Counting()
+    with seeded(2), torch.no_grad():
+        policy.weight.add_(torch.randn_like(policy.weight) / 4)
+    values = OutcomeValues(policy)
+    with torch.random.fork_rng([]):
+        losses = values.fit(task, torch.Generator().manual_seed(0), steps=250, texts=256, learning_rate=1e-2)
+    assert losses[-1] < losses[0]
+    table = prefix_table(policy, [0], max_length=2)
+    ends = zip(table.texts, table.ended, strict=True)
+    worth = np.array([float(done and task.success([0], text)) for text, done in ends])
+    exact, law, checked = exact_values(table, worth), undeleted(table), []
+    reach = np.zeros(len(table.texts))
+    reach[0] = 1
+    for s in np.flatnonzero(~table.ended):
+        state = Trajectories.from_actions(V, [[0]], [list(table.texts[s])], max_length=2).replay()
+        own, after = values(state)
+        for token in np.flatnonzero(law[s]):
+            child = table.child[s, token]
+            reach[child] += reach[s] * law[s, token]
+            if reach[child] > 0.02:
+                checked.append(abs(float(after[0, token]) - exact[child]))
+        if s and reach[s] > 0.02:
+            checked.append(abs(float(own[0]) - exact[s]))
+    assert len(checked) > 10
+    assert max(checked) < 0.08
+    assert exact[1:].std() > 0.2  # they differ, so that a constant is refused
+    assert values.cost > 250 * 256 * 4
+
+
+def test_a_walk_by_what_outcomes_taught_has_more_right_texts():
+    task = Dyck(length=6)
+    policy = TokenPolicy(small_gpt2(7, 6, 10, 1, 16, 2, 0), task.vocabulary, backspace=True)
+    data, generator = task.demonstrations(256, "train", 0), torch.Generator().manual_seed(0)
+    for _ in train(BehaviorCloning(policy, steps=40, learning_rate=1e-2), data, generator=generator, steps=40):
+        pass
+    values, prompts = OutcomeValues(policy), task.prompts(200, "test", 0)
+    values.fit(task, generator, steps=80, texts=128, learning_rate=1e-2)
+
+    def right(rule):
+        limits = {"max_length": task.max_length, "min_length": task.min_length, "max_actions": 400}
+        texts = rollout(policy, prompts, rules=[rule], generator=torch.Generator().manual_seed(1), **limits)
+        return sum(map(task.success, prompts, texts.replay().texts())) / len(prompts)
+
+    before, walked = right(backspace_bias(-1e38)), right(value_walk(values, "outcomes"))
+    assert before < 0.8
+    assert walked > before + 0.1
+
+
+def test_a_policy_that_cannot_delete_cannot_walk():
+    with pytest.raises(InvalidInputError, match="give one with a backspace"):
+        OutcomeValues(tiny_policy(backspace=False))
