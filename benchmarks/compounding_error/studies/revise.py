@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from envs.tasks import Automaton, Dyck, Potentials, Sudoku4
+from seqil.metrics.reported import METRICS
 from seqil.statistics import Estimate
 
 from ..analysis import ceilings
@@ -28,7 +29,8 @@ from .search import OWN_BURSTS
 
 _SHORT, _ACTIONS, _SWEEPS, _ALL = 16, 800, 4, 1000
 _ANSWERED = {"demonstrations": 8000, "batch_size": 64, "sampling_rows": 64, **OWN_BURSTS}
-_PAID, _RIGHT = "forwards_per_net_token", "success"
+_BY_NAME = {metric.name: metric for metric in METRICS}
+_PAID, _RIGHT, _OTHERS = "forwards_per_net_token", "success", ["hazard", "regret", "rare_tokens"]
 _SCAN = {"task": "scan", "learning_rate": 3e-3, **_ANSWERED}
 PLACES = (
     Place(
@@ -106,24 +108,25 @@ def _whole(name: str, agent: str, places: tuple[str, ...], *others: Decoding, **
 
 ARMS = (
     replace(MLE, decodings=(MIN_P, GREEDY, *BEST, *BY_ATTRIBUTE)),
-    _cloned("prefix", ("automaton-16", "automaton-64", "chain", "scan", "dyck"), WALK),
-    _cloned("tried", ("automaton-16", "chain", "sudoku4", "scan", "scan-simple")),
-    _cloned("history", ("automaton-16", "chain"), sampling_actions=_ACTIONS),
-    Arm("SequenceMatch", {"agent": "sequence_match", "agent_options": _MATCHING}, (MIN_P,), places=("automaton-16",)),
+    _cloned("prefix", _JUDGED, WALK),
+    _cloned("tried", _JUDGED),
+    _cloned("history", ("automaton-16", "chain", "sudoku4", "add_in_base", "dyck"), sampling_actions=_ACTIONS),
+    Arm("SequenceMatch", {"agent": "sequence_match", "agent_options": _MATCHING}, (MIN_P,), places=_JUDGED),
     replace(
         with_backspace("DAgger", "dagger", expert="teacher", warm_up=0.5),
         decodings=(MIN_P,),
-        places=("automaton-16", "chain"),
+        places=("automaton-16", "chain", "sudoku4", "add_in_base", "dyck"),
     ),
     _whole(
         "masked",
         "masked",
-        ("automaton-16", "chain", "sudoku4", "dyck"),
+        ("automaton-16", "chain", "sudoku4", "add_in_base", "scan-simple", "dyck"),
         *(*BLOCKS, MASK_PREDICT, replace(GREEDY, places=("chain",))),
     ),
-    _whole("one shot", "parallel", ("automaton-16", "add_in_base"), GREEDY),
+    _whole("one shot", "parallel", ("automaton-16", "chain", "sudoku4", "add_in_base", "dyck"), GREEDY),
     _whole("one shot, CTC", "parallel", ("add_in_base",), GREEDY, queries=2),
-    _whole("one shot, EM", "parallel_em", ("automaton-16",)),
+    _whole("one shot, EM", "parallel_em", ("automaton-16", "chain", "add_in_base", "dyck")),
+    Arm("edits, DAgger", {"agent": "edit_dagger", **_WHOLE, "batch_size": 16}, places=("chain", "add_in_base")),
     _whole("edits", "ice", ("potentials",), *EDITS),
     Arm("untrained edits", {"agent": "ice", **_WHOLE, "learning_rate": _NOTHING}, EDITS, places=("potentials",)),
 )
@@ -218,8 +221,9 @@ def _share(right: Estimate) -> str:
 
 
 def _drawn(results: Results, place: Place, known: list[tuple[int, Ceiling]]) -> str:
-    looks, whole = figures.styles(results), figures.canvas(figsize=(9, 3.8))
-    axes, shown = whole.subplots(), []
+    looks, whole = figures.styles(results), figures.canvas(figsize=(9, 6.5))
+    axes, *others = whole.subplot_mosaic([["right"] * len(_OTHERS), _OTHERS], height_ratios=(3, 2)).values()
+    shown = []
     for row, runs in results.runs(place).items():
         paid, right = estimate(runs, _PAID), estimate(runs, _RIGHT)
         if paid and right:
@@ -236,8 +240,27 @@ def _drawn(results: Results, place: Place, known: list[tuple[int, Ceiling]]) -> 
     axes.set(xscale="log", xlabel="cells fed per final token", ylabel="right texts", ylim=(-0.08, 1.05))
     figures.plain(axes)
     figures.label(axes, shown, [(one.cells, one.right.value) for _, one in known if one.cells])
+    for beside, metric in zip(others, _OTHERS, strict=True):
+        _of_another(beside, results, place, metric)
     label = f"Right texts against cells fed on {place.name}" + "; crosses are exact laws, see the table" * bool(known)
+    label += ". Below, of the same rows, " + ", ".join(_BY_NAME[name].title for name in _OTHERS)
     return heading(place.name) + captioned(figures.inlined(f"cells-{place.name}", whole), label)
+
+
+def _of_another(axes: Any, results: Results, place: Place, metric: str) -> None:
+    """Another measure of the same rows, without names; nothing where it is not defined."""
+    looks, some = figures.styles(results), False
+    for row, runs in results.runs(place).items():
+        paid, found = estimate(runs, _PAID), estimate(runs, metric)
+        if paid and found:
+            interval_points(axes, [paid.value], [found], looks[row], ms=4)
+            some = True
+    axes.set(
+        xscale="log", xlabel="cells per token", ylabel=f"{_BY_NAME[metric].title} {_BY_NAME[metric].arrow}".strip()
+    )
+    figures.plain(axes)
+    if not some:
+        axes.annotate("not defined here", (0.5, 0.5), xycoords="axes fraction", color=INK, ha="center", fontsize=8)
 
 
 def at_equal_cells(results: Results, drawings: Drawings) -> str:

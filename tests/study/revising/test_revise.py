@@ -32,8 +32,8 @@ def records():
     return [*found, run(smoke(REVISE.arms[0], places["potentials"]))]
 
 
-def test_it_has_102_cells_and_hypotheses_about_its_rows():
-    assert len(cells.cells_of(REVISE)) == 102
+def test_it_has_189_cells_and_hypotheses_about_its_rows():
+    assert len(cells.cells_of(REVISE)) == 189
     for hypothesis in REVISE.questions.hypotheses:
         claim = hypothesis.statement.partition(", by ")[0].rpartition(" (")[0]
         named = [row for row in REVISE.rows if row in claim]
