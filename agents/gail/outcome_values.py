@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from seqil import Prefixes, Task, TokenPolicy, Trajectories, rollout
 from seqil.decoding import backspace_bias
 from seqil.errors import InvalidInputError
+from seqil.errors.arguments import check_count, check_function, check_kind, typed
 
 from .discriminator import TreeHead
 from .reranking import step_outputs
@@ -35,6 +37,7 @@ class OutcomeValues:
         cost: of `fit` so far, in forward positions, a trained one counted as three.
     """
 
+    @typed
     def __init__(self, policy: TokenPolicy) -> None:
         if not policy.backspace:
             raise InvalidInputError(
@@ -42,6 +45,7 @@ class OutcomeValues:
             )
         self.policy, self.head, self.cost = policy, TreeHead(policy, policy.vocabulary.size), 0.0
 
+    @typed
     def fit(
         self,
         task: Task,
@@ -63,7 +67,17 @@ class OutcomeValues:
             prompts: to draw from.
             judge: of a text; None: the task's own `success`.
             learning_rate: of Adam.
+
+        Raises:
+            InvalidInputError: numbers that are none, or a judge that is no function of a prompt and a text.
         """
+        check_kind("OutcomeValues.fit", "task", task, Task)
+        for name, value in {"steps": steps, "texts": texts, "prompts": prompts}.items():
+            check_count("OutcomeValues.fit", name, value, 1)
+        if not 0 < learning_rate < math.inf:
+            raise InvalidInputError(f"OutcomeValues.fit: learning_rate={learning_rate} must be positive and finite")
+        if judge is not None:
+            check_function("OutcomeValues.fit", "judge", judge, "a prompt", "a text")
         given = task.prompts(task.at_most(prompts, "train"), "train", 0)
         right_of = judge or task.success
         optimizer = torch.optim.Adam([p for p in self.head.parameters() if p.requires_grad], lr=learning_rate)

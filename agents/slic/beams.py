@@ -9,7 +9,9 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
 from seqil import TokenPolicy, Trajectories
-from seqil.mdp.prefix import legal_mask, pad_prompts
+from seqil.errors.arguments import check_count, typed
+from seqil.errors.limits import check_lengths
+from seqil.mdp.prefix import Prompts, legal_mask, pad_prompts
 from seqil.models.modes import evaluating
 from seqil.models.silence import silently
 
@@ -31,26 +33,32 @@ class _Legal:
         return torch.cat([inside, torch.full_like(scores[:, v.size :], -torch.inf)], 1)
 
 
+@typed
 @torch.no_grad()
 def beams(
-    policy: TokenPolicy, prompts: Tensor, *, number: int, max_length: int, min_length: int = 0
+    policy: TokenPolicy, prompts: Prompts, *, number: int, max_length: int, min_length: int = 0
 ) -> tuple[Trajectories, int]:
     """The `number` likeliest texts that a beam of that width finds, given that nothing is deleted, the best first.
 
     Args:
         policy: any; its memory is of no effect, since there are no deletions.
-        prompts: int64 [B, P], right-padded with `vocabulary.size`.
+        prompts: B of them, as for `seqil.start`.
         number: of texts per prompt, at least 2. Where there are fewer, the best one stands in for those that lack.
         max_length, min_length: as for `seqil.start`.
+
+    Raises:
+        InvalidInputError: prompts, a number or lengths that are none.
 
     Returns:
         B times `number` trajectories, those of a prompt one after another; cells that were fed to the model.
     """
+    check_count("beams", "number", number, 2)
+    check_lengths(max_length, min_length)
     v = policy.vocabulary
-    _, lengths = pad_prompts(v, prompts)
+    given, lengths = pad_prompts(v, prompts)
     width = int(lengths.max())
-    place = torch.arange(width) - (width - lengths[:, None])  # padded on the left
-    cells = torch.where(place >= 0, prompts.cpu().gather(1, place.clamp(min=0)), v.eos).to(policy.device)
+    place = torch.arange(width) - (width - lengths.cpu()[:, None])  # padded on the left
+    cells = torch.where(place >= 0, given.cpu().gather(1, place.clamp(min=0)), v.eos).to(policy.device)
     fed: list[int] = []
     model: Any = policy.model
     counting = model.register_forward_pre_hook(lambda *given: fed.append(_cells(*given)), with_kwargs=True)
@@ -79,7 +87,7 @@ def beams(
         counting.remove()
     texts = _whole(found, number, width)
     ends = (texts == v.eos).long().argmax(1) + 1
-    rows = prompts.cpu().repeat_interleave(number, 0)
+    rows = given.cpu().repeat_interleave(number, 0)
     made = Trajectories.from_actions(v, rows, texts, lengths=ends, max_length=max_length, min_length=min_length)
     return made.to(policy.device), sum(fed)
 

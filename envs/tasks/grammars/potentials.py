@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqil import Prefixes, Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.errors.arguments import typed
 
 from ..base import counters
 from ..base.requests import check_range
@@ -80,6 +81,7 @@ class Potentials(SampledTask):
         f = sum(int(self.weights[a, b]) for a, b in pairwise(text))
         return float((f - self.mean) / self.deviation)
 
+    @typed
     def asking(self, z: float) -> list[int]:
         """The prompt that asks for a text of this standard score, or of the highest level below it.
 

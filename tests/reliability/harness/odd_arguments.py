@@ -14,11 +14,16 @@ import torch
 from .misuse import HEAD
 
 WORLD = """
+from agents.gail import OutcomeValues
+from agents.revising.edit_dagger import EditDAgger
+from agents.revising.ice import ICE
+from agents.slic.beams import beams
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 from envs import *
 from envs import tasks
 from seqil import closed_forms, comparison, enumeration, metrics, rewards, revision
 from seqil.rollouts import rollout_reference
+from seqil.revision import edit_policy
 from seqil.theory import conditionals, tabular_editing, walks
 
 def began(env):
@@ -44,7 +49,7 @@ tr = rollout(tp, tt.prompts, max_length=task.max_length, min_length=task.min_len
 PT = enumeration.prefix_table(tiny_policy(), [0], max_length=2)
 shape = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
 enc = BertForMaskedLM(BertConfig(vocab_size=8, max_position_embeddings=64, **shape))
-EP, MP, PP = revision.EditPolicy(enc, v), revision.MaskedPolicy(enc, v), revision.ParallelPolicy(enc, v)
+EP, MP, PP = revision.EditPolicy(enc, v, worth=True), revision.MaskedPolicy(enc, v), revision.ParallelPolicy(enc, v)
 """
 
 ODD = (
