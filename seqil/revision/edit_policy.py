@@ -37,7 +37,7 @@ class Guide:
         steps: edits per text.
         candidates: edits drawn at each step, of which the best by `scorer` is made; 1: the drawn one.
         scorer: exact or learned (`EditPolicy.worth`); None: the likeliest of the drawn ones.
-        stay: whether a text stays as it is where the scorer finds no candidate better.
+        stay: whether a text stays as it is, and goes on, where the scorer finds no candidate better.
 
     Raises:
         InvalidInputError: what are no such numbers, or no function of states.
@@ -292,8 +292,12 @@ class EditPolicy(WholeTextPolicy):
         if guide.scorer is None:
             return drawn.gather(1, laws.gather(1, drawn).argmax(1, keepdim=True))[:, 0], made, free
         rows = torch.arange(len(states), device=drawn.device).repeat_interleave(k)
-        after = revise(self.edits(states.max_length, states.min_length), states.select(rows), drawn.flatten())
-        best = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device).max(1)
+        edits = self.edits(states.max_length, states.min_length)
+        after = revise(edits, states.select(rows), drawn.flatten())
+        scores = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device)
+        if guide.stay:  # to stop changes nothing: what a model estimates of it differs by rounding alone
+            scores = scores.masked_fill(drawn == edits.stop, -torch.inf)
+        best = scores.max(1)
         feeds = getattr(guide.scorer, "forwards", torch.zeros_like)
         fed = feeds(after.length).reshape(-1, k).sum(1)
         if guide.stay:

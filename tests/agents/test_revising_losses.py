@@ -226,6 +226,8 @@ def test_what_is_learned_of_the_attribute_chooses_and_is_paid_for():
     after, fed, _ = policy.improve(begun, guide, torch.Generator().manual_seed(3), stop=False)
     assert total(after).gt(total(begun)).all()
     assert all(abs(int(cells) - 10 * n) <= 8 for cells, n in zip(fed, begun.length.tolist(), strict=True))
+    ends = Guide(4, policy.edits(4).num_actions, lambda prefixes: total(prefixes) + 9 * prefixes.ended, stay=True)
+    assert not policy.improve(begun, ends, temperature=0)[0].ended.any()
     with pytest.raises(seqil.errors.InvalidInputError, match="make it, and the agent, with worth=True"):
         tiny_whole_text(EditPolicy).worth(begun)
     with pytest.raises(seqil.errors.InvalidInputError, match="this policy has learned none"):

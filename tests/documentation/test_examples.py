@@ -31,3 +31,13 @@ def test_cleanrl_ppo():
 
     assert main(updates=1) < 0.2
     assert main(updates=15) > 0.6
+
+
+def test_a_walk_by_learned_values_has_more_right_texts_than_plain_samples():
+    from examples.learned_walk import main
+
+    ((drawn, walked, chosen, judged),) = main(seeds=1, updates=60, texts=100)
+    assert drawn[0] + 0.1 < min(walked[0], chosen[0])
+    assert judged[0] == 1
+    assert (drawn[1], chosen[1]) == (1.0, 36.0)
+    assert judged[1] < walked[1]  # the judge feeds no model
