@@ -12,7 +12,7 @@ from ...hypotheses.over_controls import wins
 from ...study import Arm, Decoding, Place, Questions, Study
 from ..base.parts import IMITATED, MASKED, MIN_P, MLE, NOT_THE_ANSWER, TABU, with_backspace
 from ..search import OWN_BURSTS
-from .three_memories import CHAIN, MEMORIES, MEMORY, cloned, roomy
+from .three_memories import CHAIN, MEMORIES, MEMORY, cloned, matched, roomy
 
 GRID: dict[str, tuple[Any, ...]] = {
     "alpha": (0.003, 0.03, 0.1, 0.3, 1.0),
@@ -75,7 +75,7 @@ _ONE_ANSWER = (
 MEMORY_PLACES = Study(
     "memory-places",
     "Where does a memory help?",
-    (replace(MLE, decodings=(MIN_P,)), *map(cloned, ("prefix", "tried", "history"))),
+    (replace(MLE, decodings=(MIN_P,)), *map(cloned, MEMORIES), *map(matched, MEMORIES)),
     (
         *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (3, 8)),
         _answered("chains-2x2", "chains", 200, links=2, delay=2),

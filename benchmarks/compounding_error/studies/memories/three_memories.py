@@ -28,9 +28,10 @@ def cloned(memory: str, places: tuple[str, ...] = ()) -> Arm:
     return Arm(f"BC, {memory}", settings, (MIN_P, BIAS, *REPLACED * (memory == "prefix")), places=places)
 
 
-def _matched(memory: str) -> Arm:
+def matched(memory: str, places: tuple[str, ...] = ()) -> Arm:
+    """Occupancy matching near cloning, from the same mistakes."""
     settings = {"agent": "sequence_match", "agent_options": _MATCHING, **OWN_BURSTS, "memory": memory}
-    return Arm(f"SequenceMatch (JS, alpha .03), {memory}", settings, (MIN_P,), places=("chain",))
+    return Arm(f"SequenceMatch (JS, alpha .03), {memory}", settings, (MIN_P,), places=places)
 
 
 def _uniform(memory: str) -> tuple[Arm, Arm]:
@@ -75,7 +76,7 @@ MEMORY = Study(
     (
         replace(MLE, decodings=(MIN_P, Decoding("best of 4", best_of=4))),
         *(cloned(memory, ("chain",)) for memory in MEMORIES),
-        *map(_matched, MEMORIES),
+        *(matched(memory, ("chain",)) for memory in MEMORIES),
         *(arm for memory in MEMORIES for arm in _uniform(memory)),
     ),
     (roomy(CHAIN), roomy(AUTOMATON)),
