@@ -136,17 +136,63 @@ def _rope_types(model: nn.Module) -> set[str]:
     return found
 
 
-def refuse_other_logits(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+States = Callable[[PrefixTree], Tensor]
+Head = Callable[[Tensor], Tensor]
+
+
+def refuse_other_logits(model: Any, vocabulary: Vocabulary, states: States, head: Head) -> None:
     """Refuse a model whose own logits are not what a policy makes of its trunk and its head.
+
+    What enters the head is compared, too, and matrices of zeros are filled for the while: a head that says little yet,
+    or a branch that is added later, must not hide what is wrong behind it.
 
     Args:
         model: a causal language model.
         vocabulary: the ids.
-        read: the logits of every node of a tree, [B, N, A].
+        states: the last hidden state of every node of a tree, [B, N, D].
+        head: the logits of states, [..., A].
     """
-    _refuse_unlike_tree(model, vocabulary, read)
-    _refuse_reshaped_logits(model)
-    _refuse_other_windows(model, vocabulary, read)
+    with _no_zeros(model):
+        _refuse_unlike_tree(model, vocabulary, states, head)
+        _refuse_reshaped_logits(model)
+        _refuse_other_windows(model, vocabulary, states, head)
+
+
+@contextmanager
+@torch.no_grad()
+def _no_zeros(model: nn.Module) -> Iterator[None]:
+    """Small noise where a whole matrix is zero, which multiplies away what others do, and zeros again in the end."""
+    empty = [p for p in model.parameters() if p.ndim > 1 and p.is_floating_point() and not p.any()]
+    generator = torch.Generator().manual_seed(0)
+    try:
+        for parameter in empty:
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+        yield
+    finally:
+        for parameter in empty:
+            parameter.zero_()
+
+
+@torch.no_grad()
+def _difference(model: Any, text: Tensor, size: int, states: Tensor, head: Head) -> float:
+    """How far the last state of a text [1, N] and its logits are from those of a plain forward; 0: within rounding."""
+    table, entered = model.get_output_embeddings(), []
+    hook = table.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0]))
+    try:
+        logits = model(input_ids=text.to(table.weight.device), use_cache=False).logits[0, -1, :size]
+    finally:
+        hook.remove()
+    if not logits.isfinite().all():
+        raise NonFiniteError(f"the logits of {name_of(model)} are not finite; its weights are damaged: load sound ones")
+    theirs, ours = [logits, *(inputs[0, -1] for inputs in entered[-1:])], [head(states)[:size], states]
+    tolerance, worst = 1e-3 if table.weight.dtype in (torch.float32, torch.float64) else 5e-2, 0.0
+    for one, other in zip(ours, theirs, strict=False):
+        if one.shape != other.shape:
+            return float("inf")
+        least = tolerance * float(other.abs().max())
+        if not torch.allclose(one, other.to(one.dtype), rtol=tolerance, atol=least):
+            worst = max(worst, float((one - other).abs().max()))
+    return worst
 
 
 _SCALES = ("logit_scale", "logits_scaling", "lm_head_multiplier", "final_logit_softcapping")
@@ -155,7 +201,7 @@ _LONGEST_WINDOW = 512  # that is tried
 
 
 @torch.no_grad()
-def _refuse_other_windows(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+def _refuse_other_windows(model: Any, vocabulary: Vocabulary, states: States, head: Head) -> None:
     """Read a text that is longer than a sliding window, for what a config says of it a forward may not do."""
     windows = Windows.of(model)
     if windows is None or windows.width > _LONGEST_WINDOW:
@@ -163,20 +209,16 @@ def _refuse_other_windows(model: Any, vocabulary: Vocabulary, read: Callable[[Pr
     tokens = [token for token in range(vocabulary.size) if token != vocabulary.eos]
     text = torch.tensor([[tokens[7 * n % len(tokens)] for n in range(windows.width + 4)]])
     text = text.to(model.get_output_embeddings().weight.device)
-    ours = read(pack(vocabulary, Trajectories.from_actions(vocabulary, text[:, :1], text[:, 1:])))
-    theirs = model(input_ids=text, use_cache=False).logits
-    ours, theirs = ours[0, -1, : vocabulary.size], theirs[0, -1, : vocabulary.size].to(ours.dtype)
-    tolerance = 1e-3 if theirs.dtype in (torch.float32, torch.float64) else 5e-2
-    if not torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
+    last = states(pack(vocabulary, Trajectories.from_actions(vocabulary, text[:, :1], text[:, 1:])))[0, -1]
+    if off := _difference(model, text, vocabulary.size, last, head):
         raise UnsupportedModelError(
             f"{name_of(model)} does not see the last {windows.width} tokens alone, as its config.json says "
-            f"(sliding_window; off by {float((ours - theirs).abs().max()):.2g}); take the window out of its config, or "
-            "use GPT-2 or Llama say"
+            f"(sliding_window; off by {off:.2g}); take the window out of its config, or use GPT-2 or Llama say"
         )
 
 
 @torch.no_grad()
-def _refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[PrefixTree], Tensor]) -> None:
+def _refuse_unlike_tree(model: Any, vocabulary: Vocabulary, states: States, head: Head) -> None:
     """Compare a small tree, read through mask and positions, with plain forwards of the whole model."""
     v, weight = vocabulary, model.get_output_embeddings().weight
     device = weight.device
@@ -187,20 +229,17 @@ def _refuse_unlike_tree(model: Any, vocabulary: Vocabulary, read: Callable[[Pref
         v, Trajectories.from_actions(v, torch.tensor([[a]], device=device), torch.tensor([walk], device=device))
     )
     try:
-        ours = read(tree)[0, tree.node_at[0, -1], : v.size]
-        theirs = model(input_ids=torch.tensor([[a, c]], device=device), use_cache=False).logits[0, -1, : v.size]
+        last = states(tree)[0, tree.node_at[0, -1]]
+        off = _difference(model, torch.tensor([[a, c]]), v.size, last, head)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise UnsupportedModelError(
             f"{name_of(model)} does not take position ids and a 4D attention mask "
             f"({type(error).__name__}: {first_line(error)}); use a model that does, GPT-2 or Llama say"
         ) from None
-    if not theirs.isfinite().all():
-        raise NonFiniteError(f"the logits of {name_of(model)} are not finite; its weights are damaged: load sound ones")
-    tolerance = 1e-3 if weight.dtype in (torch.float32, torch.float64) else 5e-2
-    if not torch.allclose(ours, theirs.to(ours.dtype), rtol=tolerance, atol=tolerance * float(theirs.abs().max() + 1)):
+    if off:
         raise UnsupportedModelError(
-            f"{name_of(model)} gives other logits when its prefixes are packed into a tree (off by "
-            f"{float((ours - theirs).abs().max()):.2g}): {_why(model)}; "
+            f"{name_of(model)} gives other logits when its prefixes are packed into a tree (off by {off:.2g}): "
+            f"{_why(model)}; "
             + (
                 "use a model that does not, GPT-2 or Llama say"
                 if weight.dtype in (torch.float32, torch.float64)

@@ -140,7 +140,7 @@ class TokenPolicy(LanguageModel):
             raise InvalidInputError(f"backspace_row={choice!r} is of no use to a policy without a backspace")
         self.remember(self.memory)
         with evaluating(self.model), refusing(self.model), uncast(self):  # 16 bits of a deep model hide what is wrong
-            refuse_other_logits(self.model, self.vocabulary, lambda tree: self.head(self.tree_hidden(tree)))
+            refuse_other_logits(self.model, self.vocabulary, self.tree_hidden, self.head)
 
     def remember(self, memory: Memory | str) -> TokenPolicy:
         """Change the memory of this policy, and return it: its weights are the same under all of them.

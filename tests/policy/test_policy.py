@@ -203,3 +203,29 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, content, complaint)
         TokenPolicy.from_pretrained(tmp_path, V)
     assert complaint in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-4])
+@pytest.mark.parametrize("name", ["mpt", "bert"])
+def test_a_head_that_says_nothing_yet_hides_no_model_that_cannot_be_rewound(name, scale):
+    """ALiBi counts places in the batch, and an encoder reads both ways: neither shows in logits that are all alike."""
+    made = {
+        "mpt": lambda: build(hf.MptForCausalLM, hf.MptConfig, vocab_size=7, d_model=8, n_heads=2, n_layers=1),
+        "bert": lambda: build(hf.BertLMHeadModel, hf.BertConfig, **TINY, vocab_size=7, tie_word_embeddings=False),
+    }
+    model = made[name]()
+    head = model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach() * scale)
+    with pytest.raises(UnsupportedModelError, match="gives other logits when its prefixes are packed into a tree"):
+        TokenPolicy(model, Vocabulary(size=7, eos=6))
+
+
+def test_matrices_of_zeros_are_zero_again_once_a_model_was_looked_at():
+    model = gpt2()
+    with torch.no_grad():
+        model.transformer.h[0].mlp.c_proj.weight.zero_()
+        model.lm_head.weight = torch.nn.Parameter(torch.zeros_like(model.lm_head.weight))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    TokenPolicy(model, Vocabulary(size=7, eos=6), backspace=False)
+    after = dict(model.named_parameters())
+    assert all(torch.equal(after[name], p) for name, p in before.items())
