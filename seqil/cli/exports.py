@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from transformers import GenerationConfig
+from transformers.utils import GENERATION_CONFIG_NAME
+
 from ..capacity import read_bytes
 from ..durable import flush, flush_all, make_folder, naming, taken_back
 from ..errors import InvalidInputError, counted, first_line
 from ..errors.guarded_folders import refuse_guarded
 from ..mdp.task import Task
 from ..models.head_rows import MARK, MEMORY
-from ..policy.saved.seals import weights_of
+from ..policy.saved import seals
 from ..policy.token_policy import TokenPolicy
 from ..randomness import borrowed
 from ..runs import plugins
@@ -87,7 +90,7 @@ def export(
         raise InvalidInputError(
             "--evaluation was measured with the backspace that --without-backspace takes off; leave one of them out"
         )
-    numbers = None if evaluation is None else _read(evaluation, task, weights_of(policy))
+    numbers = None if evaluation is None else _read(evaluation, task, seals.weights_of(policy))
     policy = policy.merged() if merge else policy
     policy = policy if backspace else without_backspace(policy)
     written = card(settings, task, step=step, backspace=policy.backspace, adapted=bool(policy.adapted), numbers=numbers)
@@ -96,12 +99,26 @@ def export(
         make_folder(temporary.parent)
         temporary.mkdir()
         policy.save_pretrained(temporary, getattr(task, "tokenizer", None))
+        say_least(temporary, task)
         (temporary / "README.md").write_text(written, encoding="utf-8")
         flush_all(temporary)
         if folder.exists():
             folder.rmdir()
         temporary.rename(folder)
         flush(folder.parent)
+
+
+def say_least(folder: Path, task: Task) -> None:
+    """Where a text may not end yet nothing was learned of its end, which `generate` is told not to write."""
+    if not task.min_length or not (folder / GENERATION_CONFIG_NAME).exists():  # that of adapters lies elsewhere
+        return
+    config = GenerationConfig.from_pretrained(folder)
+    if task.min_length == task.max_length:
+        config.suppress_tokens = sorted({task.vocabulary.eos, *(config.suppress_tokens or ())})
+    else:
+        config.min_new_tokens = task.min_length
+    config.save_pretrained(folder)
+    seals.seal(folder)
 
 
 def without_backspace(policy: TokenPolicy) -> TokenPolicy:
@@ -141,7 +158,7 @@ def card(
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
     usage = _ADAPTED if adapted else _DELETING if backspace else _PLAIN
     known = [(name, value) for name, value in settings.to_json().items() if value not in (None, {}, [])]
-    length, budget = counted(task.max_length, "token"), counted(task.budget(None), "action")
+    budget = counted(task.budget(None), "action")
     trained = f"{counted(step, 'update')} of {counted(settings.batch_size, 'demonstration')}"
     parts = [
         "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- seqil\n---\n",
@@ -150,12 +167,19 @@ def card(
         f"`{settings.noise.source}` at rate {settings.noise.rate:g}.\n\n"
         f"Vocabulary: {task.vocabulary.size} tokens, the end is {task.vocabulary.eos}"
         + (f", the backspace {task.vocabulary.backspace}" if backspace else "")
-        + f". A text has at most {length}, and {budget} to write them with.\n",
+        + f". A text has {_sized(task)}, and {budget} to write them with.\n",
         usage,
         _numbers(numbers),
         "## Settings\n\n" + _table(("setting", "value"), [(n, f"`{json.dumps(v)}`") for n, v in known]),
     ]
     return "\n".join(parts)
+
+
+def _sized(task: Task) -> str:
+    most = counted(task.max_length, "token")
+    if task.min_length == task.max_length:
+        return f"{most}; the end, which stands behind all of them alone, is suppressed"
+    return f"at most {most}" + f" and at least {task.min_length}" * bool(task.min_length)
 
 
 def _without_folders(value: Any) -> Any:

@@ -78,10 +78,10 @@ def generate(
     """Continue texts with a model that deletes: `model.generate(ids, custom_generate=seqil.generate)`, or directly.
 
     Of a generation config it honours temperature, top_k, top_p, min_p, do_sample, the lengths, eos, the padding and
-    num_return_sequences, as transformers reads them (top_k is 50 where nobody says otherwise); the lengths count tokens
-    that stand, and not the end: a text of `max_new_tokens` tokens is closed by an eos more, and one that was cut there
-    does not differ from one that ended. Whatever else would change the texts is refused. Equal seeds give what
-    `rollout` gives.
+    num_return_sequences, as transformers reads them (top_k is 50 where nobody says otherwise); with the end among its
+    `suppress_tokens` all texts have the most tokens. The lengths count tokens that stand, and not the end: a text of
+    `max_new_tokens` tokens is closed by an eos more, and one that was cut there does not differ from one that ended.
+    Whatever else would change the texts is refused. Equal seeds give what `rollout` gives.
 
     Args:
         model: a causal language model that was saved by, or taken from, a policy with a backspace.
@@ -186,7 +186,7 @@ def _refuse(
     neutral = model.generation_config._get_default_generation_params()
     silent = getattr(model.config, MARK, 0)
     for name, value in config.to_dict().items():
-        if name == "suppress_tokens" and all(token >= silent for token in value or ()):
+        if name == "suppress_tokens" and all(token >= silent or _is_end(config, token) for token in value or ()):
             continue
         idle = name in _WITHOUT_EFFECT or name.startswith("_") or value is None
         plain = type(value).__module__ == "builtins"  # an array may be neither equal nor not
@@ -302,7 +302,12 @@ def _lengths(
     least = max(config.min_length - width, 0) if config.min_new_tokens is None else config.min_new_tokens
     if most < 1:
         raise InvalidInputError(f"max_length={config.max_length} leaves no token behind prompts of {width}")
-    return most, least
+    return most, most if any(_is_end(config, token) for token in config.suppress_tokens or ()) else least
+
+
+def _is_end(config: Any, token: int) -> bool:
+    ends = config.eos_token_id
+    return bool(token == ends if isinstance(ends, int) else token in (ends or ()))
 
 
 def _rules(config: Any) -> list[Rule]:

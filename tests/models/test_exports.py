@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from command_line import SMALL
 from small_llama import V, demonstrations, llama, tokenizer
 from transformers import AutoModelForCausalLM, pipeline
 
+import seqil
 from seqil import Settings, TokenPolicy
 from seqil.cli import exports
 from seqil.cli.options import main
@@ -77,10 +79,37 @@ def test_without_its_backspace_it_is_an_ordinary_model(run, tmp_path, monkeypatc
     with torch.no_grad():
         torch.testing.assert_close(model(ids).logits, before.model(ids).logits[..., : V.size])
     assert not {"backspace_token_id", "backspace_memory"} & set(model.config.to_dict())
-    assert model.generation_config.suppress_tokens is None
+    assert model.generation_config.suppress_tokens == [V.eos]  # a single document has no end that could be learned
     assert not TokenPolicy.from_pretrained(tmp_path / "out").backspace
     assert not (tmp_path / "out" / "custom_generate").exists()
     assert "Numbers\n\nNone were measured." in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_where_no_text_of_the_task_ends_early_none_does_that_generate_writes(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run)
+    assert not typed(monkeypatch, "export", "run", tmp_path / "out")
+    assert (
+        "6 tokens; the end, which stands behind all of them alone, is suppressed"
+        in (tmp_path / "out" / "README.md").read_text()
+    )
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    ids, how = torch.tensor([[1, 2]] * 100), {"do_sample": True, "top_k": 0, "max_new_tokens": 5}
+    ours = {"custom_generate": seqil.generate, "max_actions": 400}
+    with seeded(0):
+        for written in (model.generate(ids, **how), model.generate(ids, **ours, **how)):
+            assert not (written[:, :7] == V.eos).any()
+            assert written.shape[1] in (7, 8)  # with deletions a text is closed by its end
+
+
+def test_of_a_task_with_a_least_length_generate_is_told_it(run, tmp_path):
+    policy = TokenPolicy.from_pretrained(next((run / "run" / "checkpoints").glob("*2")))
+    policy.save_pretrained(tmp_path)
+    exports.say_least(tmp_path, SimpleNamespace(min_length=3, max_length=6, vocabulary=V))
+    assert json.loads((tmp_path / "generation_config.json").read_text())["min_new_tokens"] == 3
+    assert TokenPolicy.from_pretrained(tmp_path).vocabulary == V
+    before = (tmp_path / "generation_config.json").read_bytes()
+    exports.say_least(tmp_path, SimpleNamespace(min_length=0, max_length=6, vocabulary=V))
+    assert (tmp_path / "generation_config.json").read_bytes() == before
 
 
 def test_adapters_are_merged(tmp_path):
@@ -100,7 +129,7 @@ def test_adapters_are_merged(tmp_path):
 
 
 class _Task:
-    name, vocabulary, max_length = "words", V, 8
+    name, vocabulary, min_length, max_length = "words", V, 0, 8
 
     def budget(self, asked):
         return 32
