@@ -3,11 +3,12 @@
 import pytest
 import torch
 from small_llama import V, llama, tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from transformers import AutoModelForCausalLM, AutoTokenizer, ByT5Tokenizer, pipeline
 
 import seqil
 from seqil import TokenPolicy, Vocabulary
 from seqil.errors import InvalidInputError
+from seqil.policy.saved.tokenizers import with_backspace
 from seqil.randomness import seeded
 
 WORDS = {f"w{i}": i for i in range(27)} | {"<eos>": 27}
@@ -83,3 +84,17 @@ def test_a_pipeline_begins_an_empty_prompt_as_transformers_does(tmp_path, monkey
     with seeded(0):
         ids = seqil.generate(write.model, first, max_new_tokens=12, do_sample=True)
     assert text == write.tokenizer.decode(ids[0], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("made", [lambda: tokenizer(WORDS), ByT5Tokenizer])
+def test_the_tokenizer_of_a_model_whose_backspace_was_taken_off_has_none(tmp_path, made):
+    """That of a run has the token; `save_pretrained` writes it without, and is loaded as if it had never had it."""
+    plain = made()
+    v = Vocabulary.from_tokenizer(plain)
+    with_backspace(plain, v).save_pretrained(tmp_path / "run")
+    policy = TokenPolicy(llama(vocab_size=v.size), v, backspace=False)
+    policy.save_pretrained(tmp_path / "out", AutoTokenizer.from_pretrained(tmp_path / "run"))
+    again = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert again.get_vocab() == plain.get_vocab()
+    assert max(again("w1<|backspace|>", add_special_tokens=False)["input_ids"]) < v.size
+    assert TokenPolicy.from_pretrained(tmp_path / "out").vocabulary == v

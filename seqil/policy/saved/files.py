@@ -168,6 +168,8 @@ class Saved:
             shutil.copyfile(_GENERATE, folder / "custom_generate" / "generate.py")
         if tokenizer is not None:
             tokenizer.save_pretrained(folder)
+            if not self.backspace:
+                tokenizers.forget_backspace(folder, tokenizer, self.vocabulary)
         said = {"vocabulary": self.vocabulary.to_json(), "backspace": self.backspace, "memory": self.memory.name}
         if policy.tried_term is not None:
             save_file({name: value.cpu() for name, value in policy.tried_term.state_dict().items()}, folder / _TERM)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
-from ...capacity import check_file
+from ...capacity import check_file, read_bytes
 from ...errors import InvalidInputError, first_line
 from ...mdp.vocabulary import BACKSPACE, Vocabulary
 from ...models.folders import TOKENIZER, VOCABULARIES, has_tokenizer
@@ -34,6 +35,27 @@ def with_backspace(tokenizer: Any, vocabulary: Vocabulary) -> Any:
     made = copy.deepcopy(tokenizer)
     made.add_tokens([BACKSPACE], special_tokens=True)
     return made
+
+
+def forget_backspace(folder: Path, tokenizer: Any, vocabulary: Vocabulary) -> None:
+    """Take `<|backspace|>`, if it is the token of id V, out of a tokenizer that was saved: the model has no such row."""
+    if tokenizer.get_vocab().get(BACKSPACE) != vocabulary.backspace:
+        return
+    for name in ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"):
+        if (folder / name).exists():
+            kept = _without(json.loads(read_bytes(folder / name)))
+            (folder / name).write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _without(said: Any) -> Any:
+    """A JSON value without what is named, or describes, the backspace."""
+    if isinstance(said, dict):
+        return {name: _without(one) for name, one in said.items() if name != BACKSPACE and not _describes(one)}
+    return [_without(one) for one in said if not _describes(one)] if isinstance(said, list) else said
+
+
+def _describes(one: Any) -> bool:
+    return bool(one == BACKSPACE or (isinstance(one, dict) and one.get("content") == BACKSPACE))
 
 
 def beside(model: Any, vocabulary: Vocabulary, backspace: bool) -> Any:
