@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -15,8 +16,9 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqil.durable import contents
-from seqil.errors import InvalidInputError
+from seqil.capacity import read_bytes
+from seqil.durable import contents, naming
+from seqil.errors import InvalidInputError, SeqilError
 from seqil.mdp.task import SPLITS
 
 from .reading.documents import files_of, parts_of
@@ -26,7 +28,9 @@ from .sampled import Ints
 
 _LOOKED_AT = 1 << 16  # characters
 _KEPT = 1 << 24  # bytes of files from which on the ids are kept on the disk
-_FORM = "2"  # of the files there
+_FORM = "3"  # of the files there
+_IDS, _DOCUMENTS, _SUMS = "ids", "documents.npy", "sums.json"
+_ELSEWHERE = "set TMPDIR to a folder of your own"
 _BLANK = 8  # tokens of a document that may be nothing but white space
 
 OWN, BY_HASH = 0, -1
@@ -89,13 +93,13 @@ def read_corpus(path: Path, field: str | None, encoding: Encoding) -> Corpus:
         documents = _write(files, field, encoding, memory)
         return Corpus(np.frombuffer(memory.getbuffer(), encoding.dtype), documents, names, left_out, named)
     folder = _cache() / _key(files, field, encoding)
-    if not (folder / "documents.npy").exists():
+    if not _whole(folder):
         _keep(folder, lambda ids: _write(files, field, encoding, ids))
     else:  # what a tokenizer leaves out is looked for anew
         texts = (str(part.text) for part in parts_of(files[0].path, field, encoding.eos_text) if part.prompt is None)
         encoding.encode(next(filter(None, texts), "")[:_LOOKED_AT])
-    documents = np.load(folder / "documents.npy")
-    ids = np.memmap(folder / "ids", encoding.dtype, "r") if len(documents) else np.zeros(0, encoding.dtype)
+    documents = np.load(folder / _DOCUMENTS)
+    ids = np.memmap(folder / _IDS, encoding.dtype, "r") if len(documents) else np.zeros(0, encoding.dtype)
     return Corpus(ids, documents, names, left_out, named)
 
 
@@ -105,9 +109,10 @@ def _inside(path: Path) -> list[Path]:
 
 def _cache() -> Path:
     folder = Path(tempfile.gettempdir()) / f"seqil-text-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with naming(folder, _ELSEWHERE):
+        folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise InvalidInputError(f"{folder} belongs to someone else; set TMPDIR to a folder of your own")
+        raise InvalidInputError(f"{folder} belongs to someone else; {_ELSEWHERE}")
     return folder
 
 
@@ -122,17 +127,37 @@ def _key(files: list[Source], field: str | None, encoding: Encoding) -> str:
     return digest.hexdigest()
 
 
-def _keep(folder: Path, write: Callable[[BinaryIO], Ints]) -> None:
-    """Write ids and documents, whole or not at all."""
-    temporary = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+def _whole(folder: Path) -> bool:
+    """Whether what was kept is there as it was written; what is not is written anew."""
     try:
-        with (temporary / "ids").open("wb") as ids:
-            documents = write(ids)
-        np.save(temporary / "documents.npy", documents)
-        if not folder.exists():
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        said = json.loads(read_bytes(folder / _SUMS))
+        return bool(said == {name: _sum_of(folder / name) for name in (_IDS, _DOCUMENTS)})
+    except (OSError, ValueError, SeqilError):
+        return False
+
+
+def _sum_of(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _keep(folder: Path, write: Callable[[BinaryIO], Ints]) -> None:
+    """Write ids and documents, whole or not at all; of what was damaged nothing is left."""
+    with naming(folder, f"free some space, or {_ELSEWHERE}"):
+        temporary = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+        try:
+            with (temporary / _IDS).open("wb") as ids:
+                documents = write(ids)
+            np.save(temporary / _DOCUMENTS, documents)
+            sums = {name: _sum_of(temporary / name) for name in (_IDS, _DOCUMENTS)}
+            (temporary / _SUMS).write_text(json.dumps(sums))
+            if not _whole(folder):  # which another process may have written by now
+                if folder.is_file() or folder.is_symlink():
+                    folder.unlink()
+                shutil.rmtree(folder, ignore_errors=True)
+                temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(files: list[Source], field: str | None, encoding: Encoding, target: BinaryIO) -> Ints:

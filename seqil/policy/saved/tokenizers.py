@@ -38,7 +38,7 @@ def with_backspace(tokenizer: Any, vocabulary: Vocabulary) -> Any:
 
 
 def forget_backspace(folder: Path, tokenizer: Any, vocabulary: Vocabulary) -> None:
-    """Take `<|backspace|>`, if it is the token of id V, out of a tokenizer that was saved: the model has no such row."""
+    """Take `<|backspace|>`, if it is the token of id V, out of a saved tokenizer: the model has no such row."""
     if tokenizer.get_vocab().get(BACKSPACE) != vocabulary.backspace:
         return
     for name in ("tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"):

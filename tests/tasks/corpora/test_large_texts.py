@@ -1,5 +1,7 @@
 """Files of any size: read in constant memory, kept as ids, cut into windows that tile documents."""
 
+import errno
+import shutil
 import tracemalloc
 
 import numpy as np
@@ -13,6 +15,7 @@ from envs.tasks.base import corpus, counters
 from envs.tasks.base.excerpts import Windows
 from envs.tasks.base.reading import plain_text
 from seqil import Vocabulary
+from seqil.durable import UnwrittenError
 from seqil.errors import InvalidInputError
 
 
@@ -33,6 +36,46 @@ def test_large_files_are_kept_as_ids_and_read_again(tmp_path, monkeypatch, token
     monkeypatch.setattr(corpus, "_write", lambda *_: pytest.fail("written again"))
     assert Text(tmp_path / "a.txt", tokenizer).windows.texts("test") == small.windows.texts("test")
     assert not list(tmp_path.glob("seqil-text-*/.*"))
+
+
+def _refused(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("damage", ["junk", "shorter", "missing", "a file in its place"])
+@pytest.mark.parametrize("name", ["ids", "documents.npy", "sums.json"])
+def test_what_was_kept_and_is_damaged_is_written_anew(tmp_path, monkeypatch, name, damage):
+    (tmp_path / "a.txt").write_text("".join(f"line {i} of a text\n" for i in range(500)))
+    small = Text(tmp_path / "a.txt").windows
+    monkeypatch.setattr(corpus, "_KEPT", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert Text(tmp_path / "a.txt").windows.texts("test") == small.texts("test")
+    (kept,) = tmp_path.glob(f"seqil-text-*/*/{name}")
+    whole = kept.read_bytes()
+    if damage == "a file in its place":
+        shutil.rmtree(kept.parent)
+        kept.parent.write_bytes(whole)
+    elif damage == "missing":
+        kept.unlink()
+    else:
+        kept.write_bytes(whole[: len(whole) // 2] + b"\0\1" * (len(whole) // 4 if damage == "junk" else 0))
+    assert Text(tmp_path / "a.txt").windows.texts("test") == small.texts("test")
+    assert kept.read_bytes() == whole
+
+
+def test_a_disk_that_keeps_nothing_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("a line\n" * 500)
+    monkeypatch.setattr(corpus, "_KEPT", 1)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(np, "save", _refused)
+    with pytest.raises(UnwrittenError, match=r"seqil-text.*No space left.*free some space, or set TMPDIR"):
+        Text(tmp_path / "a.txt")
+    assert not [*tmp_path.glob("seqil-text-*/*"), *tmp_path.glob("seqil-text-*/.*")]
+    (cache,) = tmp_path.glob("seqil-text-*")
+    cache.rmdir()
+    cache.write_text("")
+    with pytest.raises(UnwrittenError, match=r"seqil-text.*set TMPDIR"):
+        Text(tmp_path / "a.txt")
 
 
 def test_what_cannot_be_read_leaves_nothing(tmp_path, monkeypatch):
