@@ -119,7 +119,10 @@ class RunFolder:
 
     @property
     def _remedy(self) -> str:
-        return f"mend the disk and go on with: seqil train --out {quoted(self.path)} --resume"
+        if not self._named(r"\d{9}"):
+            return "there was no checkpoint yet; free some space, or choose another --out"
+        go_on = f"seqil train --out {quoted(self.path)} --resume"
+        return f"earlier checkpoints are intact; mend the disk and go on with: {go_on}"
 
     def save(self, step: int, policy: TokenPolicy, state: Any) -> Path:
         """Write a checkpoint; the one before stays too, older ones go.
@@ -133,7 +136,7 @@ class RunFolder:
             CheckpointError: the disk refused; every earlier checkpoint is untouched.
         """
         final, temporary = self.checkpoints / f"{step:09d}", self.checkpoints / f".{step:09d}"
-        with naming(final, f"earlier checkpoints are intact; {self._remedy}"), taken_back(temporary):
+        with naming(final, self._remedy), taken_back(temporary):
             if self.metrics.exists():
                 flush(self.metrics)
                 flush(self.path)  # that lists them
@@ -227,7 +230,7 @@ class RunFolder:
             CheckpointError: the disk refused; the one before is untouched.
         """
         final, temporary = self.path / "best", self.path / ".best"
-        with naming(final, f"the checkpoints are intact; {self._remedy}"), taken_back(temporary):
+        with naming(final, self._remedy), taken_back(temporary):
             temporary.mkdir()
             policy.save_pretrained(temporary)
             replace(temporary / "best.json", sealed(json.dumps(about)).encode())

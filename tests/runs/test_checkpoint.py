@@ -105,11 +105,23 @@ def test_a_full_disk_leaves_the_old_checkpoint(run, monkeypatch, call):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*((os, "fsync") if call == "fsync" else ("pathlib.Path.rename",)), refuse)
-    with pytest.raises(CheckpointError, match="No space left"):
+    with pytest.raises(CheckpointError, match=r"No space left.*earlier checkpoints are intact.*--resume"):
         run.save(2, tiny_policy(), {"step": 2})
     monkeypatch.undo()
     assert run.load() == (1, {"step": 1})
     assert [p.name for p in run.checkpoints.iterdir()] == ["000000001"]
+
+
+def test_a_disk_that_keeps_no_first_checkpoint_is_no_reason_to_resume(run, monkeypatch):
+    monkeypatch.setattr(os, "fsync", _full)
+    with pytest.raises(
+        CheckpointError, match=r"there was no checkpoint yet; free some space, or choose another --out$"
+    ):
+        run.save(0, tiny_policy(), {"step": 0})
+
+
+def _full(*_):
+    raise OSError(28, "No space left on device")
 
 
 def test_a_second_writer_is_refused(run):
