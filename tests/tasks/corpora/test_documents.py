@@ -176,7 +176,11 @@ def test_a_completion_that_goes_on_after_its_end_is_refused(tmp_path):
         ("a.csv", "text,text\na,b\n", "a.csv has the column 'text' twice; rename one"),
         ("a.jsonl", '{"instruction": "a", "output": "b"}\n', "make prompt and completion of them, or name the one to"),
         ("a.csv", "id,text\n1\n", "record 1 of .*a.csv has 1 cell, the first line names 2; put .* into quotes"),
-        ("a.tsv", 'text\n"open\n', "a.tsv cannot be read as a table: unexpected end of data"),
+        (
+            "a.tsv",
+            'text\n"open\n',
+            "a.tsv cannot be read as a table: unexpected end of data in line 2; close every quote",
+        ),
         ("a.csv", 'text\n"a"b\n', "a.csv cannot be read as a table"),
         ("a.jsonl", '{"text": " "}\n{"text": ""}\n', "a.jsonl is empty"),
         (
@@ -204,11 +208,12 @@ def test_what_is_no_record_is_named(tmp_path, name, content, complaint):
         ("Text".encode("utf-16"), "it is UTF-16; save it as UTF-8 first$"),
         (bytes(range(256)), "it holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or"),
         (b"\0" * 9999, "it holds binary data; move it elsewhere"),
+        (b"abc\0def\0", "holds a NUL|binary data"),
         (b"%PDF-1.7 \xe2\xe3", "it holds binary data; move it elsewhere, or give its text"),
         ("café au lait".encode("latin-1"), r"byte 0xe9 is none of UTF-8 \(.*\); save it as UTF-8 first$"),
         (("no mark of its order " * 9).encode("utf-16-le"), "it is UTF-16 by the look of it; save it as UTF-8 first"),
     ],
-    ids=["gzip", "xz", "bzip2", "zip", "utf-16", "binary", "nul", "pdf", "latin-1", "utf-16 unmarked"],
+    ids=["gzip", "xz", "bzip2", "zip", "utf-16", "binary", "nul", "nul between", "pdf", "latin-1", "utf-16 unmarked"],
 )
 def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint):
     (tmp_path / f"a{suffix}").write_bytes(content)

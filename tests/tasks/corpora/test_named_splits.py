@@ -152,3 +152,15 @@ def test_a_picture_of_pages_is_no_text_though_it_be_ascii(tmp_path):
     (tmp_path / "a.txt").write_text("%PDF-1.4\n" + "1 0 obj\n" * 99)
     with pytest.raises(InvalidInputError, match=r"a\.txt cannot be read as UTF-8 text: it holds binary data"):
         Text(tmp_path / "a.txt", prompt_length=2, max_length=12)
+
+
+def test_columns_of_one_name_and_files_cut_short_are_told_of_in_parquet(tmp_path):
+    table = pytest.importorskip("pyarrow").Table.from_arrays([["a"] * 9, ["b"] * 9], names=["text", "text"])
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InvalidInputError, match=r"a.parquet has the column 'text' twice; rename one"):
+        Text(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
+    with pytest.raises(
+        InvalidInputError, match=r"b.parquet cannot be read as Parquet: .*; write it anew, or take it out"
+    ):
+        Text(tmp_path / "b.parquet")

@@ -80,7 +80,10 @@ def _readable(place: str, record: Mapping[str, Any], field: str) -> str | Chat:
         return [_message(place, m) for m in value]
     if value is None:
         raise InvalidInputError(f"field {field!r} of record {place} is null; leave the record out, or give it a text")
-    raise InvalidInputError(f"field {field!r} of record {place} is neither text nor a list of messages: {value!r:.60}")
+    raise InvalidInputError(
+        f"field {field!r} of record {place} is neither text nor a list of messages: {value!r:.60}; give it as "
+        "one of them"
+    )
 
 
 def _message(place: str, message: Mapping[str, Any]) -> Mapping[str, str]:

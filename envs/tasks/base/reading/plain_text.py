@@ -109,7 +109,7 @@ def _other_form(path: Path) -> str | None:
         return f"is {known} first"
     if begin.startswith(_BINARY) or b"\0" in begin:
         few, many = sorted((begin[::2].count(0), begin[1::2].count(0)))
-        if not begin.startswith(_BINARY) and many > len(begin) // 5 and few < many // 10:
+        if not begin.startswith(_BINARY) and many > len(begin) // 3 and few < many // 10:
             return "is UTF-16 by the look of it; save it as UTF-8 first"
         return "holds binary data; move it elsewhere, or give its text as .txt, .md, .jsonl, .csv or .parquet"
     return None

@@ -93,8 +93,14 @@ def table(path: Path) -> Iterator[Any]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-            yield from _named(path, rows)
-    except (OSError, csv.Error) as error:
+            try:
+                yield from _named(path, rows)
+            except csv.Error as error:
+                raise InvalidInputError(
+                    f"{path} cannot be read as a table: {first_line(error)} in line {rows.line_num}; close every quote, "
+                    "and write one inside a quoted text twice"
+                ) from None
+    except OSError as error:
         raise InvalidInputError(f"{path} cannot be read as a table: {first_line(error)}") from None
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path} cannot be read as UTF-8 text: {reason_of(path, error)}") from None
@@ -108,9 +114,7 @@ def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[dict[str, str]]:
     for mark, remedy in {"\t": "tabs; give it the suffix .tsv", ";": "semicolons; save it with commas"}.items():
         if len(names) == 1 and mark in names[0]:
             raise InvalidInputError(f"the cells of {path} are separated by {remedy}")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidInputError(f"{path} has the column {twice!r} twice; rename one")
+    _refuse_twice(path, names)
     for number, row in enumerate(filter(None, rows), 1):
         if len(row) != len(names):
             raise InvalidInputError(
@@ -120,11 +124,24 @@ def _named(path: Path, rows: Iterator[list[str]]) -> Iterator[dict[str, str]]:
         yield dict(zip(names, row, strict=True))
 
 
+def _refuse_twice(path: Path, names: list[str]) -> None:
+    """Of columns of one name the last would be kept alone."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidInputError(f"{path} has the column {twice!r} twice; rename one")
+
+
 def parquet(path: Path) -> Iterator[Any]:
     """Rows of a file of Parquet."""
     module = extra("pyarrow.parquet", path)
     try:
-        for batch in module.ParquetFile(path).iter_batches(1024):
+        file = module.ParquetFile(path)
+        _refuse_twice(path, file.schema_arrow.names)
+        for batch in file.iter_batches(1024):
             yield from batch.to_pylist()
+    except InvalidInputError:
+        raise
     except Exception as error:  # whatever a file may hold breaks Arrow anywhere
-        raise InvalidInputError(f"{path} cannot be read as Parquet: {first_line(error)}") from None
+        raise InvalidInputError(
+            f"{path} cannot be read as Parquet: {first_line(error)}; write it anew, or take it out of its folder"
+        ) from None
