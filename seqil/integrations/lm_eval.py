@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InvalidInputError, MissingExtraError
+from ..errors.arguments import check_kind
 from ..models.head_rows import MARK
 from ..rollouts.generation import generate
 
@@ -34,12 +35,14 @@ class BackspaceLM(HFLM):  # type: ignore[misc]
         options: of `hf`: `tokenizer`, `device`, `batch_size`, `dtype` …
 
     Raises:
-        InvalidInputError: adapters that were not merged, a model without a backspace, or a text that spells it.
+        InvalidInputError: a folder that holds no model or adapters that were not merged, a model without a backspace,
+            a `deletes` that is neither true nor false, or a text that spells the backspace.
     """
 
     def __init__(self, pretrained: Any, deletes: bool = False, **options: Any) -> None:
-        if isinstance(pretrained, str | Path) and (Path(pretrained) / "adapter_config.json").exists():
-            raise InvalidInputError(f"{pretrained} holds adapters; write it with: seqil export RUN FOLDER --merge")
+        check_kind("lm_eval: --model seqil", "deletes", deletes, bool)
+        if isinstance(pretrained, str | Path):
+            _refuse_no_model(Path(pretrained))
         super().__init__(str(pretrained) if isinstance(pretrained, Path) else pretrained, **options)
         mark = getattr(self.model.config, MARK, None)
         if mark is None:
@@ -76,6 +79,18 @@ class BackspaceLM(HFLM):  # type: ignore[misc]
         if draws:
             options["temperature"] = temperature or 1.0
         return generate(self.model, context, max_length=max_length, do_sample=draws, **options)
+
+
+def _refuse_no_model(folder: Path) -> None:
+    """A name of a hub is none of a folder: only what was written here has a backspace."""
+    if (folder / "adapter_config.json").exists():
+        raise InvalidInputError(f"{folder} holds adapters; write it with: seqil export RUN FOLDER --merge")
+    if not (folder / "config.json").exists():
+        export = "; it is a run: write its model with seqil export" if (folder / "settings.json").exists() else ""
+        raise InvalidInputError(
+            f"pretrained={folder} {'holds no model' if folder.exists() else 'is not there'}"
+            f"{export or '; give the folder that seqil export or save_pretrained wrote'}"
+        )
 
 
 if __name__ == "__main__":

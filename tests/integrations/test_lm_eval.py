@@ -114,3 +114,17 @@ def test_what_is_no_text_is_refused(folder, tmp_path):
     words.save_pretrained(tmp_path / "plain")
     with pytest.raises(InvalidInputError, match="is evaluated by --model hf"):
         harness(tmp_path / "plain")
+
+
+def test_what_is_no_folder_of_a_model_is_named(folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "settings.json").write_text("{}")
+    for place, why in {
+        tmp_path / "none": "is not there; give the folder that seqil export",
+        tmp_path: "holds no model; give the folder",
+        tmp_path / "run": "holds no model; it is a run: write its model with seqil export",
+    }.items():
+        with pytest.raises(InvalidInputError, match=f"pretrained={place} {why}"):
+            harness(place)
+    with pytest.raises(InvalidInputError, match="deletes='maybe'"):
+        harness(folder, deletes="maybe")

@@ -97,8 +97,8 @@ def table(path: Path) -> Iterator[Any]:
                 yield from _named(path, rows)
             except csv.Error as error:
                 raise InvalidInputError(
-                    f"{path} cannot be read as a table: {first_line(error)} in line {rows.line_num}; close every quote, "
-                    "and write one inside a quoted text twice"
+                    f"{path} cannot be read as a table: {first_line(error)} in line {rows.line_num}; close every "
+                    "quote, and write one inside a quoted text twice"
                 ) from None
     except OSError as error:
         raise InvalidInputError(f"{path} cannot be read as a table: {first_line(error)}") from None
