@@ -135,8 +135,11 @@ def resume(
             resumption.record_extension(run, chosen)
             looks = {"--evaluate-every": evaluate_every, "--patience": patience, "--track": [*track]}
             over = _nothing_left([name for name, value in looks.items() if value])
+            blind = "; held-out items are not measured without --evaluate-every" * (
+                run.best() is not None and evaluate_every is None and training.step < chosen.steps
+            )
             console.print(
-                f"resumed at step {training.step} of {chosen.steps}{over * (training.step == chosen.steps)}",
+                f"resumed at step {training.step} of {chosen.steps}{over * (training.step == chosen.steps)}{blind}",
                 soft_wrap=True,
             )
             validation = validated(run, task, training.policy, evaluate_every, patience)
@@ -238,6 +241,7 @@ def evaluate(
 ) -> None:
     """Print the metrics of a run on one split, those of the files `own` among them."""
     showing.check_target("--json", json_file)
+    showing.check_numbers("--json", json_file)
     entries = known_metrics.metrics(tuple(own))
     policy, _, task, _ = exports.opened(out, best)
     chosen = plugins.rules(rules, task)
@@ -278,7 +282,9 @@ def _say_finished(
 ) -> None:
     best = run.best()
     if best is not None:
-        console.print(f"best on held-out items: step {best['step']}, {best[MEASURE]:.4f} nats per token")
+        console.print(
+            f"best on held-out items: step {best['step']}, {best[MEASURE]:.4f} nats per token, of those measured"
+        )
     costs = training.costs()
     trained = counted(round(costs["training_positions"]), "position")
     console.print(f"trained on {trained}, sampled {costs['rollout_positions']:,}, in {seconds:.0f} s")

@@ -154,10 +154,12 @@ def card(
     Files stand there by their names: where they lie on this machine is nobody's business.
     """
     settings = Settings.of(_without_folders(settings.to_json()))
+    unused = () if settings.model.path is None else ("layers", "width", "heads")  # the model that was given has its own
     agent, of = _named(settings.agent), _named(settings.task)
     about = "writes and deletes: its last action is a backspace" if backspace else "has no backspace"
     usage = _ADAPTED if adapted else _DELETING if backspace else _PLAIN
-    known = [(name, value) for name, value in settings.to_json().items() if value not in (None, {}, [])]
+    said = settings.to_json().items()
+    known = [(name, value) for name, value in said if value not in (None, {}, []) and name not in unused]
     budget = counted(task.budget(None), "action")
     trained = f"{counted(step, 'update')} of {counted(settings.batch_size, 'demonstration')}"
     parts = [

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.text import Text
 from torch import Tensor
 
+from ..capacity import read_bytes
 from ..decoding import Rule
 from ..drawing import Drawn, drawn
-from ..errors import InvalidInputError, visible
+from ..errors import InvalidInputError, SeqilError, visible
 from ..errors.command_line import UnprintedError, to_nowhere
 from ..errors.guarded_folders import refuse_guarded
 from ..errors.limits import check_room
@@ -201,6 +202,18 @@ def check_target(option: str, path: Path | None, *suffixes: str) -> None:
         raise InvalidInputError(
             f"{option} {path}: it holds {suffixes[0][1:].upper()}; name a file {path.stem}{suffixes[0]}"
         )
+
+
+def check_numbers(option: str, path: Path | None) -> None:
+    """Refuse to write over a file that is there and holds anything but the numbers of an evaluation."""
+    if path is None or not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        found = json.loads(read_bytes(path))
+    except (ValueError, SeqilError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or "estimates" not in found:
+        raise InvalidInputError(f"{option} {path}: it is there and holds no evaluation; choose another file")
 
 
 def _as_json(prompt: str, runs: Sequence[Span], ended: bool) -> str:

@@ -99,8 +99,8 @@ def refuse_home(path: str) -> None:
 
 
 def quoted(path: str | PathLike[str]) -> str:
-    """A path as a word of a command that is to be copied: quoted where it has blanks or the like."""
-    return shlex.quote(str(path))
+    """A path as a word of a command that is to be copied: quoted where it has blanks or the like, and no option."""
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 def counted(number: int, noun: str, nouns: str = "") -> str:

@@ -27,6 +27,10 @@ if sys.flags.optimize > 1:  # before a command imports what cannot be imported t
     sys.exit(2)
 
 
+if os.environ.get("COLUMNS", "").strip("0") == "" and "COLUMNS" in os.environ:
+    del os.environ["COLUMNS"]  # in a window of no width nothing would be printed
+
+
 class UnprintedError(SeqilError):
     """What is printed could not be written: the disk is full, say."""
 
@@ -73,12 +77,15 @@ def parse_path(text: str | Path) -> Path:
     """A path of the command line; what a shell or another program would read otherwise is refused.
 
     Raises:
-        BadParameter: it is empty, which would be the working directory, `-`, or begins with `~`.
+        BadParameter: it is empty, which would be the working directory, `-`, or begins with `~`; or it is not UTF-8,
+            so that neither records nor the library of tensors can hold it.
     """
     if not str(text):
         raise typer.BadParameter("it is empty; name a file or folder")
     if str(text) == "-":
         raise typer.BadParameter("- is no file here; name one, ./- if that is its name")
+    if not str(text).isascii() and any("\udc80" <= letter <= "\udcff" for letter in str(text)):
+        raise typer.BadParameter("its name is not UTF-8; choose, or rename it to, one that is")
     try:
         refuse_home(str(text))
     except InvalidInputError as error:

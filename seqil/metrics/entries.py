@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..errors import InvalidInputError
@@ -58,6 +58,14 @@ class Metric:
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher", None):
             raise InvalidInputError(f"metric {self.name!r}: better={self.better!r}; give 'lower', 'higher' or None")
+
+    def of(self, sample: Sample) -> Estimate | None:
+        """Its value, with an interval that stays where a share can be."""
+        found = self.compute(sample)
+        if found is None or self.scale is None:
+            return found
+        high = min(found.high, 1.0)
+        return replace(found, low=min(max(found.low, 0.0), high), high=high)
 
     @property
     def title(self) -> str:

@@ -56,7 +56,7 @@ def evaluation(
         if not isinstance(one, Metric):
             raise InvalidInputError(f"evaluation: {on_one_line(one, 60)} is not a Metric; see seqil.metrics.METRICS")
     sample = Sample.of(task, policy, demonstrations, rollouts, cost)
-    found = {metric.name: metric.compute(sample) for metric in (METRICS if metrics is None else metrics)}
+    found = {metric.name: metric.of(sample) for metric in (METRICS if metrics is None else metrics)}
     for name, estimate in found.items():
         if not isinstance(estimate, Estimate | None):
             raise InvalidInputError(

@@ -43,8 +43,15 @@ def refuse_foreign_rows(model: Any, size: int) -> None:
     Raises:
         InvalidInputError: more tokens than rows, far fewer than padding explains, or a row that is marked as the
             backspace and would be a token, or the other way round.
+        UnsupportedModelError: a table of inputs of another length than the config says.
     """
     rows, V, mark = rows_of(model), size, getattr(model.config, MARK, None)
+    table, says = len(model.get_input_embeddings().weight), getattr(model.config.get_text_config(), "vocab_size", None)
+    if says not in (None, table):
+        raise UnsupportedModelError(
+            f"{name_of(model)} has a table of {table} rows where its config says vocab_size={says}: with a row more it "
+            "could not be loaded from what is saved; use a model whose table is as long as it says, GPT-2 or Llama say"
+        )
     if rows < V:
         raise InvalidInputError(
             f"the head of {name_of(model)} has {rows} rows, the vocabulary {V} tokens; "

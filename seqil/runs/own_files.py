@@ -44,7 +44,9 @@ def run_file(path: Path) -> ModuleType:
     try:
         text = read_bytes(path)
     except OSError as error:
-        raise InvalidInputError(f"{path} cannot be read ({error.strerror}); name a Python file") from None
+        raise InvalidInputError(
+            f"{path} cannot be read ({error.strerror}); name a Python file by its path from the working directory"
+        ) from None
     name = OWN_FILE + hashlib.sha256(str(path.resolve()).encode() + text).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]

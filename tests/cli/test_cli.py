@@ -46,6 +46,19 @@ def test_sample_and_evaluate(folder):
     assert rows["hazard"]["low"] <= rows["hazard"]["value"] <= rows["hazard"]["high"]
 
 
+def test_numbers_replace_numbers_alone(folder):
+    """`--json` of an evaluation may be written again, and nothing else that is there."""
+    for name, content in {"novel.txt": "words", "other.json": '{"a": 1}', "list.json": "[]"}.items():
+        (folder / name).write_text(content)
+        done = command("evaluate", "run", "-n", "20", "--json", name, cwd=folder)
+        assert done.returncode == 2
+        assert f"--json {name}: it is there and holds no evaluation; choose another file" in done.stderr
+        assert (folder / name).read_text() == content
+    (folder / "empty.json").touch()
+    for _ in range(2):
+        assert not command("evaluate", "run", "-n", "20", "--json", "empty.json", cwd=folder).returncode
+
+
 def test_rules_of_sample_and_evaluate(folder):
     rules = ["--rule", "loop_guard=1", "--rule", "min_p=0.2"]
     plain, ruled = (command("sample", "run", "-n", "3", *more, cwd=folder) for more in ([], rules))

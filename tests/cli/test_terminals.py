@@ -183,3 +183,20 @@ class TestAFullDisk:
             Output(stream).write(b"x")
         with FULL.open("wb", buffering=0) as stream, pytest.raises(UnprintedError, match="No space left"):
             Output(stream).write(b"x")
+
+
+def test_a_window_of_no_width_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert "sequence_match" in command("list", "agents", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("option", ["--out", "--config"])
+def test_a_name_that_is_not_utf_8_is_refused(monkeypatch, capsys, tmp_path, option):
+    monkeypatch.chdir(tmp_path)
+    refused(monkeypatch, capsys, ["train", option, "run\udcff", *SMALL], "its name is not UTF-8; choose, or rename it")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_path_to_be_copied_is_no_option():
+    assert quoted("-run") == "./-run"
+    assert quoted(Path("a run")) == "'a run'"

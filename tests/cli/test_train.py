@@ -135,6 +135,16 @@ def test_the_best_checkpoint_is_kept(tmp_path, monkeypatch, capsys):
     refused(monkeypatch, capsys, ["train", "--patience", "3", "--out", "other"], "give --evaluate-every too")
 
 
+def test_a_run_that_goes_on_unmeasured_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    typed(monkeypatch, capsys, "train", *SMALL, "--evaluate-every", 3, "--out", "run")
+    shown = typed(monkeypatch, capsys, "train", "--out", "run", "--resume", "--steps", 9)
+    assert "resumed at step 6 of 9; held-out items are not measured without --evaluate-every\n" in shown
+    assert "nats per token, of those measured" in shown
+    shown = typed(monkeypatch, capsys, "train", "--out", "run", "--resume", "--steps", 12, "--evaluate-every", 3)
+    assert "resumed at step 9 of 12\n" in shown
+
+
 def test_without_measurements_there_is_no_best(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     typed(monkeypatch, capsys, "train", *SMALL, "--out", "run")

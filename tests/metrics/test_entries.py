@@ -92,3 +92,11 @@ def test_the_regret_of_a_text_is_its_step_error_times_its_length():
     found = evaluation(Teacher(), tiny_policy(), tiny_demonstrations(backspace=False), TEXTS)
     errors = step_errors(Teacher(), tiny_policy(), TEXTS)
     assert found["regret"].value == pytest.approx((2 * errors[0] + errors[1]) / 2)
+
+
+def test_the_interval_of_a_share_stays_where_shares_are():
+    """One text of ten repeats itself a little: Student's interval of the mean goes below zero."""
+    texts = [[0, 1, 2, 3, 0, 1, 2, 3, 4], *[[0, 1, 2, 3, 4]] * 9]
+    own = Trajectories.from_actions(V, [[0]] * 10, texts, max_length=8)
+    found = evaluation(Teacher(), tiny_policy(), tiny_demonstrations(backspace=False), own)["rep_4"]
+    assert found.low == 0 < found.value < found.high < 1

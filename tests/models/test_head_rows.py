@@ -122,3 +122,11 @@ def test_what_an_architecture_raises_while_it_is_tried_is_a_refusal_by_its_name(
     model.model.layers[0].forward = fail
     with pytest.raises(UnsupportedModelError, match=r"LlamaForCausalLM \(llama\) cannot be tried \(KeyError"):
         TokenPolicy(model, V)
+
+
+def test_a_table_of_another_length_than_the_config_says_is_refused():
+    """As Moshi's, which has a row more: with a backspace it was saved, and could not be loaded."""
+    model = llama()
+    model.config.vocab_size -= 1
+    with pytest.raises(UnsupportedModelError, match="has a table of 28 rows where its config says vocab_size=27"):
+        TokenPolicy(model, V)
