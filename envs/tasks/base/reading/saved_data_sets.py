@@ -27,7 +27,9 @@ def saved_records(path: Path) -> Iterator[tuple[int, str | None, Any]]:
     try:
         found = datasets.load_from_disk(str(path))
     except Exception as error:  # whatever a folder may hold breaks the library anywhere
-        raise InvalidInputError(f"{path} cannot be read as a saved data set: {first_line(error)}") from None
+        raise InvalidInputError(
+            f"{path} cannot be read as a saved data set: {first_line(error)}; restore what lacks, or save it anew"
+        ) from None
     parts = dict(found) if isinstance(found, dict) else {"": found}
     unknown = [name for name in parts if name not in SPLIT_OF]
     if unknown and len(parts) > 1:
