@@ -135,9 +135,7 @@ def resume(
             resumption.record_extension(run, chosen)
             looks = {"--evaluate-every": evaluate_every, "--patience": patience, "--track": [*track]}
             over = _nothing_left([name for name, value in looks.items() if value])
-            blind = "; held-out items are not measured without --evaluate-every" * (
-                run.best() is not None and evaluate_every is None and training.step < chosen.steps
-            )
+            blind = _not_any_more(run, evaluate_every, track) * (training.step < chosen.steps)
             console.print(
                 f"resumed at step {training.step} of {chosen.steps}{over * (training.step == chosen.steps)}{blind}",
                 soft_wrap=True,
@@ -161,6 +159,13 @@ def _nothing_left(looks: Sequence[str]) -> str:
     """What is said of a run at its last step, which may have been asked to go on by a job that was started again."""
     idle = f" for {' and '.join(looks)} to look at" if looks else ""
     return f"; nothing is left to train{idle}, give more --steps to go on"
+
+
+def _not_any_more(run: RunFolder, evaluate_every: int | None, track: Sequence[str]) -> str:
+    """What was looked at before and is not from now on, since nobody asks for it."""
+    measured = "; held-out items are not measured without --evaluate-every" * (run.best() is not None)
+    tracked = "; nothing is tracked without --track" * (run.path / "tracked").exists()
+    return measured * (evaluate_every is None) + tracked * (not track)
 
 
 def _folder(out: Path, ranks: Ranks | None) -> RunFolder:

@@ -137,11 +137,14 @@ def test_the_best_checkpoint_is_kept(tmp_path, monkeypatch, capsys):
 
 def test_a_run_that_goes_on_unmeasured_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    typed(monkeypatch, capsys, "train", *SMALL, "--evaluate-every", 3, "--out", "run")
+    typed(monkeypatch, capsys, "train", *SMALL, "--evaluate-every", 3, "--track", "csv", "--out", "run")
     shown = typed(monkeypatch, capsys, "train", "--out", "run", "--resume", "--steps", 9)
-    assert "resumed at step 6 of 9; held-out items are not measured without --evaluate-every\n" in shown
+    blind = "held-out items are not measured without --evaluate-every; nothing is tracked without --track"
+    assert f"resumed at step 6 of 9; {blind}\n" in shown
     assert "nats per token, of those measured" in shown
-    shown = typed(monkeypatch, capsys, "train", "--out", "run", "--resume", "--steps", 12, "--evaluate-every", 3)
+    shown = typed(
+        monkeypatch, capsys, "train", "--out", "run", "--resume", "--steps", 12, "--evaluate-every", 3, "--track", "csv"
+    )
     assert "resumed at step 9 of 12\n" in shown
 
 
