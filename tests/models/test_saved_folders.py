@@ -3,7 +3,14 @@
 import pytest
 import torch
 from small_llama import V, llama, tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer, ByT5Tokenizer, pipeline
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    ByT5Tokenizer,
+    YoutuConfig,
+    YoutuForCausalLM,
+    pipeline,
+)
 
 import seqil
 from seqil import TokenPolicy, Vocabulary
@@ -98,3 +105,20 @@ def test_the_tokenizer_of_a_model_whose_backspace_was_taken_off_has_none(tmp_pat
     assert again.get_vocab() == plain.get_vocab()
     assert max(again("w1<|backspace|>", add_special_tokens=False)["input_ids"]) < v.size
     assert TokenPolicy.from_pretrained(tmp_path / "out").vocabulary == v
+
+
+def test_the_row_of_the_padding_comes_back_as_it_was(tmp_path):
+    """Youtu zeroes it while it is loaded, in transformers 5.23, whatever the file holds."""
+    sizes = {"vocab_size": 28, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "q_lora_rank": 8, "kv_lora_rank": 8, "head_dim": 8}
+    parts = {"qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8, "max_position_embeddings": 32}
+    with seeded(0):
+        model = YoutuForCausalLM(
+            YoutuConfig(**sizes, **heads, **parts, pad_token_id=0, bos_token_id=1, eos_token_id=27)
+        )
+    policy = TokenPolicy(model, V)
+    with torch.no_grad():
+        policy.model.get_input_embeddings().weight[0] = 1.0
+    policy.save_pretrained(tmp_path)
+    again = TokenPolicy.from_pretrained(tmp_path)
+    assert torch.equal(again.model.get_input_embeddings().weight, policy.model.get_input_embeddings().weight)

@@ -82,6 +82,7 @@ def load_model(folder: str | Path, masked: bool = False) -> PreTrainedModel:
                 f"the first is {names[0]}; {remedy}"
             )
     _refuse_no_weights(Path(folder), model)
+    _restore_padding(Path(folder), model)
     return model
 
 
@@ -121,6 +122,21 @@ def _refuse_no_weights(folder: Path, model: PreTrainedModel) -> None:
                         f"{file}: {name} holds numbers of type {kind}, which are no weights to train; "
                         "save the model in float32 or bfloat16"
                     )
+
+
+@torch.no_grad()
+def _restore_padding(folder: Path, model: PreTrainedModel) -> None:
+    """The row of the padding as the file has it: some models zero it as they are loaded, and here it may be a token."""
+    table, pad = model.get_input_embeddings().weight, getattr(model.config.get_text_config(), "pad_token_id", None)
+    if not isinstance(pad, int) or not 0 <= pad < len(table):
+        return
+    prefix = f"{model.base_model_prefix}."
+    names = {name.removeprefix(prefix) for name, one in model.named_parameters(remove_duplicate=False) if one is table}
+    for file in sorted(folder.glob("*.safetensors")):
+        with naming_tensors(file), safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  # it is no mapping
+                if name.removeprefix(prefix) in names:
+                    table[pad] = opened.get_slice(name)[pad].to(table)
 
 
 @dataclass(frozen=True)
