@@ -13,7 +13,7 @@ from seqil.errors import InvalidInputError, check_known
 from seqil.learning.whole_batch import mean
 from seqil.metrics.distances import SMOOTHING, reverse_kl
 
-from .beams import beams
+from .beam_search import beams
 from .calibrations import CALIBRATIONS, Calibration, rank, reward
 
 Candidates = Literal["sample", "beam"]

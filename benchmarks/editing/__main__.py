@@ -17,7 +17,7 @@ from seqil.durable import make_folder, write_asked
 from seqil.errors import InvalidInputError
 from seqil.errors.command_line import run_command
 
-from . import page
+from . import outcome
 from .ways import EDITS, of_seed
 
 console = Console(highlight=False)
@@ -45,7 +45,7 @@ def measured(
     torch.set_num_threads(threads)
     sizes = {"updates": updates, "texts": texts}
     make_folder(out)
-    records = page.read(out)
+    records = outcome.read(out)
     for record in records:
         if record["sizes"] != sizes:
             raise InvalidInputError(f"{out} holds records of {record['sizes']}, not {sizes}; give another --out")
@@ -55,12 +55,12 @@ def measured(
             continue
         with console.status(f"seed {seed}") as status:
             reached = list(of_seed(seed, updates, texts, partial(_show, status, seed)))
-        page.add(out, seed, sizes, reached)
+        outcome.add(out, seed, sizes, reached)
         console.print(f"seed {seed}: {len(reached)} rows after {max(EDITS)} edits at most", style="dim")
-    found = page.read(out)
-    write_asked(out / "table.md", page.table(found))
-    write_asked(out / "ways.png", page.picture(found))
-    console.print(page.table(found), markup=False, soft_wrap=True)
+    found = outcome.read(out)
+    write_asked(out / "table.md", outcome.table(found))
+    write_asked(out / "ways.png", outcome.picture(found))
+    console.print(outcome.table(found), markup=False, soft_wrap=True)
     console.print(f"{out / 'table.md'}, {out / 'ways.png'}")
 
 

@@ -8,7 +8,7 @@ import torch
 from bandits import descend, doubles
 
 from agents.slic import CALIBRATIONS, SLiC, listwise, margin, rank, reward
-from agents.slic.beams import beams
+from agents.slic.beam_search import beams
 from seqil import Trajectories, Vocabulary, rewards, rollout
 from seqil.errors import InvalidInputError
 from seqil.learning.accumulation import batch

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.editing import page, ways
+from benchmarks.editing import outcome, ways
 from benchmarks.editing.__main__ import main
 
 SHORT = ["--updates", "2", "--texts", "10"]
@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
 
 
 def test_every_way_is_there_and_pays_for_what_it_feeds(folder):
-    (record,) = page.read(folder)
+    (record,) = outcome.read(folder)
     rows = [ways.Reached(**row) for row in record["reached"]]
     at = {(row.way, row.dial): row for row in rows}
     assert len(at) == len(rows) == 9 * 5 + 4 + 4 * 2
@@ -41,12 +41,12 @@ def test_the_table_has_a_line_for_each_and_the_picture_is_one(folder):
     assert "2 updates of the editor" in text
     assert f"the highest is {ways.TASK.best:.2f}" in text
     assert (folder / "ways.png").read_bytes().startswith(b"\x89PNG")
-    two = [{**record, "seed": seed} for record in page.read(folder) for seed in (0, 1)]
-    assert "2 seeds." in page.table(two)
+    two = [{**record, "seed": seed} for record in outcome.read(folder) for seed in (0, 1)]
+    assert "2 seeds." in outcome.table(two)
 
 
 def test_what_is_there_is_not_run_again_and_other_sizes_are_refused(folder, capsys, monkeypatch):
-    before = (folder / page.NAME).read_bytes()
+    before = (folder / outcome.NAME).read_bytes()
     monkeypatch.setattr("benchmarks.editing.__main__.of_seed", None)
     with pytest.raises(SystemExit) as ended:
         main(["--seeds", "1", *SHORT, "--out", str(folder)])
@@ -55,16 +55,16 @@ def test_what_is_there_is_not_run_again_and_other_sizes_are_refused(folder, caps
         main(["--seeds", "1", "--updates", "3", "--texts", "10", "--out", str(folder)])
     assert ended.value.code == 2
     assert "give another --out" in capsys.readouterr().err
-    assert (folder / page.NAME).read_bytes() == before
+    assert (folder / outcome.NAME).read_bytes() == before
 
 
 @pytest.mark.parametrize("content", ["{", "[{}]", '[{"seed": 0, "sizes": {}, "reached": [{"way": 1}]}]', "3"])
 def test_records_that_are_none_are_refused_in_a_line(content, tmp_path, capsys):
-    (tmp_path / page.NAME).write_text(content)
+    (tmp_path / outcome.NAME).write_text(content)
     with pytest.raises(SystemExit) as ended:
         main([*SHORT, "--out", str(tmp_path)])
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert page.NAME in said
+    assert outcome.NAME in said
     assert said.count("\n") == 1
-    assert json.loads(json.dumps(content)) == (tmp_path / page.NAME).read_text()
+    assert json.loads(json.dumps(content)) == (tmp_path / outcome.NAME).read_text()
