@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from seqil import Prefixes, Task, TokenPolicy, Trajectories, rollout
 from seqil.decoding import backspace_bias
-from seqil.errors import InvalidInputError
+from seqil.errors import InvalidInputError, on_one_line
 from seqil.errors.arguments import check_count, check_function, check_kind, typed
 
 from .discriminator import TreeHead
@@ -69,7 +71,8 @@ class OutcomeValues:
             learning_rate: of Adam.
 
         Raises:
-            InvalidInputError: numbers that are none, or a judge that is no function of a prompt and a text.
+            InvalidInputError: numbers that are none, a judge that is no function of a prompt and a text, or one, the
+                task's own among them, that says of a text neither true nor false.
         """
         check_kind("OutcomeValues.fit", "task", task, Task)
         for name, value in {"steps": steps, "texts": texts, "prompts": prompts}.items():
@@ -93,7 +96,7 @@ class OutcomeValues:
                 rules=[backspace_bias(_NO_DELETION)],
             )
             pairs = zip((given[row] for row in rows), own.replay().texts(), strict=True)
-            right = torch.tensor([bool(right_of(prompt, text)) for prompt, text in pairs])
+            right = torch.tensor([_verdict(right_of(prompt, text)) for prompt, text in pairs])
             loss = self._loss(own, right.to(own.actions.device))
             optimizer.zero_grad()
             loss.backward()
@@ -118,3 +121,10 @@ class OutcomeValues:
         return binary_cross_entropy_with_logits(
             logits[own.inside], right[:, None].expand_as(logits)[own.inside].to(logits)
         )
+
+
+def _verdict(said: Any) -> bool:
+    if not isinstance(said, bool | np.bool_):
+        what = f"of a text the judge says {on_one_line(said, 40)}, neither true nor false"
+        raise InvalidInputError(f"OutcomeValues.fit: {what}; give a judge= that does")
+    return bool(said)

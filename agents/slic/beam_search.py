@@ -47,7 +47,7 @@ def beams(
         max_length, min_length: as for `seqil.start`.
 
     Raises:
-        InvalidInputError: prompts, a number or lengths that are none.
+        InvalidInputError: prompts, a number or lengths that are none, or more cells than the model has positions.
 
     Returns:
         B times `number` trajectories, those of a prompt one after another; cells that were fed to the model.
@@ -57,6 +57,7 @@ def beams(
     v = policy.vocabulary
     given, lengths = pad_prompts(v, prompts)
     width = int(lengths.max())
+    policy.check_positions(width + max_length)
     place = torch.arange(width) - (width - lengths.cpu()[:, None])  # padded on the left
     cells = torch.where(place >= 0, given.cpu().gather(1, place.clamp(min=0)), v.eos).to(policy.device)
     fed: list[int] = []

@@ -15,12 +15,12 @@ from seqil.durable import replace
 from seqil.errors import CheckpointError
 from seqil.statistics import estimates
 
-from .ways import EDITS, TASK, Reached
+from .ways import TASK, Reached
 
 NAME = "records.json"
-_SHADES = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#7f5fb0")
-_RIVAL, _RIVALS = "asked", ("#222222", "#555555", "#777777", "#999999", "#bbbbbb")
-_UNTRAINED = "not trained, "
+_SHADES = tuple(f"C{n}" for n in range(10))
+_RIVAL, _UNTRAINED = "asked", "not trained, "
+_SHOWN = "right", "cells", "calls"
 
 Records = list[dict[str, Any]]
 
@@ -54,51 +54,51 @@ def table(records: Records) -> str:
     sizes, seeds = records[0]["sizes"], len(records)
     lines = [
         f"`potentials`: data reach a score of {TASK.edge:g}, right is more than {TASK.edge + 2:g}, the highest is "
-        f"{TASK.best:.2f}. {sizes['updates']:,} updates of the editor, and what they cost of its rival; "
-        f"{sizes['texts']:,} texts of each row (a fifth where the best of several is taken), {seeds} "
-        f"seed{'s' * (seeds > 1)}.",
+        f"{TASK.best:.2f}. {sizes['updates']:,} updates of the editor, and what they cost of its rival in cells; "
+        f"{sizes['texts']:,} texts of each row (a fifth where the best of several is taken, one where it is the "
+        f"likeliest that is asked for), {seeds} seed{'s' * (seeds > 1)}. Cells and calls of the exact attribute are those of sampling, per text.",
         "",
-        "| way | edits, score asked for, or samples | mean score | of the highest | by seed | right | cells fed |",
-        "|---|--:|--:|--:|---|--:|--:|",
+        "| way | edits, or score asked for | mean score | by seed | right | cells fed | attribute called |",
+        "|---|--:|--:|---|--:|--:|--:|",
     ]
     for (way, dial), rows in _by_row(records).items():
         scores = [row.attribute for row in rows]
         mean = estimates.mean(scores, "seeds")
         shown = f"{mean.value:.2f}" if len(rows) == 1 else f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]"
-        right, cells = (sum(getattr(row, name) for row in rows) / len(rows) for name in ("right", "cells"))
+        right, cells, calls = (sum(getattr(row, name) for row in rows) / len(rows) for name in _SHOWN)
         each = ", ".join(f"{score:.2f}" for score in scores)
-        share = mean.value / TASK.best
-        lines.append(f"| {way} | {dial:g} | {shown} | {share:.2f} | {each} | {right:.3f} | {cells:,.0f} |")
+        lines.append(f"| {way} | {dial:g} | {shown} | {each} | {right:.3f} | {cells:,.0f} | {calls:,.0f} |")
     return "\n".join(lines) + "\n"
 
 
 def picture(records: Records) -> bytes:
-    """Mean score against the cells that a final token takes, a line for each way to edit, points for its rival."""
+    """Mean score against the cells that a final token takes, and against calls of the exact attribute."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5.2), layout="constrained", dpi=160)
-    axes = figure.add_subplot()
-    ways: dict[str, list[tuple[float, float]]] = {}
-    for (way, dial), rows in _by_row(records).items():
-        if dial:
-            cells, score = (sum(getattr(r, name) for r in rows) / len(rows) for name in ("cells", "attribute"))
-            ways.setdefault(way, []).append((cells / TASK.max_length, score))
-    names = [way.removeprefix(_UNTRAINED) for way in ways]
-    shades = dict(zip([n for n in dict.fromkeys(names) if not n.startswith(_RIVAL)], cycle(_SHADES), strict=False))
-    rivals = iter(_RIVALS)
-    for name, (way, points) in zip(names, ways.items(), strict=True):
-        rival, alone = name not in shades, way == "asked for a score"
-        style: dict[str, Any] = {"marker": "x" if rival else "o", "color": next(rivals) if rival else shades[name]}
-        style["ls"] = "" if alone else ":" if rival else "--" if way != name else "-"
-        axes.plot(*zip(*points, strict=True), label=way, ms=5, **style)
-    for level, name in ((TASK.edge, "the data's edge"), (TASK.edge + 2, "right"), (TASK.best, "the highest")):
-        axes.axhline(level, color="#999999", lw=0.8, ls="--")
-        axes.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), ha="left", va="bottom", color="#555555")
-    axes.set_xscale("log")
-    axes.set_xlabel("cells fed to models per final token")
-    axes.set_ylabel("mean standard score of the texts")
-    axes.set_title(f"{', '.join(map(str, EDITS[1:]))} edits per text, and texts that are asked for a score")
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    figure = Figure(figsize=(12, 5.6), layout="constrained", dpi=130)
+    rows = _by_row(records)
+    names = dict.fromkeys(way.removeprefix(_UNTRAINED) for way, _ in rows)
+    looks = dict(zip(names, cycle(_SHADES), strict=False))
+    for axes, paid, label in zip(
+        figure.subplots(1, 2, sharey=True), ("cells", "calls"), ("cells fed per text", "calls of the exact attribute per text"),
+        strict=True,
+    ):  # fmt: skip
+        ways: dict[str, list[tuple[float, float]]] = {}
+        for (way, _), of_seeds in rows.items():
+            spent, score = (sum(getattr(row, name) for row in of_seeds) / len(of_seeds) for name in (paid, "attribute"))
+            if spent:
+                ways.setdefault(way, []).append((spent, score))
+        for way, points in ways.items():
+            shade, asked = looks[way.removeprefix(_UNTRAINED)], way.startswith(_RIVAL)
+            line = "" if asked else "--" if way.startswith(_UNTRAINED) else "-"
+            axes.plot(*zip(*points, strict=True), "x" if asked else "o", ls=line, color=shade, label=way, ms=5)
+        for level, name in ((TASK.edge, "the data's edge"), (TASK.edge + 2, "right"), (TASK.best, "the highest")):
+            axes.axhline(level, color="#999999", lw=0.8, ls="--")
+            axes.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), va="bottom", color="#555555")
+        axes.set(xscale="log", xlabel=label)
+    figure.axes[0].set_ylabel("mean standard score of the texts")
+    known = {text: line for axes in figure.axes for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(known.values(), known.keys(), loc="outside right upper", fontsize=8, frameon=False)
     image = io.BytesIO()
     figure.savefig(image, format="png")
     return image.getvalue()

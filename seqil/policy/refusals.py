@@ -143,8 +143,8 @@ Head = Callable[[Tensor], Tensor]
 def refuse_other_logits(model: Any, vocabulary: Vocabulary, states: States, head: Head) -> None:
     """Refuse a model whose own logits are not what a policy makes of its trunk and its head.
 
-    What enters the head is compared, too, and matrices of zeros are filled for the while: a head that says little yet,
-    or a branch that is added later, must not hide what is wrong behind it.
+    What enters the head is compared, too, and parameters of zeros are filled for the while: a head that says little
+    yet, or a branch that is added later, must not hide what is wrong behind it.
 
     Args:
         model: a causal language model.
@@ -161,8 +161,8 @@ def refuse_other_logits(model: Any, vocabulary: Vocabulary, states: States, head
 @contextmanager
 @torch.no_grad()
 def _no_zeros(model: nn.Module) -> Iterator[None]:
-    """Small noise where a whole matrix is zero, which multiplies away what others do, and zeros again in the end."""
-    empty = [p for p in model.parameters() if p.ndim > 1 and p.is_floating_point() and not p.any()]
+    """Small noise where a parameter is all zero, which multiplies away what others do, and zeros again in the end."""
+    empty = [p for p in model.parameters() if p.is_floating_point() and not p.any()]
     generator = torch.Generator().manual_seed(0)
     try:
         for parameter in empty:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..mdp.trajectory import Trajectories
 
+_MOST_DRAWN_FROM = 2**24  # categories of torch.multinomial
 _MULTIPLIERS = (-0x61C8864680B583EB, -0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)  # those of splitmix64, as signed
 
 
@@ -38,3 +39,14 @@ def _mixed(x: Tensor) -> Tensor:
     x = (x ^ ((x >> 30) & ((1 << 34) - 1))) * _MULTIPLIERS[1]
     x = (x ^ ((x >> 27) & ((1 << 37) - 1))) * _MULTIPLIERS[2]
     return x ^ ((x >> 31) & ((1 << 33) - 1))
+
+
+def with_repetition(weights: Tensor, number: int, generator: torch.Generator) -> Tensor:
+    """So many edits per row of weights [B, A], with repetitions: int64 [B, number]."""
+    if weights.shape[1] <= _MOST_DRAWN_FROM:
+        return torch.multinomial(weights, number, replacement=True, generator=generator)
+    uniform, found = torch.rand(len(weights), number, generator=generator, dtype=torch.float64), []
+    for row, shares in zip(weights, uniform, strict=True):
+        cumulative = row.cumsum(0, dtype=torch.float64)
+        found.append(torch.searchsorted(cumulative, shares * cumulative[-1], right=True))
+    return torch.stack(found)

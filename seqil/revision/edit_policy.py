@@ -19,6 +19,7 @@ from ..mdp.prefix import Prefixes, Prompts, check_states, pad_prompts
 from ..mdp.task import Task
 from ..mdp.vocabulary import Vocabulary
 from ..models.modes import evaluating
+from .draws import with_repetition
 from .whole_text import WholeTextPolicy, Written, ended_trajectories
 
 Scorer = Callable[[Prefixes], Tensor]
@@ -26,7 +27,6 @@ Scorer = Callable[[Prefixes], Tensor]
 rule has: lengths of texts -> the cells that it feeds for each."""
 TAGS = ("raise", "lower")
 _LEARNED = "learned"
-_MOST_DRAWN_FROM = 2**24  # categories of torch.multinomial
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,13 @@ class EditPolicy(WholeTextPolicy):
         check_states("worth", self.vocabulary, prefixes)
         if self.worth_head is None:
             raise InvalidInputError("this policy has no head for worth; make it, and the agent, with worth=True")
-        p, width = prefixes, int(prefixes.length.max())
-        place = torch.arange(width, device=p.length.device)
-        hidden, logits = self.read(p.tokens[:, :width], place < p.length[:, None])
-        text = (place >= p.prompt_length[:, None]) & (place < (p.length - p.ended.long())[:, None])
+        p, ends = (
+            prefixes,
+            (prefixes.length - prefixes.ended.long())[:, None],
+        )  # of texts that have not stopped it learned
+        place = torch.arange(int(ends.max()), device=ends.device)
+        hidden, logits = self.read(p.tokens[:, : len(place)], place < ends)
+        text = (place >= p.prompt_length[:, None]) & (place < ends)
         found: Tensor = torch.where(text, self.worth_head(hidden)[..., 0].to(logits.dtype), 0).sum(1)
         return found
 
@@ -286,7 +289,7 @@ class EditPolicy(WholeTextPolicy):
         if temperature == 0:
             drawn = laws.topk(k).indices
         else:
-            drawn = _draws((laws / temperature).softmax(-1).cpu(), k, generator).to(laws.device)
+            drawn = with_repetition((laws / temperature).softmax(-1).cpu(), k, generator).to(laws.device)
         if k == 1 and not guide.stay:
             return drawn[:, 0], made, free
         if guide.scorer is None:
@@ -294,7 +297,8 @@ class EditPolicy(WholeTextPolicy):
         rows = torch.arange(len(states), device=drawn.device).repeat_interleave(k)
         edits = self.edits(states.max_length, states.min_length)
         after = revise(edits, states.select(rows), drawn.flatten())
-        scores = scores_of(guide.scorer(after), len(after)).reshape(-1, k).to(drawn.device)
+        scores = scores_of(guide.scorer(after), len(after)).double().reshape(-1, k).to(drawn.device)
+        scores = scores.masked_fill(laws.gather(1, drawn) == -torch.inf, -torch.inf)  # fewer edits than candidates
         if guide.stay:  # to stop changes nothing: what a model estimates of it differs by rounding alone
             scores = scores.masked_fill(drawn == edits.stop, -torch.inf)
         best = scores.max(1)
@@ -330,17 +334,6 @@ def _where(which: Tensor, one: Prefixes, other: Prefixes) -> Prefixes:
     tokens = torch.where(which[:, None], one.tokens, other.tokens)
     length, ended = (torch.where(which, getattr(one, x), getattr(other, x)) for x in ("length", "ended"))
     return replace(one, tokens=tokens, length=length, ended=ended)
-
-
-def _draws(weights: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """So many edits per row of weights [B, A], with repetitions: int64 [B, number]."""
-    if weights.shape[1] <= _MOST_DRAWN_FROM:
-        return torch.multinomial(weights, number, replacement=True, generator=generator)
-    uniform, found = torch.rand(len(weights), number, generator=generator, dtype=torch.float64), []
-    for row, shares in zip(weights, uniform, strict=True):
-        cumulative = row.cumsum(0, dtype=torch.float64)
-        found.append(torch.searchsorted(cumulative, shares * cumulative[-1], right=True))
-    return torch.stack(found)
 
 
 def _parts(edits: Edits, actions: Tensor, running: Tensor) -> list[tuple[int, int, int, int]]:

@@ -143,3 +143,13 @@ def test_a_walk_by_what_outcomes_taught_has_more_right_texts():
 def test_a_policy_that_cannot_delete_cannot_walk():
     with pytest.raises(InvalidInputError, match="give one with a backspace"):
         OutcomeValues(tiny_policy(backspace=False))
+
+
+@pytest.mark.parametrize("judge", [lambda prompt, text: None, lambda prompt, text: "no"])
+def test_a_judge_that_says_neither_true_nor_false_is_refused(judge):
+    """Both were taken for an answer: never right, and always."""
+    task = Dyck(length=4)
+    v = task.vocabulary
+    values = OutcomeValues(TokenPolicy(small_gpt2(v.size, v.eos, task.max_length + 3, 1, 8, 2, 0), v, backspace=True))
+    with pytest.raises(InvalidInputError, match="neither true nor false; give a judge= that does"):
+        values.fit(task, torch.Generator(), steps=1, texts=2, judge=judge)

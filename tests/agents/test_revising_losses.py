@@ -228,6 +228,12 @@ def test_what_is_learned_of_the_attribute_chooses_and_is_paid_for():
     assert all(abs(int(cells) - 10 * n) <= 8 for cells, n in zip(fed, begun.length.tolist(), strict=True))
     ends = Guide(4, policy.edits(4).num_actions, lambda prefixes: total(prefixes) + 9 * prefixes.ended, stay=True)
     assert not policy.improve(begun, ends, temperature=0)[0].ended.any()
+    own = policy.edits(4, 4)  # of texts of one length, which have as many substitutions as there are
+    least = seqil.begin_with(V, [[2]], [[0, 1, 0, 0]], 4, 4)
+    every = Guide(1, own.num_actions, lambda prefixes: -total(prefixes) + 9 * (prefixes.tokens == V.eos).any(1))
+    changed, _, ((edit,),) = policy.improve(least, every, temperature=0, stop=False)
+    assert edit[2] != V.eos
+    assert (changed.tokens != least.tokens).sum() == 1
     with pytest.raises(seqil.errors.InvalidInputError, match="make it, and the agent, with worth=True"):
         tiny_whole_text(EditPolicy).worth(begun)
     with pytest.raises(seqil.errors.InvalidInputError, match="this policy has learned none"):

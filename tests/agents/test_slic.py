@@ -228,3 +228,9 @@ def test_candidates_of_a_beam_are_those_of_each_prompt_and_are_paid_for():
             agent.collect(some.repeat(3), streams=None, **{**how, **other})
     with pytest.raises(InvalidInputError, match="unknown candidates 'bream'; known: sample, beam"):
         SLiC(tiny_policy(), candidates="bream")
+
+
+def test_beams_ask_for_positions_as_rollouts_do():
+    policy = tiny_policy()
+    with pytest.raises(InvalidInputError, match="take 42 positions"):
+        beams(policy, [[0, 1]], number=2, max_length=40)

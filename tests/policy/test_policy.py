@@ -229,3 +229,25 @@ def test_matrices_of_zeros_are_zero_again_once_a_model_was_looked_at():
     TokenPolicy(model, Vocabulary(size=7, eos=6), backspace=False)
     after = dict(model.named_parameters())
     assert all(torch.equal(after[name], p) for name, p in before.items())
+
+
+class Gated(torch.nn.Module):
+    """A block whose output depends on what was read in the batch before, behind a gate."""
+
+    def __init__(self, block, gate):
+        super().__init__()
+        self.block, self.gate = block, torch.nn.Parameter(gate)
+
+    def forward(self, hidden, *given, **options):
+        found = self.block(hidden, *given, **options)
+        states, *rest = found if isinstance(found, tuple) else (found,)
+        states = states + self.gate * hidden.cumsum(1)
+        return (states, *rest) if isinstance(found, tuple) else states
+
+
+@pytest.mark.parametrize("gate", [torch.zeros(8), torch.zeros(()), torch.zeros(1, 1)])
+def test_a_gate_that_is_still_shut_hides_no_recurrence(gate):
+    model = gpt2()
+    model.transformer.h[0] = Gated(model.transformer.h[0], gate)
+    with pytest.raises(UnsupportedModelError, match="gives other logits when its prefixes are packed into a tree"):
+        TokenPolicy(model, V)

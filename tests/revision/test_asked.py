@@ -10,7 +10,8 @@ import torch
 import seqil
 from seqil.errors import InvalidInputError, SeqilError
 from seqil.revision import EditPolicy, MaskedPolicy, ParallelPolicy
-from seqil.revision.edit_policy import Guide, _draws
+from seqil.revision.draws import with_repetition
+from seqil.revision.edit_policy import Guide
 from seqil.revision.final_laws import filled_law, final_log_probs
 from seqil.revision.making import small_bert
 from seqil.revision.resampling import filled, resample
@@ -276,9 +277,9 @@ def test_a_text_of_more_edits_than_can_be_drawn_from_at_once_is_written():
 @pytest.mark.parametrize("most", [5, 4])
 def test_edits_are_drawn_as_often_as_their_weights_say(monkeypatch, most):
     """By torch itself, and where it has too many of them by sums."""
-    monkeypatch.setattr("seqil.revision.edit_policy._MOST_DRAWN_FROM", most)
+    monkeypatch.setattr("seqil.revision.draws._MOST_DRAWN_FROM", most)
     weights, n = torch.tensor([[0.0, 0.1, 0.2, 0.0, 0.7], [0.5, 0.0, 0.0, 0.5, 0.0]]), 4000
-    found = _draws(3 * weights, n, torch.Generator().manual_seed(0))
+    found = with_repetition(3 * weights, n, torch.Generator().manual_seed(0))
     assert found.shape == (2, n)
     for row, law in zip(found, weights, strict=True):
         counted = torch.bincount(row, minlength=5) / n
@@ -287,6 +288,9 @@ def test_edits_are_drawn_as_often_as_their_weights_say(monkeypatch, most):
 
 
 def test_the_least_of_all_uniforms_draws_no_edit_that_is_illegal(monkeypatch):
-    monkeypatch.setattr("seqil.revision.edit_policy._MOST_DRAWN_FROM", 2)
+    monkeypatch.setattr("seqil.revision.draws._MOST_DRAWN_FROM", 2)
     monkeypatch.setattr(torch, "rand", lambda *size, dtype, **_: torch.zeros(*size, dtype=dtype))
-    assert _draws(torch.tensor([[0.0, 0.25, 0.75], [0.5, 0.5, 0.0]]), 1, torch.Generator()).tolist() == [[1], [0]]
+    assert with_repetition(torch.tensor([[0.0, 0.25, 0.75], [0.5, 0.5, 0.0]]), 1, torch.Generator()).tolist() == [
+        [1],
+        [0],
+    ]

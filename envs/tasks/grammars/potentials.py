@@ -137,7 +137,8 @@ class Potentials(SampledTask):
         if not self.told:
             return [(-math.inf, edge)] * len(prefixes)
         said = prefixes.tokens[:, 1 : self.prompt_tokens]
-        known = (prefixes.prompt_length == self.prompt_tokens) & (said.diff(dim=1) <= 0).all(1) & (said <= 1).all(1)
+        begun = (prefixes.prompt_length == self.prompt_tokens) & (prefixes.tokens[:, 0] == self.vocabulary.eos)
+        known = begun & (said.diff(dim=1) <= 0).all(1) & (said <= 1).all(1)
         self.check_prompts(prefixes, known, f"eos and {len(LEVELS)} levels, 1 for those that are reached and then 0")
         sums = [math.ceil(level * self.deviation + self.mean - 1e-9) for level in LEVELS]
         bounds = [-math.inf, *sums, math.inf]

@@ -23,21 +23,27 @@ def test_every_way_is_there_and_pays_for_what_it_feeds(folder):
     (record,) = outcome.read(folder)
     rows = [ways.Reached(**row) for row in record["reached"]]
     at = {(row.way, row.dial): row for row in rows}
-    assert len(at) == len(rows) == 9 * 5 + 4 + 4 * 2
+    assert len(at) == len(rows) == 11 * 5 + 4 + 5 * (1 + 2 * 3)
     n = ways.TASK.max_length
     assert at["the likeliest edit", 5].cells <= 5 * (n + 1)
     assert at["best of 5 or none", 40].cells == 40 * (n + 1)  # whoever may stay does not stop
-    estimated = at["best of 5 by the estimate or none", 40].cells  # the text, and six; the stop of one that stops, too
-    assert 40 * (n + 1) * 7 <= estimated <= 40 * ((n + 1) * 7 + 5)
-    assert at["asked for 4, the best of several", 200].cells == 200 * (ways.TOLD.prompt_tokens + n)
+    assert at["best of 5 or none", 40].calls == 40 * 6
+    estimated = at["best of 5 by the estimate or none", 40]  # the text, and six; the stop of one that stops, too
+    assert 40 * (n + 1) * 7 <= estimated.cells <= 40 * ((n + 1) * 7 + 5)
+    assert estimated.calls == at["the likeliest edit", 40].calls == 0
+    best = at["asked for a score, temperature 0.2, the best of 200", 4]
+    assert (best.cells, best.calls) == (ways.TOLD.prompt_tokens + 200 * n, 200)
     assert at["best of 5 or none", 40].attribute > at["best of 5 or none", 5].attribute > 1.5
     begun = {row.attribute for row in rows if row.dial == 0}
     assert len(begun) == 1  # all begin with the same texts
+    climbed = [row.attribute for row in rows if row.way.startswith("no model")]
+    assert climbed == sorted(climbed)
+    assert climbed[-1] > 4
 
 
 def test_the_table_has_a_line_for_each_and_the_picture_is_one(folder):
     text = (folder / "table.md").read_text()
-    assert text.count("\n|") == 2 + 57
+    assert text.count("\n|") == 2 + 94
     assert "2 updates of the editor" in text
     assert f"the highest is {ways.TASK.best:.2f}" in text
     assert (folder / "ways.png").read_bytes().startswith(b"\x89PNG")

@@ -69,7 +69,8 @@ def test_prompts_say_which_levels_their_text_reaches():
         assert prompt == [3, *(int(TOLD.score(text) >= level) for level in LEVELS)]
     assert TOLD.asking(4.0)[1:] == [1] * 12
     plain = seqil.start(TOLD.vocabulary, [[3]], 5, 5)
-    for prompts, said in ((plain, "levels"), (seqil.start(TOLD.vocabulary, [[3, *[0, 1] * 6]], 5, 5), "levels")):
+    foreign = [[3, *[0, 1] * 6], [0, *[0] * 12]]  # levels that rise, and another start
+    for prompts, said in ((plain, "levels"), *((seqil.start(TOLD.vocabulary, [p], 5, 5), "levels") for p in foreign)):
         with pytest.raises(InvalidInputError, match=said):
             TOLD.next_distribution(prompts)
     with pytest.raises(InvalidInputError, match="make the task with told=True"):
