@@ -56,7 +56,8 @@ def table(records: Records) -> str:
         f"`potentials`: data reach a score of {TASK.edge:g}, right is more than {TASK.edge + 2:g}, the highest is "
         f"{TASK.best:.2f}. {sizes['updates']:,} updates of the editor, and what they cost of its rival in cells; "
         f"{sizes['texts']:,} texts of each row (a fifth where the best of several is taken, one where it is the "
-        f"likeliest that is asked for), {seeds} seed{'s' * (seeds > 1)}. Cells and calls of the exact attribute are those of sampling, per text.",
+        f"likeliest that is asked for), {seeds} seed{'s' * (seeds > 1)}. Cells and calls of the exact attribute are "
+        "those of sampling, per text.",
         "",
         "| way | edits, or score asked for | mean score | by seed | right | cells fed | attribute called |",
         "|---|--:|--:|---|--:|--:|--:|",
@@ -79,10 +80,8 @@ def picture(records: Records) -> bytes:
     rows = _by_row(records)
     names = dict.fromkeys(way.removeprefix(_UNTRAINED) for way, _ in rows)
     looks = dict(zip(names, cycle(_SHADES), strict=False))
-    for axes, paid, label in zip(
-        figure.subplots(1, 2, sharey=True), ("cells", "calls"), ("cells fed per text", "calls of the exact attribute per text"),
-        strict=True,
-    ):  # fmt: skip
+    paid_in = {"cells": "cells fed per text", "calls": "calls of the exact attribute per text"}
+    for axes, (paid, label) in zip(figure.subplots(1, 2, sharey=True), paid_in.items(), strict=True):
         ways: dict[str, list[tuple[float, float]]] = {}
         for (way, _), of_seeds in rows.items():
             spent, score = (sum(getattr(row, name) for row in of_seeds) / len(of_seeds) for name in (paid, "attribute"))

@@ -36,8 +36,8 @@ def test_cleanrl_ppo():
 def test_a_walk_by_learned_values_has_more_right_texts_than_plain_samples():
     from examples.learned_walk import main
 
-    ((drawn, walked, chosen, judged),) = main(seeds=1, updates=60, texts=100)
-    assert drawn[0] + 0.1 < min(walked[0], chosen[0])
-    assert judged[0] == 1
-    assert (drawn[1], chosen[1]) == (1.0, 36.0)
-    assert judged[1] < walked[1]  # the judge feeds no model
+    (found,) = main(seeds=1, updates=60, texts=100)
+    assert found["drawn"][0] + 0.1 < min(found[way][0] for way in ("walk", "values, no step back", "best of 18"))
+    assert found["walk by the judge"][0] == 1
+    assert (found["drawn"][1], found["best of 18"][1]) == (1.0, 36.0)
+    assert found["values, no step back"][1] < found["walk"][1]
