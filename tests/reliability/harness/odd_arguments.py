@@ -17,7 +17,7 @@ WORLD = """
 from agents.gail import OutcomeValues
 from agents.revising.edit_dagger import EditDAgger
 from agents.revising.ice import ICE
-from agents.slic.beams import beams
+from agents.slic.beam_search import beams
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 from envs import *
 from envs import tasks
