@@ -46,6 +46,7 @@ def read(folder: Path) -> Records:
 def add(folder: Path, seed: int, sizes: dict[str, int], reached: Sequence[Reached]) -> None:
     """One record more; the file is replaced as a whole."""
     found = [*read(folder), {"seed": seed, "sizes": sizes, "reached": [asdict(row) for row in reached]}]
+    found.sort(key=lambda record: record["seed"])
     replace(folder / NAME, (json.dumps(found, indent=1) + "\n").encode())
 
 
