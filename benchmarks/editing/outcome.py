@@ -76,6 +76,7 @@ def table(records: Records) -> str:
 def picture(records: Records) -> bytes:
     """Mean score against the cells that a final token takes, and against calls of the exact attribute."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(12, 5.6), layout="constrained", dpi=130)
     rows = _by_row(records)
@@ -96,6 +97,7 @@ def picture(records: Records) -> bytes:
             axes.axhline(level, color="#999999", lw=0.8, ls="--")
             axes.annotate(name, (0.01, level), xycoords=("axes fraction", "data"), va="bottom", color="#555555")
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_minor_formatter(NullFormatter())
     figure.axes[0].set_ylabel("mean standard score of the texts")
     known = {text: line for axes in figure.axes for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(known.values(), known.keys(), loc="outside right upper", fontsize=8, frameon=False)
