@@ -186,3 +186,11 @@ def test_numbers_of_another_run_and_of_a_backspace_that_goes_are_refused(run, tm
         assert typed(monkeypatch, "export", origin, tmp_path / "x", "--evaluation", "numbers.json", *options) == 2
         assert complaint in capsys.readouterr().err
         assert not (tmp_path / "x").exists()
+
+
+def test_the_card_of_a_model_that_was_given_says_nothing_of_the_sizes_of_a_new_one():
+    given = Settings.of({**Settings().to_json(), "model": "a folder"})
+    card = exports.card(given, _Task(), step=3, backspace=True)
+    assert '| model | `"a folder"`' in card
+    assert "| width |" not in card
+    assert "| width |" in exports.card(Settings(), _Task(), step=3, backspace=True)
