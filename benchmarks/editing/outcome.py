@@ -74,7 +74,7 @@ def table(records: Records) -> str:
 
 
 def picture(records: Records) -> bytes:
-    """Mean score against the cells that a final token takes, and against calls of the exact attribute."""
+    """Mean score against the cells that a text takes, and against calls of the exact attribute."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 

@@ -158,10 +158,8 @@ class EditPolicy(WholeTextPolicy):
         check_states("worth", self.vocabulary, prefixes)
         if self.worth_head is None:
             raise InvalidInputError("this policy has no head for worth; make it, and the agent, with worth=True")
-        p, ends = (
-            prefixes,
-            (prefixes.length - prefixes.ended.long())[:, None],
-        )  # of texts that have not stopped it learned
+        p = prefixes
+        ends = (p.length - p.ended.long())[:, None]  # it has learned of texts that have not stopped
         place = torch.arange(int(ends.max()), device=ends.device)
         hidden, logits = self.read(p.tokens[:, : len(place)], place < ends)
         text = (place >= p.prompt_length[:, None]) & (place < ends)
