@@ -67,25 +67,6 @@ def _answered(name: str, task: str, actions: int, budget: float = 3e6, **options
     return roomy(Place(name, settings, budget, samples=500, error=NOT_THE_ANSWER), actions)
 
 
-_ONE_ANSWER = (
-    _answered("sudoku4", "sudoku4", 100),
-    _answered("multiplication-2", "multiplication", 100, digits=2),
-    _answered("countdown-3", "countdown", 100, numbers=3),
-)
-MEMORY_PLACES = Study(
-    "memory-places",
-    "Where does a memory help?",
-    (replace(MLE, decodings=(MIN_P,)), *map(cloned, MEMORIES), *map(matched, MEMORIES)),
-    (
-        *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (3, 8)),
-        _answered("chains-2x2", "chains", 200, links=2, delay=2),
-        _answered("star-3", "star", 60, arms=2, length=3),
-        *_ONE_ANSWER,
-    ),
-    5,
-    MEMORY.questions,
-)
-
 _TOLD: dict[str, tuple[str, dict[str, Any]]] = {
     "DAgger": ("dagger", {"expert": "teacher", "warm_up": 0.5}),
     "distillation": ("on_policy_distillation", {"expert": "teacher", "divergence": "forward_kl"}),
@@ -97,6 +78,32 @@ def _told(name: str, memory: str) -> Arm:
     agent, options = _TOLD[name]
     arm = with_backspace(f"{name}, {memory}", agent, **options)
     return replace(arm, settings={**arm.settings, "memory": memory}, decodings=(MIN_P, *(TABU,) * (memory == "prefix")))
+
+
+_ONE_ANSWER = (
+    _answered("sudoku4", "sudoku4", 100),
+    _answered("multiplication-2", "multiplication", 100, digits=2),
+    _answered("countdown-3", "countdown", 100, numbers=3),
+)
+MEMORY_PLACES = Study(
+    "memory-places",
+    "Where does a memory help?",
+    (
+        replace(MLE, decodings=(MIN_P,)),
+        *map(cloned, MEMORIES),
+        *map(matched, MEMORIES),
+        *(matched(memory, alpha=1.0) for memory in MEMORIES),
+        *(_told(name, memory) for name in _TOLD for memory in MEMORIES),
+    ),
+    (
+        *(_answered(f"chain-{delay}", "chain", 200, delay=delay) for delay in (3, 8)),
+        _answered("chains-2x2", "chains", 200, links=2, delay=2),
+        _answered("star-3", "star", 60, arms=2, length=3),
+        *_ONE_ANSWER,
+    ),
+    5,
+    MEMORY.questions,
+)
 
 
 def _against(name: str, memory: str) -> tuple[Any, ...]:

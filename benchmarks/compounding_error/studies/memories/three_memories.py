@@ -19,7 +19,7 @@ REPLACED = (TABU, Decoding("restart", ("restart",)), Decoding("restart, min-p .1
 """What may do without a memory in the model: the memory at sampling alone, and a new start."""
 
 BUDGETS = (4, 6, 8, 12, 20, 40, 80, 200)
-_MATCHING = {"divergence": "jensen_shannon", "alpha": 0.03, "gamma": 0.995, "warm_up": 0.5}
+_MATCHING = {"divergence": "jensen_shannon", "gamma": 0.995, "warm_up": 0.5}
 
 
 def cloned(memory: str, places: tuple[str, ...] = ()) -> Arm:
@@ -28,10 +28,12 @@ def cloned(memory: str, places: tuple[str, ...] = ()) -> Arm:
     return Arm(f"BC, {memory}", settings, (MIN_P, BIAS, *REPLACED * (memory == "prefix")), places=places)
 
 
-def matched(memory: str, places: tuple[str, ...] = ()) -> Arm:
-    """Occupancy matching near cloning, from the same mistakes."""
-    settings = {"agent": "sequence_match", "agent_options": _MATCHING, **OWN_BURSTS, "memory": memory}
-    return Arm(f"SequenceMatch (JS, alpha .03), {memory}", settings, (MIN_P,), places=places)
+def matched(memory: str, places: tuple[str, ...] = (), alpha: float = 0.03) -> Arm:
+    """Occupancy matching from the same mistakes: at this `alpha` near cloning, at 1 far from it."""
+    options = {**_MATCHING, "alpha": alpha}
+    settings = {"agent": "sequence_match", "agent_options": options, **OWN_BURSTS, "memory": memory}
+    name = f"SequenceMatch (JS, alpha {f'{alpha:g}'.lstrip('0')}), {memory}"
+    return Arm(name, settings, (MIN_P,), places=places)
 
 
 def _uniform(memory: str) -> tuple[Arm, Arm]:
