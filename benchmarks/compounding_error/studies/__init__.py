@@ -11,6 +11,7 @@ from .quick import QUICK
 from .real import REAL
 from .referee import REFEREE, REFEREE_SMOKE, REFEREE_TRAINING
 from .revise import REVISE
+from .revise_longer import REVISE_LONGER
 from .scale import SCALE
 from .search import CONFIRM, SCARCE, SEARCH
 
@@ -31,6 +32,7 @@ _STUDIES = (
         NOISY_EXPERT,
         SCALE,
         REVISE,
+        REVISE_LONGER,
         REAL,
         CALIBRATION,
         DENSITY_STUDY,
