@@ -30,6 +30,8 @@ from ..runs.stopping import Stop, stoppable
 from .validation import Validation
 
 _BETWEEN = 5.0  # seconds between two lines
+_LOOK = 5.0  # seconds after which the processor time is looked at
+_CROWDED = 0.8  # of a core: less than a program gets that has a core to itself
 _WIDE = 80  # columns of a window from which on there is room for a bar
 
 Told = Callable[[int, float], None]
@@ -65,6 +67,7 @@ def carry_on(
             _say_stopped(console, run, training.step, total)
 
     number, over = 0, False
+    crowd = Crowd(console, training.policy.device)
     with progress(console, training.step, total) as told, stoppable(take_over) as stop:
         try:
             for step, metrics in training.run():
@@ -74,6 +77,7 @@ def carry_on(
                 if step % 10 == 0 or step == total or due:
                     run.log({"step": step, "seconds": round(time.perf_counter() - began, 3), **metrics})
                 told(step, metrics["loss"])
+                crowd.look()
                 with training.unchanging:
                     over = validation is not None and due and validation.over(step)
                     number, over = _agreed(training.ranks, stop.number, over)
@@ -90,6 +94,28 @@ def carry_on(
         _say_stopped(console, run, saved, total)
         raise SystemExit(128 + number)
     return time.perf_counter() - began
+
+
+class Crowd:
+    """Says once where threads wait for each other because others compute: small steps take many times as long then."""
+
+    def __init__(self, console: Console, device: torch.device) -> None:
+        self.console, self.looked = console, torch.get_num_threads() < 2 or device.type != "cpu"
+        self.began, self.spent = time.perf_counter(), time.process_time()
+
+    def look(self) -> None:
+        """After some seconds, whether this process has had a core to itself."""
+        gone = time.perf_counter() - self.began
+        if self.looked or gone < _LOOK:
+            return
+        self.looked = True
+        share = (time.process_time() - self.spent) / gone
+        if share < _CROWDED:
+            self.console.print(
+                f"{torch.get_num_threads()} threads get {share:.1f} of a core: other programs compute here, and "
+                "threads wait for each other; with OMP_NUM_THREADS=1 a small model is several times as fast then",
+                soft_wrap=True,
+            )
 
 
 def _agreed(ranks: Ranks | None, number: int, over: bool) -> tuple[int, bool]:

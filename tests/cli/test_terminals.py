@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import SMALL, command, forks, refused
 from rich.console import Console
 
@@ -116,6 +117,28 @@ def test_a_bar_fits_and_says_where_it_is(width):
     assert "300/600" in shown
     assert "loss 2.346" in shown
     assert "left" in shown
+
+
+@pytest.mark.parametrize(
+    ("threads", "device", "spent", "told"),
+    [(2, "cpu", 3.0, True), (2, "cpu", 5.5, False), (1, "cpu", 3.0, False), (2, "cuda", 3.0, False)],
+)
+def test_threads_that_wait_for_others_are_told_once(monkeypatch, threads, device, spent, told):
+    """Six seconds in which the process had this much of a processor, and again."""
+    clock = {"now": 0.0, "spent": 0.0}
+    monkeypatch.setattr(training_loop.torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(training_loop.time, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(training_loop.time, "process_time", lambda: clock["spent"])
+    out = io.StringIO()
+    crowd = training_loop.Crowd(Console(file=out, width=80), torch.device(device))
+    crowd.look()
+    for _ in range(2):
+        clock["now"] += 6.0
+        clock["spent"] += spent
+        crowd.look()
+    said = ["2 threads get 0.5 of a core: other programs compute here", "OMP_NUM_THREADS=1"] if told else []
+    assert [line in out.getvalue() for line in said] == [True] * len(said)
+    assert len(out.getvalue().splitlines()) == told
 
 
 @pytest.mark.parametrize(
