@@ -13,8 +13,8 @@ from ..errors import UnsupportedModelError
 from ..mdp.memory import Memory
 from ..mdp.vocabulary import Vocabulary
 from ..models.adapters import bare
-from ..models.packed import Affine
 from ..models.precision import DType, autocast_dtype, computation_of, computed
+from ..models.products import Affine, quick_products
 from ..models.windows import Windows
 from .activations import unchanged
 from .cache import KeyCache
@@ -136,13 +136,14 @@ class LanguageModel(TensorDictModuleBase):  # type: ignore[misc]  # tensordict i
             cache: write and read keys there, else see only these tokens.
         """
         ids = torch.where(tokens == self.vocabulary.size, 0, tokens) if self.memory.rewinds else tokens
-        out = self.model.base_model(
-            input_ids=ids,
-            position_ids=positions,
-            attention_mask=self._windowed(mask, positions, cache),
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
+        with quick_products(tokens.numel(), self.weight.shape[1]):
+            out = self.model.base_model(
+                input_ids=ids,
+                position_ids=positions,
+                attention_mask=self._windowed(mask, positions, cache),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
         hidden: Tensor = out.last_hidden_state
         return hidden
 

@@ -24,6 +24,7 @@ from ..mdp.prefix import legal_kinds
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.tree import PrefixTree
 from ..models.precision import autocast_dtype
+from ..models.products import add_product, product
 
 _CHUNK_ELEMENTS = 2**23
 
@@ -215,9 +216,9 @@ class _HeadValues(torch.autograd.Function):
         logsumexp = torch.empty(len(hidden), dtype=dtype, device=hidden.device)
         kept = []
         for rows in _chunks(hidden, size):
-            product = hidden[rows] @ weight[:size].T
-            kept += [product] * keep
-            logits = _without(barred, rows, _token_logits(product, bias, eos, dtype, keep))
+            found = product(hidden[rows], weight[:size])
+            kept += [found] * keep
+            logits = _without(barred, rows, _token_logits(found, bias, eos, dtype, keep))
             top = logits.amax(1, keepdim=True)
             top = torch.where(top.isfinite(), top, 0)  # a vocabulary of eos alone, or numbers that are not finite
             logsumexp[rows] = logits.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
@@ -237,13 +238,13 @@ class _HeadValues(torch.autograd.Function):
         d_bias = None if bias is None else torch.zeros(bias.shape, dtype=dtype, device=hidden.device)
         for i, rows in enumerate(_chunks(hidden, ctx.size)):
             h = hidden[rows]
-            product = kept[i] if kept else h @ weight[: ctx.size].T
-            p = _without(barred, rows, _token_logits(product, bias, ctx.eos, dtype, bool(kept)))
+            found = kept[i] if kept else product(h, weight[: ctx.size])
+            p = _without(barred, rows, _token_logits(found, bias, ctx.eos, dtype, bool(kept)))
             p.sub_(logsumexp[rows, None]).exp_().mul_(g_lse[rows, None])
             if d_bias is not None:
                 d_bias[: ctx.size] += p.sum(0)
             p = p.to(weight.dtype)
-            d_hidden[rows] = (p @ weight[: ctx.size]).to(dtype)
+            d_hidden[rows] = product(p, weight[: ctx.size].T).to(dtype)
             _accumulate(d_weight[: ctx.size], p, h)
         # eos, backspace and taken actions are single rows of the head: gather, and scatter-add back.
         g_single = torch.stack([g_eos, g_deletion if ctx.backspace else torch.zeros_like(g_deletion)], 1)
@@ -262,9 +263,9 @@ def _chunks(hidden: Tensor, size: int) -> list[slice]:
     return [slice(i, i + rows) for i in range(0, len(hidden), rows)]
 
 
-def _token_logits(product: Tensor, bias: Tensor | None, eos: int, dtype: torch.dtype, apart: bool) -> Tensor:
+def _token_logits(found: Tensor, bias: Tensor | None, eos: int, dtype: torch.dtype, apart: bool) -> Tensor:
     """Logits of the tokens, -inf at eos, made of the product with the head, in its place unless `apart`."""
-    logits = product.to(dtype, copy=apart)
+    logits = found.to(dtype, copy=apart)
     if bias is not None:
         logits += bias[: logits.shape[1]]
     logits[:, eos] = -torch.inf
@@ -281,7 +282,7 @@ def _without(barred: Tensor | None, rows: slice, logits: Tensor) -> Tensor:
 
 def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
     if p.dtype == total.dtype:
-        total.addmm_(p.T, h)
+        add_product(total, p.T, h.T)
     else:
         total += p.T @ h
 

@@ -25,6 +25,7 @@ from ..mdp.task import Task
 from ..mdp.trajectory import Trajectories
 from ..mdp.vocabulary import Vocabulary
 from ..models.head_rows import name_of
+from ..models.products import quick_products
 from ..models.silence import silently
 from ..policy.given.descriptions import json_object
 from ..policy.saved import seals
@@ -167,11 +168,12 @@ class WholeTextPolicy(nn.Module):
         """
         self.check_positions(cells.shape[1])
         embedded = self.model.get_input_embeddings()(torch.where(inside, cells, 0))
-        out = self.model(
-            inputs_embeds=embedded if shift is None else embedded + shift,
-            attention_mask=inside.long(),
-            output_hidden_states=True,
-        )
+        with quick_products(cells.numel(), self.weight.shape[1]):
+            out = self.model(
+                inputs_embeds=embedded if shift is None else embedded + shift,
+                attention_mask=inside.long(),
+                output_hidden_states=True,
+            )
         logits = out.logits[..., : self.vocabulary.size]
         return out.hidden_states[-1], logits.to(torch.promote_types(logits.dtype, torch.float32))
 

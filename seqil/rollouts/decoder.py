@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..mdp.prefix import Prefixes
 from ..models.masks import additive
-from ..models.packed import Affine
+from ..models.products import Affine
 from ..policy.activations import unchanged
 from ..policy.cache import SlotCache
 from ..policy.token_policy import TokenPolicy

@@ -7,7 +7,7 @@ from tiny_models import FAMILIES, SPECIAL, tiny_policy
 from seqil import TokenPolicy, rollout
 from seqil.decoding import contrastive_search, loop_guard, min_p, tabu, top_k, top_p
 from seqil.errors import InvalidInputError
-from seqil.models import packed
+from seqil.models import products
 from seqil.policy.cache import SlotCache
 from seqil.rollouts import lanes, rollout_reference
 from seqil.rollouts.decoder import GPT2Decoder, ModuleDecoder, decoder_of
@@ -164,14 +164,14 @@ def test_a_deletion_costs_no_forward(family, monkeypatch):
         assert sum(fed) <= 0.6 * int(t.lengths.sum())
 
 
-@pytest.mark.parametrize("least", [1, packed._WORTHWHILE])
+@pytest.mark.parametrize("least", [1, products._WORTHWHILE])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_gpt2_without_its_modules(dtype, tolerance, least, monkeypatch):
-    monkeypatch.setattr(packed, "_WORTHWHILE", least)
-    monkeypatch.setattr(packed, "_MKL_IS_SLOW", True)
+    monkeypatch.setattr(products, "_WORTHWHILE", least)
+    monkeypatch.setattr(products, "_MKL_IS_SLOW", True)
     policy = copy.deepcopy(tiny_policy("gpt2")).to(dtype)
     fast, slow = decoder_of(policy, 3), ModuleDecoder(policy)
-    assert (fast.blocks[0][1].packed is None) == (least > 1 or dtype != torch.float32 or packed._OPS is None)
+    assert (fast.blocks[0][1].packed is None) == (least > 1 or dtype != torch.float32 or products._OPS is None)
     assert isinstance(fast, GPT2Decoder)
     g = torch.Generator().manual_seed(0)
     caches, length = [SlotCache(2, 4, 32) for _ in range(2)], torch.ones(3, dtype=torch.int64)
