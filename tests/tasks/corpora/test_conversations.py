@@ -65,6 +65,20 @@ def test_other_weights_are_refused(tmp_path, weight):
         Text(path, byte_tokenizer(CHAT))
 
 
+@pytest.mark.parametrize("weight", [0, 0.5, "2", [1]])
+def test_the_weight_of_a_record_is_refused(tmp_path, weight):
+    for record in (said("Hello"), {"prompt": "a", "completion": "b"}):
+        path = write(tmp_path, "chat.jsonl", {**record, "weight": weight})
+        with pytest.raises(InvalidInputError, match=r"record 1 of .* has the weight .*, and records count alike"):
+            Text(path, byte_tokenizer(CHAT))
+
+
+@pytest.mark.parametrize("weight", [None, "", 1, 1.0, True, "1", " 1.0"])
+def test_a_record_may_count_once_and_a_text_weigh_what_it_likes(tmp_path, weight):
+    for record in ({**said("Hello"), "weight": weight}, {"text": "Hello", "weight": 7}):
+        assert len(texts(Text(write(tmp_path, "chat.jsonl", record), byte_tokenizer(CHAT), prompt_length=1))) == 1
+
+
 @pytest.mark.parametrize("field", ["tools", "functions", "documents", "chat_template_kwargs"])
 def test_what_is_for_the_template_is_refused_where_there_are_messages(tmp_path, field):
     path = write(tmp_path, "chat.jsonl", {**said("Hello"), field: [{"name": "f"}]})

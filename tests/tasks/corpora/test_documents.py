@@ -221,6 +221,12 @@ def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint
         Text(tmp_path / f"a{suffix}")
 
 
+def test_a_part_of_a_saved_data_set_asks_for_its_folder(tmp_path):
+    (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"\xff\xff\xff\xff\x10\0\0\0")
+    with pytest.raises(InvalidInputError, match="it is a part of a data set .*; give the folder that save_to_disk has"):
+        Text(tmp_path / "data-00000-of-00001.arrow")
+
+
 def test_a_record_without_a_prompt_begins_at_the_start(tmp_path):
     path = write(tmp_path, "a.jsonl", *({"prompt": None, "completion": f"answer {n}"} for n in range(9)))
     assert Text(path).prompts(1, "train", 0) == [[256]]

@@ -48,6 +48,7 @@ def parts_of_record(place: str, record: Any, field: str | None) -> Iterator[Part
     if not isinstance(record, Mapping):
         raise InvalidInputError(f"record {place} has no named fields, it is of type {type(record).__name__}")
     if field is None and {"prompt", "completion"} <= set(record):
+        _refuse_weight(place, record)
         prompt, completion = (_readable(place, record, name) for name in ("prompt", "completion"))
         if isinstance(completion, str) or all(_counts(place, message) for message in completion):
             yield Part(0, completion, prompt)
@@ -61,7 +62,20 @@ def parts_of_record(place: str, record: Any, field: str | None) -> Iterator[Part
             "one to read as text (--task-option field=NAME)"
         )
     value = _readable(place, record, field)
+    if not isinstance(value, str):
+        _refuse_weight(place, record)
     yield from [Part(0, value)] if isinstance(value, str) else _turns(place, value)
+
+
+def _refuse_weight(place: str, record: Mapping[str, Any]) -> None:
+    """Of prompts and conversations, beside which it says how much they count; of a text it may be anything."""
+    weight = record.get("weight")
+    if weight in (None, "") or weight == 1 or str(weight).strip() in ("1", "1.0"):
+        return
+    raise InvalidInputError(
+        f"record {place} has the weight {weight!r:.20}, and records count alike; leave out those of weight 0, and take "
+        "the field out of the others, or rename it"
+    )
 
 
 def _readable(place: str, record: Mapping[str, Any], field: str) -> str | Chat:

@@ -107,6 +107,8 @@ def _other_form(path: Path) -> str | None:
     known = next((form for magic, form in _OTHER_FORMS.items() if begin.startswith(magic)), None)
     if known:
         return f"is {known} first"
+    if path.suffix.lower() == ".arrow":
+        return "is a part of a data set in Arrow's form; give the folder that save_to_disk has written, or Parquet"
     if begin.startswith(_BINARY) or b"\0" in begin:
         few, many = sorted((begin[::2].count(0), begin[1::2].count(0)))
         if not begin.startswith(_BINARY) and many > len(begin) // 3 and few < many // 10:
