@@ -223,7 +223,7 @@ def test_what_is_no_text_is_told_what_it_is(tmp_path, suffix, content, complaint
 
 def test_a_part_of_a_saved_data_set_asks_for_its_folder(tmp_path):
     (tmp_path / "data-00000-of-00001.arrow").write_bytes(b"\xff\xff\xff\xff\x10\0\0\0")
-    with pytest.raises(InvalidInputError, match=r"it is a part of a data set .*; give the folder that save_to_disk has"):
+    with pytest.raises(InvalidInputError, match=r"it is a part of a data set .*; give the folder that save_to_disk"):
         Text(tmp_path / "data-00000-of-00001.arrow")
 
 
