@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
-from torch.nn.functional import gelu, linear
+from torch.nn.functional import gelu, linear, pad
 from torch.overrides import TorchFunctionMode
 
 _WORTHWHILE = 600_000
@@ -46,8 +46,8 @@ class Affine:
     def __call__(self, x: Tensor) -> Tensor:
         """Without anything behind it."""
         if _OPS and self.packed is not None and x.shape[0] >= self.least:
-            found: Tensor = _OPS[1](x, self.packed, self.bias, "none", [], "")
-            return found
+            found: Tensor = _OPS[1](_filled(x), self.packed, self.bias, "none", [], "")
+            return found[: x.shape[0]]
         if self.bias is None:
             return linear(x, self.weight)
         return torch.addmm(self.bias, x, self.transposed)
@@ -55,8 +55,8 @@ class Affine:
     def gelu(self, x: Tensor) -> Tensor:
         """With the tanh approximation of the GELU behind it."""
         if _OPS and self.packed is not None and x.shape[0] >= self.least:
-            found: Tensor = _OPS[1](x, self.packed, self.bias, "gelu", [], "tanh")
-            return found
+            found: Tensor = _OPS[1](_filled(x), self.packed, self.bias, "gelu", [], "tanh")
+            return found[: x.shape[0]]
         return gelu(self(x), approximate="tanh")
 
 
@@ -67,12 +67,12 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     return _by_onednn(x, weight, None)
 
 
-def add_product(total: Tensor, x: Tensor, weight: Tensor) -> None:
-    """Add `x @ weight.T` to what has its shape, in place."""
-    if _is_quicker(x, weight, None):
-        total += _by_onednn(x, weight, None)
+def add_product_over_rows(total: Tensor, g: Tensor, x: Tensor) -> None:
+    """Add `g.T @ x` to what has its shape, in place: [n, O] and [n, D]."""
+    if _is_quicker(g, x.T, None):
+        total += _over_rows(g, x)
     else:
-        total.addmm_(x, weight.T)
+        total.addmm_(g.T, x)
 
 
 @contextmanager
@@ -106,19 +106,13 @@ def _affine(torchs: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: 
     """`input @ weight.T + bias`; what torch would do where oneDNN cannot, or need not."""
     if not _is_quicker(input, weight, bias) or _is_watched():
         return torchs(input, weight, bias)
-    found = _differentiable(input.reshape(-1, input.shape[-1]), weight, bias)
+    apply: Callable[..., Tensor] = _Affine.apply if torch.is_grad_enabled() else _by_onednn
+    found = apply(input.reshape(-1, input.shape[-1]), weight, bias)
     return found.view(*input.shape[:-1], weight.shape[0])
 
 
-def _differentiable(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if not torch.is_grad_enabled():
-        return _by_onednn(x, weight, bias)
-    apply: Callable[..., Tensor] = _Affine.apply
-    return apply(x, weight, bias)
-
-
 class _Affine(Function):
-    """`x @ weight.T + bias`; its gradients are products of the same kind, so they can be differentiated again."""
+    """`x @ weight.T + bias`; gradients that are to be differentiated again are torch's own products."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -129,14 +123,47 @@ class _Affine(Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        return (
-            _differentiable(g, weight.T, None) if of_x else None,
-            _differentiable(g.T, x.T, None) if of_weight else None,
-            g.sum(0) if of_bias else None,
-        )
+        again = torch.is_grad_enabled()
+        d_x = d_weight = None
+        if of_x:
+            d_x = g @ weight if again else _by_onednn(g, weight.T, None)
+        if of_weight:
+            d_weight = g.T @ x if again else _over_rows(g, x)
+        return d_x, d_weight, g.sum(0) if of_bias else None
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`x @ weight.T + bias` of as many rows as are round; of what is a little more, torch does the rest."""
+    over = x.shape[0] % _step(x.shape[0])
+    if 3 * over < _step(x.shape[0]):
+        whole = _called(x[: x.shape[0] - over], weight, bias)
+        return torch.cat([whole, linear(x[x.shape[0] - over :], weight, bias)]) if over else whole
+    return _called(_filled(x), weight, bias)[: x.shape[0]]
+
+
+def _over_rows(g: Tensor, x: Tensor) -> Tensor:
+    """`g.T @ x`, the rows that are more than a round number by torch."""
+    round_ = len(x) - len(x) % _step(len(x))
+    found = _called(g[:round_].T, x[:round_].T, None)
+    return found.addmm_(g[round_:].T, x[round_:]) if round_ < len(x) else found
+
+
+def _step(rows: int) -> int:
+    """Numbers of rows that are multiples of it are round: eight of them below the double of each.
+
+    For every shape that it meets oneDNN compiles a program, which takes a thousandth of a second and half a megabyte,
+    and trees and rollouts have other numbers of rows each time.
+    """
+    return 1 << max(0, rows.bit_length() - 4)
+
+
+def _filled(x: Tensor) -> Tensor:
+    """With rows of zeros up to the next round number."""
+    more = -x.shape[0] % _step(x.shape[0])
+    return pad(x, (0, 0, 0, more)) if more else x
+
+
+def _called(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     assert _OPS
     found: Tensor = _OPS[1](x, weight, bias, "none", [], "")
     return found

@@ -24,7 +24,7 @@ from ..mdp.prefix import legal_kinds
 from ..mdp.trajectory import Trajectories, held
 from ..mdp.tree import PrefixTree
 from ..models.precision import autocast_dtype
-from ..models.products import add_product, product
+from ..models.products import add_product_over_rows, product
 
 _CHUNK_ELEMENTS = 2**23
 
@@ -282,7 +282,7 @@ def _without(barred: Tensor | None, rows: slice, logits: Tensor) -> Tensor:
 
 def _accumulate(total: Tensor, p: Tensor, h: Tensor) -> None:
     if p.dtype == total.dtype:
-        add_product(total, p.T, h.T)
+        add_product_over_rows(total, p, h)
     else:
         total += p.T @ h
 

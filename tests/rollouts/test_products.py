@@ -13,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from seqil import rollout
 from seqil.models import products
-from seqil.models.products import Affine, add_product, product, quick_products
+from seqil.models.products import Affine, add_product_over_rows, product, quick_products
 from seqil.randomness import seeded
 
 pytestmark = pytest.mark.skipif(products._OPS is None, reason="this torch has not got the operators of oneDNN")
@@ -185,13 +185,36 @@ def test_who_transforms_functions_or_counts_what_is_saved_has_torchs_own(how):
 
 @pytest.mark.usefixtures("_always")
 @pytest.mark.parametrize("turned", [False, True])
-def test_products_without_a_graph(turned):
-    g = torch.Generator().manual_seed(0)
-    x, w = (torch.randn(4, n, generator=g).T if turned else torch.randn(n, 4, generator=g) for n in (6, 5))
-    total = torch.ones(6, 5)
+@pytest.mark.parametrize("n", [*range(1, 41), 1000, 1023, 1024, 1025])
+def test_products_of_any_number_of_rows(turned, n):
+    """Without a graph, over the rows, and with a graph."""
+    g = torch.Generator().manual_seed(n)
+    x, w, over = (torch.randn(4, m, generator=g).T if turned else torch.randn(m, 4, generator=g) for m in (n, 5, n))
+    total = torch.ones(4, 4)
     torch.testing.assert_close(product(x, w), x @ w.T)
-    add_product(total, x, w)
-    torch.testing.assert_close(total, 1 + x @ w.T)
+    add_product_over_rows(total, x, over)
+    torch.testing.assert_close(total, 1 + x.T @ over, rtol=1e-5, atol=1e-4)
+    layer, read = a_layer(4, 5, n)
+    expected = derivatives(layer(read), [read, *layer.parameters()], w.new_ones(n, 5))
+    with quick_products(1000, 100):
+        found = derivatives(layer(read), [read, *layer.parameters()], w.new_ones(n, 5))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.usefixtures("_always")
+def test_few_shapes_are_compiled_whatever_the_numbers_of_rows(monkeypatch):
+    """Up to 1,024 rows eight below each double: of a layer, of both of its gradients, and of rollouts."""
+    shapes, (lay_out, run) = set(), products._OPS
+    counted = lambda x, w, *given: shapes.add((*x.shape, *w.shape)) or run(x, w, *given)  # noqa: E731
+    monkeypatch.setattr(products, "_OPS", (lay_out, counted))
+    monkeypatch.setattr(products, "_WORTHWHILE", 1)
+    layer, laid_out = a_layer(4, 5)[0], Affine(torch.ones(7, 4), None, 1024)
+    for n in range(2, 1025):
+        x = torch.ones(n, 4, requires_grad=True)
+        with quick_products(1000, 1000):
+            layer(x).sum().backward()
+        laid_out(x.detach())
+    assert 4 * 10 < len(shapes) <= 4 * 8 * 9
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,4 +1,4 @@
-"""What writes a whole text at a time, trained for as long as it takes to learn: `revise` stops at a fifteenth of that.
+"""What writes a whole text at a time, trained until it has learned: `revise` stops at a fifteenth of that.
 
 All arms alike: learning rate, batches, texts and cost. A masked model comes near the chain with exact conditionals of
 `revise` or it does not; where a prompt has one right answer one shot loses nothing and may be as good as appending.
@@ -16,8 +16,8 @@ from .revise import BEST, BLOCKS, GREEDY, MASK_PREDICT, PLACES, against_cells, a
 
 COST = 3e7
 _ALIKE = {"learning_rate": 3e-3, "batch_size": 128, "demonstrations": 100_000, "backspace": False}
-_ANSWERED = ("add_in_base", "chain")
-_DRAWN = ("automaton-16", "dyck", *_ANSWERED)
+_ANSWERED = ("add_in_base",)
+_DRAWN = ("automaton-16", "dyck", "add_in_base")
 _BY_NAME = {place.name: place for place in PLACES}
 
 
