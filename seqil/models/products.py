@@ -36,7 +36,7 @@ class Affine:
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, rows: int) -> None:
-        self.weight, self.bias = weight, bias
+        self.weight, self.bias = weight, None if bias is None else bias.contiguous()
         self.transposed = weight.T
         self.least = max(2, -(-_WORTHWHILE // weight.numel()))  # one row reads each weight once, however it lies
         self.packed: Tensor | None = None
@@ -104,7 +104,10 @@ class _ByOneDNN(TorchFunctionMode):
 
 def _affine(torchs: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`; what torch would do where oneDNN cannot, or need not."""
-    if not _is_quicker(input, weight, bias) or _is_watched():
+    fits = (
+        weight.dim() == 2 and input.shape[-1:] == weight.shape[1:] and (bias is None or bias.shape == weight.shape[:1])
+    )
+    if not fits or not _is_quicker(input, weight, bias) or _is_watched():
         return torchs(input, weight, bias)
     apply: Callable[..., Tensor] = _Affine.apply if torch.is_grad_enabled() else _by_onednn
     found = apply(input.reshape(-1, input.shape[-1]), weight, bias)
@@ -164,27 +167,39 @@ def _filled(x: Tensor) -> Tensor:
 
 
 def _called(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    assert _OPS
-    found: Tensor = _OPS[1](x, weight, bias, "none", [], "")
+    assert _OPS  # who does not look at the strides of a bias
+    found: Tensor = _OPS[1](x, weight, None if bias is None else bias.contiguous(), "none", [], "")
     return found
 
 
 def _is_quicker(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     """Plain matrices of float32 on an AMD, large enough, where no autocast would have others."""
-    if not (_OPS and _MKL_IS_SLOW) or x.numel() * weight.shape[0] < _WORTH_A_FUNCTION or weight.dim() != 2:
+    if not (_OPS and _MKL_IS_SLOW) or torch.is_autocast_enabled("cpu"):
         return False
-    given = (x, weight) if bias is None else (x, weight, bias)
-    plain = all(type(t) in _PLAIN and t.dtype == torch.float32 and t.device.type == "cpu" for t in given)
-    return plain and (bias is None or bias.dim() == 1) and not torch.is_autocast_enabled("cpu")
+    if not all(map(_is_plain, (x, weight) if bias is None else (x, weight, bias))):
+        return False
+    return x.numel() * weight.shape[0] >= _WORTH_A_FUNCTION and _lies_in_lines(weight)
+
+
+def _is_plain(t: Tensor) -> bool:
+    known = type(t) in _PLAIN and t.layout == torch.strided and not t.is_nested
+    return known and t.dtype == torch.float32 and t.device.type == "cpu"
+
+
+def _lies_in_lines(weight: Tensor) -> bool:
+    """Whether its numbers lie row by row or column by column, none of them twice."""
+    (rows, columns), (down, across) = weight.shape, weight.stride()
+    return (across == 1 and down >= columns) or (down == 1 and across >= rows)
 
 
 _PLAIN = Tensor, torch.nn.Parameter
 
 
 def _is_watched() -> bool:
-    """Whether somebody transforms functions, or keeps count of what is saved, as checkpoints of activations do."""
+    """Whether somebody transforms functions, counts operations, or what is saved, as checkpoints of activations do."""
     functorch, hooks = torch._C._functorch.peek_interpreter_stack(), torch._C._autograd._top_saved_tensors_default_hooks
-    return functorch is not None or forward_ad._current_level >= 0 or hooks(False) is not None
+    transformed = functorch is not None or forward_ad._current_level >= 0
+    return transformed or torch._C._len_torch_dispatch_stack() > 0 or hooks(False) is not None
 
 
 def _may_be_packed(weight: Tensor) -> bool:

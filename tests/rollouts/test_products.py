@@ -1,5 +1,7 @@
 """Products by oneDNN: of weights that are laid out for it, and of layers in training."""
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from torch import nn
 from torch.autograd import forward_ad
 from torch.nn.functional import gelu, linear
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 from transformers.pytorch_utils import Conv1D
 
 from seqil import rollout
@@ -129,6 +132,27 @@ def test_a_layer_and_its_first_and_second_derivatives_are_torchs(layer, rows, in
 
 
 @pytest.mark.usefixtures("_always")
+@pytest.mark.parametrize("rows", [3, 1024 + 3])
+def test_a_bias_may_lie_anywhere(rows):
+    layer, x = a_layer(5, 7, rows)
+    table = torch.arange(14.0).view(7, 2)
+    for bias in (table[:, 0], table[:1, 1].expand(7)):
+        with quick_products(100, 100):
+            found = linear(x, layer.weight, bias)
+        assert through_onednn(found)
+        torch.testing.assert_close(found, linear(x, layer.weight, bias), rtol=1e-5, atol=1e-5)
+        laid_out = Affine(layer.weight.detach(), bias, rows)
+        laid_out.packed, laid_out.least = products._OPS[0](layer.weight.detach(), rows), 2
+        torch.testing.assert_close(laid_out(x.detach()), linear(x, layer.weight, bias).detach(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_always")
+def test_a_wrong_width_is_told_by_torch():
+    with quick_products(100, 100), pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        a_layer(5, 7)[0](torch.ones(3, 4))
+
+
+@pytest.mark.usefixtures("_always")
 def test_what_is_frozen_gets_no_gradient():
     layer, x = a_layer(5, 7)
     layer.requires_grad_(False)
@@ -165,11 +189,50 @@ def by_double(layer, x):
     return linear(x.double(), layer.weight.double())
 
 
+def by_count(layer, x):
+    with FlopCounterMode(display=False) as counter:
+        layer(x)
+    return torch.tensor(counter.get_total_flops())
+
+
+def by_sparse_weight(layer, x):
+    with torch.no_grad():
+        return linear(x, layer.weight.to_sparse_csr())
+
+
+def by_one_bias(layer, x):
+    return linear(x, layer.weight, layer.bias[:1])
+
+
+def by_overlap(layer, x):
+    return linear(x, layer.weight.detach().view(-1).as_strided((7, 5), (2, 1)))
+
+
+def by_nested_rows(layer, x):
+    return linear(torch.nested.nested_tensor([x.detach(), x.detach()[:2]]), layer.weight, layer.bias).to_padded_tensor(
+        0
+    )
+
+
 @pytest.mark.usefixtures("_always")
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.script` is deprecated", "ignore:Sparse CSR", "ignore:The PyTorch API of nested"
+)
 @pytest.mark.parametrize(
     "how",
-    [by_checkpoint, by_functional_gradient, by_rows, by_tangent, by_autocast, by_double],
+    [
+        by_checkpoint,
+        by_functional_gradient,
+        by_rows,
+        by_tangent,
+        by_autocast,
+        by_double,
+        by_count,
+        by_sparse_weight,
+        by_one_bias,
+        by_overlap,
+        by_nested_rows,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_who_transforms_functions_or_counts_what_is_saved_has_torchs_own(how):
@@ -227,7 +290,7 @@ def test_a_policy_learns_the_same(family, monkeypatch):
 
     def learned(least):
         monkeypatch.setattr(products, "_WORTH_A_FUNCTION", least)
-        policy = tiny_policy(family).float().requires_grad_()
+        policy = copy.deepcopy(tiny_policy(family)).float().requires_grad_()
         values = policy.step_values(texts)
         (values.q.sin().sum() + values.v_next.cos().sum()).backward()
         return values.q.detach(), {name: p.grad for name, p in policy.named_parameters() if p.grad is not None}
