@@ -104,10 +104,7 @@ class _ByOneDNN(TorchFunctionMode):
 
 def _affine(torchs: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`; what torch would do where oneDNN cannot, or need not."""
-    fits = (
-        weight.dim() == 2 and input.shape[-1:] == weight.shape[1:] and (bias is None or bias.shape == weight.shape[:1])
-    )
-    if not fits or not _is_quicker(input, weight, bias) or _is_watched():
+    if not _is_quicker(input, weight, bias) or _is_watched():
         return torchs(input, weight, bias)
     apply: Callable[..., Tensor] = _Affine.apply if torch.is_grad_enabled() else _by_onednn
     found = apply(input.reshape(-1, input.shape[-1]), weight, bias)
@@ -177,6 +174,8 @@ def _is_quicker(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     if not (_OPS and _MKL_IS_SLOW) or torch.is_autocast_enabled("cpu"):
         return False
     if not all(map(_is_plain, (x, weight) if bias is None else (x, weight, bias))):
+        return False
+    if weight.dim() != 2 or x.shape[-1:] != weight.shape[1:] or (bias is not None and bias.shape != weight.shape[:1]):
         return False
     return x.numel() * weight.shape[0] >= _WORTH_A_FUNCTION and _lies_in_lines(weight)
 

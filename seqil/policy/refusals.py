@@ -174,6 +174,18 @@ def _no_zeros(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
+def _refuse_broken(model: Any, text: Tensor) -> None:
+    """Say so where the model cannot read a text [1, N] the way it is meant to be read."""
+    try:
+        model(input_ids=text)
+    except Exception as error:  # whatever its layers break at
+        raise UnsupportedModelError(
+            f"{name_of(model)} cannot read two tokens by itself ({type(error).__name__}: {first_line(error)}); "
+            "its configuration does not go with its layers: mend config.json, or use another model"
+        ) from None
+
+
+@torch.no_grad()
 def _difference(model: Any, text: Tensor, size: int, states: Tensor, head: Head) -> float:
     """How far the last state of a text [1, N] and its logits are from those of a plain forward; 0: within rounding."""
     table, entered = model.get_output_embeddings(), []
@@ -232,6 +244,7 @@ def _refuse_unlike_tree(model: Any, vocabulary: Vocabulary, states: States, head
         last = states(tree)[0, tree.node_at[0, -1]]
         off = _difference(model, torch.tensor([[a, c]]), v.size, last, head)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        _refuse_broken(model, torch.tensor([[a, c]], device=device))
         raise UnsupportedModelError(
             f"{name_of(model)} does not take position ids and a 4D attention mask "
             f"({type(error).__name__}: {first_line(error)}); use a model that does, GPT-2 or Llama say"

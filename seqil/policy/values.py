@@ -174,11 +174,21 @@ def step_values(
     )
 
 
-def _without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """One around the whole of training is still there in the backward pass."""
+def _once_without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """An autocast around the whole of training is still there in the backward pass, which overwrites what a second
+    derivative would need.
+
+    Raises:
+        InvalidInputError: one is asked for.
+    """
 
     @wraps(backward)
     def inside(ctx: Any, *gradients: Tensor) -> Any:
+        if torch.is_grad_enabled():
+            raise InvalidInputError(
+                "create_graph=True: values of steps are differentiated once; for a penalty on gradients compute them "
+                "from policy.head(policy.tree_hidden(tree))"
+            )
         with torch.autocast(gradients[0].device.type, enabled=False):
             return backward(ctx, *gradients)
 
@@ -227,7 +237,7 @@ class _HeadValues(torch.autograd.Function):
         return logsumexp, single[:, 0], single[:, 1], taken
 
     @staticmethod
-    @_without_autocast
+    @_once_without_autocast
     def backward(ctx: Any, g_lse: Tensor, g_eos: Tensor, g_deletion: Tensor, g_taken: Tensor) -> tuple[Any, ...]:
         hidden, weight, bias, state, action, special, logsumexp, barred, *kept = ctx.saved_tensors
         dtype = logsumexp.dtype

@@ -114,7 +114,12 @@ class WholeTextPolicy(nn.Module):
     @property
     def max_positions(self) -> int | None:
         """Most cells that the model can be fed; None if it has no such limit."""
-        return getattr(self.model.config, "max_position_embeddings", None)
+        said: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        if said is None:
+            return None
+        named = ((name.rpartition(".")[2], module) for name, module in self.model.named_modules())
+        padded = [m.padding_idx for name, m in named if name == "position_embeddings" and isinstance(m, nn.Embedding)]
+        return said if not padded or padded[0] is None else said - padded[0] - 1  # RoBERTa's begin behind padding
 
     def check_positions(self, cells: int) -> None:
         """Refuse more cells than the model has positions."""

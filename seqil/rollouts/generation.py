@@ -42,7 +42,15 @@ _WITHOUT_EFFECT = frozenset(
 _GIVEN = {"logits_processor": "rules=[seqil.decoding.processor(…)]", "stopping_criteria": "max_actions"}
 """What a caller may give `generate` and what does the same with deletions; what a config asks for is read from it."""
 _OF_FORWARD = frozenset(
-    {"position_ids", "use_cache", "logits_to_keep", "cache_position", "token_type_ids", "tokenizer"}
+    {
+        "position_ids",
+        "use_cache",
+        "logits_to_keep",
+        "cache_position",
+        "token_type_ids",
+        "tokenizer",
+        "trust_remote_code",
+    }
 )
 
 

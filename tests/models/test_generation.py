@@ -242,6 +242,7 @@ def test_rules_are_handed_on(policy, write):
 
 def test_what_says_nothing_is_let_pass(policy):
     idle = {"repetition_penalty": 1, "typical_p": 1, "diversity_penalty": 0, "penalty_alpha": 0.0, "output_scores": 0}
+    idle["trust_remote_code"] = True
     with seeded(3):
         found = seqil.generate(policy.model, IDS, attention_mask=MASK, max_new_tokens=2, do_sample=1, **idle)
     assert len(found) == len(IDS)

@@ -251,3 +251,14 @@ def test_a_gate_that_is_still_shut_hides_no_recurrence(gate):
     model.transformer.h[0] = Gated(model.transformer.h[0], gate)
     with pytest.raises(UnsupportedModelError, match="gives other logits when its prefixes are packed into a tree"):
         TokenPolicy(model, V)
+
+
+def test_a_model_that_cannot_read_by_itself_is_told_so():
+    """Its configuration promises keys for more heads than its states have."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 16}
+    with seeded(0):
+        model = hf.StableLmForCausalLM(hf.StableLmConfig(vocab_size=V.size, **sizes))
+    with pytest.raises(
+        UnsupportedModelError, match=r"cannot read two tokens by itself \(RuntimeError: .*mend config.json"
+    ):
+        TokenPolicy(model, V)

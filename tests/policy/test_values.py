@@ -80,3 +80,11 @@ def test_a_limit_is_a_number_of_bytes(name, said, monkeypatch):
         limit(name)
     monkeypatch.setenv(name, "0")
     assert limit(name) == 0
+
+
+def test_a_second_derivative_is_refused():
+    """Its backward pass overwrites what the forward pass kept."""
+    hidden, weight, bias, state, action = inputs(True)
+    found = head_values(hidden, weight, bias, state, action, SIZE, EOS, True)
+    with pytest.raises(InvalidInputError, match="create_graph=True: values of steps are differentiated once"):
+        torch.autograd.grad(found[0].sum(), hidden, create_graph=True)

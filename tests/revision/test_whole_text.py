@@ -9,6 +9,8 @@ from transformers import (
     DistilBertForMaskedLM,
     GPT2Config,
     GPT2LMHeadModel,
+    MPNetConfig,
+    MPNetForMaskedLM,
     RobertaConfig,
     RobertaForMaskedLM,
 )
@@ -273,3 +275,16 @@ def test_a_temperature_that_overflows_is_refused_by_the_policy_itself(kind, temp
     g = torch.Generator().manual_seed(0)
     with pytest.raises(InvalidInputError, match="must be 0"):
         tiny_whole_text(kind).write([[0]], max_length=3, min_length=3, generator=g, temperature=temperature)
+
+
+@pytest.mark.parametrize(("config", "model"), [(RobertaConfig, RobertaForMaskedLM), (MPNetConfig, MPNetForMaskedLM)])
+def test_positions_that_begin_behind_padding_are_not_cells(config, model):
+    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    small |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    with seeded(0):
+        encoder = model(config(vocab_size=6, max_position_embeddings=10, pad_token_id=1, **small))
+    policy = MaskedPolicy(encoder, V)
+    assert policy.max_positions == 8
+    policy.read(torch.zeros(1, 8, dtype=torch.int64), torch.ones(1, 8, dtype=torch.bool))
+    with pytest.raises(InvalidInputError, match=f"take 9 positions, {model.__name__}"):
+        policy.read(torch.zeros(1, 9, dtype=torch.int64), torch.ones(1, 9, dtype=torch.bool))

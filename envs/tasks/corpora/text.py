@@ -165,6 +165,10 @@ class Tokens:
         try:
             ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         except Exception as error:  # whatever a tokenizer breaks at
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise InvalidInputError(
+                    "it holds half a character, a surrogate alone such as U+D83D; take it out"
+                ) from None
             raise InvalidInputError(f"the tokenizer fails on it: {first_line(error)}; give another") from None
         self._look_for_lost(text)
         if ids and max(ids) >= self.vocabulary.size:

@@ -93,3 +93,9 @@ def test_a_template_of_two_minds_is_told_where(tmp_path):
     path = write(tmp_path, "chat.jsonl", said("Hello"))
     with pytest.raises(InvalidInputError, match=r"begin with \('\(think\)' in the one, 'Hello.*' in the other"):
         Text(path, byte_tokenizer(thinking))
+
+
+def test_half_a_character_is_named_before_a_tokenizer_stumbles(tmp_path):
+    path = write(tmp_path, "a.jsonl", {"text": "whole"}, {"text": "\ud800 half"})
+    with pytest.raises(InvalidInputError, match=r"record 2 of .*: it holds half a character, a surrogate alone"):
+        Text(path, byte_tokenizer())
