@@ -1,4 +1,4 @@
-"""How a step grows with the context, beside attention alone, and what trajectories take."""
+"""How a step grows with the context, beside attention alone, and what rollouts and trajectories take."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from seqil import Trajectories, rollout
 
+from ..subjects.isolated import apart, peak
 from ..subjects.measure import Ratio, clock, interleaved, ratio
 from ..subjects.models import SMALL, Subject, raise_backspace, watched
 
-_CONTEXTS, _ACTIONS = (128, 256, 512, 1024, 2048), 16
+_CONTEXTS, _ACTIONS = (128, 512, 2048, 8192), 16
 
 
 def measure(repetitions: int) -> Iterator[Ratio]:
@@ -29,6 +30,7 @@ def measure(repetitions: int) -> Iterator[Ratio]:
         yield ratio(
             f"slope of a step / of its attention, {rows} rows", "us/slot", step, attention, more_is_better=False
         )
+    yield from _rollout_memory()
     yield from _memory()
 
 
@@ -64,6 +66,25 @@ class _Attention:
             for keys, values in self.stores:
                 scaled_dot_product_attention(self.query, keys, values, attn_mask=self.mask)
         return 1000 * (clock() - began) / _ACTIONS
+
+
+def _rollout_memory() -> Iterator[Ratio]:
+    """What a rollout adds to the resident memory, against keys, values and laws of all slots of its rows."""
+    for rows, length in ((8, 512), (8, 2048), (32, 512)):
+        name = f"memory of a rollout / of keys, values and laws, {rows} rows of {length:,}"
+        slots = rows * -(-(length + 1) // 16) * 16  # a rollout reads slots by sixteen
+        predicted = 4 * slots * (2 * SMALL["n_layer"] * SMALL["n_embd"] + SMALL["vocab_size"] + 1) / 2**20
+        yield ratio(name, "MiB", [apart(_added, rows, length)], [predicted], more_is_better=False)
+
+
+def _added(rows: int, length: int) -> float:
+    """MiB, after what a short rollout of one row takes."""
+    subject = Subject.of(SMALL, length + 1)
+    raise_backspace(subject.policy, 0.0)
+    rollout(subject.policy, [[0]], max_length=8)
+    before = peak()
+    rollout(subject.policy, [[0]] * rows, max_length=length, max_actions=length, min_length=length)
+    return peak() - before
 
 
 def _memory() -> Iterator[Ratio]:
