@@ -175,12 +175,7 @@ def step_values(
 
 
 def _once_without_autocast(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """An autocast around the whole of training is still there in the backward pass, which overwrites what a second
-    derivative would need.
-
-    Raises:
-        InvalidInputError: one is asked for.
-    """
+    """Below an autocast around all of training; what a second derivative would need is overwritten."""
 
     @wraps(backward)
     def inside(ctx: Any, *gradients: Tensor) -> Any:
