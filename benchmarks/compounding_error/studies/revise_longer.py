@@ -1,4 +1,4 @@
-"""What writes a whole text at a time, trained until it has learned: `revise` stops at a fifteenth of that.
+"""What writes a whole text at a time, trained until it has learned: `revise` stops at a fifteenth of that, or sooner.
 
 All arms alike: learning rate, batches, texts and cost. A masked model comes near the chain with exact conditionals of
 `revise` or it does not; where a prompt has one right answer one shot loses nothing and may be as good as appending.
@@ -32,7 +32,7 @@ REVISE_LONGER = Study(
         replace(MLE, settings={**MLE.settings, **_ALIKE}, decodings=(MIN_P, GREEDY, *BEST), places=_DRAWN),
         _learner("masked", "masked", _DRAWN, *BLOCKS, MASK_PREDICT, GREEDY),
         _learner("one shot", "parallel", _ANSWERED, GREEDY),
-        _learner("one shot, CTC", "parallel", ("add_in_base",), GREEDY, queries=2),
+        _learner("one shot, CTC", "parallel", _ANSWERED, GREEDY, queries=2),
     ),
     tuple(replace(_BY_NAME[name], budget=COST) for name in _DRAWN),
     3,
